@@ -1,0 +1,36 @@
+"""Wardrobe: train, see into and use convolutional networks that classify clothing.
+
+    import wardrobe
+
+    run = wardrobe.train("seed")       # the whole job: data, training, evaluation, plots, report, ONNX
+    run.metrics()["accuracy"]          # 0-1, on the 10,000 test images
+    data = wardrobe.load_data()        # data.train.images: (55000, 28, 28) uint8, 0-255
+
+Everything is loaded on first use, so `import wardrobe` costs nothing and imports no TensorFlow.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "evaluate": "wardrobe.jobs",
+    "load_data": "wardrobe.data",
+    "train": "wardrobe.jobs",
+    "Run": "wardrobe.runs",
+    "WardrobeError": "wardrobe.errors",
+}
+__all__ = ["Run", "WardrobeError", "__version__", "evaluate", "load_data", "train"]
+
+if TYPE_CHECKING:
+    from wardrobe.data import load_data
+    from wardrobe.errors import WardrobeError
+    from wardrobe.jobs import evaluate, train
+    from wardrobe.runs import Run
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'wardrobe' has no attribute {name!r}; it has: {', '.join(__all__)}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,123 @@
+"""Measures, writes results/NAME.json, and makes RESULTS.md from those files. Every published number comes from here."""
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import jinja2
+import numpy as np
+
+from wardrobe import jobs, recipes, runs
+from wardrobe.errors import UsageError
+from wardrobe.runs import Run
+
+BASELINE = "seed"  # the recipe whose fit time the others' are divided by
+
+
+def train(
+    recipe_names: Sequence[str],
+    seeds: int,
+    *,
+    data: str,
+    data_dir: Path | None,
+    epochs: int | None,
+    limit: int | None,
+    folder: Path,
+    stream: TextIO | None = None,
+) -> dict[str, Any]:
+    """Trains each recipe with seeds 0, 1, …, in turn, scores each once on the test split, and writes the results.
+
+    Started again after a break with the same arguments, it keeps the runs that are done and resumes the one that is not.
+
+    Args:
+        folder: gets results/train.json, RESULTS.md and the runs.
+
+    Returns:
+        What results/train.json holds.
+    """
+    if seeds < 1:
+        raise UsageError(f"--seeds {seeds} measures nothing; give 1 or more")
+    for name in recipe_names:
+        recipes.get(name)
+    done: dict[str, list[Run]] = {name: [] for name in recipe_names}
+    for seed in range(seeds):
+        for name in recipe_names:
+            options = {"data": data, "data_dir": data_dir, "epochs": epochs, "limit": limit, "seed": seed}
+            done[name].append(_one(folder / "runs" / "benchmark-train" / f"{name}-{seed}", name, options, stream))
+    words = ["wardrobe benchmark train", f"--recipes {','.join(recipe_names)}", f"--seeds {seeds}", f"--data {data}"]
+    words += [f"--{name} {value}" for name, value in (("epochs", epochs), ("limit", limit)) if value]
+    baseline = done.get(BASELINE)
+    figures = {
+        "benchmark": "train",
+        "command": " ".join(words),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data": done[recipe_names[0]][0].info()["data"],
+        "machine": runs.machine(),
+        "versions": runs.versions(),
+        "git_commit": runs.git_commit(),
+        "rows": [_row(name, done[name], baseline) for name in recipe_names],
+    }
+    write(figures, folder)
+    return figures
+
+
+def write(figures: dict[str, Any], folder: Path) -> None:
+    """Writes results/NAME.json, then RESULTS.md from every file in results/."""
+    results = folder / "results"
+    results.mkdir(parents=True, exist_ok=True)
+    runs.write_json(results / f"{figures['benchmark']}.json", figures)
+    tables = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob("*.json"))}
+    environment = jinja2.Environment(loader=jinja2.PackageLoader("wardrobe"), trim_blocks=True, lstrip_blocks=True)
+    environment.filters["percent"] = lambda share, digits=2: f"{100 * share:.{digits}f} %"
+    with runs.replacing(folder / "RESULTS.md") as path:
+        path.write_text(environment.get_template("results.md").render(tables=tables), encoding="utf-8")
+
+
+def _one(path: Path, name: str, options: dict[str, Any], stream: TextIO | None) -> Run:
+    """Returns the finished run in `path`: as it lies there, resumed, or made."""
+    if not path.exists():
+        return jobs.train(name, path=path, stream=stream, **options)
+    run = runs.find(path)
+    info = run.info()
+    wanted = options["epochs"] or recipes.get(name).epochs
+    if (info["data"], info["limit"], info["recipe"]["epochs"]) != (options["data"], options["limit"], wanted):
+        raise UsageError(f"{path} was made with other options; remove {path.parent} to measure anew")
+    if info["status"] == runs.DONE:
+        print(f"{path} is done; kept", file=stream or sys.stdout)
+        return run
+    return jobs.resume(path, stream=stream)
+
+
+def _row(name: str, done: list[Run], baseline: list[Run] | None) -> dict[str, Any]:
+    scores = [run.metrics() for run in done]
+    accuracy = np.array([score["accuracy"] for score in scores])
+    seconds = np.array([_fit_seconds(run) for run in done])
+    ratio = float(np.mean(seconds / [_fit_seconds(run) for run in baseline])) if baseline else None
+    info = done[0].info()
+    return {
+        "recipe": name,
+        "seeds": len(done),
+        "epochs": info["recipe"]["epochs"],
+        "accuracy_mean": float(accuracy.mean()),
+        "accuracy_std": float(accuracy.std(ddof=1)) if len(done) > 1 else None,
+        "accuracies": accuracy.tolist(),
+        "ece_before_mean": float(np.mean([score["ece"]["before"] for score in scores])),
+        "ece_after_mean": float(np.mean([score["ece"]["after"] for score in scores])),
+        "nll_before_mean": float(np.mean([score["nll"]["before"] for score in scores])),
+        "nll_after_mean": float(np.mean([score["nll"]["after"] for score in scores])),
+        "fit_seconds": float(seconds.mean()),
+        "fit_ratio_to_seed": ratio,
+        "parameters": info["parameters"],
+        "mflops": info["forward_flops"] / 1e6,
+        "train_images": info["dataset"]["splits"]["train"],
+        "test_images": scores[0]["n"],
+        "onnx_largest_logit_difference": max(run.info()["onnx_largest_logit_difference"] for run in done),
+    }
+
+
+def _fit_seconds(run: Run) -> float:
+    """Returns the seconds of all epochs, validation included."""
+    return sum(row["seconds"] for row in run.history())

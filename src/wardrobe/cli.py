@@ -1,0 +1,275 @@
+"""The command line: parse, one call, print. Heavy imports stand inside the commands, so that --help is instant."""
+
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from wardrobe import __version__
+from wardrobe.errors import UsageError, WardrobeError
+
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}  # read by TensorFlow when it starts
+
+app = typer.Typer(
+    name="wardrobe",
+    help="Train, see into and use convolutional networks that classify clothing.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or 'latest'.")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder with the four Fashion-MNIST files.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
+
+
+def main() -> NoReturn:
+    """Runs the command line and exits: 0 done, 1 failed, 2 wrong usage. An error is one line on stderr."""
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    if not debug:
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what stops a job from outside ends it as tidily as Ctrl-C
+    try:
+        sys.exit(app(arguments, prog_name="wardrobe", standalone_mode=False) or 0)
+    except Exception as error:
+        if debug:
+            raise
+        text, status = _explained(error)
+    except KeyboardInterrupt:
+        text, status = "interrupted", 1
+    print(f"wardrobe: error: {text}", file=sys.stderr)
+    sys.exit(status)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str | None, typer.Argument(metavar="[RECIPE]", help="What to train.  [default: seed]")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="'auto', 'fashion-mnist', 'synthetic', or a folder with one sub-folder a class.  [default: auto]",
+            show_default=False,
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    epochs: Annotated[int | None, typer.Option(help="In place of the recipe's own.", show_default=False)] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of initial weights and image order.  [default: 0]", show_default=False)
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Train on so many images at most.", show_default=False)] = None,
+    run: Annotated[Path | None, typer.Option(help="Run folder to make.  [default: runs/RECIPE-DATE-TIME]")] = None,
+    resume: Annotated[str | None, typer.Option(help="Go on with this run (a folder, or 'latest').")] = None,
+    as_json: Json = False,
+) -> None:
+    """The whole job: data, training, test evaluation, plots, ONNX, report."""
+    fixed = {"--data": data, "--epochs": epochs, "--seed": seed, "--limit": limit, "--run": run}
+    clash = [name for name, value in fixed.items() if value is not None]
+    if resume is not None and clash:
+        raise UsageError(f"{', '.join(clash)} cannot be given with --resume: a run goes on as it began; leave it out")
+
+    with _quiet_imports():
+        from wardrobe import jobs
+
+    stream = sys.stderr if as_json else sys.stdout
+    if resume is not None:
+        made = jobs.resume(resume, recipe, data_dir, stream)
+    else:
+        made = jobs.train(
+            recipe or "seed", data=data or "auto", data_dir=data_dir, epochs=epochs, seed=seed or 0, limit=limit,
+            path=run, stream=stream,
+        )  # fmt: skip
+    _print_scores(jobs.summary(made), as_json)
+
+
+@app.command()
+def evaluate(
+    run: RunName = "latest",
+    split: Annotated[str, typer.Option(help="'test' or 'validation'.")] = "test",
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Score a run; write its metrics, plots and report again."""
+    with _quiet_imports():
+        from wardrobe import jobs
+
+    scored = jobs.evaluate(run, split, data_dir, sys.stderr if as_json else sys.stdout)
+    _print_scores(jobs.summary(scored), as_json)
+
+
+@app.command()
+def report(run: RunName = "latest") -> None:
+    """Write a run's page again: report.html, one file, no network needed."""
+    from wardrobe import report as page
+    from wardrobe import runs
+
+    print(page.write(runs.find(run)))
+
+
+@app.command("runs")
+def list_runs(
+    folder: Annotated[Path, typer.Argument(help="Where the runs lie.")] = Path("runs"), as_json: Json = False
+) -> None:
+    """The runs, compared in a table."""
+    from wardrobe import runs
+
+    rows = runs.table(folder)
+    if as_json:
+        _print_json({"runs": rows})
+    elif not rows:
+        print(f"No run in {folder}; make one with: wardrobe train")
+    else:
+        _print_runs(rows)
+
+
+@app.command()
+def data(
+    name: Annotated[str, typer.Option("--data", help="'auto', 'fashion-mnist', 'synthetic', or a folder.")] = "auto",
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Where the data is, its sums, class counts, and a sheet of samples."""
+    from wardrobe import data as datasets
+    from wardrobe import plots
+
+    dataset = datasets.load_data(name, data_dir)
+    sheet = Path("runs") / f"samples-{Path(dataset.name).name}.png"
+    sheet.parent.mkdir(exist_ok=True)
+    figure = plots.samples(dataset.train.images, dataset.train.labels, dataset.class_names)
+    plots.save(figure, sheet, dataset.name, dataset.is_synthetic)
+    about = {"data": dataset.name, **dataset.describe(), "class_counts": dataset.class_counts(), "sheet": str(sheet)}
+    if as_json:
+        _print_json(about)
+    else:
+        _print_data(about)
+
+
+@app.command()
+def benchmark(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="'train'.")],
+    recipes: Annotated[str, typer.Option(help="Recipes, with commas between.")] = "seed",
+    seeds: Annotated[int, typer.Option(help="Runs of each recipe, seeds 0, 1, …")] = 5,
+    epochs: Annotated[int | None, typer.Option(help="In place of the recipes' own.", show_default=False)] = None,
+    limit: Annotated[int | None, typer.Option(help="Train on so many images at most.", show_default=False)] = None,
+    data: Annotated[str, typer.Option(help="As in train.")] = "fashion-mnist",
+    data_dir: DataDir = None,
+    folder: Annotated[Path, typer.Option(help="Where results/NAME.json and RESULTS.md are written.")] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Measure, and make the tables of RESULTS.md again."""
+    if name != "train":
+        raise UsageError(f"unknown benchmark {name!r}; the benchmarks are: train")
+    with _quiet_imports():
+        from wardrobe import benchmark as bench
+
+    figures = bench.train(
+        recipes.split(","), seeds, data=data, data_dir=data_dir, epochs=epochs, limit=limit, folder=folder,
+        stream=sys.stderr if as_json else sys.stdout,
+    )  # fmt: skip
+    if as_json:
+        _print_json(figures)
+    else:
+        print(f"Written: {folder / 'results' / 'train.json'}, {folder / 'RESULTS.md'}")
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(f"wardrobe {__version__}")
+        raise typer.Exit()
+
+
+@contextmanager
+def _quiet_imports() -> Iterator[None]:
+    """Keeps what TensorFlow's C++ parts write on stderr while they load, before any of their log levels holds.
+
+    The text is shown if the import fails, and always with --debug.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+        yield
+        return
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(stderr, kept.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """Returns an exception as one line, and the exit status."""
+    if isinstance(error, WardrobeError):
+        return str(error), error.exit_status
+    if hasattr(error, "format_message"):  # typer's own, of wrong usage; its classes are not public
+        return f"{error.format_message().rstrip('.')}; see wardrobe --help".replace("\n", " "), 2
+    if isinstance(error, ModuleNotFoundError):
+        return f"the package {error.name} is missing; install what training needs: pip install 'wardrobe[train]'", 1
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}; free space, or choose a place that can be written", 1
+    return f"{type(error).__name__}: {error}; see where with --debug".replace("\n", " "), 1
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def _print_scores(summary: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        return _print_json(summary)
+    from rich.console import Console
+    from rich.panel import Panel
+
+    low, high = summary["accuracy_interval_95"]
+    text = (
+        f"[bold]{summary['accuracy']:.2%}[/bold] of {summary['n']:,} {summary['split']} images right "
+        f"(95 % interval {low:.2%} to {high:.2%})\n"
+        f"calibration error {summary['ece']['before']:.2%}, with temperature {summary['ece']['after']:.2%}\n"
+        f"run     {summary['run']}\nreport  {Path(summary['run']) / 'report.html'}"
+    )
+    made_up = summary["data"] == "synthetic"
+    title = "SYNTHETIC WARDROBE, NOT FASHION-MNIST" if made_up else f"{summary['recipe']} on {summary['data']}"
+    style = "bold yellow" if made_up else "#4da3d8"
+    Console(soft_wrap=True).print(Panel(text, title=title, border_style=style, padding=(1, 2), expand=False))
+
+
+def _print_runs(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("run", "recipe", "data", "seed", "epochs", "status", "split", "accuracy", "ECE", "seconds", box=None)
+    for row in rows:
+        accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.2%} ± {row['half_interval_95']:.2%}"
+        ece = "" if row["ece"] is None else f"{row['ece']:.2%}"
+        cells = (row["run"], row["recipe"], row["data"], row["seed"], f"{row['epochs_done']}/{row['epochs']}",
+                 row["status"], row["split"] or "", accuracy, ece, f"{row['seconds']:.0f}")  # fmt: skip
+        table.add_row(*(str(cell) for cell in cells))
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _print_data(about: dict[str, Any]) -> None:
+    print(f"data    {about['data']}\nsource  {about['source']}")
+    for name, checksum in about["sums"].items():
+        print(f"sum     {name}  {checksum}  as expected")
+    sizes = ", ".join(f"{count:,} {split}" for split, count in about["splits"].items())
+    print(f"splits  {sizes}\n")
+    print(f"{'class':<16}{'train':>8}{'validation':>12}")
+    for label, counts in about["class_counts"].items():
+        print(f"{label:<16}{counts['train']:>8,}{counts['validation']:>12,}")
+    print(f"\nsheet   {about['sheet']}")

@@ -1,0 +1,115 @@
+"""A person's own images as a data set: one sub-folder a class, files of any size and colour."""
+
+import hashlib
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from wardrobe import console
+from wardrobe.errors import DataError, UsageError
+
+SIDE = 28  # pixels
+FEWEST_IMAGES = 3  # a class: one each to train, to validate and to test
+NAMED_AT_MOST = 5  # broken images named one by one; the rest are counted
+
+
+@dataclass(frozen=True)
+class FolderImages:
+    """What a folder holds."""
+
+    class_names: tuple[str, ...]  # the sub-folders' names, sorted
+    images: npt.NDArray[np.uint8]  # (n, 28, 28), 0-255
+    labels: npt.NDArray[np.int64]  # (n,), index into class_names
+    sha256: str  # of every used file's path and bytes, in order
+    skipped: tuple[str, ...]  # paths of files that are no readable image
+
+
+def read(root: Path) -> FolderImages:
+    """Reads every image below `root`; broken ones are named on stderr, counted and skipped.
+
+    Raises:
+        UsageError: `root` is no folder.
+        DataError: fewer than two classes, or a class with fewer than `FEWEST_IMAGES` readable images.
+    """
+    if not root.is_dir():
+        raise UsageError(
+            f"--data {root} is neither 'auto', 'fashion-mnist', 'synthetic' nor a folder; "
+            "give one of these, or a folder with one sub-folder a class"
+        )
+    class_folders = sorted(child for child in root.iterdir() if child.is_dir() and not child.name.startswith("."))
+    if len(class_folders) < 2:
+        raise DataError(
+            f"{root} has {len(class_folders)} sub-folders, expected at least 2; put each class's images in its own"
+        )
+    images, labels, skipped, digest = [], [], [], hashlib.sha256()
+    for label, class_folder in enumerate(class_folders):
+        before = len(images)
+        for path in _files(class_folder):
+            try:
+                images.append(read_image(path))
+            except Exception:  # Pillow's decoders raise nearly anything on a damaged file
+                skipped.append(str(path))
+                continue
+            labels.append(label)
+            digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+        if len(images) - before < FEWEST_IMAGES:
+            raise DataError(
+                f"class folder {class_folder} has {len(images) - before} readable images, expected at least "
+                f"{FEWEST_IMAGES} (one each to train, validate and test); add images or remove the folder"
+            )
+    _tell_skipped(skipped)
+    names = tuple(folder.name for folder in class_folders)
+    return FolderImages(names, np.stack(images), np.array(labels), digest.hexdigest(), tuple(skipped))
+
+
+def read_image(path: Path) -> npt.NDArray[np.uint8]:
+    """Reads one image file as (28, 28) uint8, 0-255: upright, grey, whole, padded to a square in its edge's tone.
+
+    Transparent parts become white. A 28x28 grey image comes back as it is.
+
+    Raises:
+        OSError and others of Pillow's: the file is no readable image, or has too many pixels.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)
+    grey = _grey(image)
+    if grey.size == (SIDE, SIDE):
+        return np.asarray(grey)
+    pixels = np.asarray(grey)
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    return np.asarray(ImageOps.pad(grey, (SIDE, SIDE), Image.Resampling.LANCZOS, color=int(np.median(edge))))
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):  # 16 bits a pixel: Pillow's own conversion clips them at 255
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        over = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
+    return image.convert("L")
+
+
+def _files(folder: Path) -> list[Path]:
+    found = [
+        Path(parent) / name
+        for parent, _, names in os.walk(folder)  # does not follow links to folders, so it cannot loop
+        for name in names
+        if not name.startswith(".")
+    ]
+    return sorted(found)
+
+
+def _tell_skipped(skipped: list[str]) -> None:
+    for path in skipped[:NAMED_AT_MOST]:
+        console.warn(f"{path} is no readable image; skipped")
+    if len(skipped) > NAMED_AT_MOST:
+        console.warn(f"and {len(skipped) - NAMED_AT_MOST} more")
+    if skipped:
+        console.warn(f"{len(skipped)} files skipped in all; the rest are used")

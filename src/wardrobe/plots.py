@@ -1,0 +1,403 @@
+"""Arrays → figures. Nothing is loaded, computed or shown here; `save` writes a figure with the data's name on it.
+
+Figures are 10.4 inches wide, the report's column at 100 pixels an inch, so that type is read at its own size.
+Colours are Okabe and Ito's, told apart by the colour-blind; right and wrong carry a mark as well.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from wardrobe.runs import replacing
+
+Floats = npt.NDArray[np.floating]
+Images = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+P = ParamSpec("P")
+
+WIDTH = 10.4  # inches
+DPI = 160
+BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8a8f98", "#22262b"
+RIGHT, WRONG = BLUE, ORANGE
+LONGEST_NAME = 14  # characters of a class name where room is short
+NUMBERS_UP_TO = 20  # classes; beyond, a confusion matrix's cells are too small for figures
+PERCENT = PercentFormatter(1, symbol=" %")
+STYLE = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, and has the marks
+    "font.size": 9.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#c9ccd1",
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e8eb",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "figure.facecolor": "white",
+    "legend.frameon": False,
+}
+
+
+def save(figure: Figure, path: Path, data: str, synthetic: bool) -> None:
+    """Writes the figure as PNG in one step, its data named at the foot and in the file."""
+    text = "SYNTHETIC WARDROBE, drawn by code: not Fashion-MNIST" if synthetic else f"data: {data}"
+    inches = figure.get_size_inches()[1]
+    figure.text(
+        0.995, 0.06 / inches, text, ha="right", va="bottom", fontsize=8,
+        color=ORANGE if synthetic else GREY, weight="bold" if synthetic else "normal",
+    )  # fmt: skip
+    with replacing(path) as temporary, matplotlib.rc_context(STYLE):
+        figure.savefig(temporary, dpi=DPI, metadata={"Description": text})
+
+
+def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+@_styled
+def samples(images: Images, labels: Labels, class_names: Sequence[str], columns: int = 16) -> Figure:
+    """Draws the first images of each class, a row a class."""
+    rows = [images[labels == label][:columns] for label in range(len(class_names))]
+    figure, axes = _figure(0.62 * len(rows) + 0.75, "What the network learns from: samples of each class")
+    axes.imshow(_mosaic([_filled(row, columns) for row in rows], gap=2), cmap="gray", vmin=0, vmax=255)
+    _row_names(axes, class_names, cell=30)
+    _place(axes, left=1.15, top=0.55)
+    return figure
+
+
+@_styled
+def curves(history: Sequence[Mapping[str, float]]) -> Figure:
+    """Draws accuracy and loss over the epochs, training and validation."""
+    last, best = history[-1], max(history, key=lambda row: row["val_accuracy"])
+    figure = _sheet(
+        4.1,
+        f"Learning: validation accuracy ends at {_tenths(last['val_accuracy'])}",
+        f"best {_tenths(best['val_accuracy'])} in epoch {best['epoch']:.0f};"
+        "  where training goes on and validation does not, images are learnt by heart",
+    )
+    epochs = [row["epoch"] for row in history]
+    panels = (("accuracy", "Accuracy (higher is better)", _tenths), ("loss", "Loss (lower is better)", "{:.3f}".format))
+    for number, (name, title, written) in enumerate(panels):
+        axes = figure.add_axes(_inches(figure, 0.7 + 5.2 * number, 0.75, 4.3, 2.35), title=title, xlabel="epoch")
+        ends = {"training": last[name], "validation": last[f"val_{name}"]}
+        for label, key, colour, style in (("training", name, GREY, "--"), ("validation", f"val_{name}", BLUE, "-")):
+            values = [row[key] for row in history]
+            axes.plot(epochs, values, style, color=colour, marker="o", markersize=4, linewidth=2, label=label)
+            raised = 5 if ends[label] == max(ends.values()) else -5  # points; keeps two near labels apart
+            axes.annotate(
+                written(values[-1]), (epochs[-1], values[-1]), xytext=(7, raised), textcoords="offset points",
+                va="center", color=colour, weight="bold", fontsize=8.5,
+            )  # fmt: skip
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if name == "accuracy":
+            axes.yaxis.set_major_formatter(PERCENT)
+        axes.grid(axis="y")
+        axes.legend(loc="best")
+    return figure
+
+
+@_styled
+def predictions(images: Images, labels: Labels, probabilities: Floats, class_names: Sequence[str], what: str) -> Figure:
+    """Draws images with what was predicted, how surely, and what is true; `what` begins the title."""
+    right = int((probabilities.argmax(axis=1) == labels).sum())
+    title = f"{what}: {right} right (blue ✓), {len(labels) - right} wrong (orange ✗)"
+    return _grid(images, labels, probabilities, class_names, title)
+
+
+@_styled
+def mistakes(images: Images, labels: Labels, probabilities: Floats, class_names: Sequence[str], total: int) -> Figure:
+    """Draws mistakes, the most confident first; `total` is how many there are in the split."""
+    title = f"The most confident of {total:,} mistakes: which would you have got right?"
+    return _grid(images, labels, probabilities, class_names, title)
+
+
+@_styled
+def confidence(images: Images, labels: Labels, probabilities: Floats, class_names: Sequence[str], what: str) -> Figure:
+    """Draws each image beside the bars of its class probabilities."""
+    columns, shown = 3, min(len(class_names), 10)
+    rows = -(-len(labels) // columns)
+    tall = max(0.155 * shown, 1.3)  # inches of a cell's bars
+    cell = tall + 0.3
+    height = rows * cell + 0.95
+    figure = _sheet(height, f"{what}: how sure, and of what else", "blue: the true class;  orange: a wrong answer")
+    for i, label in enumerate(labels):
+        left = (i % columns) / columns * WIDTH
+        bottom = height - 0.72 - (i // columns) * cell - tall
+        picture = figure.add_axes(_inches(figure, left + 0.15, bottom + (tall - 1.3) / 2, 1.05, 1.05))
+        bars = figure.add_axes(_inches(figure, left + 2.13, bottom, 0.93, tall))
+        _bars(bars, probabilities[i], int(label), class_names, shown)
+        _picture(picture, images[i], *_verdict(probabilities[i], int(label), class_names))
+    return figure
+
+
+@_styled
+def confusion(matrix: npt.NDArray[np.int64], class_names: Sequence[str]) -> Figure:
+    """Draws the confusion matrix, each row as shares of its class; the title names the commonest confusion."""
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    off = matrix - np.diag(np.diag(matrix))
+    actual, predicted = np.unravel_index(off.argmax(), off.shape)
+    title = "No mistakes" if not off.any() else (
+        f"Where it errs: {off[actual, predicted]:,} of {matrix[actual].sum():,} {class_names[actual]}"
+        f" are taken for {class_names[predicted]}"
+    )  # fmt: skip
+    figure, axes = _figure(8.6, title)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ticks = range(len(class_names))
+    axes.set_xticks(ticks, [_short(name) for name in class_names], rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(ticks, [_short(name) for name in class_names])
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("actual")
+    axes.spines[:].set_visible(False)
+    axes.set_xticks(np.arange(len(class_names) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(class_names) + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=2)
+    axes.tick_params(which="minor", length=0)
+    if len(class_names) <= NUMBERS_UP_TO:
+        for (row, column), count in np.ndenumerate(matrix):
+            if count:
+                colour = "white" if shares[row, column] > 0.55 else INK
+                axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
+    figure.subplots_adjust(left=0.14, right=0.97, top=0.925, bottom=0.155)
+    return figure
+
+
+@_styled
+def per_class(scores: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Draws precision, recall and F1 of each class, the hardest on top."""
+    ordered = sorted(scores.items(), key=lambda item: item[1]["f1"], reverse=True)
+    hardest, easiest = ordered[-1][0], ordered[0][0]
+    figure, axes = _figure(0.33 * len(ordered) + 1.5, f"Class by class: {hardest} is hardest, {easiest} easiest")
+    y = np.arange(len(ordered))
+    values = {key: np.array([score[key] for _, score in ordered]) for key in ("precision", "recall", "f1")}
+    axes.hlines(y, values["precision"], values["recall"], color="#c9ccd1", linewidth=3, zorder=1)
+    axes.scatter(values["precision"], y, s=62, marker="s", color=ORANGE, label="precision: of those called so, how many are")
+    axes.scatter(values["recall"], y, s=70, color=BLUE, label="recall: of those that are, how many are called so")
+    axes.scatter(values["f1"], y, s=70, marker="|", color=INK, label="F1", zorder=3)
+    axes.set_yticks(y, [f"{_short(name)}  {_tenths(score['f1'])}" for name, score in ordered])
+    axes.xaxis.set_major_formatter(PERCENT)
+    axes.grid(axis="x")
+    axes.set_ylim(-0.6, len(ordered) - 0.4)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.45, 0.0), ncols=3, borderaxespad=2.6, handletextpad=0.2)
+    _place(axes, left=1.75, top=0.55, right=0.25, bottom=0.9)
+    return figure
+
+
+@_styled
+def reliability(before: Mapping[str, Floats], after: Mapping[str, Floats], ece: Mapping[str, float], temperature: float) -> Figure:
+    """Draws accuracy against confidence, without and with temperature scaling, and how many answers stand in each bin."""
+    figure = _sheet(5.2, "Is it as sure as it is right? On the diagonal, 80 % sure means right 80 times in 100")
+    titles = (
+        f"As trained: off by {_tenths(ece['before'])} on average (ECE)",
+        f"With temperature {temperature:.2f}: off by {_tenths(ece['after'])}",
+    )
+    for number, (bins, title) in enumerate(zip((before, after), titles, strict=True)):
+        axes = figure.add_axes((0.065 + 0.495 * number, 0.36, 0.43, 0.45), title=title, ylabel="accuracy" if not number else "")
+        full = bins["count"] > 0
+        centres, width = (bins["edges"][:-1] + bins["edges"][1:]) / 2, bins["edges"][1]
+        axes.bar(centres[full], bins["accuracy"][full], width * 0.92, color=BLUE, label="measured")
+        axes.plot([0, 1], [0, 1], color=ORANGE, linewidth=2, label="as sure as right")
+        counts = figure.add_axes((0.065 + 0.495 * number, 0.13, 0.43, 0.15), xlabel="confidence", ylabel="answers" if not number else "")
+        counts.bar(centres, bins["count"] / max(bins["count"].sum(), 1), width * 0.92, color=GREY)
+        for each in (axes, counts):
+            each.set_xlim(0, 1)
+            each.xaxis.set_major_formatter(PERCENT)
+            each.yaxis.set_major_formatter(PERCENT)
+            each.grid(axis="y")
+        axes.set_ylim(0, 1)
+        axes.legend(loc="upper left")
+    return figure
+
+
+@_styled
+def filters(kernels: Floats, layer: str) -> Figure:
+    """Draws the kernels of the first convolution: (filters, height, width), any sign."""
+    columns = 16 if len(kernels) > 16 else 8
+    rows = -(-len(kernels) // columns)
+    figure = _sheet(
+        rows * WIDTH / columns * 0.93 + 1.25,
+        f"The first thing it looks for: the {len(kernels)} filters of {layer}",
+        "red: wants light there;  blue: wants dark;  white: does not care",
+    )
+    limit = np.abs(kernels).max()
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for number, each in enumerate(axes.flat):
+        each.set_axis_off()
+        if number < len(kernels):
+            shown = each.imshow(kernels[number], cmap="RdBu_r", vmin=-limit, vmax=limit)
+            each.set_title(str(number), fontsize=8.5, weight="normal", color=GREY, pad=2, loc="center")
+    height = figure.get_size_inches()[1]
+    figure.subplots_adjust(left=0.01, right=0.99, top=1 - 0.85 / height, bottom=0.5 / height, wspace=0.14, hspace=0.32)
+    bar = figure.colorbar(shown, cax=figure.add_axes((0.01, 0.28 / height, 0.3, 0.10 / height)), orientation="horizontal")
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.ax.tick_params(labelsize=8, pad=1)
+    return figure
+
+
+@_styled
+def feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str]) -> Figure:
+    """Draws, for each image, all maps of each convolution, each scaled to its own brightest.
+
+    Args:
+        images: (n, 28, 28) uint8.
+        maps: layer name → (n, height, width, filters).
+        names: what to write beside each image, (n,).
+    """
+    rows_of_maps, picture, gap = 4, 1.1, 0.14  # rows in each mosaic; inches
+    columns = [-(-each.shape[-1] // rows_of_maps) for each in maps.values()]
+    cell = min(0.42, (WIDTH - picture - 0.35 - gap * len(columns)) / sum(columns))
+    strip = max(rows_of_maps * cell, picture + 0.22) + 0.1
+    height = strip * len(images) + 1.15
+    figure = _sheet(height, "From edges to parts: what every filter answers to one garment of each class")
+    for row, name in enumerate(names):
+        bottom = height - 0.85 - (row + 1) * strip + 0.1
+        _picture(figure.add_axes(_inches(figure, 0.1, bottom + 0.02, picture, picture)), images[row], _short(name), INK)
+        left = picture + 0.28
+        for (layer, each), across in zip(maps.items(), columns, strict=True):
+            axes = figure.add_axes(_inches(figure, left, bottom, across * cell, rows_of_maps * cell))
+            axes.set_axis_off()
+            axes.imshow(_map_mosaic(each[row], across), cmap="magma", vmin=0, vmax=1)
+            if row == 0:
+                _, side, _, count = each.shape
+                axes.set_title(f"{layer}: {count} maps of {side}x{side}", pad=6)
+            left += across * cell + gap
+    return figure
+
+
+def _sheet(height: float, title: str, subtitle: str = "") -> Figure:
+    """Returns an empty figure of `height` inches with its title, and a line under it, at the top left."""
+    figure = Figure(figsize=(WIDTH, height))
+    figure.text(0.007, 1 - 0.12 / height, title, fontsize=12, weight="bold", va="top", color=INK)
+    figure.text(0.007, 1 - 0.38 / height, subtitle, va="top", color=GREY)
+    return figure
+
+
+def _figure(height: float, title: str) -> tuple[Figure, Axes]:
+    figure = _sheet(height, title)
+    return figure, figure.add_subplot()
+
+
+def _place(axes: Axes, left: float, top: float, right: float = 0.08, bottom: float = 0.25) -> None:
+    """Puts the axes so many inches from the figure's edges."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    width, height = figure.get_size_inches()
+    axes.set_position(_inches(figure, left, bottom, width - left - right, height - top - bottom))
+
+
+def _inches(figure: Figure, left: float, bottom: float, width: float, height: float) -> tuple[float, float, float, float]:
+    """Returns a rectangle given in inches as the shares of the figure that matplotlib wants."""
+    across, up = figure.get_size_inches()
+    return left / across, bottom / up, width / across, height / up
+
+
+def _grid(images: Images, labels: Labels, probabilities: Floats, class_names: Sequence[str], title: str) -> Figure:
+    columns = 8
+    rows = max(1, -(-len(labels) // columns))
+    cell = 1.62
+    height = rows * cell + 0.62
+    figure = _sheet(height, title)
+    for i, label in enumerate(labels):
+        text, colour = _verdict(probabilities[i], int(label), class_names)
+        bottom = 1 - (0.68 + (i // columns) * cell + 1.13) / height
+        axes = figure.add_axes(((i % columns + 0.06) / columns, bottom, 0.88 / columns, 1.13 / height))
+        _picture(axes, images[i], text, colour)
+        axes.set_xlabel(f"actual: {_short(class_names[label])}", fontsize=8.5, color=INK, labelpad=3)
+    return figure
+
+
+def _verdict(probabilities: Floats, label: int, class_names: Sequence[str]) -> tuple[str, str]:
+    """Returns "✓ Sneaker 99 %" and its colour."""
+    predicted = int(probabilities.argmax())
+    mark, colour = ("✓", RIGHT) if predicted == label else ("✗", WRONG)
+    return f"{mark} {_short(class_names[predicted])} {_percent(probabilities[predicted])}", colour
+
+
+def _tenths(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _percent(share: float) -> str:
+    """Returns whole per cent, never 100 for less than certain."""
+    return f"{min(99, round(100 * share)) if share < 0.9995 else 100} %"
+
+
+def _picture(axes: Axes, image: Images, title: str, colour: str) -> None:
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(True)
+    axes.spines[:].set(color=colour, linewidth=2.2)
+    axes.set_title(title, color=colour, fontsize=8.5, pad=4, loc="center")
+
+
+def _bars(axes: Axes, probabilities: Floats, label: int, class_names: Sequence[str], shown: int) -> None:
+    """Draws one image's probabilities; all classes in their order, or the `shown` likeliest where there are more."""
+    classes = np.arange(len(class_names)) if len(class_names) <= shown else np.sort(probabilities.argsort()[::-1][:shown])
+    colours = ["#c3c8cf"] * len(classes)
+    for place, each in enumerate(classes):
+        if each == label:
+            colours[place] = RIGHT
+        elif each == probabilities.argmax():
+            colours[place] = WRONG
+    values = probabilities[classes]
+    axes.barh(np.arange(len(classes)), values, color=colours, height=0.78)
+    axes.set_yticks(np.arange(len(classes)), [_short(class_names[each]) for each in classes], fontsize=8)
+    for place, value in enumerate(values):
+        if value >= 0.005:
+            axes.text(min(value, 1) + 0.03, place, _percent(value), va="center", fontsize=8)
+    axes.set_xlim(0, 1)
+    axes.set_xticks([])
+    axes.invert_yaxis()
+    axes.spines["bottom"].set_visible(False)
+
+
+def _row_names(axes: Axes, names: Sequence[str], cell: int) -> None:
+    axes.set_yticks([cell * row + cell / 2 for row in range(len(names))], [_short(name) for name in names])
+    axes.set_xticks([])
+    axes.spines[:].set_visible(False)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+
+
+def _filled(images: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    """Returns `count` images, white ones at the end where there are too few."""
+    missing = np.full((count - len(images), *images.shape[1:]), 255, images.dtype)
+    return np.concatenate([images, missing])
+
+
+def _mosaic(rows: Sequence[npt.NDArray[Any]], gap: int) -> npt.NDArray[Any]:
+    """Puts rows of images, each (columns, h, w), together in one, white between them."""
+    lines = [np.hstack([np.pad(image, ((0, gap), (0, gap)), constant_values=255) for image in row]) for row in rows]
+    return np.vstack(lines)
+
+
+def _map_mosaic(maps: Floats, columns: int) -> Floats:
+    """Puts one image's maps (h, w, filters) together, each divided by its maximum; empty cells and gaps are white."""
+    height, width, count = maps.shape
+    rows = -(-count // columns)
+    canvas = np.full((rows * (height + 1), columns * (width + 1)), np.nan)
+    for number in range(count):
+        top, left = number // columns * (height + 1), number % columns * (width + 1)
+        canvas[top : top + height, left : left + width] = maps[:, :, number] / max(maps[:, :, number].max(), 1e-9)
+    return canvas[:-1, :-1]

@@ -1,0 +1,254 @@
+"""Run folders: made, found, listed, and written so that nothing is ever left half-written under its final name."""
+
+import csv
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from wardrobe.errors import RunError
+from wardrobe.recipes import RECIPES, Recipe
+
+ROOT = Path("runs")
+LATEST = "latest"
+RUNNING, DONE, INTERRUPTED = "running", "done", "interrupted"
+HISTORY_FIELDS = ("epoch", "seconds", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy", "data")
+PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "onnx", "onnxruntime", "scikit-learn", "matplotlib")
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder. DESIGN: the files and what each holds are listed in docs/run-folder.md."""
+
+    path: Path
+
+    @property
+    def keras_path(self) -> Path:
+        return self.path / "model.keras"
+
+    @property
+    def onnx_path(self) -> Path:
+        return self.path / "model.onnx"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.json"
+
+    @property
+    def predictions_path(self) -> Path:
+        return self.path / "predictions.npz"
+
+    @property
+    def report_path(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        return self.path / "checkpoint"
+
+    @property
+    def plots_folder(self) -> Path:
+        return self.path / "plots"
+
+    def info(self) -> dict[str, Any]:
+        """Returns run.json."""
+        return self._read_json("run.json")
+
+    def metrics(self) -> dict[str, Any]:
+        """Returns metrics.json.
+
+        Raises:
+            RunError: the run was not evaluated yet.
+        """
+        return self._read_json("metrics.json")
+
+    def update(self, **fields: Any) -> None:
+        """Writes fields into run.json, beside those it has."""
+        write_json(self.path / "run.json", {**self.info(), **fields})
+
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        write_json(self.metrics_path, metrics)
+
+    def recipe(self) -> Recipe:
+        """Returns the recipe that the run was made with, every field as it was."""
+        fields = self.info()["recipe"]
+        lists_made_tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+        shipped = RECIPES.get(fields["name"])
+        return dataclasses.replace(shipped, **lists_made_tuples) if shipped else Recipe(**lists_made_tuples)
+
+    def history(self) -> list[Row]:
+        """Returns history.csv: a row an epoch; none before the first epoch is done."""
+        path = self.path / "history.csv"
+        if not path.exists():
+            return []
+        with path.open(newline="") as stream:
+            return [{key: float(value) for key, value in row.items() if key != "data"} for row in csv.DictReader(stream)]
+
+    def write_history(self, rows: Sequence[Mapping[str, float]]) -> None:
+        data = self.info()["data"]
+        with replacing(self.path / "history.csv") as path, path.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, HISTORY_FIELDS)
+            writer.writeheader()
+            writer.writerows({**row, "epoch": int(row["epoch"]), "data": data} for row in rows)
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            return json.loads(path.read_text())
+        except FileNotFoundError:
+            raise RunError(f"{self.path} has no {name}; give a run that got so far (wardrobe runs lists them)") from None
+        except json.JSONDecodeError as error:
+            raise RunError(f"{path} is no JSON ({error}); restore the file or train again") from None
+
+
+def create(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
+    """Makes a run folder and its run.json: recipe, versions, machine, git commit, status, and `fields`.
+
+    Args:
+        path: the folder to make; without it `runs/<recipe>-<date>-<time>`.
+
+    Raises:
+        RunError: `path` exists already.
+    """
+    now = datetime.now(UTC)
+    if path is None:
+        path = ROOT / f"{recipe.name}-{now.astimezone():%Y%m%d-%H%M%S}"
+        number = 2
+        while path.exists():  # another run began in the same second
+            path = path.with_name(f"{recipe.name}-{now.astimezone():%Y%m%d-%H%M%S}-{number}")
+            number += 1
+    else:
+        check_free(path)
+    path.mkdir(parents=True)
+    run = Run(path)
+    write_json(
+        path / "run.json",
+        {
+            "status": RUNNING,
+            "started": now.isoformat(timespec="seconds"),
+            "recipe": dataclasses.asdict(recipe),
+            **fields,
+            "versions": versions(),
+            "machine": machine(),
+            "git_commit": git_commit(),
+        },
+    )
+    return run
+
+
+def check_free(path: Path) -> None:
+    """Raises RunError if there is something at `path` already."""
+    if path.exists():
+        raise RunError(f"{path} exists already; give --run a new folder, or go on with it: wardrobe train --resume {path}")
+
+
+def find(name: str | Path, root: Path = ROOT) -> Run:
+    """Returns the run in folder `name`, or the one that was started last for "latest".
+
+    Raises:
+        RunError: there is no such run.
+    """
+    if str(name) == LATEST:
+        known = listed(root)
+        if not known:
+            raise RunError(f"no run in {root.resolve()}; make one with: wardrobe train")
+        return known[-1]
+    path = Path(name)
+    if not (path / "run.json").is_file():
+        what = "is no run folder: it has no run.json" if path.exists() else "does not exist"
+        raise RunError(f"{path} {what}; give a folder that wardrobe train made, or 'latest' (wardrobe runs lists them)")
+    return Run(path)
+
+
+def listed(root: Path = ROOT) -> list[Run]:
+    """Returns the runs below `root`, at any depth, by the time they were started."""
+    runs = [Run(path.parent) for path in root.rglob("run.json")]
+    return sorted(runs, key=lambda run: (run.info()["started"], run.path.name))
+
+
+def table(root: Path = ROOT) -> list[dict[str, Any]]:
+    """Returns one row a run: who it is, how far it got, and its scores (None before it has any)."""
+    return [_row(run) for run in listed(root)]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a temporary path beside `path`, and renames it to `path` when the block ends well; else removes it."""
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")  # keeps the suffix, by which Keras tells the format
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON, two spaces deep, in one step."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python and of every package that shapes a result."""
+    found = {"python": platform.python_version()}
+    for package in ("wardrobe", *PACKAGES):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """Returns what is known of the machine: system, processor, cores, memory in GiB."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = (line for line in cpuinfo.read_text().splitlines() if line.startswith("model name"))
+        model = next(lines, f": {model}").partition(": ")[2]
+    facts: dict[str, Any] = {"system": platform.platform(), "processor": model, "cores": os.cpu_count()}
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        facts["memory_gib"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+    return facts
+
+
+def git_commit() -> str | None:
+    """Returns the commit of the source, with "+changes" where files differ from it; None where the source is not in git."""
+    here = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        subprocess.run([*here, "ls-files", "--error-unmatch", Path(__file__).name], capture_output=True, check=True)
+        commit = subprocess.run([*here, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changes = subprocess.run([*here, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + ("+changes" if changes.strip() else "")
+
+
+def _row(run: Run) -> dict[str, Any]:
+    info, history = run.info(), run.history()
+    scores = run.metrics() if run.metrics_path.is_file() else None
+    low, high = scores["accuracy_interval_95"] if scores else (0.0, 0.0)
+    return {
+        "run": str(run.path),
+        "recipe": info["recipe"]["name"],
+        "data": info["data"],
+        "seed": info["seed"],
+        "epochs": info["recipe"]["epochs"],
+        "epochs_done": len(history),
+        "status": info["status"],
+        "split": scores and scores["split"],
+        "accuracy": scores and scores["accuracy"],
+        "half_interval_95": (high - low) / 2 if scores else None,
+        "ece": scores and scores["ece"]["after"],
+        "seconds": sum(row["seconds"] for row in history),
+    }
