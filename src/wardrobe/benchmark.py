@@ -30,7 +30,7 @@ def train(
 ) -> dict[str, Any]:
     """Trains each recipe with seeds 0, 1, …, in turn, scores each once on the test split, and writes the results.
 
-    Started again after a break with the same arguments, it keeps the runs that are done and resumes the one that is not.
+    Started again after a break with the same arguments, it keeps the runs that are done and resumes the other.
 
     Args:
         folder: gets results/train.json, RESULTS.md and the runs.

@@ -4,9 +4,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -14,8 +11,6 @@ import typer
 
 from wardrobe import __version__
 from wardrobe.errors import UsageError, WardrobeError
-
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}  # read by TensorFlow when it starts
 
 app = typer.Typer(
     name="wardrobe",
@@ -36,9 +31,10 @@ def main() -> NoReturn:
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     if not debug:
-        for name, value in QUIET.items():
-            os.environ.setdefault(name, value)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what stops a job from outside ends it as tidily as Ctrl-C
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read by TensorFlow when it starts
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # what stops a job from outside ends it as tidily as Ctrl-C
     try:
         sys.exit(app(arguments, prog_name="wardrobe", standalone_mode=False) or 0)
     except Exception as error:
@@ -77,8 +73,7 @@ def train(
     if resume is not None and clash:
         raise UsageError(f"{', '.join(clash)} cannot be given with --resume: a run goes on as it began; leave it out")
 
-    with _quiet_imports():
-        from wardrobe import jobs
+    from wardrobe import jobs
 
     stream = sys.stderr if as_json else sys.stdout
     if resume is not None:
@@ -99,8 +94,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score a run; write its metrics, plots and report again."""
-    with _quiet_imports():
-        from wardrobe import jobs
+    from wardrobe import jobs
 
     scored = jobs.evaluate(run, split, data_dir, sys.stderr if as_json else sys.stdout)
     _print_scores(jobs.summary(scored), as_json)
@@ -168,8 +162,7 @@ def benchmark(
     """Measure, and make the tables of RESULTS.md again."""
     if name != "train":
         raise UsageError(f"unknown benchmark {name!r}; the benchmarks are: train")
-    with _quiet_imports():
-        from wardrobe import benchmark as bench
+    from wardrobe import benchmark as bench
 
     figures = bench.train(
         recipes.split(","), seeds, data=data, data_dir=data_dir, epochs=epochs, limit=limit, folder=folder,
@@ -186,30 +179,6 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
     if version:
         print(f"wardrobe {__version__}")
         raise typer.Exit()
-
-
-@contextmanager
-def _quiet_imports() -> Iterator[None]:
-    """Keeps what TensorFlow's C++ parts write on stderr while they load, before any of their log levels holds.
-
-    The text is shown if the import fails, and always with --debug.
-    """
-    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
-        yield
-        return
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            kept.seek(0)
-            os.write(stderr, kept.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 def _explained(error: Exception) -> tuple[str, int]:

@@ -1,14 +1,24 @@
 """What a person sees in the terminal: warnings, notices, and training and download progress. Knows no Keras."""
 
+import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
 from rich.console import Console
 from rich.panel import Panel
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 BAR_WIDTH = 28  # characters
 BLUE, ORANGE = "#4da3d8", "#e07b39"  # told apart by the colour-blind, readable on dark and on light
@@ -22,6 +32,30 @@ def warn(text: str) -> None:
 def notice(title: str, text: str) -> None:
     """Prints a framed notice on stderr that no one can miss."""
     Console(stderr=True).print(Panel(text, title=f"[bold]{title}[/bold]", border_style="bold yellow", padding=(1, 2)))
+
+
+@contextmanager
+def loading_quietly() -> Iterator[None]:
+    """Keeps back what TensorFlow's C++ parts write on stderr while they load, before any of their log levels holds.
+
+    Only where TF_CPP_MIN_LOG_LEVEL asks for quiet, as the command line does; shown after all if the block fails.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") == "0":
+        yield
+        return
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(stderr, kept.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 class TrainingDisplay(Protocol):
@@ -151,7 +185,11 @@ class DownloadBar:
 
     def __init__(self, name: str) -> None:
         self.progress = Progress(
-            TextColumn(name), BarColumn(BAR_WIDTH), DownloadColumn(), TimeRemainingColumn(), console=Console(stderr=True)
+            TextColumn(name),
+            BarColumn(BAR_WIDTH),
+            DownloadColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
         )
         self.task = self.progress.add_task(name, total=None)
 
@@ -169,7 +207,7 @@ class DownloadBar:
         self.progress.update(self.task, advance=bytes_more)
 
     def reset(self) -> None:
-        """pooch resets the bar and then adds the whole size once more, to end at 100 %."""
+        """Pooch resets the bar and then adds the whole size once more, to end at 100 %."""
         self.progress.reset(self.task, total=self.total)
 
     def close(self) -> None:

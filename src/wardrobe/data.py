@@ -16,6 +16,7 @@ SYNTHETIC_TRAIN_IMAGES, SYNTHETIC_TEST_IMAGES = 60_000, 10_000
 SYNTHETIC_SEED = 0  # names the wardrobe; a run's own seed does not change the data
 FOLDER_SHARE = 0.15  # of each class to validation, and as much to the test split
 
+TEST, VALIDATION = "test", "validation"  # the splits that a model can be scored on
 AUTO, FASHION_MNIST, SYNTHETIC = "auto", "fashion-mnist", "synthetic"
 
 

@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from wardrobe import metrics
-from wardrobe.data import Dataset, Split
+from wardrobe.data import TEST, VALIDATION, Dataset, Split
 from wardrobe.errors import UsageError
 
-TEST, VALIDATION = "test", "validation"
 BATCH = 500  # images
 
 

@@ -164,8 +164,8 @@ def _read_idx(path: Path, magic: int, header_bytes: int) -> npt.NDArray[np.uint8
         raw = gzip.decompress(path.read_bytes())
     except (OSError, EOFError) as error:
         raise DataError(f"{path} is no whole gzip file ({error}); replace it or remove it to have it fetched") from None
-    header = np.frombuffer(raw[:header_bytes], dtype=">i4")
+    header = np.frombuffer(raw[:header_bytes].ljust(header_bytes, b"\0"), dtype=">i4")
     body = np.frombuffer(raw[header_bytes:], dtype=np.uint8)
-    if len(raw) < header_bytes or header[0] != magic or body.size != np.prod(header[1:], dtype=np.int64):
+    if header[0] != magic or body.size != np.prod(header[1:], dtype=np.int64):
         raise DataError(f"{path} is no IDX file of kind {magic}, or is cut short; replace it")
     return body

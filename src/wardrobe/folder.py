@@ -46,7 +46,10 @@ def read(root: Path) -> FolderImages:
         raise DataError(
             f"{root} has {len(class_folders)} sub-folders, expected at least 2; put each class's images in its own"
         )
-    images, labels, skipped, digest = [], [], [], hashlib.sha256()
+    images: list[npt.NDArray[np.uint8]] = []
+    labels: list[int] = []
+    skipped: list[str] = []
+    digest = hashlib.sha256()
     for label, class_folder in enumerate(class_folders):
         before = len(images)
         for path in _files(class_folder):

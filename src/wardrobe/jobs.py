@@ -1,25 +1,21 @@
-"""The whole jobs behind the commands and the Python API: each calls the layers below in order and fills a run folder."""
+"""The jobs behind the commands and the Python API: check what is asked, open data and run, hand over to pipeline.py.
+
+Keras is loaded last, so that a wrong call is answered at once.
+"""
 
 import shlex
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-import keras
-import numpy as np
-
-from wardrobe import console, evaluation, explain, export, metrics, plots, recipes, report, runs, training
-from wardrobe.data import AUTO, Dataset, load_data
-from wardrobe.errors import InterruptedRunError, RunError, UsageError
-from wardrobe.evaluation import Evaluation
+from wardrobe import console, recipes, runs
+from wardrobe.data import AUTO, TEST, VALIDATION, Dataset, load_data
+from wardrobe.errors import RunError, UsageError
 from wardrobe.recipes import Recipe
 from wardrobe.runs import Run
 
 SEED_LIMIT = 2**32  # NumPy's, and so Keras's
-GRID_IMAGES = 40
-BARS_FIRST, BARS_WRONG = 9, 6  # images in the plot of confidence bars
 
 
 def train(
@@ -60,10 +56,12 @@ def train(
         seed=seed,
         reproduce=_reproduce(chosen, dataset.name, seed, limit),
     )
-    return _train_and_finish(run, dataset, stream)
+    return _train(run, dataset, stream)
 
 
-def resume(name: str | Path, recipe: str | None = None, data_dir: Path | None = None, stream: TextIO | None = None) -> Run:
+def resume(
+    name: str | Path, recipe: str | None = None, data_dir: Path | None = None, stream: TextIO | None = None
+) -> Run:
     """Goes on with a run that was killed or interrupted, to the same end as if it had been left alone.
 
     Args:
@@ -82,29 +80,29 @@ def resume(name: str | Path, recipe: str | None = None, data_dir: Path | None = 
         raise RunError(
             f"{run.path} was made with recipe {info['recipe']['name']!r}"
             f"{' and other settings' if info['recipe']['name'] == recipe else ''}, not with {recipe!r}; "
-            f"leave the recipe out: {training.resume_line(run)}"
+            f"leave the recipe out: {run.resume_line}"
         )
     dataset = _same_data(run, data_dir)
     run.update(status=runs.RUNNING)
-    return _train_and_finish(run, dataset, stream)
+    return _train(run, dataset, stream)
 
 
-def evaluate(
-    name: str | Path, split: str = evaluation.TEST, data_dir: Path | None = None, stream: TextIO | None = None
-) -> Run:
+def evaluate(name: str | Path, split: str = TEST, data_dir: Path | None = None, stream: TextIO | None = None) -> Run:
     """Scores a run on "test" or "validation" and writes its metrics, plots and report again.
 
     Raises:
         RunError: no such run, no model in it, or its data has changed.
         UsageError: `split` is neither.
     """
-    if split not in (evaluation.TEST, evaluation.VALIDATION):
+    if split not in (TEST, VALIDATION):
         raise UsageError(f"unknown split {split!r}; give 'test' or 'validation'")
     run = runs.find(name)
-    model = training.load(run)
-    display = console.training_display(stream or sys.stdout)
-    _evaluate(model, run, _same_data(run, data_dir), split, display)
-    display.stage(f"Report: {report.write(run)}")
+    if not run.keras_path.is_file():
+        raise RunError(f"{run.path} has no model.keras: its training did not end; go on with: {run.resume_line}")
+    dataset = _same_data(run, data_dir)
+    with console.loading_quietly():
+        from wardrobe import pipeline
+    pipeline.evaluate(run, dataset, split, console.training_display(stream or sys.stdout))
     return run
 
 
@@ -141,75 +139,14 @@ def _same_data(run: Run, data_dir: Path | None) -> Dataset:
         data_dir = Path(info["data_dir"])
     dataset = load_data(info["data"], data_dir, info["limit"])
     if dataset.sums != info["dataset"]["sums"] or list(dataset.class_names) != info["dataset"]["class_names"]:
-        raise RunError(f"the data in {dataset.source} is not what {run.path} was trained on; restore it, or train again")
+        raise RunError(
+            f"the data in {dataset.source} is not what {run.path} was trained on; restore it, or train again"
+        )
     return dataset
 
 
-def _train_and_finish(run: Run, dataset: Dataset, stream: TextIO | None) -> Run:
-    info, recipe = run.info(), run.recipe()
-    display = console.training_display(stream or sys.stdout)
-    try:
-        model = training.fit(recipe, dataset, run, info["seed"], display)
-        training.save(model, run)
-        evaluated = _evaluate(model, run, dataset, evaluation.TEST, display)
-        display.stage("Writing model.onnx and checking it against Keras")
-        about = {"class_names": list(dataset.class_names), "recipe": recipe.name, "data": dataset.name, "seed": info["seed"]}
-        scores = {key: evaluated.metrics[key] for key in ("temperature", "split", "n", "accuracy", "accuracy_interval_95")}
-        difference = export.to_onnx(model, run.onnx_path, about | scores, evaluated.images, evaluated.logits)
-        run.update(
-            status=runs.DONE,
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            onnx_largest_logit_difference=difference,
-        )
-        display.stage(f"Report: {report.write(run)}")
-    except KeyboardInterrupt:
-        run.update(status=runs.INTERRUPTED)
-        raise InterruptedRunError(
-            f"interrupted after {len(run.history())} of {recipe.epochs} epochs; go on with: {training.resume_line(run)}"
-        ) from None
+def _train(run: Run, dataset: Dataset, stream: TextIO | None) -> Run:
+    with console.loading_quietly():
+        from wardrobe import pipeline
+    pipeline.train(run, dataset, console.training_display(stream or sys.stdout))
     return run
-
-
-def _evaluate(
-    model: keras.Model, run: Run, dataset: Dataset, split: str, display: console.TrainingDisplay
-) -> Evaluation:
-    size = dataset.test_size if split == evaluation.TEST else len(dataset.validation)
-    display.stage(f"Scoring {size:,} {split} images")
-    evaluated = evaluation.evaluate(model, dataset, split)
-    run.write_metrics(evaluated.metrics)
-    with runs.replacing(run.predictions_path) as path:
-        np.savez_compressed(path, logits=evaluated.logits, labels=evaluated.labels, data=np.array(dataset.name))
-    display.stage("Drawing plots")
-    _draw(model, run, dataset, evaluated, split)
-    return evaluated
-
-
-def _draw(model: keras.Model, run: Run, dataset: Dataset, evaluated: Evaluation, split: str) -> None:
-    """Draws every plot of the run folder."""
-    images, labels, sure = evaluated.images, evaluated.labels, evaluated.probabilities
-    names, scores = dataset.class_names, evaluated.metrics
-    wrong = np.flatnonzero(sure.argmax(axis=1) != labels)
-    worst = wrong[np.argsort(-sure.max(axis=1)[wrong], kind="stable")][:GRID_IMAGES]
-    first = np.arange(len(labels))[:GRID_IMAGES]
-    barred = np.concatenate([first[:BARS_FIRST], wrong[wrong >= BARS_FIRST][:BARS_WRONG]])
-    examples = dataset.validation.images[evaluation.first_of_each_class(dataset.validation)]
-    before, after = (metrics.reliability(each, labels) for each in (evaluated.uncalibrated, sure))
-    figures = {
-        "samples": plots.samples(dataset.train.images, dataset.train.labels, names),
-        "curves": plots.curves(run.history()),
-        "predictions": plots.predictions(
-            images[first], labels[first], sure[first], names, f"The first {len(first)} {split} images"
-        ),
-        "confidence": plots.confidence(
-            images[barred], labels[barred], sure[barred], names, f"The first {split} images, then the next mistakes"
-        ),
-        "confusion": plots.confusion(np.array(scores["confusion"]), names),
-        "per_class": plots.per_class(scores["per_class"]),
-        "reliability": plots.reliability(before, after, scores["ece"], scores["temperature"]),
-        "mistakes": plots.mistakes(images[worst], labels[worst], sure[worst], names, len(wrong)),
-        "filters": plots.filters(explain.first_filters(model), "conv1"),
-        "feature_maps": plots.feature_maps(examples, explain.feature_maps(model, examples), names),
-    }
-    run.plots_folder.mkdir(exist_ok=True)
-    for name, figure in figures.items():
-        plots.save(figure, run.plots_folder / f"{name}.png", dataset.name, dataset.is_synthetic)

@@ -38,8 +38,10 @@ def intermediates(model: keras.Model, names: list[str]) -> keras.Model:
 
 
 def forward_flops(model: keras.Model) -> int:
-    """Returns the floating-point operations of one image's forward pass: two for each multiply-add of the layers
-    with a kernel; activations, pooling and biases, under 2 % of the whole, are left out."""
+    """Returns the floating-point operations of one image's forward pass, two for each multiply-add.
+
+    Counts the layers with a kernel; activations, pooling and biases, under 2 % of the whole, are left out.
+    """
     flops = 0
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D):

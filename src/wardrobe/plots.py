@@ -26,11 +26,13 @@ P = ParamSpec("P")
 WIDTH = 10.4  # inches
 DPI = 160
 BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8a8f98", "#22262b"
+PALE = "#b5d3e7"
 RIGHT, WRONG = BLUE, ORANGE
+FEW_ANSWERS = 25  # in a bin of the reliability diagram
 LONGEST_NAME = 14  # characters of a class name where room is short
 NUMBERS_UP_TO = 20  # classes; beyond, a confusion matrix's cells are too small for figures
 PERCENT = PercentFormatter(1, symbol=" %")
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, and has the marks
     "font.size": 9.5,
     "text.color": INK,
@@ -77,7 +79,7 @@ def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 def samples(images: Images, labels: Labels, class_names: Sequence[str], columns: int = 16) -> Figure:
     """Draws the first images of each class, a row a class."""
     rows = [images[labels == label][:columns] for label in range(len(class_names))]
-    figure, axes = _figure(0.62 * len(rows) + 0.75, "What the network learns from: samples of each class")
+    figure, axes = _figure(0.575 * len(rows) + 0.8, "What the network learns from: samples of each class")
     axes.imshow(_mosaic([_filled(row, columns) for row in rows], gap=2), cmap="gray", vmin=0, vmax=255)
     _row_names(axes, class_names, cell=30)
     _place(axes, left=1.15, top=0.55)
@@ -97,7 +99,7 @@ def curves(history: Sequence[Mapping[str, float]]) -> Figure:
     epochs = [row["epoch"] for row in history]
     panels = (("accuracy", "Accuracy (higher is better)", _tenths), ("loss", "Loss (lower is better)", "{:.3f}".format))
     for number, (name, title, written) in enumerate(panels):
-        axes = figure.add_axes(_inches(figure, 0.7 + 5.2 * number, 0.75, 4.3, 2.35), title=title, xlabel="epoch")
+        axes = figure.add_axes(_inches(figure, 0.7 + 5.2 * number, 0.75, 3.95, 2.35), title=title, xlabel="epoch")
         ends = {"training": last[name], "validation": last[f"val_{name}"]}
         for label, key, colour, style in (("training", name, GREY, "--"), ("validation", f"val_{name}", BLUE, "-")):
             values = [row[key] for row in history]
@@ -154,7 +156,7 @@ def confusion(matrix: npt.NDArray[np.int64], class_names: Sequence[str]) -> Figu
     """Draws the confusion matrix, each row as shares of its class; the title names the commonest confusion."""
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     off = matrix - np.diag(np.diag(matrix))
-    actual, predicted = np.unravel_index(off.argmax(), off.shape)
+    actual, predicted = (int(index) for index in np.unravel_index(off.argmax(), off.shape))
     title = "No mistakes" if not off.any() else (
         f"Where it errs: {off[actual, predicted]:,} of {matrix[actual].sum():,} {class_names[actual]}"
         f" are taken for {class_names[predicted]}"
@@ -189,7 +191,9 @@ def per_class(scores: Mapping[str, Mapping[str, float]]) -> Figure:
     y = np.arange(len(ordered))
     values = {key: np.array([score[key] for _, score in ordered]) for key in ("precision", "recall", "f1")}
     axes.hlines(y, values["precision"], values["recall"], color="#c9ccd1", linewidth=3, zorder=1)
-    axes.scatter(values["precision"], y, s=62, marker="s", color=ORANGE, label="precision: of those called so, how many are")
+    axes.scatter(
+        values["precision"], y, s=62, marker="s", color=ORANGE, label="precision: of those called so, how many are"
+    )
     axes.scatter(values["recall"], y, s=70, color=BLUE, label="recall: of those that are, how many are called so")
     axes.scatter(values["f1"], y, s=70, marker="|", color=INK, label="F1", zorder=3)
     axes.set_yticks(y, [f"{_short(name)}  {_tenths(score['f1'])}" for name, score in ordered])
@@ -202,28 +206,39 @@ def per_class(scores: Mapping[str, Mapping[str, float]]) -> Figure:
 
 
 @_styled
-def reliability(before: Mapping[str, Floats], after: Mapping[str, Floats], ece: Mapping[str, float], temperature: float) -> Figure:
-    """Draws accuracy against confidence, without and with temperature scaling, and how many answers stand in each bin."""
-    figure = _sheet(5.2, "Is it as sure as it is right? On the diagonal, 80 % sure means right 80 times in 100")
+def reliability(
+    before: Mapping[str, Floats], after: Mapping[str, Floats], ece: Mapping[str, float], temperature: float
+) -> Figure:
+    """Draws accuracy against confidence, without and with temperature scaling, and the answers in each bin."""
+    figure = _sheet(
+        5.3,
+        "Is it as sure as it is right? On the orange line, 80 % sure means right 80 times in 100",
+        f"blue: measured;  pale: fewer than {FEW_ANSWERS} answers, so mostly chance",
+    )
     titles = (
         f"As trained: off by {_tenths(ece['before'])} on average (ECE)",
         f"With temperature {temperature:.2f}: off by {_tenths(ece['after'])}",
     )
     for number, (bins, title) in enumerate(zip((before, after), titles, strict=True)):
-        axes = figure.add_axes((0.065 + 0.495 * number, 0.36, 0.43, 0.45), title=title, ylabel="accuracy" if not number else "")
-        full = bins["count"] > 0
-        centres, width = (bins["edges"][:-1] + bins["edges"][1:]) / 2, bins["edges"][1]
-        axes.bar(centres[full], bins["accuracy"][full], width * 0.92, color=BLUE, label="measured")
-        axes.plot([0, 1], [0, 1], color=ORANGE, linewidth=2, label="as sure as right")
-        counts = figure.add_axes((0.065 + 0.495 * number, 0.13, 0.43, 0.15), xlabel="confidence", ylabel="answers" if not number else "")
-        counts.bar(centres, bins["count"] / max(bins["count"].sum(), 1), width * 0.92, color=GREY)
+        left = 0.75 + 5.1 * number
+        axes = figure.add_axes(_inches(figure, left, 1.85, 4.2, 2.4), title=title)
+        counts = figure.add_axes(_inches(figure, left, 0.7, 4.2, 0.85), xlabel="confidence")
+        width = bins["edges"][1] * 0.92
+        centres = (bins["edges"][:-1] + bins["edges"][1:]) / 2
+        colours = [BLUE if count >= FEW_ANSWERS else PALE for count in bins["count"]]
+        axes.bar(centres, bins["accuracy"], width, color=colours)
+        axes.plot([0, 1], [0, 1], color=ORANGE, linewidth=2)
+        counts.bar(centres, bins["count"] / max(bins["count"].sum(), 1), width, color=GREY)
         for each in (axes, counts):
             each.set_xlim(0, 1)
             each.xaxis.set_major_formatter(PERCENT)
             each.yaxis.set_major_formatter(PERCENT)
             each.grid(axis="y")
         axes.set_ylim(0, 1)
-        axes.legend(loc="upper left")
+        axes.set_xticklabels([])
+        if number == 0:
+            axes.set_ylabel("right")
+            counts.set_ylabel("answers")
     return figure
 
 
@@ -246,8 +261,10 @@ def filters(kernels: Floats, layer: str) -> Figure:
             each.set_title(str(number), fontsize=8.5, weight="normal", color=GREY, pad=2, loc="center")
     height = figure.get_size_inches()[1]
     figure.subplots_adjust(left=0.01, right=0.99, top=1 - 0.85 / height, bottom=0.5 / height, wspace=0.14, hspace=0.32)
-    bar = figure.colorbar(shown, cax=figure.add_axes((0.01, 0.28 / height, 0.3, 0.10 / height)), orientation="horizontal")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar = figure.colorbar(
+        shown, cax=figure.add_axes((0.01, 0.28 / height, 0.3, 0.10 / height)), orientation="horizontal"
+    )
+    bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, pad=1)
     return figure
 
@@ -303,7 +320,9 @@ def _place(axes: Axes, left: float, top: float, right: float = 0.08, bottom: flo
     axes.set_position(_inches(figure, left, bottom, width - left - right, height - top - bottom))
 
 
-def _inches(figure: Figure, left: float, bottom: float, width: float, height: float) -> tuple[float, float, float, float]:
+def _inches(
+    figure: Figure, left: float, bottom: float, width: float, height: float
+) -> tuple[float, float, float, float]:
     """Returns a rectangle given in inches as the shares of the figure that matplotlib wants."""
     across, up = figure.get_size_inches()
     return left / across, bottom / up, width / across, height / up
@@ -351,7 +370,9 @@ def _picture(axes: Axes, image: Images, title: str, colour: str) -> None:
 
 def _bars(axes: Axes, probabilities: Floats, label: int, class_names: Sequence[str], shown: int) -> None:
     """Draws one image's probabilities; all classes in their order, or the `shown` likeliest where there are more."""
-    classes = np.arange(len(class_names)) if len(class_names) <= shown else np.sort(probabilities.argsort()[::-1][:shown])
+    classes = (
+        np.arange(len(class_names)) if len(class_names) <= shown else np.sort(probabilities.argsort()[::-1][:shown])
+    )
     colours = ["#c3c8cf"] * len(classes)
     for place, each in enumerate(classes):
         if each == label:

@@ -39,7 +39,11 @@ CHAPTERS: tuple[tuple[str, str, str], ...] = (
         "What it confuses",
         "Rows are what an image is, columns what it was taken for. Everything off the diagonal is a mistake.",
     ),
-    ("per_class", "Class by class", "Precision and recall far apart mean a class that is named too often, or too seldom."),
+    (
+        "per_class",
+        "Class by class",
+        "Precision and recall far apart mean a class that is named too often, or too seldom.",
+    ),
     (
         "reliability",
         "How far to trust it",

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ Row = dict[str, float]
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder. DESIGN: the files and what each holds are listed in docs/run-folder.md."""
+    """A run folder. docs/run-folder.md lists its files."""
 
     path: Path
 
@@ -60,6 +61,11 @@ class Run:
     def plots_folder(self) -> Path:
         return self.path / "plots"
 
+    @property
+    def resume_line(self) -> str:
+        """The command that goes on with the run."""
+        return f"wardrobe train --resume {shlex.quote(str(self.path))}"
+
     def info(self) -> dict[str, Any]:
         """Returns run.json."""
         return self._read_json("run.json")
@@ -81,10 +87,11 @@ class Run:
 
     def recipe(self) -> Recipe:
         """Returns the recipe that the run was made with, every field as it was."""
-        fields = self.info()["recipe"]
-        lists_made_tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in self.info()["recipe"].items()
+        }
         shipped = RECIPES.get(fields["name"])
-        return dataclasses.replace(shipped, **lists_made_tuples) if shipped else Recipe(**lists_made_tuples)
+        return dataclasses.replace(shipped, **fields) if shipped else Recipe(**fields)
 
     def history(self) -> list[Row]:
         """Returns history.csv: a row an epoch; none before the first epoch is done."""
@@ -92,7 +99,9 @@ class Run:
         if not path.exists():
             return []
         with path.open(newline="") as stream:
-            return [{key: float(value) for key, value in row.items() if key != "data"} for row in csv.DictReader(stream)]
+            return [
+                {key: float(value) for key, value in row.items() if key != "data"} for row in csv.DictReader(stream)
+            ]
 
     def write_history(self, rows: Sequence[Mapping[str, float]]) -> None:
         data = self.info()["data"]
@@ -106,7 +115,9 @@ class Run:
         try:
             return json.loads(path.read_text())
         except FileNotFoundError:
-            raise RunError(f"{self.path} has no {name}; give a run that got so far (wardrobe runs lists them)") from None
+            raise RunError(
+                f"{self.path} has no {name}; give a run that got so far (wardrobe runs lists them)"
+            ) from None
         except json.JSONDecodeError as error:
             raise RunError(f"{path} is no JSON ({error}); restore the file or train again") from None
 
@@ -149,7 +160,9 @@ def create(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
 def check_free(path: Path) -> None:
     """Raises RunError if there is something at `path` already."""
     if path.exists():
-        raise RunError(f"{path} exists already; give --run a new folder, or go on with it: wardrobe train --resume {path}")
+        raise RunError(
+            f"{path} exists already; give --run a new folder, or go on with it: wardrobe train --resume {path}"
+        )
 
 
 def find(name: str | Path, root: Path = ROOT) -> Run:
@@ -223,7 +236,7 @@ def machine() -> dict[str, Any]:
 
 
 def git_commit() -> str | None:
-    """Returns the commit of the source, with "+changes" where files differ from it; None where the source is not in git."""
+    """Returns the source's commit, with "+changes" where files differ from it; None where it is not in git."""
     here = ["git", "-C", str(Path(__file__).parent)]
     try:
         subprocess.run([*here, "ls-files", "--error-unmatch", Path(__file__).name], capture_output=True, check=True)

@@ -55,7 +55,9 @@ class Sheet:
         self._cloth = ImageDraw.Draw(self.cloth)
         self._detail = ImageDraw.Draw(self.detail)
         tilt, shear = np.radians(rng.normal(0, 9)), rng.normal(0, 0.08)
-        size = rng.uniform(0.6, 1.0) * rng.uniform(0.85, 1.15, 2) * np.array([rng.choice([-1, 1]), 1])  # half are mirrored
+        size = (
+            rng.uniform(0.6, 1.0) * rng.uniform(0.85, 1.15, 2) * np.array([rng.choice([-1, 1]), 1])
+        )  # half are mirrored
         rotate = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
         self._matrix = rotate @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag(size)
         self._shift = rng.uniform(-0.12, 0.12, 2)
@@ -134,7 +136,7 @@ def _pattern(rng: np.random.Generator) -> Floats | float:
     if kind == "print":
         distance = np.hypot((_GRID_X - 0.5) / rng.uniform(0.7, 1.5), _GRID_Y - rng.uniform(0.35, 0.6))
         return 1 - dark * (distance < rng.uniform(0.06, 0.16))
-    return 1 - dark * (_GRID_Y > rng.uniform(0.35, 0.7))
+    return 1 - dark * (rng.uniform(0.35, 0.7) < _GRID_Y)
 
 
 def _top(sheet: Sheet, rng: np.random.Generator, hem: float, half: float, sleeve: float, flare: float = 0.0) -> float:
@@ -156,7 +158,9 @@ def _top(sheet: Sheet, rng: np.random.Generator, hem: float, half: float, sleeve
                 (0.5 + side * half * 0.93, shoulder + 0.17),
             )  # fmt: skip
             if sleeve > 0.5:  # the gap between arm and body, seen as a shadow
-                sheet.seam(40, 0.012, (0.5 + side * half * 0.97, shoulder + 0.17), (0.5 + side * half * 0.99, end - 0.05))
+                sheet.seam(
+                    40, 0.012, (0.5 + side * half * 0.97, shoulder + 0.17), (0.5 + side * half * 0.99, end - 0.05)
+                )
     return neck
 
 
@@ -216,7 +220,9 @@ def _coat(sheet: Sheet, rng: np.random.Generator) -> None:
     lapel = rng.uniform(0.30, 0.42)
     sheet.cut((0.45, neck - 0.03), (0.55, neck - 0.03), (0.5, neck + 0.09))
     for side in (-1, 1):
-        sheet.patch(rng.integers(60, 105), (0.5 + side * 0.07, neck), (0.5 + side * 0.13, neck + 0.10), (0.5, lapel))
+        sheet.patch(
+            int(rng.integers(60, 105)), (0.5 + side * 0.07, neck), (0.5 + side * 0.13, neck + 0.10), (0.5, lapel)
+        )
     sheet.seam(15, 0.020, (0.5, neck + 0.08), (0.5 + rng.normal(0, 0.015), hem))
     for y in np.linspace(lapel + 0.05, hem - 0.15, rng.integers(2, 5)):
         sheet.dot(20, 0.535, y, 0.014)
@@ -231,7 +237,9 @@ def _shirt(sheet: Sheet, rng: np.random.Generator) -> None:
     neck = _top(sheet, rng, hem, half, sleeve)
     sheet.cut((0.45, neck - 0.03), (0.55, neck - 0.03), (0.5, neck + 0.06))
     for side in (-1, 1):  # the collar's two points
-        sheet.patch(215, (0.5 + side * 0.015, neck + 0.06), (0.5 + side * 0.10, neck), (0.5 + side * 0.085, neck + 0.10))
+        sheet.patch(
+            215, (0.5 + side * 0.015, neck + 0.06), (0.5 + side * 0.10, neck), (0.5 + side * 0.085, neck + 0.10)
+        )
     sheet.seam(200, 0.040, (0.5, neck + 0.07), (0.5, hem))
     for y in np.linspace(neck + 0.14, hem - 0.06, 6):
         sheet.dot(30, 0.5, y, 0.013)
@@ -261,7 +269,8 @@ def _sneaker(sheet: Sheet, rng: np.random.Generator) -> None:
     floor, sole = rng.uniform(0.66, 0.75), rng.uniform(0.05, 0.08)
     toe, collar = rng.uniform(0.13, 0.17), rng.uniform(0.26, 0.33)
     sheet.add((0.05, floor), (0.06, floor - toe * 0.7), (0.16, floor - toe), (0.34, floor - toe - 0.05),
-              (0.58, floor - collar), (0.70, floor - collar + 0.04), (0.93, floor - collar - 0.02), (0.95, floor))  # fmt: skip
+              (0.58, floor - collar), (0.70, floor - collar + 0.04), (0.93, floor - collar - 0.02),
+              (0.95, floor))  # fmt: skip
     sheet.patch(rng.choice([210, 240, 60]), (0.04, floor - sole), (0.96, floor - sole), (0.96, floor + 0.02),
                 (0.04, floor + 0.02))  # fmt: skip
     for x in np.linspace(0.36, 0.56, 4):  # laces

@@ -5,6 +5,7 @@ from the seed, each epoch's order from the seed and the epoch, and a checkpoint 
 """
 
 import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -82,10 +83,8 @@ def load(run: Run) -> keras.Model:
     """Returns the run's trained model.
 
     Raises:
-        RunError: there is none, or the file is damaged.
+        RunError: there is none, or it is damaged.
     """
-    if not run.keras_path.is_file():
-        raise RunError(f"{run.path} has no model.keras: its training did not end; resume it: {resume_line(run)}")
     try:
         return keras.saving.load_model(run.keras_path)
     except Exception as error:  # Keras, h5py and zipfile each raise their own
@@ -93,15 +92,14 @@ def load(run: Run) -> keras.Model:
 
 
 def save(model: keras.Model, run: Run) -> None:
-    """Writes model.keras, for inference: pixels 0-255 in, logits out; without the optimiser, a third of the size."""
-    bare = keras.Model(model.inputs, model.outputs, name=model.name)
+    """Writes model.keras, for inference: pixels 0-255 in, logits out; without the optimiser, a third of the size.
+
+    The model's name says what it is and what it learnt from: "seed-fashion-mnist".
+    """
+    data = re.sub(r"[^\w-]+", "_", Path(run.info()["data"]).name)
+    bare = keras.Model(model.inputs, model.outputs, name=f"{model.name}-{data}")
     with replacing(run.keras_path) as path:
         bare.save(path)
-
-
-def resume_line(run: Run) -> str:
-    """Returns the command that goes on with the run."""
-    return f"wardrobe train --resume {run.path}"
 
 
 class _Progress(keras.callbacks.Callback):
@@ -133,7 +131,7 @@ def _one_epoch(
     )
     seconds = time.perf_counter() - began
     means = {name: values[0] for name, values in result.history.items()}
-    rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+    rate = float(model.optimizer.learning_rate)
     return {"epoch": epoch + 1, "seconds": round(seconds, 3), "learning_rate": rate, **means}
 
 

@@ -1,0 +1,46 @@
+# Needs make and Python 3.11, 3.12 or 3.13 (TensorFlow has no wheel for 3.14); all else is set up in .venv.
+#   make train   train the seed recipe, end with a report
+#   make test    lint, type-check, test
+#   make lock    pin the newest versions that go together (needs uv)
+
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c "$(SUPPORTED)" >/dev/null 2>&1 && echo $$python && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# The project's own machines keep the data beside the checkout; elsewhere it is found or downloaded.
+ifneq ($(wildcard ../shared/data/fashion-mnist),)
+export WARDROBE_DATA ?= $(abspath ../shared/data/fashion-mnist)
+endif
+
+.PHONY: train test lint lock clean
+
+train: .venv/train
+	$(BIN)/wardrobe train seed
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: .venv/dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+lock:
+	for extra in train dev; do uv pip compile pyproject.toml requirements/build.in --extra $$extra --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --quiet --upgrade --output-file requirements/$$extra.txt; done
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 was found; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# The lock holds the build back end too, so that nothing unpinned is fetched.
+.venv/train .venv/dev: .venv/%: requirements/%.txt pyproject.toml | .venv/bin/python
+	$(PIP) --require-hashes --requirement $<
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,115 @@
+"""Fills a run folder: train, score, draw, export, write the page. Everything here needs Keras; jobs.py does not."""
+
+from datetime import UTC, datetime
+
+import keras
+import numpy as np
+
+from wardrobe import evaluation, explain, export, metrics, plots, report, runs, training
+from wardrobe.console import TrainingDisplay
+from wardrobe.data import TEST, Dataset
+from wardrobe.errors import InterruptedRunError, RunError
+from wardrobe.evaluation import Evaluation
+from wardrobe.runs import Run
+
+GRID_IMAGES = 40
+BARS_FIRST, BARS_WRONG = 9, 6  # images in the plot of confidence bars
+
+
+def train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
+    """Trains the run, from its last checkpoint where there is one, and writes everything else of its folder.
+
+    Raises:
+        InterruptedRunError: Ctrl-C or SIGTERM; the run is marked, the message has the line that resumes it.
+        RunError: the disk is full or cannot be written; the same line goes on when there is room.
+    """
+    recipe = run.recipe()
+    try:
+        model = training.fit(recipe, dataset, run, run.info()["seed"], display)
+        training.save(model, run)
+        evaluated = _evaluate(model, run, dataset, TEST, display)
+        display.stage("Writing model.onnx and checking it against Keras")
+        difference = export.to_onnx(
+            model, run.onnx_path, _about(run, dataset, evaluated), evaluated.images, evaluated.logits
+        )
+        run.update(
+            status=runs.DONE,
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            onnx_largest_logit_difference=difference,
+        )
+        display.stage(f"Report: {report.write(run)}")
+    except OSError as error:
+        raise RunError(
+            f"{error.filename or run.path}: {error.strerror or error}; make room, then go on with: {run.resume_line}"
+        ) from error
+    except KeyboardInterrupt:
+        run.update(status=runs.INTERRUPTED)
+        raise InterruptedRunError(
+            f"interrupted after {len(run.history())} of {recipe.epochs} epochs; go on with: {run.resume_line}"
+        ) from None
+
+
+def evaluate(run: Run, dataset: Dataset, split: str, display: TrainingDisplay) -> None:
+    """Scores the run's model on a split and writes metrics, predictions, plots and report again.
+
+    Raises:
+        RunError: the run has no model, or it cannot be read.
+    """
+    _evaluate(training.load(run), run, dataset, split, display)
+    display.stage(f"Report: {report.write(run)}")
+
+
+def _about(run: Run, dataset: Dataset, evaluated: Evaluation) -> dict[str, object]:
+    """Returns what goes into the metadata of every exported file."""
+    scores = {key: evaluated.metrics[key] for key in ("temperature", "split", "n", "accuracy", "accuracy_interval_95")}
+    info = run.info()
+    return {
+        "class_names": list(dataset.class_names),
+        "recipe": info["recipe"]["name"],
+        "data": dataset.name,
+        "seed": info["seed"],
+        **scores,
+    }
+
+
+def _evaluate(model: keras.Model, run: Run, dataset: Dataset, split: str, display: TrainingDisplay) -> Evaluation:
+    size = dataset.test_size if split == TEST else len(dataset.validation)
+    display.stage(f"Scoring {size:,} {split} images")
+    evaluated = evaluation.evaluate(model, dataset, split)
+    run.write_metrics(evaluated.metrics)
+    with runs.replacing(run.predictions_path) as path:
+        np.savez_compressed(path, logits=evaluated.logits, labels=evaluated.labels, data=np.array(dataset.name))
+    display.stage("Drawing plots")
+    _draw(model, run, dataset, evaluated, split)
+    return evaluated
+
+
+def _draw(model: keras.Model, run: Run, dataset: Dataset, evaluated: Evaluation, split: str) -> None:
+    """Draws every plot of the run folder."""
+    images, labels, sure = evaluated.images, evaluated.labels, evaluated.probabilities
+    names, scores = dataset.class_names, evaluated.metrics
+    wrong = np.flatnonzero(sure.argmax(axis=1) != labels)
+    worst = wrong[np.argsort(-sure.max(axis=1)[wrong], kind="stable")][:GRID_IMAGES]
+    first = np.arange(len(labels))[:GRID_IMAGES]
+    barred = np.concatenate([first[:BARS_FIRST], wrong[wrong >= BARS_FIRST][:BARS_WRONG]])
+    examples = dataset.validation.images[evaluation.first_of_each_class(dataset.validation)]
+    before, after = (metrics.reliability(each, labels) for each in (evaluated.uncalibrated, sure))
+    figures = {
+        "samples": plots.samples(dataset.train.images, dataset.train.labels, names),
+        "curves": plots.curves(run.history()),
+        "predictions": plots.predictions(
+            images[first], labels[first], sure[first], names, f"The first {len(first)} {split} images"
+        ),
+        "confidence": plots.confidence(
+            images[barred], labels[barred], sure[barred], names, f"The first {split} images, then the next mistakes"
+        ),
+        "confusion": plots.confusion(np.array(scores["confusion"]), names),
+        "per_class": plots.per_class(scores["per_class"]),
+        "reliability": plots.reliability(before, after, scores["ece"], scores["temperature"]),
+        "mistakes": plots.mistakes(images[worst], labels[worst], sure[worst], names, len(wrong)),
+        "filters": plots.filters(explain.first_filters(model), "conv1"),
+        "feature_maps": plots.feature_maps(examples, explain.feature_maps(model, examples), names),
+    }
+    run.plots_folder.mkdir(exist_ok=True)
+    for name, figure in figures.items():
+        plots.save(figure, run.plots_folder / f"{name}.png", dataset.name, dataset.is_synthetic)

@@ -1,0 +1,99 @@
+"""Shared: the real command line in a subprocess, the real data where it is found, and two small finished runs."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from wardrobe import synthetic
+from wardrobe.runs import Run
+
+ROOT = Path(__file__).parents[1]
+WARDROBE = Path(sys.executable).with_name("wardrobe")
+OFFLINE = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
+
+OWN_CLASSES = {"boots": 9, "robe d'été": 3, "trousers": 1}  # folder name → label of the drawn wardrobe
+
+Result = subprocess.CompletedProcess[str]
+Cli = Callable[..., Result]
+
+
+def wardrobe(*arguments: object, cwd: Path, data_dir: Path | None = None, home: Path | None = None) -> Result:
+    """Runs the installed command with no network, an empty cache, and the data only where `data_dir` says."""
+    return subprocess.run(
+        [str(WARDROBE), *map(str, arguments)],
+        cwd=cwd,
+        env=environment(cwd, data_dir, home),
+        capture_output=True,
+        text=True,
+    )
+
+
+def environment(cwd: Path, data_dir: Path | None = None, home: Path | None = None) -> dict[str, str]:
+    home = home or cwd
+    kept = {name: value for name, value in os.environ.items() if name not in ("WARDROBE_DATA", "COLUMNS")}
+    found = {"WARDROBE_DATA": str(data_dir)} if data_dir else {}
+    return {
+        **kept,
+        **OFFLINE,
+        **found,
+        "HOME": str(home),
+        "KERAS_HOME": str(home),
+        "XDG_CACHE_HOME": str(home / "cache"),
+    }
+
+
+def refused(result: Result, status: int, *words: str) -> None:
+    """Checks that a call ended with one clear line on stderr that holds all of `words`, and nothing on stdout."""
+    assert result.returncode == status, result.stdout + result.stderr
+    errors = [line for line in result.stderr.splitlines() if line.startswith("wardrobe: error: ")]
+    assert len(errors) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in errors[0]
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist_dir() -> Path:
+    """The folder of the real Fashion-MNIST files; tests that need it are skipped where there is none."""
+    folder = Path(os.environ.get("WARDROBE_DATA") or ROOT.parent / "shared/data/fashion-mnist")
+    if not (folder / "train-images-idx3-ubyte.gz").is_file():
+        pytest.skip(f"the real Fashion-MNIST files are not in {folder}; name their folder with WARDROBE_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_run(tmp_path_factory: pytest.TempPathFactory, fashion_mnist_dir: Path) -> tuple[Run, dict[str, Any]]:
+    """A finished run on 2,000 real images, and what `train --json` printed."""
+    cwd = tmp_path_factory.mktemp("real")
+    result = wardrobe("train", "--limit", 2000, "--epochs", 2, "--json", cwd=cwd, data_dir=fashion_mnist_dir)
+    assert result.returncode == 0, result.stderr
+    printed = json.loads(result.stdout)
+    return Run(cwd / printed["run"]), printed
+
+
+@pytest.fixture(scope="session")
+def drawn_training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Result]:
+    """A finished run with no data and no network, and the call that made it."""
+    cwd = tmp_path_factory.mktemp("drawn")
+    result = wardrobe("train", "--limit", 4000, "--epochs", 2, "--run", cwd / "run", cwd=cwd)
+    assert result.returncode == 0, result.stderr
+    return Run(cwd / "run"), result
+
+
+@pytest.fixture(scope="session")
+def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A person's own data: a folder of 1,800 drawn images in three classes, one with a space and an accent."""
+    root = tmp_path_factory.mktemp("own") / "my clothes"
+    images, labels = synthetic.draw(6_000, seed=7)
+    for name, label in OWN_CLASSES.items():
+        (root / name).mkdir(parents=True)
+        for number, image in enumerate(images[labels == label]):
+            Image.fromarray(image).save(root / name / f"{number}.png")
+    return root

@@ -1,0 +1,180 @@
+"""The command line: instant help, one-line errors, JSON alone on stdout, and a run without data that says so."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from conftest import WARDROBE, Result, environment, refused, wardrobe
+from PIL import Image
+
+from wardrobe.runs import Run
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"], ["runs"]])
+def test_help_imports_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
+    command = [sys.executable, "-X", "importtime", str(WARDROBE), *arguments]
+    result = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
+    assert result.returncode == 0
+    assert result.stdout
+    imported = {line.rpartition("|")[2].strip().split(".")[0] for line in result.stderr.splitlines()}
+    assert "typer" in imported
+    heavy = {"tensorflow", "keras", "jax", "matplotlib", "sklearn", "scipy", "onnxruntime", "numpy", "PIL"}
+    assert not imported & heavy
+
+
+def test_the_python_package_is_loaded_lazily() -> None:
+    code = "import sys, wardrobe; assert not {'keras', 'numpy'} & sys.modules.keys(); print(wardrobe.load_data)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "function load_data" in result.stdout, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["train", "sede"], 2, ["unknown recipe 'sede'", "did you mean 'seed'?"]),
+        (["train", "--epochs", "0"], 2, ["--epochs 0 trains nothing", "give 1 or more"]),
+        (["train", "--epochs", "few"], 2, ["--epochs"]),
+        (["train", "--limit", "-1", "--data", "synthetic"], 2, ["--limit -1 is no number of images"]),
+        (["train", "--seed", "-1"], 2, ["--seed -1 is out of range"]),
+        (
+            ["train", "--data", "fashion-mnist"],
+            1,
+            ["train-images-idx3-ubyte.gz was not found", "--data-dir", "synthetic"],
+        ),
+        (["train", "--data", "nowhere"], 2, ["--data nowhere is neither"]),
+        (["train", "--data-dir", "nowhere"], 2, ["--data-dir nowhere is no folder"]),
+        (["train", "--resume", "nowhere"], 1, ["nowhere does not exist"]),
+        (["train", "--resume", "."], 1, ["is no run folder"]),
+        (["train", "--resume", "latest"], 1, ["no run in", "wardrobe train"]),
+        (
+            ["train", "--resume", "x", "--epochs", "3", "--seed", "1"],
+            2,
+            ["--epochs, --seed cannot be given with --resume"],
+        ),
+        (["train", "--run", "taken"], 1, ["taken exists already", "--resume taken"]),
+        (["train", "--run", "/proc/no/run", "--data", "synthetic", "--limit", "1"], 1, ["/proc/no"]),
+        (["train", "--bogus"], 2, ["--bogus"]),
+        (["evaluate", "nowhere"], 1, ["nowhere does not exist"]),
+        (["evaluate", "--split", "train"], 2, ["unknown split 'train'"]),
+        (["report", "nowhere"], 1, ["nowhere does not exist"]),
+        (["benchmark", "speed"], 2, ["unknown benchmark 'speed'"]),
+        (["benchmark", "train", "--recipes", "sede"], 2, ["unknown recipe 'sede'"]),
+        (["wear"], 2, ["wear"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], status: int, words: list[str]) -> None:
+    (tmp_path / "taken").mkdir()
+    refused(wardrobe(*arguments, cwd=tmp_path, home=tmp_path.parent), status, *words)
+    left = {path.name for path in tmp_path.iterdir()} - {"taken"}
+    assert not left, "something was left behind"
+
+
+def test_debug_shows_where(tmp_path: Path) -> None:
+    result = wardrobe("report", "nowhere", "--debug", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+    assert "RunError" in result.stderr
+
+
+def test_without_data_or_network_everything_says_synthetic(drawn_training: tuple[Run, Result]) -> None:
+    run, result = drawn_training
+    assert "THIS IS NOT FASHION-MNIST" in result.stderr
+    assert "SYNTHETIC WARDROBE, NOT FASHION-MNIST" in result.stdout
+    assert run.info()["data"] == run.metrics()["data"] == "synthetic"
+    assert "This is not Fashion-MNIST" in run.report_path.read_text()
+    assert (run.path / "history.csv").read_text().splitlines()[-1].endswith(",synthetic")
+    assert np.load(run.predictions_path)["data"] == "synthetic"
+    session = onnxruntime.InferenceSession(run.onnx_path)
+    assert session.get_modelmeta().custom_metadata_map["data"] == "synthetic"
+    for plot in run.plots_folder.iterdir():
+        with Image.open(plot) as picture:
+            assert "SYNTHETIC WARDROBE" in picture.info["Description"], plot
+
+
+def test_the_keras_file_says_synthetic_too(drawn_training: tuple[Run, Result]) -> None:
+    from wardrobe import training
+
+    assert "synthetic" in training.load(drawn_training[0]).name
+
+
+def test_plain_progress_has_a_line_an_epoch(drawn_training: tuple[Run, Result]) -> None:
+    lines = [line for line in drawn_training[1].stdout.splitlines() if line.startswith("epoch ")]
+    assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
+    assert all("val_accuracy" in line and "left" in line for line in lines)
+    assert "\x1b" not in drawn_training[1].stdout
+
+
+def test_json_is_one_object_and_nothing_else(real_run: tuple[Run, dict[str, Any]]) -> None:
+    run, printed = real_run
+    assert Path(printed["run"]).name == run.path.name
+    assert printed.keys() >= {"run", "recipe", "data", "seed", "status", "accuracy", "per_class", "confusion", "ece"}
+
+
+def test_runs_are_compared(real_run: tuple[Run, dict[str, Any]]) -> None:
+    cwd, name = real_run[0].path.parents[1], real_run[0].path.name
+    (row,) = json.loads(wardrobe("runs", "--json", cwd=cwd).stdout)["runs"]
+    assert (row["run"], row["epochs_done"], row["status"]) == (f"runs/{name}", 2, "done")
+    assert row["accuracy"] == real_run[1]["accuracy"]
+    table = wardrobe("runs", cwd=cwd).stdout
+    assert name in table
+    assert f"{100 * row['accuracy']:.2f}" in table
+
+
+def test_data_says_where_it_is_and_draws_a_sheet(tmp_path: Path, fashion_mnist_dir: Path) -> None:
+    about = json.loads(wardrobe("data", "--json", cwd=tmp_path, data_dir=fashion_mnist_dir).stdout)
+    assert about["source"] == str(fashion_mnist_dir)
+    assert about["sums"]["train-labels-idx1-ubyte.gz"] == "25c81989df183df01b3e8a0aad5dffbe"
+    assert about["class_counts"]["Bag"] == {"train": 5500, "validation": 500}
+    with Image.open(tmp_path / about["sheet"]) as sheet:
+        assert sheet.width > 1000
+
+
+def test_a_truncated_file_in_the_data_dir_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/train-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8b cut short")
+    result = wardrobe("train", "--data-dir", "files", cwd=tmp_path)
+    refused(result, 1, "files/train-images-idx3-ubyte.gz has MD5", "expected 8d4fb7e6c68d591d4c3dfef9ec88bf0d")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(tmp_path: Path, drawn_folder: Path) -> None:
+    command = f"ulimit -f 600; exec {WARDROBE} train --data '{drawn_folder}' --epochs 1 --run run"  # 300 KiB a file
+    full = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True
+    )
+    refused(full, 1, "make room", "wardrobe train --resume run")
+    assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == ["checkpoint", "history.csv", "run.json"]
+    went_on = wardrobe("train", "--resume", "run", "--json", cwd=tmp_path)
+    assert json.loads(went_on.stdout)["status"] == "done", went_on.stderr
+
+
+def test_a_damaged_model_is_one_line(tmp_path: Path, drawn_folder: Path, drawn_training: tuple[Run, Result]) -> None:
+    info = drawn_training[0].info()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/run.json").write_text(json.dumps(info))
+    refused(wardrobe("evaluate", "run", cwd=tmp_path), 1, "run has no model.keras", "wardrobe train --resume run")
+    (tmp_path / "run/model.keras").write_bytes(b"PK\x03\x04 cut short")
+    refused(wardrobe("evaluate", "run", cwd=tmp_path), 1, "run/model.keras cannot be read")
+
+
+def test_the_benchmark_writes_its_figures_and_the_page(tmp_path: Path, drawn_folder: Path) -> None:
+    arguments = ("benchmark", "train", "--data", drawn_folder, "--seeds", 2, "--epochs", 1, "--json")
+    figures = json.loads(wardrobe(*arguments, cwd=tmp_path).stdout)
+    assert figures == json.loads((tmp_path / "results/train.json").read_text())
+    (row,) = figures["rows"]
+    assert (row["recipe"], row["seeds"], row["parameters"]) == ("seed", 2, 224_131)
+    scores = [Run(tmp_path / f"runs/benchmark-train/seed-{seed}").metrics()["accuracy"] for seed in (0, 1)]
+    assert row["accuracies"] == scores
+    assert row["accuracy_mean"] == pytest.approx(np.mean(scores))
+    assert row["accuracy_std"] == pytest.approx(np.std(scores, ddof=1))
+    assert row["fit_ratio_to_seed"] == 1
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert f"| `seed` | 2 | 1 | 1,260 | {100 * np.mean(scores):.2f} %" in page
+    again = json.loads(wardrobe(*arguments, cwd=tmp_path).stdout)
+    assert again["rows"] == figures["rows"], "runs that are done were not kept"

@@ -1,0 +1,91 @@
+"""Evaluation: the test split decides nothing, and the run folder holds what its page says."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import wardrobe
+
+from wardrobe import evaluation, training
+from wardrobe.data import Dataset, Split, load_data
+from wardrobe.errors import UsageError
+from wardrobe.runs import Run
+
+
+@pytest.fixture(scope="module")
+def small() -> Dataset:
+    whole = load_data("synthetic", limit=10)
+    validation = Split(whole.validation.images[:200], whole.validation.labels[:200])
+    test = Split(whole.validation.images[200:400], whole.validation.labels[200:400])
+    return replace(whole, validation=validation, open_test=lambda: test, test_size=200)
+
+
+def test_the_temperature_does_not_look_at_the_test_split(small: Dataset, drawn_training: tuple[Run, object]) -> None:
+    model = training.load(drawn_training[0])
+    test = small.open_test()
+    mislabelled = replace(small, open_test=lambda: Split(test.images, 9 - test.labels))
+    honest, fooled = (evaluation.evaluate(model, dataset).metrics for dataset in (small, mislabelled))
+    assert honest["temperature"] == fooled["temperature"] != 1
+    assert honest["accuracy"] > fooled["accuracy"]
+
+
+def test_the_split_that_is_asked_for_is_scored(small: Dataset, drawn_training: tuple[Run, object]) -> None:
+    model = training.load(drawn_training[0])
+    for split, images in (("test", small.open_test().images), ("validation", small.validation.images)):
+        evaluated = evaluation.evaluate(model, small, split)
+        assert evaluated.metrics["split"] == split
+        np.testing.assert_array_equal(evaluated.images, images)
+    with pytest.raises(UsageError, match="unknown split 'train'"):
+        evaluation.evaluate(model, small, "train")
+
+
+def test_the_run_folder_is_whole(real_run: tuple[Run, dict[str, Any]]) -> None:
+    run = real_run[0]
+    files = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
+    plots = (
+        "samples", "curves", "predictions", "confidence", "confusion", "per_class", "reliability", "mistakes",
+        "filters", "feature_maps",
+    )  # fmt: skip
+    assert files == {
+        "run.json", "history.csv", "checkpoint/epoch-0002.keras", "model.keras", "model.onnx", "metrics.json",
+        "predictions.npz", "report.html", *(f"plots/{name}.png" for name in plots),
+    }  # fmt: skip
+    info = run.info()
+    assert info["status"] == "done"
+    assert info["dataset"]["splits"] == {"train": 2000, "validation": 5000, "test": 10_000}
+    assert info["dataset"]["sums"]["t10k-labels-idx1-ubyte.gz"] == "bb300cfdad3c16e7a12a480ee83cd310"
+    assert info["recipe"]["epochs"] == 2
+    assert info["reproduce"] == "wardrobe train seed --data fashion-mnist --seed 0 --epochs 2 --limit 2000"
+
+
+def test_the_scores_follow_from_the_saved_logits(real_run: tuple[Run, dict[str, Any]]) -> None:
+    run, printed = real_run
+    saved, scores = np.load(run.predictions_path), run.metrics()
+    assert saved["logits"].shape == (10_000, 10)
+    assert saved["logits"].dtype == np.float32
+    assert scores["accuracy"] == (saved["logits"].argmax(axis=1) == saved["labels"]).mean()
+    assert scores["n"] == np.sum(scores["confusion"]) == 10_000
+    assert scores["accuracy_interval_95"][0] < scores["accuracy"] < scores["accuracy_interval_95"][1]
+    assert scores["accuracy"] > 0.65  # 2,000 images and two epochs; guessing gives 0.1
+    assert {key: printed[key] for key in scores} == scores
+    assert (printed["recipe"], printed["data"], printed["seed"], printed["status"]) == (
+        "seed",
+        "fashion-mnist",
+        0,
+        "done",
+    )
+
+
+def test_evaluating_again_gives_the_same_scores_and_the_other_split_says_so(
+    real_run: tuple[Run, dict[str, Any]], fashion_mnist_dir: Any
+) -> None:
+    run, printed = real_run
+    arguments = ("evaluate", "latest", "--json", "--split")
+    cwd = run.path.parents[1]
+    validation = wardrobe(*arguments, "validation", cwd=cwd, data_dir=fashion_mnist_dir)
+    assert json.loads(validation.stdout)["split"] == "validation"
+    assert json.loads(validation.stdout)["n"] == 5_000
+    test = wardrobe(*arguments, "test", cwd=cwd, data_dir=fashion_mnist_dir)
+    assert json.loads(test.stdout) == printed

@@ -1,0 +1,152 @@
+"""What a person reads off each picture: the marks, colours, names and numbers that are drawn."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
+
+from wardrobe import metrics, plots, synthetic
+from wardrobe.labels import CLASS_NAMES
+
+IMAGES, LABELS = synthetic.draw(20)
+RIGHT = np.eye(10)[LABELS] * 0.9 + 0.01  # 91 % sure of the true class
+NAMES = ("cap", "glove", "a name too long to be written")
+
+
+def one_wrong() -> np.ndarray:
+    """Returns probabilities that are right but for image 3, a dress taken for a coat at 85 %."""
+    probabilities = RIGHT.copy()
+    probabilities[3] = 0.15 / 9
+    probabilities[3, 4] = 0.85
+    return probabilities
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text)]
+
+
+def pictures(figure: Figure) -> Iterator[Axes]:
+    return (axes for axes in figure.axes if axes.images)
+
+
+@pytest.mark.parametrize("draw", [plots.predictions, plots.confidence])
+def test_right_and_wrong_are_told_apart_by_mark_and_colour(draw: object) -> None:
+    figure = draw(IMAGES, LABELS, one_wrong(), CLASS_NAMES, "Twenty images")  # type: ignore[operator]
+    titles = [axes.get_title() for axes in pictures(figure)]
+    assert titles[3] == "✗ Coat 85 %"
+    assert titles[5] == "✓ Sandal 91 %"
+    assert [title[0] for title in titles].count("✓") == 19
+    edges = [to_hex(axes.spines["left"].get_edgecolor()) for axes in pictures(figure)]
+    assert edges[3] == plots.WRONG.lower()
+    assert set(edges[:3] + edges[4:]) == {plots.RIGHT.lower()}
+
+
+def test_the_grid_names_the_actual_class_and_counts() -> None:
+    figure = plots.predictions(IMAGES, LABELS, one_wrong(), CLASS_NAMES, "Twenty images")
+    assert "Twenty images: 19 right (blue ✓), 1 wrong (orange ✗)" in texts(figure)
+    assert [axes.get_xlabel() for axes in pictures(figure)][3] == "actual: Dress"
+
+
+def test_the_bars_are_the_probabilities() -> None:
+    figure = plots.confidence(IMAGES[:4], LABELS[:4], one_wrong()[:4], CLASS_NAMES, "Four")
+    bars = [axes for axes in figure.axes if not axes.images][3].patches
+    assert [bar.get_width() for bar in bars] == pytest.approx(one_wrong()[3])  # type: ignore[attr-defined]
+    assert to_hex(bars[3].get_facecolor()) == plots.RIGHT.lower()  # the true class
+    assert to_hex(bars[4].get_facecolor()) == plots.WRONG.lower()  # what it said
+
+
+def test_many_classes_show_the_likeliest_ten() -> None:
+    probabilities = np.linspace(0, 1, 30)[None] / np.linspace(0, 1, 30).sum()
+    figure = plots.confidence(IMAGES[:1], np.array([0]), probabilities, [f"kind {i}" for i in range(30)], "One")
+    shown = [label.get_text() for label in figure.axes[1].get_yticklabels()]
+    assert shown == [f"kind {i}" for i in range(20, 30)]
+
+
+def test_never_100_per_cent_for_less_than_certain() -> None:
+    almost = np.array([[0.9989, 0.0011]])
+    figure = plots.predictions(IMAGES[:1], np.array([0]), almost, ("a", "b"), "One")
+    assert "✓ a 99 %" in texts(figure)
+
+
+def test_curves_are_the_history() -> None:
+    history = [
+        {
+            "epoch": i,
+            "accuracy": 0.8 + i / 100,
+            "val_accuracy": 0.9 - abs(i - 2) / 50,
+            "loss": 1 / i,
+            "val_loss": 1.1 / i,
+        }
+        for i in (1, 2, 3)
+    ]
+    figure = plots.curves(history)
+    accuracy, loss = figure.axes
+    drawn = {str(line.get_label()): np.asarray(line.get_ydata()) for line in accuracy.lines}
+    np.testing.assert_allclose(drawn["training"], [0.81, 0.82, 0.83])
+    np.testing.assert_allclose(drawn["validation"], [0.88, 0.9, 0.88])
+    np.testing.assert_allclose(np.asarray(loss.lines[1].get_ydata()), [1.1, 0.55, 1.1 / 3])
+    assert any("ends at 88.0 %" in text for text in texts(figure))
+    assert any("best 90.0 % in epoch 2" in text for text in texts(figure))
+
+
+def test_the_confusion_names_the_commonest_mistake() -> None:
+    figure = plots.confusion(np.array([[8, 2, 0], [1, 9, 0], [0, 5, 5]]), NAMES)
+    assert "Where it errs: 5 of 10 a name too long to be written are taken for glove" in texts(figure)
+    assert {"8", "2", "9", "5", "a name too lo…"} <= set(texts(figure))
+    assert "No mistakes" in texts(plots.confusion(np.diag([3, 3, 3]), NAMES))
+
+
+def test_classes_are_sorted_by_their_difficulty() -> None:
+    scores = {
+        "cap": {"precision": 0.5, "recall": 0.7, "f1": 0.58},
+        "glove": {"precision": 1.0, "recall": 0.9, "f1": 0.95},
+    }
+    figure = plots.per_class(scores)
+    assert "Class by class: cap is hardest, glove easiest" in texts(figure)
+    assert {"cap  58.0 %", "glove  95.0 %"} <= set(texts(figure))
+
+
+def test_the_reliability_diagram_shows_both_errors() -> None:
+    bins = metrics.reliability(RIGHT, LABELS)
+    figure = plots.reliability(bins, bins, {"before": 0.081, "after": 0.012}, 1.7)
+    assert {"As trained: off by 8.1 % on average (ECE)", "With temperature 1.70: off by 1.2 %"} <= set(texts(figure))
+    heights = [patch.get_height() for patch in figure.axes[0].patches]  # type: ignore[attr-defined]
+    assert max(heights) == 1  # all of the 91 % sure are right
+
+
+def test_samples_name_every_class_and_stand_a_class_with_few() -> None:
+    labels = np.array([0, 0, 1, 2])
+    figure = plots.samples(IMAGES[:4], labels, NAMES)
+    assert {"cap", "glove", "a name too lo…"} <= set(texts(figure))
+
+
+@pytest.mark.parametrize("count", [1, 8, 32, 50])
+def test_every_filter_is_drawn_on_one_scale(count: int) -> None:
+    kernels = np.random.default_rng(0).normal(size=(count, 3, 3))
+    drawn = [axes.images[0] for axes in plots.filters(kernels, "conv1").axes if axes.images]
+    assert len(drawn) == count
+    assert {image.get_clim() for image in drawn} == {(-np.abs(kernels).max(), np.abs(kernels).max())}
+
+
+def test_feature_maps_of_any_depth() -> None:
+    maps = {f"conv{i}": np.random.default_rng(i).random((2, 9, 9, count)) for i, count in enumerate((3, 8, 16), 1)}
+    figure = plots.feature_maps(IMAGES[:2], maps, NAMES[:2])
+    assert {"conv1: 3 maps of 9x9", "conv3: 16 maps of 9x9"} <= set(texts(figure))
+    assert len(figure.axes) == 2 * 4
+
+
+@pytest.mark.parametrize(("synthetic_data", "words"), [(True, "SYNTHETIC WARDROBE"), (False, "data: mine")])
+def test_the_data_is_named_in_the_picture_and_in_the_file(tmp_path: Path, synthetic_data: bool, words: str) -> None:
+    figure = plots.samples(IMAGES, LABELS, CLASS_NAMES)
+    plots.save(figure, tmp_path / "a.png", "mine", synthetic_data)
+    assert any(words in text for text in texts(figure))
+    with Image.open(tmp_path / "a.png") as picture:
+        assert words in picture.info["Description"]
+        assert picture.width == plots.WIDTH * plots.DPI
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -1,0 +1,75 @@
+"""Run folders: nothing half-written under a final name; found by name or as the latest; compared in a table."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from wardrobe import recipes, runs
+from wardrobe.errors import RunError
+from wardrobe.recipes import Recipe
+
+
+def test_what_fails_while_it_is_written_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text("old")
+    with pytest.raises(OSError, match="full"), runs.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise OSError("full")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_ends_well_replaces_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    runs.write_json(path, {"a": 1})
+    runs.write_json(path, {"a": "é"})
+    assert json.loads(path.read_text()) == {"a": "é"}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_run_json_says_how_it_came_about(tmp_path: Path) -> None:
+    info = runs.create(recipes.get("seed"), tmp_path / "run", data="synthetic", seed=3).info()
+    assert (info["status"], info["data"], info["seed"]) == ("running", "synthetic", 3)
+    assert info["recipe"] == {
+        "name": "seed", "conv_filters": [32, 64], "kernel_size": 3, "dense_units": 128, "learning_rate": 0.001,
+        "batch_size": 32, "epochs": 10,
+    }  # fmt: skip
+    assert {"python", "wardrobe", "keras", "numpy", "onnxruntime"} <= info["versions"].keys()
+    assert info["machine"]["cores"] >= 1
+
+
+def test_the_recipe_comes_back_with_every_field(tmp_path: Path) -> None:
+    seed = replace(recipes.get("seed"), epochs=3, conv_filters=(8,))
+    assert runs.create(seed, tmp_path / "a", data="x").recipe() == seed
+    own = Recipe("own", (4, 4, 4), 5, 10, 0.1, 16, 2)
+    assert runs.create(own, tmp_path / "b", data="x").recipe() == own
+
+
+def test_a_folder_that_exists_is_not_written_into(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"exists already; give --run a new folder"):
+        runs.create(recipes.get("seed"), tmp_path)
+
+
+def test_two_runs_in_the_same_second_get_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = [runs.create(recipes.get("seed"), None, data="x").path for _ in range(3)]
+    assert len(set(made)) == 3
+    assert all(path.name.startswith("seed-20") for path in made)
+
+
+def test_latest_is_the_one_started_last_at_any_depth(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="make one with: wardrobe train"):
+        runs.find("latest", tmp_path)
+    for name, started in (("b", "2026-01-01"), ("deep/a", "2026-03-01"), ("c", "2026-02-01")):
+        runs.create(recipes.get("seed"), tmp_path / name, data="x", seed=0).update(started=started)
+    assert runs.find("latest", tmp_path).path == tmp_path / "deep/a"
+    assert [row["run"] for row in runs.table(tmp_path)] == [str(tmp_path / name) for name in ("b", "c", "deep/a")]
+
+
+def test_a_damaged_run_json_is_named(tmp_path: Path) -> None:
+    run = runs.create(recipes.get("seed"), tmp_path / "run")
+    (run.path / "run.json").write_text('{"status": ')
+    with pytest.raises(RunError, match=r"run\.json is no JSON"):
+        run.info()

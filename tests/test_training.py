@@ -1,0 +1,152 @@
+"""Training: the same seed, the same weights, also over a kill; a tidy end by Ctrl-C; what cannot be resumed."""
+
+import io
+import json
+import signal
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from conftest import WARDROBE, environment, refused, wardrobe
+
+from wardrobe import console, jobs, recipes, runs, training
+from wardrobe.data import Dataset, Split, load_data
+from wardrobe.errors import RunError
+from wardrobe.runs import Run
+
+Weights = list[npt.NDArray[np.float32]]
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    """320 drawn images to train on and 100 to validate."""
+    whole = load_data("synthetic", limit=320)
+    return replace(whole, validation=Split(whole.validation.images[:100], whole.validation.labels[:100]))
+
+
+def fitted(dataset: Dataset, path: Path, seed: int, epochs: int = 3) -> tuple[Run, Weights]:
+    recipe = replace(recipes.get("seed"), epochs=epochs)
+    run = runs.create(recipe, path, data=dataset.name, seed=seed)
+    model = training.fit(recipe, dataset, run, seed, console.PlainDisplay(io.StringIO()))
+    return run, model.get_weights()
+
+
+def equal(one: Weights, other: Weights) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(dataset: Dataset, tmp_path: Path) -> None:
+    (_, first), (_, again), (_, other) = (
+        fitted(dataset, tmp_path / name, seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    assert equal(first, again)
+    assert not any(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_every_epoch_sees_every_image_once_in_another_order() -> None:
+    first, second = (training.epoch_order(100, seed=0, epoch=epoch) for epoch in (0, 1))
+    assert sorted(first) == sorted(second) == list(range(100))
+    assert (first != second).any()
+
+
+def test_history_has_a_row_an_epoch_and_the_parameters_are_noted(dataset: Dataset, tmp_path: Path) -> None:
+    run, _ = fitted(dataset, tmp_path / "run", seed=0)
+    header = (run.path / "history.csv").read_text().splitlines()[0]
+    assert header == "epoch,seconds,learning_rate,loss,accuracy,val_loss,val_accuracy,data"
+    rows = run.history()
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert run.info()["parameters"] == 225_034
+    assert len(run.info()["seconds_per_epoch"]) == 3
+
+
+def test_only_the_last_checkpoint_is_kept_and_nothing_half_written(dataset: Dataset, tmp_path: Path) -> None:
+    run, _ = fitted(dataset, tmp_path / "run", seed=0, epochs=2)
+    assert [path.name for path in run.checkpoint_folder.iterdir()] == ["epoch-0002.keras"]
+
+
+def test_fewer_images_than_a_batch(dataset: Dataset, tmp_path: Path) -> None:
+    seven = replace(dataset, train=Split(dataset.train.images[:7], dataset.train.labels[:7]))
+    run, _ = fitted(seven, tmp_path / "run", seed=0, epochs=1)
+    assert len(run.history()) == 1
+
+
+def start(cwd: Path, data: Path, *arguments: object) -> subprocess.Popen[str]:
+    command = [str(WARDROBE), "train", "--data", str(data), "--epochs", "12", *map(str, arguments)]
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment(cwd), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for_epoch(run: Run, epochs: int, process: subprocess.Popen[str]) -> None:
+    """Waits until the run has so many epochs behind it, and stands in the next."""
+    deadline = time.monotonic() + 120
+    while not run.checkpoint_folder.exists() or len(run.history()) < epochs:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, f"{run.path} never got to epoch {epochs}"
+        time.sleep(0.02)
+    time.sleep(0.2)
+
+
+def test_a_run_killed_in_an_epoch_ends_with_the_weights_of_one_left_alone(tmp_path: Path, drawn_folder: Path) -> None:
+    run = Run(tmp_path / "killed")
+    killed = start(tmp_path, drawn_folder, "--run", "killed", "--seed", 5)
+    wait_for_epoch(run, 2, killed)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert run.info()["status"] == "running"
+    assert len(run.history()) < 12
+    resumed = wardrobe("train", "--resume", "killed", "--json", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["status"] == "done"
+    assert [row["epoch"] for row in run.history()] == list(range(1, 13))
+    alone = start(tmp_path, drawn_folder, "--run", "alone", "--seed", 5)
+    assert "Traceback" not in "".join(alone.communicate())
+    killed_weights, alone_weights = (training.load(each).get_weights() for each in (run, Run(tmp_path / "alone")))
+    assert equal(killed_weights, alone_weights)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_tidily_and_prints_the_line_that_resumes(
+    tmp_path: Path, drawn_folder: Path, sent: signal.Signals
+) -> None:
+    run = Run(tmp_path / "run")
+    process = start(tmp_path, drawn_folder, "--run", "run")
+    wait_for_epoch(run, 1, process)
+    process.send_signal(sent)
+    out, err = process.communicate()
+    ended: subprocess.CompletedProcess[str] = subprocess.CompletedProcess([], process.returncode, out, err)
+    refused(ended, 1, f"interrupted after {len(run.history())} of 12 epochs", "wardrobe train --resume run")
+    assert run.info()["status"] == "interrupted"
+    assert not list(run.path.rglob(".*"))
+
+
+def test_a_run_that_is_done_is_not_resumed(real_run: tuple[Run, object]) -> None:
+    with pytest.raises(RunError, match="is done, there is nothing to resume"):
+        jobs.resume(real_run[0].path)
+
+
+def test_a_run_of_another_recipe_is_not_resumed(dataset: Dataset, tmp_path: Path) -> None:
+    other = replace(recipes.get("seed"), name="other")
+    run = runs.create(other, tmp_path / "run", data=dataset.name, seed=0)
+    with pytest.raises(RunError, match=r"made with recipe 'other', not with 'seed'; leave the recipe out"):
+        jobs.resume(run.path, recipe="seed")
+
+
+def test_a_folder_that_is_no_run_is_not_resumed(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"is no run folder: it has no run\.json"):
+        jobs.resume(tmp_path)
+    with pytest.raises(RunError, match="does not exist"):
+        jobs.resume(tmp_path / "nothing")
+
+
+def test_a_run_whose_data_has_changed_is_not_resumed(dataset: Dataset, tmp_path: Path) -> None:
+    about = {**dataset.describe(), "sums": {"sha256": "another"}}
+    fields = {"data": "synthetic", "seed": 0, "limit": 320, "data_dir": None, "dataset": about}
+    run = runs.create(recipes.get("seed"), tmp_path / "run", **fields)
+    with pytest.raises(RunError, match=r"is not what .* was trained on"):
+        jobs.resume(run.path)
