@@ -1,6 +1,7 @@
 # Needs make and Python 3.11, 3.12 or 3.13 (TensorFlow has no wheel for 3.14); all else is set up in .venv.
 #   make train   train the seed recipe, end with a report
 #   make test    lint, type-check, test
+#   make picture make the README's picture again
 #   make lock    pin the newest versions that go together (needs uv)
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -14,7 +15,7 @@ ifneq ($(wildcard ../shared/data/fashion-mnist),)
 export WARDROBE_DATA ?= $(abspath ../shared/data/fashion-mnist)
 endif
 
-.PHONY: train test lint lock clean
+.PHONY: train test lint lock picture clean
 
 train: .venv/train
 	$(BIN)/wardrobe train seed
@@ -31,6 +32,11 @@ lock:
 	for extra in train dev; do uv pip compile pyproject.toml requirements/build.in --extra $$extra --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet --upgrade --output-file requirements/$$extra.txt; done
+
+picture: .venv/train
+	rm -rf runs/picture
+	$(BIN)/wardrobe train seed --data synthetic --limit 20000 --epochs 2 --run runs/picture
+	cp runs/picture/plots/predictions.png docs/predictions.png
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache src/*.egg-info

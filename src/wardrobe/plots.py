@@ -365,7 +365,7 @@ def _picture(axes: Axes, image: Images, title: str, colour: str) -> None:
     axes.set_yticks([])
     axes.spines[:].set_visible(True)
     axes.spines[:].set(color=colour, linewidth=2.2)
-    axes.set_title(title, color=colour, fontsize=8.5, pad=4, loc="center")
+    axes.set_title(title, color=colour, fontsize=8, pad=4, loc="center")
 
 
 def _bars(axes: Axes, probabilities: Floats, label: int, class_names: Sequence[str], shown: int) -> None:

@@ -1,0 +1,134 @@
+"""The documents: their commands run, their numbers stand in files that a command wrote, their links lead somewhere."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, environment, wardrobe
+
+from wardrobe import benchmark
+
+README = (ROOT / "README.md").read_text()
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(language: str) -> str:
+    """Returns the README's fenced blocks of a language, one after another."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return "\n".join(text for kind, text in fenced if kind == language)
+
+
+def leaves(value: Any) -> Iterator[float]:
+    """Yields every number in a JSON value."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from leaves(each)
+    elif isinstance(value, (int, float)):
+        yield value
+
+
+def measured() -> list[float]:
+    return [number for path in (ROOT / "results").glob("*.json") for number in leaves(json.loads(path.read_text()))]
+
+
+def stands_in_results(text: str, numbers: list[float]) -> bool:
+    """Tells whether a number as written is a measured one, rounded as it is, plain or in per cent."""
+    decimals = len(text.partition(".")[2])
+    wanted = float(text.replace(",", ""))
+    return any(round(scale * number, decimals) == wanted for number in numbers for scale in (1, 100))
+
+
+def test_results_are_what_their_files_make(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    for path in (ROOT / "results").glob("*.json"):
+        (tmp_path / "results" / path.name).write_bytes(path.read_bytes())
+    benchmark.write(json.loads((ROOT / "results/train.json").read_text()), tmp_path)
+    assert (tmp_path / "RESULTS.md").read_text() == (ROOT / "RESULTS.md").read_text()
+
+
+def test_every_figure_of_the_readme_was_measured() -> None:
+    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL).replace("95 % interval", "interval")
+    figures = re.findall(r"\d[\d,]*\.\d+(?= %|\*\* %| points)|\d[\d,.]* %|\d{1,3},\d{3}", prose)
+    assert len(figures) >= 3
+    numbers = [*measured(), 5_000.0]  # the validation split's size, pinned by test_data
+    missing = [figure for figure in figures if not stands_in_results(figure.removesuffix(" %"), numbers)]
+    assert missing == []
+
+
+def test_a_made_up_figure_would_be_found() -> None:
+    assert stands_in_results("91.1", [0.91114])
+    assert not stands_in_results("91.2", [0.91114])
+
+
+def test_published_means_are_of_five_seeds_over_the_whole_split() -> None:
+    for row in json.loads((ROOT / "results/train.json").read_text())["rows"]:
+        assert row["seeds"] == len(row["accuracies"]) >= 5
+        assert (row["train_images"], row["test_images"]) == (55_000, 10_000)
+
+
+def test_the_commands_of_the_readme_run(tmp_path: Path, drawn_folder: Path) -> None:
+    lines = [line.partition("#")[0].strip() for line in blocks("sh").splitlines() if line.startswith("wardrobe ")]
+    assert len(lines) == 8
+    for line in lines:
+        words = shlex.split(line.replace("path/to/photos", shlex.quote(str(drawn_folder))))[1:]
+        if words[:3] == ["train", "--resume", "latest"]:  # there must be one that was stopped
+            run = max((tmp_path / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+            run.write_text(run.read_text().replace('"status": "done"', '"status": "interrupted"'))
+        elif words[0] in ("train", "benchmark"):
+            words += ["--epochs", "1"] + ([] if "--data" in words else ["--data", str(drawn_folder)])
+            words += ["--seeds", "1"] if words[0] == "benchmark" else []
+        elif words[0] == "data":
+            words += ["--data", str(drawn_folder)]
+        result = wardrobe(*words, cwd=tmp_path)
+        assert result.returncode == 0, f"{line}: {result.stderr}"
+        assert result.stdout, line
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path, drawn_folder: Path) -> None:
+    code = blocks("python").replace('"auto"', f"{str(drawn_folder)!r}, epochs=1")
+    code = code.replace("load_data()", f"load_data({str(drawn_folder)!r})")
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
+    assert "(1260, 28, 28)" in result.stdout, result.stderr
+    assert "report.html" in result.stdout
+
+
+def test_every_recipe_says_how_it_is_run_and_what_to_expect() -> None:
+    from wardrobe.recipes import RECIPES
+
+    for recipe in RECIPES.values():
+        assert f"wardrobe train {recipe.name}" in str(type(recipe).__doc__)
+        assert "Expected:" in str(type(recipe).__doc__)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_to_files(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_file_map_is_the_source() -> None:
+    tree = blocks("").split("src/wardrobe/")[1].split("tests/")[0]
+    named = set(re.findall(r"(\w+)\.py", tree))
+    assert named == {path.stem for path in (ROOT / "src/wardrobe").glob("*.py")} - {"__init__"}
+
+
+def test_no_registry_address_stands_in_a_file() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    host = re.compile(r"pypi" + r"\.org|pythonhosted|npmjs|index-url\s*[=h]|deb\.debian")
+    found = [name for name in tracked if not name.endswith(".png") and host.search((ROOT / name).read_text())]
+    assert found == []
+
+
+def test_make_names_what_it_does() -> None:
+    listed = subprocess.run(["make", "--dry-run", "train"], cwd=ROOT, env=os.environ, capture_output=True, text=True)
+    assert ".venv/bin/wardrobe train seed" in listed.stdout
