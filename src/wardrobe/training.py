@@ -97,7 +97,7 @@ def save(model: keras.Model, run: Run) -> None:
     The model's name says what it is and what it learnt from: "seed-fashion-mnist".
     """
     data = re.sub(r"[^\w-]+", "_", Path(run.info()["data"]).name)
-    bare = keras.Model(model.inputs, model.outputs, name=f"{model.name}-{data}")
+    bare = keras.Model(model.input, model.output, name=f"{model.name}-{data}")
     with replacing(run.keras_path) as path:
         bare.save(path)
 
