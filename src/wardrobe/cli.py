@@ -38,6 +38,7 @@ def main() -> NoReturn:
     try:
         sys.exit(app(arguments, prog_name="wardrobe", standalone_mode=False) or 0)
     except Exception as error:
+        _drop_unread_output()
         if debug:
             raise
         text, status = _explained(error)
@@ -179,6 +180,14 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
     if version:
         print(f"wardrobe {__version__}")
         raise typer.Exit()
+
+
+def _drop_unread_output() -> None:
+    """Lets Python end in peace where whoever read stdout has gone, as in `wardrobe runs | head -1`."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explained(error: Exception) -> tuple[str, int]:

@@ -80,7 +80,7 @@ class TrainingDisplay(Protocol):
 def training_display(stream: TextIO) -> TrainingDisplay:
     """Returns live bars where `stream` is a terminal, plain lines elsewhere."""
     if stream.isatty():
-        return LiveDisplay(Console(file=stream))
+        return LiveDisplay(Console(file=stream, highlight=False))
     return PlainDisplay(stream)
 
 
@@ -163,7 +163,6 @@ class LiveDisplay:
         self.console.print(
             f"{epoch:>9}{row['loss']:>10.4f}{row['accuracy']:>10.2%}"
             f"[{BLUE}]{row['val_loss']:>12.4f}{row['val_accuracy']:>10.2%}[/]{row['seconds']:>9.1f}",
-            highlight=False,
         )
         if self.progress and self.done < self.epochs:
             self.progress.reset(self.epoch_task, description=self._epoch_name(), note="")

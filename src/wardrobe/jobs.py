@@ -7,9 +7,11 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TextIO
 
 from wardrobe import console, recipes, runs
+from wardrobe.console import TrainingDisplay
 from wardrobe.data import AUTO, TEST, VALIDATION, Dataset, load_data
 from wardrobe.errors import RunError, UsageError
 from wardrobe.recipes import Recipe
@@ -45,7 +47,10 @@ def train(
     chosen = _checked(recipes.get(recipe) if isinstance(recipe, str) else recipe, epochs, seed)
     if path is not None:
         runs.check_free(path)
+    display = console.training_display(stream or sys.stdout)
+    display.stage("Opening the data")
     dataset = load_data(data, data_dir, limit)
+    pipeline = _pipeline(display)
     run = runs.create(
         chosen,
         path,
@@ -56,7 +61,8 @@ def train(
         seed=seed,
         reproduce=_reproduce(chosen, dataset.name, seed, limit),
     )
-    return _train(run, dataset, stream)
+    pipeline.train(run, dataset, display)
+    return run
 
 
 def resume(
@@ -82,9 +88,13 @@ def resume(
             f"{' and other settings' if info['recipe']['name'] == recipe else ''}, not with {recipe!r}; "
             f"leave the recipe out: {run.resume_line}"
         )
+    display = console.training_display(stream or sys.stdout)
+    display.stage("Opening the data")
     dataset = _same_data(run, data_dir)
+    pipeline = _pipeline(display)
     run.update(status=runs.RUNNING)
-    return _train(run, dataset, stream)
+    pipeline.train(run, dataset, display)
+    return run
 
 
 def evaluate(name: str | Path, split: str = TEST, data_dir: Path | None = None, stream: TextIO | None = None) -> Run:
@@ -99,10 +109,10 @@ def evaluate(name: str | Path, split: str = TEST, data_dir: Path | None = None, 
     run = runs.find(name)
     if not run.keras_path.is_file():
         raise RunError(f"{run.path} has no model.keras: its training did not end; go on with: {run.resume_line}")
+    display = console.training_display(stream or sys.stdout)
+    display.stage("Opening the data")
     dataset = _same_data(run, data_dir)
-    with console.loading_quietly():
-        from wardrobe import pipeline
-    pipeline.evaluate(run, dataset, split, console.training_display(stream or sys.stdout))
+    _pipeline(display).evaluate(run, dataset, split, display)
     return run
 
 
@@ -145,8 +155,9 @@ def _same_data(run: Run, data_dir: Path | None) -> Dataset:
     return dataset
 
 
-def _train(run: Run, dataset: Dataset, stream: TextIO | None) -> Run:
+def _pipeline(display: TrainingDisplay) -> ModuleType:
+    """Returns pipeline.py, which loads Keras and its backend: some seconds."""
+    display.stage("Starting Keras")
     with console.loading_quietly():
         from wardrobe import pipeline
-    pipeline.train(run, dataset, console.training_display(stream or sys.stdout))
-    return run
+    return pipeline

@@ -38,15 +38,15 @@ def train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
             onnx_largest_logit_difference=difference,
         )
         display.stage(f"Report: {report.write(run)}")
-    except OSError as error:
-        raise RunError(
-            f"{error.filename or run.path}: {error.strerror or error}; make room, then go on with: {run.resume_line}"
-        ) from error
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):  # the latter: whoever read the progress has gone
         run.update(status=runs.INTERRUPTED)
         raise InterruptedRunError(
             f"interrupted after {len(run.history())} of {recipe.epochs} epochs; go on with: {run.resume_line}"
         ) from None
+    except OSError as error:
+        raise RunError(
+            f"{error.filename or run.path}: {error.strerror or error}; make room, then go on with: {run.resume_line}"
+        ) from error
 
 
 def evaluate(run: Run, dataset: Dataset, split: str, display: TrainingDisplay) -> None:
