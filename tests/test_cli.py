@@ -1,6 +1,7 @@
 """The command line: instant help, one-line errors, JSON alone on stdout, and a run without data that says so."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,35 @@ def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], status: i
     refused(wardrobe(*arguments, cwd=tmp_path, home=tmp_path.parent), status, *words)
     left = {path.name for path in tmp_path.iterdir()} - {"taken"}
     assert not left, "something was left behind"
+
+
+def test_alone_it_shows_its_help(tmp_path: Path) -> None:
+    result = wardrobe(cwd=tmp_path)
+    assert result.returncode == 0
+    assert "benchmark" in result.stdout
+    assert result.stderr == ""
+
+
+def test_ctrl_c_before_training_is_one_line_and_leaves_no_run(tmp_path: Path) -> None:
+    command = [str(WARDROBE), "train", "--data", "synthetic"]  # draws for half a minute
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "Opening the data\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    refused(subprocess.CompletedProcess([], process.returncode, out, err), 1, "interrupted")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_whoever_reads_may_go(tmp_path: Path) -> None:
+    command = f"{WARDROBE} runs --json | true; exit ${{PIPESTATUS[0]}}"
+    result = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True
+    )
+    assert "Exception ignored" not in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_debug_shows_where(tmp_path: Path) -> None:
@@ -177,4 +207,8 @@ def test_the_benchmark_writes_its_figures_and_the_page(tmp_path: Path, drawn_fol
     page = (tmp_path / "RESULTS.md").read_text()
     assert f"| `seed` | 2 | 1 | 1,260 | {100 * np.mean(scores):.2f} %" in page
     again = json.loads(wardrobe(*arguments, cwd=tmp_path).stdout)
-    assert again["rows"] == figures["rows"], "runs that are done were not kept"
+    assert again == figures, "runs that are done were not kept"
+    refused(wardrobe(*arguments, "--limit", 100, cwd=tmp_path), 2, "was made with other options")
+    scores_of_one = tmp_path / "runs/benchmark-train/seed-1/metrics.json"
+    scores_of_one.write_text(scores_of_one.read_text().replace('"split": "test"', '"split": "validation"'))
+    refused(wardrobe(*arguments[:-1], cwd=tmp_path), 2, "was last scored on another split")

@@ -64,6 +64,15 @@ def test_every_figure_of_the_readme_was_measured() -> None:
     assert missing == []
 
 
+def test_the_readme_states_the_mean_and_the_deviation() -> None:
+    (row,) = (row for row in json.loads((ROOT / "results/train.json").read_text())["rows"] if row["recipe"] == "seed")
+    stated = re.sub(r"\s+", " ", README)
+    assert (
+        f"**{100 * row['accuracy_mean']:.2f} %** of the 10,000 test images, the mean of {row['seeds']} seeds" in stated
+    )
+    assert f"standard deviation of {100 * row['accuracy_std']:.2f} points" in stated
+
+
 def test_a_made_up_figure_would_be_found() -> None:
     assert stands_in_results("91.1", [0.91114])
     assert not stands_in_results("91.2", [0.91114])

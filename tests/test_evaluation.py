@@ -12,7 +12,6 @@ from conftest import wardrobe
 
 from wardrobe import evaluation, training
 from wardrobe.data import Dataset, Split, load_data
-from wardrobe.errors import UsageError
 from wardrobe.runs import Run
 
 
@@ -39,8 +38,6 @@ def test_the_split_that_is_asked_for_is_scored(small: Dataset, drawn_training: t
         evaluated = evaluation.evaluate(model, small, split)
         assert evaluated.metrics["split"] == split
         np.testing.assert_array_equal(evaluated.images, images)
-    with pytest.raises(UsageError, match="unknown split 'train'"):
-        evaluation.evaluate(model, small, "train")
 
 
 def test_the_run_folder_is_whole(real_run: tuple[Run, dict[str, Any]]) -> None:

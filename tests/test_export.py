@@ -42,6 +42,8 @@ def test_an_export_that_differs_is_refused_and_not_left(drawn_training: tuple[Ru
     model = training.load(drawn_training[0])
     images = np.zeros((2, 28, 28), np.uint8)
     said = model.predict(images[..., None], verbose=0) + 2e-4
+    with pytest.raises(WardrobeError, match="differs from Keras by nan"):
+        export.to_onnx(model, tmp_path / "model.onnx", {}, images, np.full_like(said, np.nan))
     with pytest.raises(WardrobeError, match=r"differs from Keras by 2\.0e-04"):
         export.to_onnx(model, tmp_path / "model.onnx", {}, images, said)
     assert list(tmp_path.iterdir()) == []

@@ -78,14 +78,24 @@ def test_broken_files_are_named_counted_and_skipped(tmp_path: Path, capsys: pyte
     warned = capsys.readouterr().err
     assert str(root / "coats" / "broken.png") in warned
     assert str(root / "hats" / "short.png") in warned
-    assert "2 files skipped in all" in warned
+    assert "1 files skipped in all, 4 images used" in warned
+
+
+def test_copies_are_used_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = classes(tmp_path, coats=4, hats=4)
+    for number in range(20):
+        (root / "hats" / f"copy-{number}.png").write_bytes((root / "hats" / "1.png").read_bytes())
+    assert folder.read(root).labels.tolist() == [0] * 4 + [1] * 4
+    assert "20 images are copies of others" in capsys.readouterr().err
 
 
 def test_a_decompression_bomb_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = classes(tmp_path, coats=3, hats=3)
     Image.new("1", (12_000, 12_000)).save(root / "hats" / "bomb.png")
     assert len(folder.read(root).images) == 6
-    assert "bomb.png is no readable image" in capsys.readouterr().err
+    assert (
+        "bomb.png is no image that can be used (Image size (144000000 pixels) exceeds limit" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,6 +124,14 @@ def test_every_class_stands_in_every_split(tmp_path: Path) -> None:
     assert len(dataset.train) + len(dataset.validation) + dataset.test_size == 23
 
 
+def test_the_splits_share_no_image(drawn_folder: Path) -> None:
+    dataset = data.load_data(str(drawn_folder))
+    splits = [
+        {image.tobytes() for image in each.images} for each in (dataset.train, dataset.validation, dataset.open_test())
+    ]
+    assert sum(len(each) for each in splits) == len(set.union(*splits)) == 1_800
+
+
 def test_a_changed_image_changes_the_sum(tmp_path: Path) -> None:
     root = classes(tmp_path, coats=3, hats=3)
     before = folder.read(root).sha256
@@ -135,6 +153,7 @@ def test_own_classes_are_trained_and_their_names_travel(tmp_path: Path, drawn_fo
     assert json.loads(session.get_modelmeta().custom_metadata_map["class_names"]) == names
     page = run.report_path.read_text()
     assert "robe d&#39;été" in page
+    assert "$5 &amp; &lt;b&gt;trousers$" in page
     assert "Ankle boot" not in page
 
 

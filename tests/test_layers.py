@@ -1,6 +1,7 @@
 """The layers: imports flow one way, one module trains, one module opens the test split, Keras alone in the core."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -34,13 +35,15 @@ def imported(source: str) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"a relative import in line {node.lineno}; write it out"
             names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
     return names
 
 
 def violations(module: str, source: str) -> list[str]:
     """Returns the imports of `source`, taken as that of `module`, that do not come from a row above."""
-    own = {name.split(".")[1] for name in imported(source) if name.startswith("wardrobe.")}
+    lazy = {f"wardrobe.{name}": home for name, home in wardrobe._HOMES.items()}
+    own = {lazy.get(name, name).split(".")[1] for name in imported(source) if name.startswith("wardrobe.")}
     return sorted(name for name in own & LEVEL.keys() if LEVEL[name] >= LEVEL[module])
 
 
@@ -60,28 +63,41 @@ def test_imports_come_from_rows_above(module: str) -> None:
         "from wardrobe import jobs",
         "from wardrobe.cli import app",
         "def f():\n    from wardrobe import plots",
+        "from wardrobe import train",
     ],
 )
 def test_an_import_from_below_is_found(line: str) -> None:
     assert violations("training", line) != []
 
 
-@pytest.mark.parametrize(
-    ("attribute", "owner"), [("open_test", "evaluation"), ("fit", "training")], ids=["test split", "training"]
-)
-def test_one_module_alone_calls_it(attribute: str, owner: str) -> None:
-    calls = {
+def users(attribute: str) -> set[str]:
+    """Returns the modules that use `something.attribute`, called or not."""
+    return {
         module
         for module in MODULES
         for node in ast.walk(ast.parse((SOURCE / f"{module}.py").read_text()))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == attribute
-        and not (
-            isinstance(node.func.value, ast.Name) and node.func.value.id == "training"
-        )  # pipeline asks training to
+        if isinstance(node, ast.Attribute)
+        and node.attr == attribute
+        and not (isinstance(node.value, ast.Name) and node.value.id in LEVEL)  # `training.fit` asks its owner
     }
-    assert calls == {owner}
+
+
+@pytest.mark.parametrize(
+    ("attribute", "owner"), [("open_test", "evaluation"), ("fit", "training")], ids=["test split", "training"]
+)
+def test_one_module_alone_uses_it(attribute: str, owner: str) -> None:
+    assert users(attribute) == {owner}
+
+
+def test_the_test_files_are_read_in_one_place() -> None:
+    readers = {module for module in MODULES if "test_images" in (SOURCE / f"{module}.py").read_text()}
+    assert readers <= {"fashion_mnist", "data", "benchmark"}  # the list of files; open_test; the count in a table
+
+
+def test_the_table_in_the_docs_is_this_one() -> None:
+    table = (SOURCE.parents[1] / "docs/architecture.md").read_text()
+    rows = re.findall(r"^\| \d+ \| (.*?) \|", table, re.MULTILINE)
+    assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == list(LEVELS)
 
 
 @pytest.mark.parametrize("module", ["models", "training"])

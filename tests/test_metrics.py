@@ -32,6 +32,29 @@ def test_calibration_error_by_hand() -> None:
     assert metrics.expected_calibration_error(SURE, LABELS) == pytest.approx((0.1 + 0.6 + 0.2 + 0.3) / 4)
 
 
+def test_calibration_error_weighs_each_bin_by_its_answers() -> None:
+    # Three answers 0.9 sure of which two are right, one 0.6 sure and right.
+    predicted = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.6, 0.4]])
+    error = metrics.expected_calibration_error(predicted, np.array([0, 0, 1, 0]))
+    assert error == pytest.approx(3 / 4 * (0.9 - 2 / 3) + 1 / 4 * 0.4)
+
+
+def test_scores_after_are_those_with_the_temperature() -> None:
+    logits, labels = np.array([[2.0, 0.0], [0.0, 4.0], [2.0, 0.0]]), np.array([0, 1, 1])
+    scores = metrics.score(logits, labels, ("a", "b"), temperature=2.0)
+    softened = [1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-2)), 1 / (1 + np.exp(-1))]  # the highest probability of each
+    truth = [softened[0], softened[1], 1 - softened[2]]
+    assert scores["nll"]["after"] == pytest.approx(-np.mean(np.log(truth)))
+    assert scores["brier"]["after"] == pytest.approx(np.mean([2 * (1 - p) ** 2 for p in truth]))
+    both_wrong_and_right = abs(softened[0] - 0.5)  # 0.73 sure twice, right once
+    assert scores["ece"]["after"] == pytest.approx(2 / 3 * both_wrong_and_right + 1 / 3 * (1 - softened[1]))
+    assert scores["ece"]["before"] != pytest.approx(scores["ece"]["after"])
+
+
+def test_a_few_images_without_a_mistake_do_not_make_it_certain() -> None:
+    assert 0.3 < metrics.fit_temperature(np.tile([2.0, 0.0], (20, 1)), np.zeros(20, int)) < 1
+
+
 def test_calibration_error_of_certain_and_right_is_nought() -> None:
     assert metrics.expected_calibration_error(np.eye(3), np.arange(3)) == 0
 

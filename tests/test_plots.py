@@ -65,7 +65,7 @@ def test_many_classes_show_the_likeliest_ten() -> None:
     probabilities = np.linspace(0, 1, 30)[None] / np.linspace(0, 1, 30).sum()
     figure = plots.confidence(IMAGES[:1], np.array([0]), probabilities, [f"kind {i}" for i in range(30)], "One")
     shown = [label.get_text() for label in figure.axes[1].get_yticklabels()]
-    assert shown == [f"kind {i}" for i in range(20, 30)]
+    assert shown == ["kind 0", *(f"kind {i}" for i in range(21, 30))]  # the true one among them
 
 
 def test_never_100_per_cent_for_less_than_certain() -> None:
@@ -97,9 +97,24 @@ def test_curves_are_the_history() -> None:
 
 def test_the_confusion_names_the_commonest_mistake() -> None:
     figure = plots.confusion(np.array([[8, 2, 0], [1, 9, 0], [0, 5, 5]]), NAMES)
-    assert "Where it errs: 5 of 10 a name too long to be written are taken for glove" in texts(figure)
+    assert "Where it errs: 5 of 10 a name too lo… are taken for glove" in texts(figure)
     assert {"8", "2", "9", "5", "a name too lo…"} <= set(texts(figure))
     assert "No mistakes" in texts(plots.confusion(np.diag([3, 3, 3]), NAMES))
+
+
+def test_no_mistakes_are_said_to_be_none() -> None:
+    none = plots.mistakes(IMAGES[:0], LABELS[:0], RIGHT[:0], CLASS_NAMES, total=0)
+    assert "No mistakes" in texts(none)
+    alike = {key: {"precision": 1.0, "recall": 1.0, "f1": 1.0} for key in ("cap", "glove")}
+    assert "Class by class: all alike" in texts(plots.per_class(alike))
+
+
+def test_a_hundred_classes_stay_readable() -> None:
+    names = [f"kind {i}" for i in range(100)]
+    written = [label.get_text() for label in plots.confusion(np.eye(100, dtype=int), names).axes[0].get_yticklabels()]
+    assert written == names[::3]
+    maps = {"conv1": np.zeros((100, 9, 9, 4))}
+    assert len(list(pictures(plots.feature_maps(np.zeros((100, 28, 28), np.uint8), maps, names)))) == 2 * 12
 
 
 def test_classes_are_sorted_by_their_difficulty() -> None:
@@ -144,7 +159,7 @@ def test_feature_maps_of_any_depth() -> None:
 @pytest.mark.parametrize(("synthetic_data", "words"), [(True, "SYNTHETIC WARDROBE"), (False, "data: mine")])
 def test_the_data_is_named_in_the_picture_and_in_the_file(tmp_path: Path, synthetic_data: bool, words: str) -> None:
     figure = plots.samples(IMAGES, LABELS, CLASS_NAMES)
-    plots.save(figure, tmp_path / "a.png", "mine", synthetic_data)
+    plots.save(figure, tmp_path / "a.png", "mine $x^$", synthetic_data)
     assert any(words in text for text in texts(figure))
     with Image.open(tmp_path / "a.png") as picture:
         assert words in picture.info["Description"]

@@ -68,6 +68,16 @@ def test_latest_is_the_one_started_last_at_any_depth(tmp_path: Path) -> None:
     assert [row["run"] for row in runs.table(tmp_path)] == [str(tmp_path / name) for name in ("b", "c", "deep/a")]
 
 
+def test_a_damaged_run_is_passed_over_in_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("good", "bad", "foreign"):
+        runs.create(recipes.get("seed"), tmp_path / name, data="x", seed=0)
+    (tmp_path / "bad/run.json").write_text("{")
+    (tmp_path / "foreign/run.json").write_text("[1]")
+    assert [row["run"] for row in runs.table(tmp_path)] == [str(tmp_path / "good")]
+    assert runs.find("latest", tmp_path).path == tmp_path / "good"
+    assert "bad/run.json is damaged" in capsys.readouterr().err
+
+
 def test_a_damaged_run_json_is_named(tmp_path: Path) -> None:
     run = runs.create(recipes.get("seed"), tmp_path / "run")
     (run.path / "run.json").write_text('{"status": ')

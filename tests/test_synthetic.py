@@ -56,5 +56,8 @@ def test_a_network_learns_it_and_a_linear_model_does_not(drawn_training: tuple[R
 def test_the_splits_share_no_image() -> None:
     dataset = data.load_data("synthetic", limit=50)
     assert (len(dataset.train), len(dataset.validation), dataset.test_size) == (50, 5_000, 10_000)
-    seen = {image.tobytes() for image in dataset.train.images}
-    assert not seen & {image.tobytes() for image in dataset.validation.images}
+    splits = [
+        {image.tobytes() for image in each.images} for each in (dataset.train, dataset.validation, dataset.open_test())
+    ]
+    assert [len(each) for each in splits] == [50, 5_000, 10_000]
+    assert len(set.union(*splits)) == 15_050

@@ -2,16 +2,19 @@
 
 import io
 import json
+import re
 import signal
 import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from conftest import WARDROBE, environment, refused, wardrobe
+from rich.console import Console
 
 from wardrobe import console, jobs, recipes, runs, training
 from wardrobe.data import Dataset, Split, load_data
@@ -75,6 +78,61 @@ def test_fewer_images_than_a_batch(dataset: Dataset, tmp_path: Path) -> None:
     assert len(run.history()) == 1
 
 
+def test_a_row_too_many_is_dropped_and_an_unfinished_file_swept(dataset: Dataset, tmp_path: Path) -> None:
+    run, _ = fitted(dataset, tmp_path / "run", seed=0, epochs=1)
+    run.write_history([*run.history(), {**run.history()[0], "epoch": 2, "loss": 99.0}])  # killed before the checkpoint
+    (run.checkpoint_folder / ".123-epoch-0002.keras").write_bytes(b"half")
+    recipe = replace(recipes.get("seed"), epochs=2)
+    training.fit(recipe, dataset, run, 0, console.PlainDisplay(io.StringIO()))
+    assert [row["epoch"] for row in run.history()] == [1, 2]
+    assert run.history()[1]["loss"] < 5
+    assert [path.name for path in run.checkpoint_folder.iterdir()] == ["epoch-0002.keras"]
+
+
+def test_a_damaged_checkpoint_is_named(dataset: Dataset, tmp_path: Path) -> None:
+    run, _ = fitted(dataset, tmp_path / "run", seed=0, epochs=1)
+    (run.checkpoint_folder / "epoch-0001.keras").write_bytes(b"PK cut short")
+    with pytest.raises(RunError, match=r"epoch-0001\.keras cannot be read .*; remove it"):
+        training.fit(recipes.get("seed"), dataset, run, 0, console.PlainDisplay(io.StringIO()))
+
+
+def test_a_loss_that_is_no_number_ends_the_run(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = training.compiled
+
+    def broken(*arguments: Any) -> Any:
+        model = compiled(*arguments)
+        model.get_layer("logits").bias.assign(np.full(10, np.nan))
+        return model
+
+    monkeypatch.setattr(training, "compiled", broken)
+    with pytest.raises(RunError, match="the loss is nan after epoch 1"):
+        fitted(dataset, tmp_path / "run", seed=0)
+    assert not (tmp_path / "run/checkpoint").exists()
+
+
+def test_one_run_is_trained_by_one_process(tmp_path: Path) -> None:
+    run = runs.create(recipes.get("seed"), tmp_path / "run")
+    with run.locked(), pytest.raises(RunError, match="is being trained by another process"), run.locked():
+        pass
+    with run.locked():
+        pass
+
+
+def test_the_live_display_shows_bars_a_table_and_paths_as_they_are() -> None:
+    screen = io.StringIO()
+    display = console.LiveDisplay(Console(file=screen, force_terminal=True, width=100, highlight=False))
+    display.start("seed on [old] photos", epochs=2, done=1, steps=50)
+    display.step(25, loss=0.5, accuracy=0.9)
+    display.epoch({"epoch": 2, "seconds": 3, "loss": 0.25, "accuracy": 0.91, "val_loss": 0.3, "val_accuracy": 0.89})
+    display.close()
+    display.stage("Report: runs/[/x]/report.html")
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    for text in ("[old]", "epoch 2/2", "25/50", "75/100", "0.2500", "91.00%", "89.00%", "runs/[/x]/report.html"):
+        assert text in shown
+
+
 def start(cwd: Path, data: Path, *arguments: object) -> subprocess.Popen[str]:
     command = [str(WARDROBE), "train", "--data", str(data), "--epochs", "12", *map(str, arguments)]
     return subprocess.Popen(
@@ -133,7 +191,7 @@ def test_a_run_that_is_done_is_not_resumed(real_run: tuple[Run, object]) -> None
 def test_a_run_of_another_recipe_is_not_resumed(dataset: Dataset, tmp_path: Path) -> None:
     other = replace(recipes.get("seed"), name="other")
     run = runs.create(other, tmp_path / "run", data=dataset.name, seed=0)
-    with pytest.raises(RunError, match=r"made with recipe 'other', not with 'seed'; leave the recipe out"):
+    with pytest.raises(RunError, match=r"made with recipe 'other', not with 'seed'; leave it out"):
         jobs.resume(run.path, recipe="seed")
 
 

@@ -3,14 +3,14 @@
 import json
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-import jinja2
 import numpy as np
 
-from wardrobe import jobs, recipes, runs
+from wardrobe import jobs, recipes, report, runs
+from wardrobe.data import TEST
 from wardrobe.errors import UsageError
 from wardrobe.runs import Run
 
@@ -49,17 +49,8 @@ def train(
             done[name].append(_one(folder / "runs" / "benchmark-train" / f"{name}-{seed}", name, options, stream))
     words = ["wardrobe benchmark train", f"--recipes {','.join(recipe_names)}", f"--seeds {seeds}", f"--data {data}"]
     words += [f"--{name} {value}" for name, value in (("epochs", epochs), ("limit", limit)) if value]
-    baseline = done.get(BASELINE)
-    figures = {
-        "benchmark": "train",
-        "command": " ".join(words),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "data": done[recipe_names[0]][0].info()["data"],
-        "machine": runs.machine(),
-        "versions": runs.versions(),
-        "git_commit": runs.git_commit(),
-        "rows": [_row(name, done[name], baseline) for name in recipe_names],
-    }
+    figures = {"benchmark": "train", "command": " ".join(words), **_provenance(done)}
+    figures["rows"] = [_row(name, done[name], done.get(BASELINE)) for name in recipe_names]
     write(figures, folder)
     return figures
 
@@ -69,11 +60,10 @@ def write(figures: dict[str, Any], folder: Path) -> None:
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     runs.write_json(results / f"{figures['benchmark']}.json", figures)
-    tables = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob("*.json"))}
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("wardrobe"), trim_blocks=True, lstrip_blocks=True)
-    environment.filters["percent"] = lambda share, digits=2: f"{100 * share:.{digits}f} %"
+    tables = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))}
+    page = report.template("results.md").render(tables=tables)
     with runs.replacing(folder / "RESULTS.md") as path:
-        path.write_text(environment.get_template("results.md").render(tables=tables), encoding="utf-8")
+        path.write_text(page, encoding="utf-8")
 
 
 def _one(path: Path, name: str, options: dict[str, Any], stream: TextIO | None) -> Run:
@@ -82,13 +72,31 @@ def _one(path: Path, name: str, options: dict[str, Any], stream: TextIO | None) 
         return jobs.train(name, path=path, stream=stream, **options)
     run = runs.find(path)
     info = run.info()
-    wanted = options["epochs"] or recipes.get(name).epochs
-    if (info["data"], info["limit"], info["recipe"]["epochs"]) != (options["data"], options["limit"], wanted):
-        raise UsageError(f"{path} was made with other options; remove {path.parent} to measure anew")
-    if info["status"] == runs.DONE:
-        print(f"{path} is done; kept", file=stream or sys.stdout)
-        return run
-    return jobs.resume(path, stream=stream)
+    shipped = recipes.get(name)
+    wanted = replace(shipped, epochs=options["epochs"] or shipped.epochs)
+    if (info["limit"], run.recipe(), info["versions"]) != (options["limit"], wanted, runs.versions()):
+        raise UsageError(f"{path} was made with other options or versions; remove {path.parent} to measure anew")
+    if info["status"] != runs.DONE:
+        return jobs.resume(path, stream=stream)
+    if run.metrics()["split"] != TEST:
+        raise UsageError(f"{path} was last scored on another split; score it on test: wardrobe evaluate {path}")
+    print(f"{path} is done; kept", file=stream or sys.stdout)
+    return run
+
+
+def _provenance(done: dict[str, list[Run]]) -> dict[str, Any]:
+    """Returns what the runs' own run.json say of their data, machine, versions and source.
+
+    Raises:
+        UsageError: they do not agree, so that no one table can speak for all.
+    """
+    infos = [run.info() for each in done.values() for run in each]
+    shared = {}
+    for key in ("data", "machine", "versions", "git_commit"):
+        if any(info[key] != infos[0][key] for info in infos):
+            raise UsageError(f"the benchmark's runs differ in {key}; remove runs/benchmark-train to measure anew")
+        shared[key] = infos[0][key]
+    return {"finished": max(info["finished"] for info in infos), **shared}
 
 
 def _row(name: str, done: list[Run], baseline: list[Run] | None) -> dict[str, Any]:

@@ -12,10 +12,12 @@ import typer
 from wardrobe import __version__
 from wardrobe.errors import UsageError, WardrobeError
 
+INTERRUPTED = 130  # what typer returns on Ctrl-C
+
 app = typer.Typer(
     name="wardrobe",
     help="Train, see into and use convolutional networks that classify clothing.",
-    no_args_is_help=True,
+    epilog="With --debug, an error shows where it arose.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -36,15 +38,15 @@ def main() -> NoReturn:
         signal.SIGTERM, signal.default_int_handler
     )  # what stops a job from outside ends it as tidily as Ctrl-C
     try:
-        sys.exit(app(arguments, prog_name="wardrobe", standalone_mode=False) or 0)
+        if app(arguments, prog_name="wardrobe", standalone_mode=False) != INTERRUPTED:
+            sys.exit(0)
+        text, status = "interrupted", 1
     except Exception as error:
         _drop_unread_output()
         if debug:
             raise
         text, status = _explained(error)
-    except KeyboardInterrupt:
-        text, status = "interrupted", 1
-    print(f"wardrobe: error: {text}", file=sys.stderr)
+    print(f"wardrobe: error: {' '.join(text.splitlines())}", file=sys.stderr)
     sys.exit(status)
 
 
@@ -176,10 +178,13 @@ def benchmark(
 
 
 @app.callback(invoke_without_command=True)
-def _options(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _options(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
     if version:
         print(f"wardrobe {__version__}")
-        raise typer.Exit()
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def _drop_unread_output() -> None:
@@ -195,13 +200,13 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, WardrobeError):
         return str(error), error.exit_status
     if hasattr(error, "format_message"):  # typer's own, of wrong usage; its classes are not public
-        return f"{error.format_message().rstrip('.')}; see wardrobe --help".replace("\n", " "), 2
+        return f"{error.format_message().rstrip('.')}; see wardrobe --help", 2
     if isinstance(error, ModuleNotFoundError):
         return f"the package {error.name} is missing; install what training needs: pip install 'wardrobe[train]'", 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error}; free space, or choose a place that can be written", 1
-    return f"{type(error).__name__}: {error}; see where with --debug".replace("\n", " "), 1
+        return f"{where}{error.strerror or error}; make room, or choose a place that can be read and written", 1
+    return f"{type(error).__name__}: {error}; see where with --debug", 1
 
 
 def _print_json(value: dict[str, Any]) -> None:
@@ -212,6 +217,7 @@ def _print_scores(summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
         return _print_json(summary)
     from rich.console import Console
+    from rich.markup import escape
     from rich.panel import Panel
 
     low, high = summary["accuracy_interval_95"]
@@ -219,16 +225,17 @@ def _print_scores(summary: dict[str, Any], as_json: bool) -> None:
         f"[bold]{summary['accuracy']:.2%}[/bold] of {summary['n']:,} {summary['split']} images right "
         f"(95 % interval {low:.2%} to {high:.2%})\n"
         f"calibration error {summary['ece']['before']:.2%}, with temperature {summary['ece']['after']:.2%}\n"
-        f"run     {summary['run']}\nreport  {Path(summary['run']) / 'report.html'}"
+        f"run     {escape(summary['run'])}\nreport  {escape(str(Path(summary['run']) / 'report.html'))}"
     )
     made_up = summary["data"] == "synthetic"
-    title = "SYNTHETIC WARDROBE, NOT FASHION-MNIST" if made_up else f"{summary['recipe']} on {summary['data']}"
+    title = "SYNTHETIC WARDROBE, NOT FASHION-MNIST" if made_up else escape(f"{summary['recipe']} on {summary['data']}")
     style = "bold yellow" if made_up else "#4da3d8"
     Console(soft_wrap=True).print(Panel(text, title=title, border_style=style, padding=(1, 2), expand=False))
 
 
 def _print_runs(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("run", "recipe", "data", "seed", "epochs", "status", "split", "accuracy", "ECE", "seconds", box=None)
@@ -237,14 +244,14 @@ def _print_runs(rows: list[dict[str, Any]]) -> None:
         ece = "" if row["ece"] is None else f"{row['ece']:.2%}"
         cells = (row["run"], row["recipe"], row["data"], row["seed"], f"{row['epochs_done']}/{row['epochs']}",
                  row["status"], row["split"] or "", accuracy, ece, f"{row['seconds']:.0f}")  # fmt: skip
-        table.add_row(*(str(cell) for cell in cells))
+        table.add_row(*(escape(str(cell)) for cell in cells))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def _print_data(about: dict[str, Any]) -> None:
     print(f"data    {about['data']}\nsource  {about['source']}")
     for name, checksum in about["sums"].items():
-        print(f"sum     {name}  {checksum}  as expected")
+        print(f"sum     {name}  {checksum}")
     sizes = ", ".join(f"{count:,} {split}" for split, count in about["splits"].items())
     print(f"splits  {sizes}\n")
     print(f"{'class':<16}{'train':>8}{'validation':>12}")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import (
     BarColumn,
@@ -31,7 +32,9 @@ def warn(text: str) -> None:
 
 def notice(title: str, text: str) -> None:
     """Prints a framed notice on stderr that no one can miss."""
-    Console(stderr=True).print(Panel(text, title=f"[bold]{title}[/bold]", border_style="bold yellow", padding=(1, 2)))
+    Console(stderr=True).print(
+        Panel(escape(text), title=f"[bold]{title}[/bold]", border_style="bold yellow", padding=(1, 2))
+    )
 
 
 @contextmanager
@@ -129,7 +132,7 @@ class LiveDisplay:
 
     def start(self, title: str, epochs: int, done: int, steps: int) -> None:
         self.epochs, self.steps, self.done = epochs, steps, done
-        self.console.print(f"\n[bold]{title}[/bold]\n")
+        self.console.print(f"\n[bold]{escape(title)}[/bold]\n")
         if done >= epochs:
             return
         self.console.print(
@@ -168,7 +171,7 @@ class LiveDisplay:
             self.progress.reset(self.epoch_task, description=self._epoch_name(), note="")
 
     def stage(self, text: str) -> None:
-        self.console.print(f"[{BLUE}]•[/] {text}")
+        self.console.print(f"[{BLUE}]•[/] {escape(text)}")
 
     def close(self) -> None:
         if self.progress:
@@ -210,7 +213,8 @@ class DownloadBar:
         self.progress.reset(self.task, total=self.total)
 
     def close(self) -> None:
-        self.progress.stop()
+        if self.progress.live.is_started:  # else it would print an empty line
+            self.progress.stop()
 
 
 @contextmanager

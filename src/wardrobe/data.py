@@ -1,5 +1,6 @@
 """Data sets: where the arrays come from, and the splits. The test split stays closed until evaluation opens it."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,7 +61,7 @@ class Dataset:
         return {name: {split: int(counts[split][i]) for split in splits} for i, name in enumerate(self.class_names)}
 
 
-def load_data(name: str = AUTO, data_dir: Path | None = None, limit: int | None = None) -> Dataset:
+def load_data(name: str = AUTO, data_dir: str | Path | None = None, limit: int | None = None) -> Dataset:
     """Opens a data set.
 
     Args:
@@ -75,10 +76,11 @@ def load_data(name: str = AUTO, data_dir: Path | None = None, limit: int | None 
     """
     if limit is not None and limit < 1:
         raise UsageError(f"--limit {limit} is no number of images; give 1 or more, or leave it out to train on all")
+    files = Path(data_dir) if data_dir is not None else None
     if name == AUTO:
-        dataset = _fashion_mnist_or_synthetic(data_dir, limit)
+        dataset = _fashion_mnist_or_synthetic(files, limit)
     elif name == FASHION_MNIST:
-        dataset = _fashion_mnist(data_dir)
+        dataset = _fashion_mnist(files)
     elif name == SYNTHETIC:
         dataset = _synthetic(limit)
     else:
@@ -152,7 +154,7 @@ def _synthetic(limit: int | None) -> Dataset:
         name=SYNTHETIC,
         source=f"drawn by code, wardrobe {SYNTHETIC_SEED}",
         class_names=CLASS_NAMES,
-        sums={},
+        sums={"sha256": hashlib.sha256(drawn.images[:VALIDATION_IMAGES].tobytes()).hexdigest()},
         train=Split(drawn.images[VALIDATION_IMAGES:], drawn.labels[VALIDATION_IMAGES:]),
         validation=Split(drawn.images[:VALIDATION_IMAGES], drawn.labels[:VALIDATION_IMAGES]),
         test_size=SYNTHETIC_TEST_IMAGES,

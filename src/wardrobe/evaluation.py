@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wardrobe import metrics
-from wardrobe.data import TEST, VALIDATION, Dataset, Split
-from wardrobe.errors import UsageError
+from wardrobe.data import TEST, Dataset, Split
 
 BATCH = 500  # images
 
@@ -27,20 +26,14 @@ class Evaluation:
 
 
 def evaluate(model: keras.Model, dataset: Dataset, split: str = TEST) -> Evaluation:
-    """Scores `model` on "test" or "validation", with the temperature fitted on validation.
-
-    Raises:
-        UsageError: `split` is neither.
-    """
+    """Scores `model` on "test" or "validation", with the temperature fitted on validation."""
     validation_logits = predict_logits(model, dataset.validation.images)
     temperature = metrics.fit_temperature(validation_logits, dataset.validation.labels)
     if split == TEST:
         chosen = dataset.open_test()
         logits = predict_logits(model, chosen.images)
-    elif split == VALIDATION:
-        chosen, logits = dataset.validation, validation_logits
     else:
-        raise UsageError(f"unknown split {split!r}; give 'test' or 'validation'")
+        chosen, logits = dataset.validation, validation_logits
     scores = metrics.score(logits, chosen.labels, dataset.class_names, temperature)
     return Evaluation(
         images=chosen.images,

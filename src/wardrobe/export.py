@@ -43,7 +43,7 @@ def to_onnx(
         _export(model, temporary)
         onnx.save(_finished(onnx.load(temporary), metadata), temporary)
         difference = float(np.abs(onnx_logits(temporary, images) - logits).max())
-        if difference > LARGEST_DIFFERENCE:
+        if not difference <= LARGEST_DIFFERENCE:  # nor may it be NaN
             raise WardrobeError(
                 f"the ONNX export of {model.name} differs from Keras by {difference:.1e} in a logit, expected at most "
                 f"{LARGEST_DIFFERENCE:.0e}; no {path.name} was written; report this with the versions in run.json"

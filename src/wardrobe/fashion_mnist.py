@@ -7,6 +7,7 @@ that stand in both splits; the sums tell them apart.
 import gzip
 import hashlib
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,6 +111,11 @@ def _locate_one(file: File, folders: list[Path]) -> Path:
     try:
         return _from_cache(file)
     except OSError as error:
+        if error.errno is not None:  # of this machine, not of the network
+            raise DataError(
+                f"{error.filename or cache_folder()}: {error.strerror}; the download cannot be kept; make room, or put "
+                "the four files in a folder and name it with --data-dir"
+            ) from error
         reason = f"no download from {len(MIRRORS)} mirrors worked ({type(error).__name__})"
     if wrong:
         raise DataError(f"{wrong}; {reason}; replace that file")
@@ -162,7 +168,7 @@ def _read_idx(path: Path, magic: int, header_bytes: int) -> npt.NDArray[np.uint8
     """Returns the bytes behind the header, checked against the sizes that the header gives."""
     try:
         raw = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is no whole gzip file ({error}); replace it or remove it to have it fetched") from None
     header = np.frombuffer(raw[:header_bytes].ljust(header_bytes, b"\0"), dtype=">i4")
     body = np.frombuffer(raw[header_bytes:], dtype=np.uint8)

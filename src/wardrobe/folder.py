@@ -26,7 +26,6 @@ class FolderImages:
     images: npt.NDArray[np.uint8]  # (n, 28, 28), 0-255
     labels: npt.NDArray[np.int64]  # (n,), index into class_names
     sha256: str  # of every used file's path and bytes, in order
-    skipped: tuple[str, ...]  # paths of files that are no readable image
 
 
 def read(root: Path) -> FolderImages:
@@ -48,26 +47,45 @@ def read(root: Path) -> FolderImages:
         )
     images: list[npt.NDArray[np.uint8]] = []
     labels: list[int] = []
-    skipped: list[str] = []
     digest = hashlib.sha256()
     for label, class_folder in enumerate(class_folders):
-        before = len(images)
-        for path in _files(class_folder):
-            try:
-                images.append(read_image(path))
-            except Exception:  # Pillow's decoders raise nearly anything on a damaged file
-                skipped.append(str(path))
-                continue
-            labels.append(label)
-            digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
-        if len(images) - before < FEWEST_IMAGES:
+        of_class = _read_class(class_folder)
+        if len(of_class) < FEWEST_IMAGES:
             raise DataError(
-                f"class folder {class_folder} has {len(images) - before} readable images, expected at least "
+                f"class folder {class_folder} has {len(of_class)} readable images, expected at least "
                 f"{FEWEST_IMAGES} (one each to train, validate and test); add images or remove the folder"
             )
-    _tell_skipped(skipped)
+        for path, image in of_class.items():
+            images.append(image)
+            labels.append(label)
+            digest.update(os.fsencode(path.relative_to(root).as_posix()) + path.read_bytes())
     names = tuple(folder.name for folder in class_folders)
-    return FolderImages(names, np.stack(images), np.array(labels), digest.hexdigest(), tuple(skipped))
+    return FolderImages(names, np.stack(images), np.array(labels), digest.hexdigest())
+
+
+def _read_class(class_folder: Path) -> dict[Path, npt.NDArray[np.uint8]]:
+    """Reads a class's images; names those that are broken, and counts copies, which would stand in two splits."""
+    images: dict[Path, npt.NDArray[np.uint8]] = {}
+    seen: set[bytes] = set()
+    broken = copies = 0
+    for path in _files(class_folder):
+        try:
+            image = read_image(path)
+        except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
+            broken += 1
+            if broken <= NAMED_AT_MOST:
+                console.warn(f"{path} is no image that can be used ({' '.join(str(error).split())}); skipped")
+            continue
+        if image.tobytes() in seen:
+            copies += 1
+            continue
+        seen.add(image.tobytes())
+        images[path] = image
+    if broken:
+        console.warn(f"{class_folder}: {broken} files skipped in all, {len(images)} images used")
+    if copies:
+        console.warn(f"{class_folder}: {copies} images are copies of others once reduced to 28x28; used once")
+    return images
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
@@ -107,12 +125,3 @@ def _files(folder: Path) -> list[Path]:
         if not name.startswith(".")
     ]
     return sorted(found)
-
-
-def _tell_skipped(skipped: list[str]) -> None:
-    for path in skipped[:NAMED_AT_MOST]:
-        console.warn(f"{path} is no readable image; skipped")
-    if len(skipped) > NAMED_AT_MOST:
-        console.warn(f"and {len(skipped) - NAMED_AT_MOST} more")
-    if skipped:
-        console.warn(f"{len(skipped)} files skipped in all; the rest are used")

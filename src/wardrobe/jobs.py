@@ -24,11 +24,11 @@ def train(
     recipe: str | Recipe = "seed",
     *,
     data: str = AUTO,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     epochs: int | None = None,
     seed: int = 0,
     limit: int | None = None,
-    path: Path | None = None,
+    path: str | Path | None = None,
     stream: TextIO | None = None,
 ) -> Run:
     """Does the whole job: data, training, test evaluation, plots, ONNX, report.
@@ -45,18 +45,19 @@ def train(
         WardrobeError: what could not be done, and what to do next.
     """
     chosen = _checked(recipes.get(recipe) if isinstance(recipe, str) else recipe, epochs, seed)
-    if path is not None:
-        runs.check_free(path)
+    folder = Path(path) if path is not None else None
+    if folder is not None:
+        runs.check_free(folder)
     display = console.training_display(stream or sys.stdout)
     display.stage("Opening the data")
     dataset = load_data(data, data_dir, limit)
     pipeline = _pipeline(display)
     run = runs.create(
         chosen,
-        path,
+        folder,
         data=dataset.name,
         dataset=dataset.describe(),
-        data_dir=str(data_dir.resolve()) if data_dir else None,
+        data_dir=str(Path(data_dir).resolve()) if data_dir else None,
         limit=limit,
         seed=seed,
         reproduce=_reproduce(chosen, dataset.name, seed, limit),
@@ -66,7 +67,7 @@ def train(
 
 
 def resume(
-    name: str | Path, recipe: str | None = None, data_dir: Path | None = None, stream: TextIO | None = None
+    name: str | Path, recipe: str | None = None, data_dir: str | Path | None = None, stream: TextIO | None = None
 ) -> Run:
     """Goes on with a run that was killed or interrupted, to the same end as if it had been left alone.
 
@@ -82,11 +83,10 @@ def resume(
     info = run.info()
     if info["status"] == runs.DONE:
         raise RunError(f"{run.path} is done, there is nothing to resume; train again with: wardrobe train")
-    if recipe is not None and recipes.get(recipe) != run.recipe():
+    made_with = info["recipe"]["name"]
+    if recipe is not None and recipes.get(recipe).name != made_with:
         raise RunError(
-            f"{run.path} was made with recipe {info['recipe']['name']!r}"
-            f"{' and other settings' if info['recipe']['name'] == recipe else ''}, not with {recipe!r}; "
-            f"leave the recipe out: {run.resume_line}"
+            f"{run.path} was made with recipe {made_with!r}, not with {recipe!r}; leave it out: {run.resume_line}"
         )
     display = console.training_display(stream or sys.stdout)
     display.stage("Opening the data")
@@ -97,7 +97,9 @@ def resume(
     return run
 
 
-def evaluate(name: str | Path, split: str = TEST, data_dir: Path | None = None, stream: TextIO | None = None) -> Run:
+def evaluate(
+    name: str | Path, split: str = TEST, data_dir: str | Path | None = None, stream: TextIO | None = None
+) -> Run:
     """Scores a run on "test" or "validation" and writes its metrics, plots and report again.
 
     Raises:
@@ -142,7 +144,7 @@ def _reproduce(recipe: Recipe, data: str, seed: int, limit: int | None) -> str:
     return " ".join(words)
 
 
-def _same_data(run: Run, data_dir: Path | None) -> Dataset:
+def _same_data(run: Run, data_dir: str | Path | None) -> Dataset:
     """Opens the run's data again and checks that it is what it was."""
     info = run.info()
     if data_dir is None and info["data_dir"]:

@@ -50,14 +50,14 @@ def reliability(predicted: Floats, labels: Labels, bins: int = ECE_BINS) -> dict
     confidence = predicted.max(axis=1)
     correct = predicted.argmax(axis=1) == labels
     edges = np.linspace(0, 1, bins + 1)
-    which = np.clip(np.digitize(confidence, edges[1:-1], right=True), 0, bins - 1)
-    count = np.bincount(which, minlength=bins)
-    shared = np.maximum(count, 1)
+    bin_index = np.clip(np.digitize(confidence, edges[1:-1], right=True), 0, bins - 1)
+    count = np.bincount(bin_index, minlength=bins)
+    at_least_one = np.maximum(count, 1)
     return {
         "edges": edges,
         "count": count,
-        "confidence": np.bincount(which, confidence, bins) / shared,
-        "accuracy": np.bincount(which, correct, bins) / shared,
+        "confidence": np.bincount(bin_index, confidence, bins) / at_least_one,
+        "accuracy": np.bincount(bin_index, correct, bins) / at_least_one,
     }
 
 
@@ -68,11 +68,16 @@ def expected_calibration_error(predicted: Floats, labels: Labels) -> float:
 
 
 def fit_temperature(logits: Floats, labels: Labels) -> float:
-    """Returns the temperature that makes the labels most likely (Guo et al. 2017, arXiv 1706.04599, section 4.2)."""
-    best = minimize_scalar(
-        lambda log_t: negative_log_likelihood(logits, labels, np.exp(log_t)), bounds=(-3, 3), method="bounded"
-    )
-    return float(np.exp(best.x))
+    """Returns the temperature that makes the labels most likely (Guo et al. 2017, arXiv 1706.04599, section 4.2).
+
+    A standard normal prior on its logarithm keeps it near 1 where there are too few images, or too few mistakes among
+    them, to tell; over thousands of images it changes nothing that could be measured. Between 0.05 and 20.
+    """
+
+    def objective(log_t: float) -> float:
+        return negative_log_likelihood(logits, labels, np.exp(log_t)) + log_t**2 / (2 * len(labels))
+
+    return float(np.exp(minimize_scalar(objective, bounds=(-3, 3), method="bounded").x))
 
 
 def score(logits: Floats, labels: Labels, class_names: tuple[str, ...], temperature: float) -> dict[str, Any]:

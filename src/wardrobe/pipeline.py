@@ -1,5 +1,6 @@
 """Fills a run folder: train, score, draw, export, write the page. Everything here needs Keras; jobs.py does not."""
 
+import contextlib
 from datetime import UTC, datetime
 
 import keras
@@ -23,30 +24,21 @@ def train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
         InterruptedRunError: Ctrl-C or SIGTERM; the run is marked, the message has the line that resumes it.
         RunError: the disk is full or cannot be written; the same line goes on when there is room.
     """
-    recipe = run.recipe()
     try:
-        model = training.fit(recipe, dataset, run, run.info()["seed"], display)
-        training.save(model, run)
-        evaluated = _evaluate(model, run, dataset, TEST, display)
-        display.stage("Writing model.onnx and checking it against Keras")
-        difference = export.to_onnx(
-            model, run.onnx_path, _about(run, dataset, evaluated), evaluated.images, evaluated.logits
-        )
-        run.update(
-            status=runs.DONE,
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            onnx_largest_logit_difference=difference,
-        )
-        display.stage(f"Report: {report.write(run)}")
-    except (KeyboardInterrupt, BrokenPipeError):  # the latter: whoever read the progress has gone
-        run.update(status=runs.INTERRUPTED)
-        raise InterruptedRunError(
-            f"interrupted after {len(run.history())} of {recipe.epochs} epochs; go on with: {run.resume_line}"
-        ) from None
-    except OSError as error:
-        raise RunError(
-            f"{error.filename or run.path}: {error.strerror or error}; make room, then go on with: {run.resume_line}"
-        ) from error
+        with run.locked():
+            _train(run, dataset, display)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # there may be no room even for this
+            run.update(status=runs.INTERRUPTED)
+        if isinstance(error, (KeyboardInterrupt, BrokenPipeError)):  # the latter: whoever read the progress has gone
+            done, epochs = training.epochs_done(run), run.recipe().epochs
+            raise InterruptedRunError(
+                f"interrupted after {done} of {epochs} epochs; go on with: {run.resume_line}"
+            ) from None
+        if isinstance(error, OSError):
+            where, what = error.filename or run.path, error.strerror or error
+            raise RunError(f"{where}: {what}; make room, then go on with: {run.resume_line}") from error
+        raise
 
 
 def evaluate(run: Run, dataset: Dataset, split: str, display: TrainingDisplay) -> None:
@@ -57,6 +49,19 @@ def evaluate(run: Run, dataset: Dataset, split: str, display: TrainingDisplay) -
     """
     _evaluate(training.load(run), run, dataset, split, display)
     display.stage(f"Report: {report.write(run)}")
+
+
+def _train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
+    model = training.fit(run.recipe(), dataset, run, run.info()["seed"], display)
+    training.save(model, run)
+    evaluated = _evaluate(model, run, dataset, TEST, display)
+    display.stage("Writing model.onnx and checking it against Keras")
+    about = _about(run, dataset, evaluated)
+    difference = export.to_onnx(model, run.onnx_path, about, evaluated.images, evaluated.logits)
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    run.update(finished=finished, onnx_largest_logit_difference=difference)
+    display.stage(f"Report: {report.write(run)}")
+    run.update(status=runs.DONE)
 
 
 def _about(run: Run, dataset: Dataset, evaluated: Evaluation) -> dict[str, object]:
@@ -86,27 +91,31 @@ def _evaluate(model: keras.Model, run: Run, dataset: Dataset, split: str, displa
 
 def _draw(model: keras.Model, run: Run, dataset: Dataset, evaluated: Evaluation, split: str) -> None:
     """Draws every plot of the run folder."""
-    images, labels, sure = evaluated.images, evaluated.labels, evaluated.probabilities
+    images, labels, probabilities = evaluated.images, evaluated.labels, evaluated.probabilities
     names, scores = dataset.class_names, evaluated.metrics
-    wrong = np.flatnonzero(sure.argmax(axis=1) != labels)
-    worst = wrong[np.argsort(-sure.max(axis=1)[wrong], kind="stable")][:GRID_IMAGES]
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    worst = wrong[np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")][:GRID_IMAGES]
     first = np.arange(len(labels))[:GRID_IMAGES]
     barred = np.concatenate([first[:BARS_FIRST], wrong[wrong >= BARS_FIRST][:BARS_WRONG]])
     examples = dataset.validation.images[evaluation.first_of_each_class(dataset.validation)]
-    before, after = (metrics.reliability(each, labels) for each in (evaluated.uncalibrated, sure))
+    before, after = (metrics.reliability(each, labels) for each in (evaluated.uncalibrated, probabilities))
     figures = {
         "samples": plots.samples(dataset.train.images, dataset.train.labels, names),
         "curves": plots.curves(run.history()),
         "predictions": plots.predictions(
-            images[first], labels[first], sure[first], names, f"The first {len(first)} {split} images"
+            images[first], labels[first], probabilities[first], names, f"The first {len(first)} {split} images"
         ),
         "confidence": plots.confidence(
-            images[barred], labels[barred], sure[barred], names, f"The first {split} images, then the next mistakes"
+            images[barred],
+            labels[barred],
+            probabilities[barred],
+            names,
+            f"The first {split} images, then the next mistakes",
         ),
         "confusion": plots.confusion(np.array(scores["confusion"]), names),
         "per_class": plots.per_class(scores["per_class"]),
         "reliability": plots.reliability(before, after, scores["ece"], scores["temperature"]),
-        "mistakes": plots.mistakes(images[worst], labels[worst], sure[worst], names, len(wrong)),
+        "mistakes": plots.mistakes(images[worst], labels[worst], probabilities[worst], names, len(wrong)),
         "filters": plots.filters(explain.first_filters(model), "conv1"),
         "feature_maps": plots.feature_maps(examples, explain.feature_maps(model, examples), names),
     }

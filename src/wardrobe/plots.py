@@ -29,7 +29,10 @@ BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8a8f98", "#22262b"
 PALE = "#b5d3e7"
 RIGHT, WRONG = BLUE, ORANGE
 FEW_ANSWERS = 25  # in a bin of the reliability diagram
+LONGEST_IN_GRID = 11  # characters of a class name over a picture in a grid
 LONGEST_NAME = 14  # characters of a class name where room is short
+NAMES_UP_TO = 40  # names along one side of the confusion matrix; of more classes every second, third, …
+MAPPED_CLASSES = 12  # in the picture of feature maps
 NUMBERS_UP_TO = 20  # classes; beyond, a confusion matrix's cells are too small for figures
 PERCENT = PercentFormatter(1, symbol=" %")
 STYLE: dict[Any, Any] = {
@@ -51,18 +54,17 @@ STYLE: dict[Any, Any] = {
     "ytick.major.size": 0,
     "figure.facecolor": "white",
     "legend.frameon": False,
+    "text.parse_math": False,  # a $ in a class name is a $
 }
 
 
 def save(figure: Figure, path: Path, data: str, synthetic: bool) -> None:
     """Writes the figure as PNG in one step, its data named at the foot and in the file."""
     text = "SYNTHETIC WARDROBE, drawn by code: not Fashion-MNIST" if synthetic else f"data: {data}"
-    inches = figure.get_size_inches()[1]
-    figure.text(
-        0.995, 0.06 / inches, text, ha="right", va="bottom", fontsize=8,
-        color=ORANGE if synthetic else GREY, weight="bold" if synthetic else "normal",
-    )  # fmt: skip
+    foot = 0.06 / figure.get_size_inches()[1]
+    colour, weight = (ORANGE, "bold") if synthetic else (GREY, "normal")
     with replacing(path) as temporary, matplotlib.rc_context(STYLE):
+        figure.text(0.995, foot, text, ha="right", va="bottom", fontsize=8, color=colour, weight=weight)
         figure.savefig(temporary, dpi=DPI, metadata={"Description": text})
 
 
@@ -128,7 +130,7 @@ def predictions(images: Images, labels: Labels, probabilities: Floats, class_nam
 @_styled
 def mistakes(images: Images, labels: Labels, probabilities: Floats, class_names: Sequence[str], total: int) -> Figure:
     """Draws mistakes, the most confident first; `total` is how many there are in the split."""
-    title = f"The most confident of {total:,} mistakes: which would you have got right?"
+    title = f"The most confident of {total:,} mistakes: which would you have got right?" if total else "No mistakes"
     return _grid(images, labels, probabilities, class_names, title)
 
 
@@ -148,6 +150,7 @@ def confidence(images: Images, labels: Labels, probabilities: Floats, class_name
         bars = figure.add_axes(_inches(figure, left + 2.13, bottom, 0.93, tall))
         _bars(bars, probabilities[i], int(label), class_names, shown)
         _picture(picture, images[i], *_verdict(probabilities[i], int(label), class_names))
+        _actual(picture, class_names[label])
     return figure
 
 
@@ -158,20 +161,21 @@ def confusion(matrix: npt.NDArray[np.int64], class_names: Sequence[str]) -> Figu
     off = matrix - np.diag(np.diag(matrix))
     actual, predicted = (int(index) for index in np.unravel_index(off.argmax(), off.shape))
     title = "No mistakes" if not off.any() else (
-        f"Where it errs: {off[actual, predicted]:,} of {matrix[actual].sum():,} {class_names[actual]}"
-        f" are taken for {class_names[predicted]}"
+        f"Where it errs: {off[actual, predicted]:,} of {matrix[actual].sum():,} {_short(class_names[actual])}"
+        f" are taken for {_short(class_names[predicted])}"
     )  # fmt: skip
     figure, axes = _figure(8.6, title)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    ticks = range(len(class_names))
-    axes.set_xticks(ticks, [_short(name) for name in class_names], rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(ticks, [_short(name) for name in class_names])
+    step = -(-len(class_names) // NAMES_UP_TO)
+    ticks, names = range(0, len(class_names), step), [_short(name) for name in class_names[::step]]
+    axes.set_xticks(ticks, names, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(ticks, names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("actual")
     axes.spines[:].set_visible(False)
     axes.set_xticks(np.arange(len(class_names) + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(len(class_names) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=2)
+    axes.grid(which="minor", color="white", linewidth=2 if len(class_names) <= NUMBERS_UP_TO else 0.5)
     axes.tick_params(which="minor", length=0)
     if len(class_names) <= NUMBERS_UP_TO:
         for (row, column), count in np.ndenumerate(matrix):
@@ -187,7 +191,13 @@ def per_class(scores: Mapping[str, Mapping[str, float]]) -> Figure:
     """Draws precision, recall and F1 of each class, the hardest on top."""
     ordered = sorted(scores.items(), key=lambda item: item[1]["f1"], reverse=True)
     hardest, easiest = ordered[-1][0], ordered[0][0]
-    figure, axes = _figure(0.33 * len(ordered) + 1.5, f"Class by class: {hardest} is hardest, {easiest} easiest")
+    told_apart = ordered[-1][1]["f1"] < ordered[0][1]["f1"]
+    title = (
+        f"Class by class: {_short(hardest)} is hardest, {_short(easiest)} easiest"
+        if told_apart
+        else "Class by class: all alike"
+    )
+    figure, axes = _figure(0.33 * len(ordered) + 1.5, title)
     y = np.arange(len(ordered))
     values = {key: np.array([score[key] for _, score in ordered]) for key in ("precision", "recall", "f1")}
     axes.hlines(y, values["precision"], values["recall"], color="#c9ccd1", linewidth=3, zorder=1)
@@ -199,6 +209,7 @@ def per_class(scores: Mapping[str, Mapping[str, float]]) -> Figure:
     axes.set_yticks(y, [f"{_short(name)}  {_tenths(score['f1'])}" for name, score in ordered])
     axes.xaxis.set_major_formatter(PERCENT)
     axes.grid(axis="x")
+    axes.set_xlim(right=1.01)
     axes.set_ylim(-0.6, len(ordered) - 0.4)
     axes.legend(loc="upper center", bbox_to_anchor=(0.45, 0.0), ncols=3, borderaxespad=2.6, handletextpad=0.2)
     _place(axes, left=1.75, top=0.55, right=0.25, bottom=0.9)
@@ -271,19 +282,20 @@ def filters(kernels: Floats, layer: str) -> Figure:
 
 @_styled
 def feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str]) -> Figure:
-    """Draws, for each image, all maps of each convolution, each scaled to its own brightest.
+    """Draws, for each of the first `MAPPED_CLASSES` images, all maps of each convolution, scaled to their brightest.
 
     Args:
         images: (n, 28, 28) uint8.
         maps: layer name → (n, height, width, filters).
         names: what to write beside each image, (n,).
     """
+    images, names = images[:MAPPED_CLASSES], names[:MAPPED_CLASSES]
     rows_of_maps, picture, gap = 4, 1.1, 0.14  # rows in each mosaic; inches
     columns = [-(-each.shape[-1] // rows_of_maps) for each in maps.values()]
     cell = min(0.42, (WIDTH - picture - 0.35 - gap * len(columns)) / sum(columns))
     strip = max(rows_of_maps * cell, picture + 0.22) + 0.1
     height = strip * len(images) + 1.15
-    figure = _sheet(height, "From edges to parts: what every filter answers to one garment of each class")
+    figure = _sheet(height, "From edges to parts: what every filter answers to one image of a class")
     for row, name in enumerate(names):
         bottom = height - 0.85 - (row + 1) * strip + 0.1
         _picture(figure.add_axes(_inches(figure, 0.1, bottom + 0.02, picture, picture)), images[row], _short(name), INK)
@@ -339,7 +351,7 @@ def _grid(images: Images, labels: Labels, probabilities: Floats, class_names: Se
         bottom = 1 - (0.68 + (i // columns) * cell + 1.13) / height
         axes = figure.add_axes(((i % columns + 0.06) / columns, bottom, 0.88 / columns, 1.13 / height))
         _picture(axes, images[i], text, colour)
-        axes.set_xlabel(f"actual: {_short(class_names[label])}", fontsize=8.5, color=INK, labelpad=3)
+        _actual(axes, class_names[label])
     return figure
 
 
@@ -347,7 +359,7 @@ def _verdict(probabilities: Floats, label: int, class_names: Sequence[str]) -> t
     """Returns "✓ Sneaker 99 %" and its colour."""
     predicted = int(probabilities.argmax())
     mark, colour = ("✓", RIGHT) if predicted == label else ("✗", WRONG)
-    return f"{mark} {_short(class_names[predicted])} {_percent(probabilities[predicted])}", colour
+    return f"{mark} {_short(class_names[predicted], LONGEST_IN_GRID)} {_percent(probabilities[predicted])}", colour
 
 
 def _tenths(share: float) -> str:
@@ -368,11 +380,15 @@ def _picture(axes: Axes, image: Images, title: str, colour: str) -> None:
     axes.set_title(title, color=colour, fontsize=8, pad=4, loc="center")
 
 
+def _actual(axes: Axes, name: str) -> None:
+    axes.set_xlabel(f"actual: {_short(name, LONGEST_IN_GRID)}", fontsize=8.5, color=INK, labelpad=3)
+
+
 def _bars(axes: Axes, probabilities: Floats, label: int, class_names: Sequence[str], shown: int) -> None:
-    """Draws one image's probabilities; all classes in their order, or the `shown` likeliest where there are more."""
-    classes = (
-        np.arange(len(class_names)) if len(class_names) <= shown else np.sort(probabilities.argsort()[::-1][:shown])
-    )
+    """Draws one image's probabilities; in the classes' order, the true one and the likeliest others."""
+    likeliest = probabilities.argsort()[::-1]
+    others = likeliest[likeliest != label][: shown - 1]
+    classes = np.sort(np.append(others, label))
     colours = ["#c3c8cf"] * len(classes)
     for place, each in enumerate(classes):
         if each == label:
@@ -397,8 +413,8 @@ def _row_names(axes: Axes, names: Sequence[str], cell: int) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+def _short(name: str, longest: int = LONGEST_NAME) -> str:
+    return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
 def _filled(images: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:

@@ -25,14 +25,13 @@ CHAPTERS: tuple[tuple[str, str, str], ...] = (
     (
         "predictions",
         "What it answers",
-        "The first images of the split, in the files' own order, not picked: what the network says, how sure it is, "
-        "and what the image is.",
+        "The first images of the split, not picked: what the network says, how sure it is, and what the image is.",
     ),
     (
         "confidence",
         "How sure it is",
-        "The probability of every class beside the image; the last rows are mistakes. A good network that errs "
-        "is torn between two classes rather than sure of a wrong one.",
+        "The probability of every class beside the image; the last rows are mistakes, if there are any. A good "
+        "network that errs is torn between two classes rather than sure of a wrong one.",
     ),
     (
         "confusion",
@@ -76,9 +75,7 @@ def write(run: Run) -> Path:
     Raises:
         RunError: the run was not evaluated yet.
     """
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("wardrobe"), autoescape=True, trim_blocks=True)
-    environment.filters["percent"] = lambda share, digits=2: f"{100 * share:.{digits}f} %"
-    page = environment.get_template("report.html").render(
+    page = template("report.html").render(
         run=run.path.name,
         info=run.info(),
         metrics=run.metrics(),
@@ -88,6 +85,18 @@ def write(run: Run) -> Path:
     with replacing(run.report_path) as path:
         path.write_text(page, encoding="utf-8")
     return run.report_path
+
+
+def template(name: str) -> jinja2.Template:
+    """Returns a page template of the package; values are escaped in HTML, and `percent` writes a share of 1."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("wardrobe"),
+        autoescape=jinja2.select_autoescape(),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda share, digits=2: f"{100 * share:.{digits}f} %"
+    return environment.get_template(name)
 
 
 def _chapters(run: Run) -> list[Mapping[str, Any]]:

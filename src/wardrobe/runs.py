@@ -15,14 +15,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from wardrobe import console
 from wardrobe.errors import RunError
 from wardrobe.recipes import RECIPES, Recipe
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 ROOT = Path("runs")
 LATEST = "latest"
 RUNNING, DONE, INTERRUPTED = "running", "done", "interrupted"
 HISTORY_FIELDS = ("epoch", "seconds", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy", "data")
-PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "onnx", "onnxruntime", "scikit-learn", "matplotlib")
+PACKAGES = (
+    *("keras", "tensorflow", "tensorflow-cpu", "numpy", "scipy", "scikit-learn"),
+    *("onnx", "onnxruntime", "tf2onnx", "pillow", "matplotlib"),
+)
 
 Row = dict[str, float]
 
@@ -66,6 +75,25 @@ class Run:
         """The command that goes on with the run."""
         return f"wardrobe train --resume {shlex.quote(str(self.path))}"
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps every other process from training this run while the block runs (not on Windows, which has no flock).
+
+        Raises:
+            RunError: another process trains it.
+        """
+        if fcntl is None:
+            yield
+            return
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise RunError(f"{self.path} is being trained by another process; wait for it, or stop it first") from None
+        finally:
+            os.close(folder)
+
     def info(self) -> dict[str, Any]:
         """Returns run.json."""
         return self._read_json("run.json")
@@ -98,14 +126,14 @@ class Run:
         path = self.path / "history.csv"
         if not path.exists():
             return []
-        with path.open(newline="") as stream:
+        with path.open(newline="", encoding="utf-8") as stream:
             return [
                 {key: float(value) for key, value in row.items() if key != "data"} for row in csv.DictReader(stream)
             ]
 
     def write_history(self, rows: Sequence[Mapping[str, float]]) -> None:
         data = self.info()["data"]
-        with replacing(self.path / "history.csv") as path, path.open("w", newline="") as stream:
+        with replacing(self.path / "history.csv") as path, path.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, HISTORY_FIELDS)
             writer.writeheader()
             writer.writerows({**row, "epoch": int(row["epoch"]), "data": data} for row in rows)
@@ -113,7 +141,7 @@ class Run:
     def _read_json(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:
-            return json.loads(path.read_text())
+            return json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise RunError(
                 f"{self.path} has no {name}; give a run that got so far (wardrobe runs lists them)"
@@ -133,14 +161,10 @@ def create(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
     """
     now = datetime.now(UTC)
     if path is None:
-        path = ROOT / f"{recipe.name}-{now.astimezone():%Y%m%d-%H%M%S}"
-        number = 2
-        while path.exists():  # another run began in the same second
-            path = path.with_name(f"{recipe.name}-{now.astimezone():%Y%m%d-%H%M%S}-{number}")
-            number += 1
+        path = _new_folder(f"{recipe.name}-{now.astimezone():%Y%m%d-%H%M%S}")
     else:
         check_free(path)
-    path.mkdir(parents=True)
+        path.mkdir(parents=True)
     run = Run(path)
     write_json(
         path / "run.json",
@@ -185,8 +209,13 @@ def find(name: str | Path, root: Path = ROOT) -> Run:
 
 def listed(root: Path = ROOT) -> list[Run]:
     """Returns the runs below `root`, at any depth, by the time they were started."""
-    runs = [Run(path.parent) for path in root.rglob("run.json")]
-    return sorted(runs, key=lambda run: (run.info()["started"], run.path.name))
+    found = []
+    for path in root.rglob("run.json"):
+        try:
+            found.append((Run(path.parent).info()["started"], path.parent.name, Run(path.parent)))
+        except (RunError, KeyError, TypeError):
+            console.warn(f"{path} is damaged or not a run's; passed over")
+    return [run for _, _, run in sorted(found, key=lambda each: each[:2])]
 
 
 def table(root: Path = ROOT) -> list[dict[str, Any]]:
@@ -208,7 +237,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON, two spaces deep, in one step."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def versions() -> dict[str, str]:
@@ -245,6 +274,19 @@ def git_commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit + ("+changes" if changes.strip() else "")
+
+
+def _new_folder(name: str) -> Path:
+    """Makes runs/NAME, or NAME-2, NAME-3, … where another run began in the same second."""
+    path, number = ROOT / name, 1
+    while True:
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            path = ROOT / f"{name}-{number}"
+        else:
+            return path
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -66,10 +66,6 @@ class Sheet:
         """Adds cloth: a polygon."""
         self._cloth.polygon(self._place(points), fill=255)
 
-    def add_disc(self, x: float, y: float, radius_x: float, radius_y: float) -> None:
-        """Adds cloth: an ellipse."""
-        self._cloth.polygon(self._place(_ellipse(x, y, radius_x, radius_y)), fill=255)
-
     def cut(self, *points: Point) -> None:
         """Takes cloth away: a polygon."""
         self._cloth.polygon(self._place(points), fill=0)

@@ -38,6 +38,7 @@ def fit(recipe: Recipe, dataset: Dataset, run: Run, seed: int, display: Training
         The trained model, compiled.
 
     Raises:
+        RunError: the checkpoint is damaged, or the loss is no longer a number.
         KeyboardInterrupt: passed on; the last whole epoch is kept.
     """
     model = compiled(recipe, len(dataset.class_names), seed)
@@ -96,7 +97,7 @@ def save(model: keras.Model, run: Run) -> None:
 
     The model's name says what it is and what it learnt from: "seed-fashion-mnist".
     """
-    data = re.sub(r"[^\w-]+", "_", Path(run.info()["data"]).name)
+    data = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(run.info()["data"]).name)
     bare = keras.Model(model.input, model.output, name=f"{model.name}-{data}")
     with replacing(run.keras_path) as path:
         bare.save(path)
@@ -131,6 +132,10 @@ def _one_epoch(
     )
     seconds = time.perf_counter() - began
     means = {name: values[0] for name, values in result.history.items()}
+    if not np.isfinite(means["loss"]):
+        raise RunError(
+            f"the loss is {means['loss']} after epoch {epoch + 1}, expected a number; lower the learning rate"
+        )
     rate = float(model.optimizer.learning_rate)
     return {"epoch": epoch + 1, "seconds": round(seconds, 3), "learning_rate": rate, **means}
 
@@ -138,6 +143,12 @@ def _one_epoch(
 def _arrays(split: Split) -> tuple[np.ndarray, np.ndarray]:
     """Returns images (n, 28, 28, 1) uint8 and labels (n,), as the model takes them."""
     return split.images[..., None], split.labels
+
+
+def epochs_done(run: Run) -> int:
+    """Returns how many epochs the run's newest checkpoint has behind it; 0 without one."""
+    found = _checkpoints(run)
+    return int(found[-1].stem.removeprefix("epoch-")) if found else 0
 
 
 def _checkpoint(model: keras.Model, run: Run, epochs_done: int) -> None:
@@ -161,5 +172,10 @@ def _restore(model: keras.Model, run: Run) -> int:
     found = _checkpoints(run)
     if not found:
         return 0
-    model.load_weights(found[-1])
-    return int(found[-1].stem.removeprefix("epoch-"))
+    try:
+        model.load_weights(found[-1])
+    except Exception as error:  # Keras, h5py and zipfile each raise their own
+        raise RunError(
+            f"{found[-1]} cannot be read ({type(error).__name__}); remove it, and {run.resume_line} begins again"
+        ) from error
+    return epochs_done(run)
