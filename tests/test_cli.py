@@ -57,7 +57,7 @@ def test_the_python_package_is_loaded_lazily() -> None:
             2,
             ["--epochs, --seed cannot be given with --resume"],
         ),
-        (["train", "--run", "taken"], 1, ["taken exists already", "--resume taken"]),
+        (["train", "--run", "taken"], 1, ["taken exists already", "give --run a new folder"]),
         (["train", "--run", "/proc/no/run", "--data", "synthetic", "--limit", "1"], 1, ["/proc/no"]),
         (["train", "--bogus"], 2, ["--bogus"]),
         (["evaluate", "nowhere"], 1, ["nowhere does not exist"]),
@@ -65,6 +65,9 @@ def test_the_python_package_is_loaded_lazily() -> None:
         (["report", "nowhere"], 1, ["nowhere does not exist"]),
         (["benchmark", "speed"], 2, ["unknown benchmark 'speed'"]),
         (["benchmark", "train", "--recipes", "sede"], 2, ["unknown recipe 'sede'"]),
+        (["train", "--data", ""], 2, ["--data is empty"]),
+        (["train", "--run", "latest"], 2, ["'latest' means the run started last"]),
+        (["runs", "nowhere"], 2, ["nowhere is no folder"]),
         (["wear"], 2, ["wear"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -103,6 +106,22 @@ def test_whoever_reads_may_go(tmp_path: Path) -> None:
     )
     assert "Exception ignored" not in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_is_no_crash(tmp_path: Path, redirection: str) -> None:
+    command = f"{WARDROBE} runs {redirection}"
+    result = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True
+    )
+    assert result.returncode == 0
+    assert result.stderr == ""
+
+
+def test_help_names_the_defaults(tmp_path: Path) -> None:
+    shown = " ".join(wardrobe("train", "--help", cwd=tmp_path).stdout.replace("│", " ").split())
+    for default in ("(default: seed)", "(default: auto)", "(default: 0)", "(default: runs/RECIPE-DATE-TIME)"):
+        assert default in shown
 
 
 def test_debug_shows_where(tmp_path: Path) -> None:

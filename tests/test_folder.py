@@ -1,6 +1,7 @@
 """A person's own images: any size, mode and number of classes; what is broken is named and the rest used."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,7 @@ def test_broken_files_are_named_counted_and_skipped(tmp_path: Path, capsys: pyte
     root = classes(tmp_path, coats=4, hats=4)
     (root / "coats" / "broken.png").write_bytes(b"no picture")
     (root / "hats" / "short.png").write_bytes((root / "hats" / "0.png").read_bytes()[:40])
+    os.mkfifo(root / "hats" / "pipe.png")  # reading it would wait for ever
     found = folder.read(root)
     assert found.class_names == ("coats", "hats")
     assert found.labels.tolist() == [0] * 4 + [1] * 4

@@ -48,8 +48,11 @@ def test_the_recipe_comes_back_with_every_field(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_exists_is_not_written_into(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"exists already; give --run a new folder"):
+    with pytest.raises(RunError, match=r"exists already; give --run a new folder$"):
         runs.create(recipes.get("seed"), tmp_path)
+    runs.create(recipes.get("seed"), tmp_path / "a run")
+    with pytest.raises(RunError, match=r"or go on with it: wardrobe train --resume '.*/a run'"):
+        runs.create(recipes.get("seed"), tmp_path / "a run")
 
 
 def test_two_runs_in_the_same_second_get_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,9 +76,21 @@ def test_a_damaged_run_is_passed_over_in_the_table(tmp_path: Path, capsys: pytes
         runs.create(recipes.get("seed"), tmp_path / name, data="x", seed=0)
     (tmp_path / "bad/run.json").write_text("{")
     (tmp_path / "foreign/run.json").write_text("[1]")
+    for number, (file, content) in enumerate(
+        {"history.csv": "epoch\nx", "metrics.json": "{}", "run.json": "{}"}.items()
+    ):
+        damaged = runs.create(recipes.get("seed"), tmp_path / f"damaged-{number}", data="x", seed=0)
+        (damaged.path / file).write_text(content)
     assert [row["run"] for row in runs.table(tmp_path)] == [str(tmp_path / "good")]
-    assert runs.find("latest", tmp_path).path == tmp_path / "good"
-    assert "bad/run.json is damaged" in capsys.readouterr().err
+    warned = capsys.readouterr().err
+    for name in (
+        "bad/run.json",
+        "foreign/run.json",
+        "damaged-0/history.csv",
+        "damaged-1/metrics.json",
+        "damaged-2/run.json",
+    ):
+        assert name in warned
 
 
 def test_a_damaged_run_json_is_named(tmp_path: Path) -> None:

@@ -17,16 +17,17 @@ __version__ = "0.1.0"
 _HOMES = {
     "evaluate": "wardrobe.jobs",
     "load_data": "wardrobe.data",
+    "resume": "wardrobe.jobs",
     "train": "wardrobe.jobs",
     "Run": "wardrobe.runs",
     "WardrobeError": "wardrobe.errors",
 }
-__all__ = ["Run", "WardrobeError", "__version__", "evaluate", "load_data", "train"]
+__all__ = ["Run", "WardrobeError", "__version__", "evaluate", "load_data", "resume", "train"]
 
 if TYPE_CHECKING:
     from wardrobe.data import load_data
     from wardrobe.errors import WardrobeError
-    from wardrobe.jobs import evaluate, train
+    from wardrobe.jobs import evaluate, resume, train
     from wardrobe.runs import Run
 
 

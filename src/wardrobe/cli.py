@@ -30,6 +30,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 
 def main() -> NoReturn:
     """Runs the command line and exits: 0 done, 1 failed, 2 wrong usage. An error is one line on stderr."""
+    _make_streams_robust()
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     if not debug:
@@ -52,21 +53,21 @@ def main() -> NoReturn:
 
 @app.command()
 def train(
-    recipe: Annotated[str | None, typer.Argument(metavar="[RECIPE]", help="What to train.  [default: seed]")] = None,
+    recipe: Annotated[str | None, typer.Argument(metavar="RECIPE", help="What to train.  (default: seed)")] = None,
     data: Annotated[
         str | None,
         typer.Option(
-            help="'auto', 'fashion-mnist', 'synthetic', or a folder with one sub-folder a class.  [default: auto]",
+            help="'auto', 'fashion-mnist', 'synthetic', or a folder with one sub-folder a class.  (default: auto)",
             show_default=False,
         ),
     ] = None,
     data_dir: DataDir = None,
     epochs: Annotated[int | None, typer.Option(help="In place of the recipe's own.", show_default=False)] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Of initial weights and image order.  [default: 0]", show_default=False)
+        int | None, typer.Option(help="Of initial weights and image order.  (default: 0)", show_default=False)
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Train on so many images at most.", show_default=False)] = None,
-    run: Annotated[Path | None, typer.Option(help="Run folder to make.  [default: runs/RECIPE-DATE-TIME]")] = None,
+    run: Annotated[Path | None, typer.Option(help="Run folder to make.  (default: runs/RECIPE-DATE-TIME)")] = None,
     resume: Annotated[str | None, typer.Option(help="Go on with this run (a folder, or 'latest').")] = None,
     as_json: Json = False,
 ) -> None:
@@ -83,8 +84,8 @@ def train(
         made = jobs.resume(resume, recipe, data_dir, stream)
     else:
         made = jobs.train(
-            recipe or "seed", data=data or "auto", data_dir=data_dir, epochs=epochs, seed=seed or 0, limit=limit,
-            path=run, stream=stream,
+            recipe or "seed", data="auto" if data is None else data, data_dir=data_dir, epochs=epochs, seed=seed or 0,
+            limit=limit, path=run, stream=stream,
         )  # fmt: skip
     _print_scores(jobs.summary(made), as_json)
 
@@ -119,6 +120,8 @@ def list_runs(
     """The runs, compared in a table."""
     from wardrobe import runs
 
+    if folder != runs.ROOT and not folder.is_dir():
+        raise UsageError(f"{folder} is no folder; give the one that holds the runs, or leave it out for {runs.ROOT}")
     rows = runs.table(folder)
     if as_json:
         _print_json({"runs": rows})
@@ -187,6 +190,14 @@ def _options(
         print(context.get_help())
 
 
+def _make_streams_robust() -> None:
+    """Lets output go nowhere where a stream is closed, and escapes what a terminal's encoding does not have."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115: it stays open as long as the program runs
+        getattr(sys, name).reconfigure(errors="backslashreplace")
+
+
 def _drop_unread_output() -> None:
     """Lets Python end in peace where whoever read stdout has gone, as in `wardrobe runs | head -1`."""
     try:
@@ -245,7 +256,7 @@ def _print_runs(rows: list[dict[str, Any]]) -> None:
         cells = (row["run"], row["recipe"], row["data"], row["seed"], f"{row['epochs_done']}/{row['epochs']}",
                  row["status"], row["split"] or "", accuracy, ece, f"{row['seconds']:.0f}")  # fmt: skip
         table.add_row(*(escape(str(cell)) for cell in cells))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    Console(width=max(Console().width, 140)).print(table)  # a name that is cut cannot be copied
 
 
 def _print_data(about: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """What a person sees in the terminal: warnings, notices, and training and download progress. Knows no Keras."""
 
+import logging
 import os
 import sys
 import tempfile
@@ -59,6 +60,7 @@ def loading_quietly() -> Iterator[None]:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 class TrainingDisplay(Protocol):

@@ -76,6 +76,8 @@ def load_data(name: str = AUTO, data_dir: str | Path | None = None, limit: int |
     """
     if limit is not None and limit < 1:
         raise UsageError(f"--limit {limit} is no number of images; give 1 or more, or leave it out to train on all")
+    if not name:
+        raise UsageError("--data is empty; give 'auto', 'fashion-mnist', 'synthetic', or a folder")
     files = Path(data_dir) if data_dir is not None else None
     if name == AUTO:
         dataset = _fashion_mnist_or_synthetic(files, limit)

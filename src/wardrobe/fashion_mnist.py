@@ -58,6 +58,8 @@ def locate(data_dir: Path | None = None) -> dict[str, Path]:
     """
     if data_dir is not None and not data_dir.is_dir():
         raise UsageError(f"--data-dir {data_dir} is no folder; give the folder that holds {_names()}")
+    if data_dir is not None and not any((data_dir / file.name).exists() for file in FILES.values()):
+        console.warn(f"{data_dir} has none of {_names()}; looking elsewhere")
     named = [data_dir, Path(os.environ["WARDROBE_DATA"]) if os.environ.get("WARDROBE_DATA") else None]
     folders = [folder for folder in named if folder is not None]
     return {key: _locate_one(file, folders) for key, file in FILES.items()}

@@ -124,4 +124,4 @@ def _files(folder: Path) -> list[Path]:
         for name in names
         if not name.startswith(".")
     ]
-    return sorted(found)
+    return sorted(path for path in found if not path.is_fifo())  # which would be waited for

@@ -149,7 +149,10 @@ def _same_data(run: Run, data_dir: str | Path | None) -> Dataset:
     info = run.info()
     if data_dir is None and info["data_dir"]:
         data_dir = Path(info["data_dir"])
-    dataset = load_data(info["data"], data_dir, info["limit"])
+    try:
+        dataset = load_data(info["data"], data_dir, info["limit"])
+    except UsageError as error:
+        raise RunError(f"the data of {run.path} cannot be opened: {error}") from error
     if dataset.sums != info["dataset"]["sums"] or list(dataset.class_names) != info["dataset"]["class_names"]:
         raise RunError(
             f"the data in {dataset.source} is not what {run.path} was trained on; restore it, or train again"

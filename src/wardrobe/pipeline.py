@@ -45,9 +45,15 @@ def evaluate(run: Run, dataset: Dataset, split: str, display: TrainingDisplay) -
     """Scores the run's model on a split and writes metrics, predictions, plots and report again.
 
     Raises:
-        RunError: the run has no model, or it cannot be read.
+        RunError: the run has no model, or one that cannot be read or is another's.
     """
-    _evaluate(training.load(run), run, dataset, split, display)
+    model = training.load(run)
+    if model.output_shape[-1] != len(dataset.class_names):
+        raise RunError(
+            f"{run.keras_path} tells {model.output_shape[-1]} classes apart, expected {len(dataset.class_names)}; "
+            "restore the run's own model, or train again"
+        )
+    _evaluate(model, run, dataset, split, display)
     display.stage(f"Report: {report.write(run)}")
 
 

@@ -31,7 +31,7 @@ RIGHT, WRONG = BLUE, ORANGE
 FEW_ANSWERS = 25  # in a bin of the reliability diagram
 LONGEST_IN_GRID = 11  # characters of a class name over a picture in a grid
 LONGEST_NAME = 14  # characters of a class name where room is short
-NAMES_UP_TO = 40  # names along one side of the confusion matrix; of more classes every second, third, …
+NAMES_UP_TO = 30  # names along one side of the confusion matrix; of more classes every second, third, …
 MAPPED_CLASSES = 12  # in the picture of feature maps
 NUMBERS_UP_TO = 20  # classes; beyond, a confusion matrix's cells are too small for figures
 PERCENT = PercentFormatter(1, symbol=" %")

@@ -47,7 +47,7 @@ CHAPTERS: tuple[tuple[str, str, str], ...] = (
         "reliability",
         "How far to trust it",
         "The temperature divides all logits before the softmax. It is fitted on the validation split, changes no "
-        "answer, and makes the stated confidence honest.",
+        "answer, and brings the stated confidence nearer to the truth, given enough images to tell.",
     ),
     ("mistakes", "The most confident mistakes", "Some are hard for a person too, and some labels are wrong."),
     (

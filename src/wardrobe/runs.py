@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wardrobe import console
-from wardrobe.errors import RunError
+from wardrobe.errors import RunError, UsageError
 from wardrobe.recipes import RECIPES, Recipe
 
 try:
@@ -27,6 +27,7 @@ except ImportError:  # Windows
 ROOT = Path("runs")
 LATEST = "latest"
 RUNNING, DONE, INTERRUPTED = "running", "done", "interrupted"
+REQUIRED = {"run.json": {"recipe", "started", "status"}, "metrics.json": {"split", "n", "accuracy", "ece"}}
 HISTORY_FIELDS = ("epoch", "seconds", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy", "data")
 PACKAGES = (
     *("keras", "tensorflow", "tensorflow-cpu", "numpy", "scipy", "scikit-learn"),
@@ -126,10 +127,12 @@ class Run:
         path = self.path / "history.csv"
         if not path.exists():
             return []
-        with path.open(newline="", encoding="utf-8") as stream:
-            return [
-                {key: float(value) for key, value in row.items() if key != "data"} for row in csv.DictReader(stream)
-            ]
+        try:
+            with path.open(newline="", encoding="utf-8") as stream:
+                rows = list(csv.DictReader(stream))
+            return [{key: float(value) for key, value in row.items() if key != "data"} for row in rows]
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{path} is damaged ({error}); restore it, or remove it to go on without") from None
 
     def write_history(self, rows: Sequence[Mapping[str, float]]) -> None:
         data = self.info()["data"]
@@ -141,13 +144,16 @@ class Run:
     def _read_json(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            value = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise RunError(
                 f"{self.path} has no {name}; give a run that got so far (wardrobe runs lists them)"
             ) from None
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             raise RunError(f"{path} is no JSON ({error}); restore the file or train again") from None
+        if not isinstance(value, dict) or not REQUIRED[name] <= value.keys():
+            raise RunError(f"{path} lacks {', '.join(sorted(REQUIRED[name]))}; restore the file or train again")
+        return value
 
 
 def create(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
@@ -182,11 +188,12 @@ def create(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
 
 
 def check_free(path: Path) -> None:
-    """Raises RunError if there is something at `path` already."""
+    """Raises RunError if there is something at `path` already, UsageError if it has the name that means another."""
+    if path.name == LATEST:
+        raise UsageError(f"--run {path}: 'latest' means the run started last; give another name")
     if path.exists():
-        raise RunError(
-            f"{path} exists already; give --run a new folder, or go on with it: wardrobe train --resume {path}"
-        )
+        go_on = f", or go on with it: {Run(path).resume_line}" if (path / "run.json").is_file() else ""
+        raise RunError(f"{path} exists already; give --run a new folder{go_on}")
 
 
 def find(name: str | Path, root: Path = ROOT) -> Run:
@@ -213,14 +220,23 @@ def listed(root: Path = ROOT) -> list[Run]:
     for path in root.rglob("run.json"):
         try:
             found.append((Run(path.parent).info()["started"], path.parent.name, Run(path.parent)))
-        except (RunError, KeyError, TypeError):
-            console.warn(f"{path} is damaged or not a run's; passed over")
+        except (RunError, OSError) as error:
+            console.warn(f"{error}; passed over")
     return [run for _, _, run in sorted(found, key=lambda each: each[:2])]
 
 
 def table(root: Path = ROOT) -> list[dict[str, Any]]:
-    """Returns one row a run: who it is, how far it got, and its scores (None before it has any)."""
-    return [_row(run) for run in listed(root)]
+    """Returns one row a run: who it is, how far it got, and its scores (None before it has any).
+
+    A damaged run is named on stderr and left out.
+    """
+    rows = []
+    for run in listed(root):
+        try:
+            rows.append(_row(run))
+        except (RunError, OSError, KeyError) as error:
+            console.warn(f"{run.path}: {error}; passed over")
+    return rows
 
 
 @contextmanager

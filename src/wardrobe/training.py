@@ -17,7 +17,7 @@ os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
 import keras
 import numpy as np
 
-from wardrobe import models
+from wardrobe import console, models
 from wardrobe.console import TrainingDisplay
 from wardrobe.data import Dataset, Split
 from wardrobe.errors import RunError
@@ -45,6 +45,8 @@ def fit(recipe: Recipe, dataset: Dataset, run: Run, seed: int, display: Training
     done = _restore(model, run)
     run.update(parameters=model.count_params(), forward_flops=models.forward_flops(model))
     history = run.history()[:done]  # a kill between the two files leaves one row too many, never one too few
+    if len(history) < done:
+        console.warn(f"{run.path}/history.csv lacks {done - len(history)} of {done} epochs; the weights have them all")
     steps = -(-len(dataset.train) // recipe.batch_size)
     title = f"{recipe.name}, seed {seed}: {len(dataset.train):,} training images of {dataset.name}"
     display.start(title, recipe.epochs, done, steps)
