@@ -123,7 +123,9 @@ def test_a_data_dir_that_is_no_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"not gzip", gzip.compress(b"short"), gzip.compress(b"\x00\x00\x08\x03" + b"\x01" * 40)]
+    "content",
+    [b"", b"not gzip", gzip.compress(b"short", mtime=0), gzip.compress(b"\x00\x00\x08\x03" + b"\x01" * 40, mtime=0)],
+    ids=["empty", "not gzip", "short", "wrong sizes"],
 )
 def test_a_file_of_another_form_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / NAME

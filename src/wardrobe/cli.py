@@ -194,7 +194,7 @@ def _make_streams_robust() -> None:
     """Lets output go nowhere where a stream is closed, and escapes what a terminal's encoding does not have."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115: it stays open as long as the program runs
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         getattr(sys, name).reconfigure(errors="backslashreplace")
 
 
