@@ -24,6 +24,7 @@ Result = subprocess.CompletedProcess[str]
 Cli = Callable[..., Result]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps the tests of one finished run on one worker, so that each run is made once."""
     for item in items:

@@ -34,7 +34,6 @@ LONGEST_NAME = 14  # characters of a class name where room is short
 NAMES_UP_TO = 30  # names along one side of the confusion matrix; of more classes every second, third, …
 MAPPED_CLASSES = 12  # in the picture of feature maps
 NUMBERS_UP_TO = 20  # classes; beyond, a confusion matrix's cells are too small for figures
-PERCENT = PercentFormatter(1, symbol=" %")
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, and has the marks
     "font.size": 9.5,
@@ -113,7 +112,7 @@ def curves(history: Sequence[Mapping[str, float]]) -> Figure:
             )  # fmt: skip
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if name == "accuracy":
-            axes.yaxis.set_major_formatter(PERCENT)
+            axes.yaxis.set_major_formatter(_per_cent())
         axes.grid(axis="y")
         axes.legend(loc="best")
     return figure
@@ -207,7 +206,7 @@ def per_class(scores: Mapping[str, Mapping[str, float]]) -> Figure:
     axes.scatter(values["recall"], y, s=70, color=BLUE, label="recall: of those that are, how many are called so")
     axes.scatter(values["f1"], y, s=70, marker="|", color=INK, label="F1", zorder=3)
     axes.set_yticks(y, [f"{_short(name)}  {_tenths(score['f1'])}" for name, score in ordered])
-    axes.xaxis.set_major_formatter(PERCENT)
+    axes.xaxis.set_major_formatter(_per_cent())
     axes.grid(axis="x")
     axes.set_xlim(right=1.01)
     axes.set_ylim(-0.6, len(ordered) - 0.4)
@@ -242,8 +241,8 @@ def reliability(
         counts.bar(centres, bins["count"] / max(bins["count"].sum(), 1), width, color=GREY)
         for each in (axes, counts):
             each.set_xlim(0, 1)
-            each.xaxis.set_major_formatter(PERCENT)
-            each.yaxis.set_major_formatter(PERCENT)
+            each.xaxis.set_major_formatter(_per_cent())
+            each.yaxis.set_major_formatter(_per_cent())
             each.grid(axis="y")
         axes.set_ylim(0, 1)
         axes.set_xticklabels([])
@@ -362,6 +361,11 @@ def _verdict(probabilities: Floats, label: int, class_names: Sequence[str]) -> t
     return f"{mark} {_short(class_names[predicted], LONGEST_IN_GRID)} {_percent(probabilities[predicted])}", colour
 
 
+def _per_cent() -> PercentFormatter:
+    """Returns a formatter of shares of 1; one for each axis, for it fits its decimals to the axis that it has."""
+    return PercentFormatter(1, symbol=" %")
+
+
 def _tenths(share: float) -> str:
     return f"{100 * share:.1f} %"
 
@@ -414,7 +418,8 @@ def _row_names(axes: Axes, names: Sequence[str], cell: int) -> None:
 
 
 def _short(name: str, longest: int = LONGEST_NAME) -> str:
-    return name if len(name) <= longest else name[: longest - 1] + "…"
+    """Cuts a long name in its middle: what tells names apart often stands at their end."""
+    return name if len(name) <= longest else f"{name[: longest - 5]}…{name[-4:]}"
 
 
 def _filled(images: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
