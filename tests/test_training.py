@@ -112,11 +112,16 @@ def test_a_loss_that_is_no_number_ends_the_run(
     assert not (tmp_path / "run/checkpoint").exists()
 
 
-def test_one_run_is_trained_by_one_process(tmp_path: Path) -> None:
-    run = runs.create(recipes.get("seed"), tmp_path / "run")
-    with run.locked(), pytest.raises(RunError, match="is being trained by another process"), run.locked():
-        pass
-    with run.locked():
+def test_one_run_is_trained_by_one_process(tmp_path: Path, drawn_folder: Path) -> None:
+    run = Run(tmp_path / "run")
+    process = start(tmp_path, drawn_folder, "--run", "run", "--epochs", 500)
+    wait_for_epoch(run, 1, process)
+    refused(wardrobe("train", "--resume", "run", cwd=tmp_path), 1, "run is being trained by another process")
+    assert process.poll() is None, "the first has ended, so nothing was told"
+    assert run.info()["status"] == "running"
+    process.kill()
+    process.communicate()
+    with run.locked():  # free again
         pass
 
 

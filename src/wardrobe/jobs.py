@@ -88,6 +88,8 @@ def resume(
         raise RunError(
             f"{run.path} was made with recipe {made_with!r}, not with {recipe!r}; leave it out: {run.resume_line}"
         )
+    with run.locked():  # told before Keras is loaded, if another process trains it
+        pass
     display = console.training_display(stream or sys.stdout)
     display.stage("Opening the data")
     dataset = _same_data(run, data_dir)

@@ -24,21 +24,13 @@ def train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
         InterruptedRunError: Ctrl-C or SIGTERM; the run is marked, the message has the line that resumes it.
         RunError: the disk is full or cannot be written; the same line goes on when there is room.
     """
-    try:
-        with run.locked():
+    with run.locked():
+        try:
             _train(run, dataset, display)
-    except BaseException as error:
-        with contextlib.suppress(OSError):  # there may be no room even for this
-            run.update(status=runs.INTERRUPTED)
-        if isinstance(error, (KeyboardInterrupt, BrokenPipeError)):  # the latter: whoever read the progress has gone
-            done, epochs = training.epochs_done(run), run.recipe().epochs
-            raise InterruptedRunError(
-                f"interrupted after {done} of {epochs} epochs; go on with: {run.resume_line}"
-            ) from None
-        if isinstance(error, OSError):
-            where, what = error.filename or run.path, error.strerror or error
-            raise RunError(f"{where}: {what}; make room, then go on with: {run.resume_line}") from error
-        raise
+        except BaseException as error:
+            with contextlib.suppress(OSError):  # there may be no room even for this
+                run.update(status=runs.INTERRUPTED)
+            raise _explained(error, run) from error
 
 
 def evaluate(run: Run, dataset: Dataset, split: str, display: TrainingDisplay) -> None:
@@ -55,6 +47,17 @@ def evaluate(run: Run, dataset: Dataset, split: str, display: TrainingDisplay) -
         )
     _evaluate(model, run, dataset, split, display)
     display.stage(f"Report: {report.write(run)}")
+
+
+def _explained(error: BaseException, run: Run) -> BaseException:
+    """Returns what to tell a person whose training broke off, with the line that goes on with it."""
+    if isinstance(error, (KeyboardInterrupt, BrokenPipeError)):  # the latter: whoever read the progress has gone
+        done, epochs = training.epochs_done(run), run.recipe().epochs
+        return InterruptedRunError(f"interrupted after {done} of {epochs} epochs; go on with: {run.resume_line}")
+    if isinstance(error, OSError):
+        where, what = error.filename or run.path, error.strerror or error
+        return RunError(f"{where}: {what}; make room, then go on with: {run.resume_line}")
+    return error
 
 
 def _train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:

@@ -88,10 +88,11 @@ class Run:
             return
         folder = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(f"{self.path} is being trained by another process; wait for it, or stop it") from None
             yield
-        except BlockingIOError:
-            raise RunError(f"{self.path} is being trained by another process; wait for it, or stop it first") from None
         finally:
             os.close(folder)
 
