@@ -21,7 +21,7 @@ train: .venv/train
 	$(BIN)/wardrobe train seed
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/dev
 	$(BIN)/ruff format --check

@@ -24,15 +24,6 @@ Result = subprocess.CompletedProcess[str]
 Cli = Callable[..., Result]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the tests of one finished run on one worker, so that each run is made once."""
-    for item in items:
-        for fixture in ("real_run", "drawn_training"):
-            if fixture in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group(fixture))
-
-
 def wardrobe(*arguments: object, cwd: Path, data_dir: Path | None = None, home: Path | None = None) -> Result:
     """Runs the installed command with no network, an empty cache, and the data only where `data_dir` says."""
     return subprocess.run(
