@@ -102,8 +102,8 @@ def _provenance(done: dict[str, list[Run]]) -> dict[str, Any]:
 def _row(name: str, done: list[Run], baseline: list[Run] | None) -> dict[str, Any]:
     scores = [run.metrics() for run in done]
     accuracy = np.array([score["accuracy"] for score in scores])
-    seconds = np.array([_fit_seconds(run) for run in done])
-    ratio = float(np.mean(seconds / [_fit_seconds(run) for run in baseline])) if baseline else None
+    seconds = np.array([run.fit_seconds() for run in done])
+    ratio = float(np.mean(seconds / [run.fit_seconds() for run in baseline])) if baseline else None
     info = done[0].info()
     return {
         "recipe": name,
@@ -124,8 +124,3 @@ def _row(name: str, done: list[Run], baseline: list[Run] | None) -> dict[str, An
         "test_images": scores[0]["n"],
         "onnx_largest_logit_difference": max(run.info()["onnx_largest_logit_difference"] for run in done),
     }
-
-
-def _fit_seconds(run: Run) -> float:
-    """Returns the seconds of all epochs, validation included."""
-    return sum(row["seconds"] for row in run.history())

@@ -35,9 +35,8 @@ def main() -> NoReturn:
     debug = len(arguments) < len(sys.argv) - 1
     if not debug:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read by TensorFlow when it starts
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # what stops a job from outside ends it as tidily as Ctrl-C
+    # What stops a job from outside ends it as tidily as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if app(arguments, prog_name="wardrobe", standalone_mode=False) != INTERRUPTED:
             sys.exit(0)

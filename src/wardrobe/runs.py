@@ -135,6 +135,10 @@ class Run:
         except (ValueError, TypeError) as error:
             raise RunError(f"{path} is damaged ({error}); restore it, or remove it to go on without") from None
 
+    def fit_seconds(self) -> float:
+        """Returns the seconds of all epochs so far, validation included."""
+        return sum(row["seconds"] for row in self.history())
+
     def write_history(self, rows: Sequence[Mapping[str, float]]) -> None:
         data = self.info()["data"]
         with replacing(self.path / "history.csv") as path, path.open("w", newline="", encoding="utf-8") as stream:
@@ -307,7 +311,7 @@ def _new_folder(name: str) -> Path:
 
 
 def _row(run: Run) -> dict[str, Any]:
-    info, history = run.info(), run.history()
+    info = run.info()
     scores = run.metrics() if run.metrics_path.is_file() else None
     low, high = scores["accuracy_interval_95"] if scores else (0.0, 0.0)
     return {
@@ -316,11 +320,11 @@ def _row(run: Run) -> dict[str, Any]:
         "data": info["data"],
         "seed": info["seed"],
         "epochs": info["recipe"]["epochs"],
-        "epochs_done": len(history),
+        "epochs_done": len(run.history()),
         "status": info["status"],
         "split": scores and scores["split"],
         "accuracy": scores and scores["accuracy"],
         "half_interval_95": (high - low) / 2 if scores else None,
         "ece": scores and scores["ece"]["after"],
-        "seconds": sum(row["seconds"] for row in history),
+        "seconds": run.fit_seconds(),
     }

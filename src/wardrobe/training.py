@@ -153,11 +153,11 @@ def epochs_done(run: Run) -> int:
     return int(found[-1].stem.removeprefix("epoch-")) if found else 0
 
 
-def _checkpoint(model: keras.Model, run: Run, epochs_done: int) -> None:
+def _checkpoint(model: keras.Model, run: Run, done: int) -> None:
     """Writes the checkpoint of so many epochs, then removes the older ones."""
     run.checkpoint_folder.mkdir(exist_ok=True)
     older = _checkpoints(run)
-    with replacing(run.checkpoint_folder / f"epoch-{epochs_done:04d}.keras") as path:
+    with replacing(run.checkpoint_folder / f"epoch-{done:04d}.keras") as path:
         model.save(path)
     for path in older:
         path.unlink()
