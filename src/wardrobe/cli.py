@@ -104,6 +104,33 @@ def evaluate(
 
 
 @app.command()
+def predict(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Pictures, folders, patterns, or '-' for standard input.")
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="A run folder, 'latest', or an .onnx file.  (default: the model that ships)")
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Classes to list.  (default: 2; with --json all)", show_default=False)
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a CSV file in place of lines.", show_default=False)] = None,
+    save_input: Annotated[
+        Path | None, typer.Option(help="Folder for PNGs of what the model saw.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Classify photos: class, confidence, runner-up, and "not sure" where it is none of the classes."""
+    if csv is not None and as_json:
+        raise UsageError("--csv and --json were both given; choose one")
+    from wardrobe import output
+
+    done, failed = output.predict(paths, model, top=top, csv_path=csv, save_input=save_input, as_json=as_json)
+    if failed:
+        raise WardrobeError(f"{failed:,} of {done + failed:,} could not be used; each is named above with the reason")
+
+
+@app.command()
 def report(run: RunName = "latest") -> None:
     """Write a run's page again: report.html, one file, no network needed."""
     from wardrobe import report as page

@@ -31,3 +31,11 @@ class RunError(WardrobeError):
 
 class InterruptedRunError(WardrobeError):
     """Training was stopped by Ctrl-C or SIGTERM; the run can be resumed."""
+
+
+class PhotoError(WardrobeError):
+    """A picture that cannot be read, or is none."""
+
+
+class ModelError(WardrobeError):
+    """A model file that cannot be used, or an image that does not fit it."""

@@ -7,10 +7,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe import metrics
+from wardrobe import augment, confidence, metrics
 from wardrobe.data import TEST, Dataset, Split
+from wardrobe.recipes import Recipe
 
 BATCH = 500  # images
+ACCEPTED = 0.95  # share of known clothing that is answered; the rest is "not sure"
 
 
 @dataclass(frozen=True)
@@ -25,28 +27,41 @@ class Evaluation:
     metrics: dict[str, Any]  # as in metrics.json
 
 
-def evaluate(model: keras.Model, dataset: Dataset, split: str = TEST) -> Evaluation:
-    """Scores `model` on "test" or "validation", with the temperature fitted on validation."""
-    validation_logits = predict_logits(model, dataset.validation.images)
-    temperature = metrics.fit_temperature(validation_logits, dataset.validation.labels)
-    if split == TEST:
-        chosen = dataset.open_test()
-        logits = predict_logits(model, chosen.images)
-    else:
-        chosen, logits = dataset.validation, validation_logits
+def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = TEST) -> Evaluation:
+    """Scores `model` on "test" or "validation".
+
+    Its temperature, and the familiarity below which it is not sure, come from the validation images; from those as
+    photos would show them if the recipe is for photos.
+    """
+    seen = _as_trained(dataset, recipe)
+    seen_logits = predict_logits(model, seen)
+    temperature = metrics.fit_temperature(seen_logits, dataset.validation.labels)
+    threshold = float(np.quantile(confidence.familiarity(seen_logits), 1 - ACCEPTED))
+    chosen = dataset.open_test() if split == TEST else dataset.validation
+    logits = predict_logits(model, chosen.images)
     scores = metrics.score(logits, chosen.labels, dataset.class_names, temperature)
+    sure = float((confidence.familiarity(logits) >= threshold).mean())
     return Evaluation(
         images=chosen.images,
         labels=chosen.labels,
         logits=logits,
-        probabilities=metrics.probabilities(logits, temperature),
-        uncalibrated=metrics.probabilities(logits),
-        metrics={"data": dataset.name, "split": split, **scores},
+        probabilities=confidence.probabilities(logits, temperature),
+        uncalibrated=confidence.probabilities(logits),
+        metrics={"data": dataset.name, "split": split, **scores, "familiarity_threshold": threshold, "sure": sure},
     )
 
 
-def predict_logits(model: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Returns the logits (n, k) of images (n, 28, 28) uint8, 0-255."""
+def _as_trained(dataset: Dataset, recipe: Recipe) -> npt.NDArray[Any]:
+    """Returns the validation images (n, 28, 28), 0-255, as the recipe shows images to its network."""
+    images, labels = dataset.validation.images, dataset.validation.labels
+    if recipe.augment == "none":
+        return images
+    rng, masks = np.random.default_rng(0), augment.garment_masks(images)
+    return augment.photo_like(rng, images, masks, labels, dataset.class_names, unknown=0)[0][..., 0]
+
+
+def predict_logits(model: keras.Model, images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Returns the logits (n, k) of images (n, 28, 28), 0-255."""
     return model.predict(images[..., None], batch_size=BATCH, verbose=0)
 
 

@@ -1,19 +1,17 @@
-"""A person's own images as a data set: one sub-folder a class, files of any size and colour."""
+"""A person's own photos as a data set: one sub-folder a class, each photo prepared as `predict` prepares it."""
 
 import hashlib
 import os
-import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
 
-from wardrobe import console
-from wardrobe.errors import DataError, UsageError
+from wardrobe import console, photo
+from wardrobe.errors import DataError, PhotoError, UsageError
 
-SIDE = 28  # pixels
 FEWEST_IMAGES = 3  # a class: one each to train, to validate and to test
 NAMED_AT_MOST = 5  # broken images named one by one; the rest are counted
 
@@ -68,13 +66,14 @@ def _read_class(class_folder: Path) -> dict[Path, npt.NDArray[np.uint8]]:
     images: dict[Path, npt.NDArray[np.uint8]] = {}
     seen: set[bytes] = set()
     broken = copies = 0
-    for path in _files(class_folder):
-        try:
-            image = read_image(path)
-        except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
+    paths = _files(class_folder)
+    with ThreadPoolExecutor() as pool:
+        prepared = list(pool.map(_prepared, paths))
+    for path, image in zip(paths, prepared, strict=True):
+        if isinstance(image, str):
             broken += 1
             if broken <= NAMED_AT_MOST:
-                console.warn(f"{path} is no image that can be used ({' '.join(str(error).split())}); skipped")
+                console.warn(f"{path} cannot be used: {image}; skipped")
             continue
         if image.tobytes() in seen:
             copies += 1
@@ -88,33 +87,12 @@ def _read_class(class_folder: Path) -> dict[Path, npt.NDArray[np.uint8]]:
     return images
 
 
-def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """Reads one image file as (28, 28) uint8, 0-255: upright, grey, whole, padded to a square in its edge's tone.
-
-    Transparent parts become white. A 28x28 grey image comes back as it is.
-
-    Raises:
-        OSError and others of Pillow's: the file is no readable image, or has too many pixels.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-    grey = _grey(image)
-    if grey.size == (SIDE, SIDE):
-        return np.asarray(grey)
-    pixels = np.asarray(grey)
-    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    return np.asarray(ImageOps.pad(grey, (SIDE, SIDE), Image.Resampling.LANCZOS, color=int(np.median(edge))))
-
-
-def _grey(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):  # 16 bits a pixel: Pillow's own conversion clips them at 255
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        over = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
-    return image.convert("L")
+def _prepared(path: Path) -> npt.NDArray[np.uint8] | str:
+    """Returns what the model sees of a photo, (28, 28), or why it cannot."""
+    try:
+        return photo.prepare(path)
+    except (PhotoError, OSError) as error:
+        return str(error)
 
 
 def _files(folder: Path) -> list[Path]:

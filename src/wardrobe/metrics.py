@@ -8,19 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from wardrobe.confidence import probabilities
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.int64]
 
 ECE_BINS = 15  # of equal width, as in Guo et al. 2017 (arXiv 1706.04599)
-
-
-def probabilities(logits: Floats, temperature: float = 1.0) -> Floats:
-    """Returns the softmax of the logits divided by `temperature`: (n, k) float64."""
-    return softmax(logits.astype(np.float64) / temperature, axis=1)
 
 
 def accuracy_interval(correct: int, n: int) -> tuple[float, float]:

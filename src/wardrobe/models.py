@@ -13,16 +13,24 @@ def build(recipe: Recipe, class_count: int) -> keras.Model:
 
     Input:  (n, 28, 28, 1) float32, raw pixels 0-255; the scaling to 0-1 is a layer of the model.
     Output: (n, class_count) float32, logits.
-    Layers: pixels, scale, conv1, pool1, conv2, pool2, …, flatten, dense, logits.
+    Layers: pixels, scale, stem (if the recipe has one), conv1, pool1, conv2, pool2, …, flatten, dense, logits.
     """
     layers = keras.layers
     pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
     x = layers.Rescaling(1 / 255, name="scale")(pixels)
+    if recipe.stem_filters:
+        x = layers.Conv2D(recipe.stem_filters, 4, strides=2, padding="same", activation="relu", name="stem")(x)
     for depth, filters in enumerate(recipe.conv_filters, start=1):
-        x = layers.Conv2D(filters, recipe.kernel_size, activation="relu", name=f"conv{depth}")(x)
+        x = layers.Conv2D(filters, recipe.kernel_size, padding=recipe.padding, activation="relu", name=f"conv{depth}")(
+            x
+        )
         x = layers.MaxPooling2D(2, name=f"pool{depth}")(x)
     x = layers.Flatten(name="flatten")(x)
+    if recipe.dropout:
+        x = layers.Dropout(recipe.dropout, name="flatten_dropout")(x)
     x = layers.Dense(recipe.dense_units, activation="relu", name="dense")(x)
+    if recipe.dropout:
+        x = layers.Dropout(recipe.dropout, name="dense_dropout")(x)
     logits = layers.Dense(class_count, name="logits")(x)
     return keras.Model(pixels, logits, name=recipe.name)
 

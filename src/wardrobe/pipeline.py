@@ -75,7 +75,8 @@ def _train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
 
 def _about(run: Run, dataset: Dataset, evaluated: Evaluation) -> dict[str, object]:
     """Returns what goes into the metadata of every exported file."""
-    scores = {key: evaluated.metrics[key] for key in ("temperature", "split", "n", "accuracy", "accuracy_interval_95")}
+    kept = ("temperature", "familiarity_threshold", "split", "n", "accuracy", "accuracy_interval_95")
+    scores = {key: evaluated.metrics[key] for key in kept}
     info = run.info()
     return {
         "class_names": list(dataset.class_names),
@@ -89,7 +90,7 @@ def _about(run: Run, dataset: Dataset, evaluated: Evaluation) -> dict[str, objec
 def _evaluate(model: keras.Model, run: Run, dataset: Dataset, split: str, display: TrainingDisplay) -> Evaluation:
     size = dataset.test_size if split == TEST else len(dataset.validation)
     display.stage(f"Scoring {size:,} {split} images")
-    evaluated = evaluation.evaluate(model, dataset, split)
+    evaluated = evaluation.evaluate(model, dataset, run.recipe(), split)
     run.write_metrics(evaluated.metrics)
     with runs.replacing(run.predictions_path) as path:
         np.savez_compressed(path, logits=evaluated.logits, labels=evaluated.labels, data=np.array(dataset.name))

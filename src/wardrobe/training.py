@@ -17,7 +17,7 @@ os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
 import keras
 import numpy as np
 
-from wardrobe import console, models
+from wardrobe import augment, console, models
 from wardrobe.console import TrainingDisplay
 from wardrobe.data import Dataset, Split
 from wardrobe.errors import RunError
@@ -41,18 +41,19 @@ def fit(recipe: Recipe, dataset: Dataset, run: Run, seed: int, display: Training
         RunError: the checkpoint is damaged, or the loss is no longer a number.
         KeyboardInterrupt: passed on; the last whole epoch is kept.
     """
-    model = compiled(recipe, len(dataset.class_names), seed)
+    steps = -(-len(dataset.train) // recipe.batch_size)
+    model = compiled(recipe, len(dataset.class_names), seed, steps)
     done = _restore(model, run)
     run.update(parameters=model.count_params(), forward_flops=models.forward_flops(model))
     history = run.history()[:done]  # a kill between the two files leaves one row too many, never one too few
     if len(history) < done:
         console.warn(f"{run.path}/history.csv lacks {done - len(history)} of {done} epochs; the weights have them all")
-    steps = -(-len(dataset.train) // recipe.batch_size)
+    masks = augment.garment_masks(dataset.train.images) if recipe.augment == "photo" else None
     title = f"{recipe.name}, seed {seed}: {len(dataset.train):,} training images of {dataset.name}"
     display.start(title, recipe.epochs, done, steps)
     try:
         for epoch in range(done, recipe.epochs):
-            row = _one_epoch(model, recipe, dataset, seed, epoch, display)
+            row = _one_epoch(model, recipe, dataset, masks, seed, epoch, display)
             history.append(row)
             run.write_history(history)
             _checkpoint(model, run, epoch + 1)
@@ -63,18 +64,88 @@ def fit(recipe: Recipe, dataset: Dataset, run: Run, seed: int, display: Training
     return model
 
 
-def compiled(recipe: Recipe, class_count: int, seed: int) -> keras.Model:
-    """Returns the recipe's model with the initial weights of `seed`, its optimiser, loss and metric."""
+def compiled(recipe: Recipe, class_count: int, seed: int, steps: int) -> keras.Model:
+    """Returns the recipe's model with the initial weights of `seed`, its optimiser, loss and metric.
+
+    Args:
+        steps: batches in an epoch.
+    """
     keras.utils.set_random_seed(seed)
     model = models.build(recipe, class_count)
+    one_cycle = recipe.schedule == "one-cycle"
+    rate = OneCycle(recipe.learning_rate, recipe.epochs * steps) if one_cycle else recipe.learning_rate
+    if recipe.augment == "none":
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+    else:
+        loss, accuracy = CrossEntropyOrNone(), keras.metrics.MeanMetricWrapper(_accuracy_or_none, name="accuracy")
     model.compile(
-        optimizer=keras.optimizers.Adam(recipe.learning_rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        steps_per_execution=STEPS_PER_CALL,
+        optimizer=keras.optimizers.Adam(rate), loss=loss, metrics=[accuracy], steps_per_execution=STEPS_PER_CALL
     )
     model.optimizer.build(model.trainable_variables)  # else a checkpoint's optimiser state has nowhere to go
     return model
+
+
+@keras.saving.register_keras_serializable("wardrobe")
+class CrossEntropyOrNone(keras.losses.Loss):
+    """Cross-entropy over the classes and "none of them", whose logit is 0 by definition.
+
+    Targets (n, k + 1) one-hot, the last for none; logits (n, k). The network learns that logits far below 0 mean none,
+    so that `confidence.familiarity` is the log-odds of being one of the classes.
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return keras.ops.categorical_crossentropy(y_true, _or_none(y_pred), from_logits=True)
+
+
+@keras.saving.register_keras_serializable("wardrobe")
+def _accuracy_or_none(y_true: Any, y_pred: Any) -> Any:
+    return keras.metrics.categorical_accuracy(y_true, _or_none(y_pred))
+
+
+def _or_none(logits: Any) -> Any:
+    """Appends the logit 0 to logits (n, k)."""
+    return keras.ops.concatenate([logits, keras.ops.zeros_like(logits[:, :1])], axis=-1)
+
+
+@keras.saving.register_keras_serializable("wardrobe")
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    """Climbs in a line to `highest` over the first quarter of `steps`, then falls in a line to nothing.
+
+    Source: Smith and Topin 2017 (arXiv 1708.07120), with lines for both slopes.
+    """
+
+    def __init__(self, highest: float, steps: int) -> None:
+        self.highest = highest
+        self.steps = steps
+
+    def __call__(self, step: Any) -> Any:
+        done = (keras.ops.cast(step, "float32") + 1) / self.steps
+        return self.highest * keras.ops.clip(keras.ops.minimum(done / 0.25, (1 - done) / 0.75), 1e-3, 1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"highest": self.highest, "steps": self.steps}
+
+
+class _PhotoLike(keras.utils.PyDataset):
+    """The batches of one epoch, each image as a photo would show it. Made in a thread beside the training step."""
+
+    def __init__(self, dataset: Dataset, masks: augment.Masks, batch_size: int, seed: int, epoch: int) -> None:
+        super().__init__(workers=1, max_queue_size=STEPS_PER_CALL)
+        self.dataset, self.masks, self.batch_size = dataset, masks, batch_size
+        self.seed, self.epoch = seed, epoch
+        self.order = epoch_order(len(dataset.train), seed, epoch)
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.batch_size)
+
+    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        chosen = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        train = self.dataset.train
+        rng = np.random.default_rng((self.seed, self.epoch, batch))
+        return augment.photo_like(
+            rng, train.images[chosen], self.masks[chosen], train.labels[chosen], self.dataset.class_names
+        )
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
@@ -118,16 +189,28 @@ class _Progress(keras.callbacks.Callback):
 
 
 def _one_epoch(
-    model: keras.Model, recipe: Recipe, dataset: Dataset, seed: int, epoch: int, display: TrainingDisplay
+    model: keras.Model,
+    recipe: Recipe,
+    dataset: Dataset,
+    masks: augment.Masks | None,
+    seed: int,
+    epoch: int,
+    display: TrainingDisplay,
 ) -> Row:
     """Trains and validates one epoch (0 the first); returns its row of history.csv."""
-    order = epoch_order(len(dataset.train), seed, epoch)
+    images, labels = _arrays(dataset.validation)
+    if masks is None:
+        order = epoch_order(len(dataset.train), seed, epoch)
+        shuffled = Split(dataset.train.images[order], dataset.train.labels[order])
+        given = dict(zip("xy", _arrays(shuffled), strict=True)) | {"batch_size": recipe.batch_size}
+    else:
+        given = {"x": _PhotoLike(dataset, masks, recipe.batch_size, seed, epoch)}
+        labels = keras.utils.to_categorical(labels, len(dataset.class_names) + 1)
     began = time.perf_counter()
     result = model.fit(
-        *_arrays(Split(dataset.train.images[order], dataset.train.labels[order])),
-        batch_size=recipe.batch_size,
+        **given,
         shuffle=False,
-        validation_data=_arrays(dataset.validation),
+        validation_data=(images, labels),
         validation_batch_size=VALIDATION_BATCH,
         callbacks=[_Progress(display)],
         verbose=0,

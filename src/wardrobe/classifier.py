@@ -1,0 +1,178 @@
+"""A trained model at work: ONNX Runtime inference, no TensorFlow, no Keras."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from wardrobe import confidence
+from wardrobe.errors import ModelError
+from wardrobe.runs import LATEST, Run, find
+
+Floats = npt.NDArray[np.floating]
+
+SIDE = 28  # pixels
+BATCH = 256  # images that ONNX Runtime is given at once
+PRETRAINED = Path(__file__).parent / "pretrained"
+SHIPPED = "photo"  # the model that is taken where none is named
+METADATA = ("class_names", "temperature", "familiarity_threshold")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of n images."""
+
+    class_names: tuple[str, ...]
+    probabilities: Floats  # (n, k), calibrated, rows that sum to 1
+    familiarity: Floats  # (n,): how like the known clothing each image is, see confidence.familiarity
+    threshold: float  # below this familiarity the answer is "not sure"
+    empty: npt.NDArray[np.bool_]  # (n,): one tone all over
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    @property
+    def labels(self) -> list[str]:
+        """The likeliest class of each image."""
+        return [self.class_names[i] for i in self.probabilities.argmax(axis=1)]
+
+    @property
+    def confidences(self) -> Floats:
+        """The likeliest class's probability: (n,), 0-1."""
+        return self.probabilities.max(axis=1)
+
+    @property
+    def not_sure(self) -> npt.NDArray[np.bool_]:
+        """Whether each answer should be doubted: (n,)."""
+        return self.empty | (self.familiarity < self.threshold)
+
+    def reason(self, i: int) -> str | None:
+        """Returns why the answer to image `i` should be doubted; None where it should not."""
+        if self.empty[i]:
+            return "the picture is empty"
+        if self.familiarity[i] >= self.threshold:
+            return None
+        given, expected = self.familiarity[i], self.threshold
+        return f"unlike the clothing it learnt (familiarity {given:.1f}, expected {expected:.1f} or more)"
+
+
+class Classifier:
+    """A model and what its file says of it. Safe to share between threads.
+
+    Attributes:
+        name: the file or run that it was loaded from, or "photo" for the shipped model.
+        class_names: its classes, in the order of its logits.
+        metadata: all that its file says: recipe, data, scores and the like.
+    """
+
+    def __init__(self, name: str, session: onnxruntime.InferenceSession) -> None:
+        self.name = name
+        self._session = session
+        self.metadata = _metadata(name, session)
+        self.class_names: tuple[str, ...] = tuple(self.metadata["class_names"])
+        _check_shapes(name, session, len(self.class_names))
+
+    @classmethod
+    def load(cls, source: str | Path | Run | None = None) -> "Classifier":
+        """Loads a model.
+
+        Args:
+            source: a run, a run folder, "latest", an .onnx file, or None for the model that ships in the package.
+
+        Raises:
+            ModelError: it is no ONNX file, has the wrong shapes, or lacks its metadata.
+            RunError: there is no such run.
+        """
+        path = _file(source)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # what goes wrong is raised, and told in one line
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leaves the cores to the decoding
+        try:
+            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
+            raise ModelError(
+                f"{path} is not a model that ONNX Runtime can read ({_first_line(error)}); give a run or its model.onnx"
+            ) from error
+        return cls(SHIPPED if source is None else str(path), session)
+
+    def logits(self, images: npt.NDArray[np.uint8]) -> Floats:
+        """Returns the logits (n, k) float32 of images (n, 28, 28) uint8, 0-255, as `photo.prepare` makes them.
+
+        Raises:
+            ModelError: `images` has another shape or type.
+        """
+        if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8:
+            raise ModelError(
+                f"images of shape {images.shape} and type {images.dtype} cannot be classified; "
+                f"give (n, {SIDE}, {SIDE}) uint8, as photo.prepare makes them"
+            )
+        pixels = images[..., None].astype(np.float32)
+        parts = [
+            self._session.run(["logits"], {"pixels": pixels[i : i + BATCH]})[0] for i in range(0, len(pixels), BATCH)
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)), np.float32)
+
+    def classify(self, images: npt.NDArray[np.uint8]) -> Predictions:
+        """Classifies images (n, 28, 28) uint8, 0-255, as `photo.prepare` makes them."""
+        logits = self.logits(images)
+        return Predictions(
+            class_names=self.class_names,
+            probabilities=confidence.probabilities(logits, self.metadata["temperature"]),
+            familiarity=confidence.familiarity(logits),
+            threshold=self.metadata["familiarity_threshold"],
+            empty=np.ptp(images.reshape(len(images), -1), axis=1) == 0,
+        )
+
+
+def _file(source: str | Path | Run | None) -> Path:
+    """Returns the ONNX file that `source` stands for."""
+    if source is None or source == SHIPPED:
+        return PRETRAINED / f"{SHIPPED}.onnx"
+    if isinstance(source, Run):
+        return _of_run(source)
+    path = Path(source)
+    return _of_run(find(source)) if source == LATEST or path.is_dir() or not path.suffix else path
+
+
+def _of_run(run: Run) -> Path:
+    if not run.onnx_path.is_file():
+        raise ModelError(f"{run.path} has no model.onnx: its training did not end; go on with: {run.resume_line}")
+    return run.onnx_path
+
+
+def _metadata(name: str, session: onnxruntime.InferenceSession) -> dict[str, Any]:
+    """Returns the file's metadata, what is JSON in it parsed."""
+    found = {key: _parsed(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
+    missing = [key for key in METADATA if key not in found]
+    if missing:
+        raise ModelError(
+            f"{name} lacks the metadata {', '.join(missing)}, which 'wardrobe train' writes; export the model with it"
+        )
+    return found
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _check_shapes(name: str, session: onnxruntime.InferenceSession, classes: int) -> None:
+    ends = {
+        "input": ([(end.name, end.shape[1:]) for end in session.get_inputs()], [("pixels", [SIDE, SIDE, 1])]),
+        "output": ([(end.name, end.shape[1:]) for end in session.get_outputs()], [("logits", [classes])]),
+    }
+    for which, (given, expected) in ends.items():
+        if given != expected:
+            raise ModelError(
+                f"{name} has the {which} {given}, expected {expected}; give a model.onnx of wardrobe train"
+            )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -1,0 +1,202 @@
+"""The forms in which predictions leave, one by one: lines in the terminal, one JSON object, a CSV file."""
+
+import csv
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from wardrobe import console
+from wardrobe.classifier import SHIPPED, Classifier
+from wardrobe.errors import UsageError
+from wardrobe.predict import Failure, Prediction, file_name, find_pictures, predictions
+from wardrobe.runs import replacing
+
+Write = Callable[[Prediction], None]
+
+MANY = 40  # pictures, from which a progress bar is shown
+CARDS = 3  # pictures at most that are shown large
+TOP = 2  # classes in a line
+BAR = 16  # characters of a confidence bar
+LABEL = 12  # characters of a class name in a line
+PATH_NARROWEST, PATH_WIDEST = 16, 48  # characters
+BLUE, AMBER, BOLD, FAINT = "38;2;77;163;216", "38;2;224;160;57", "1", "2"
+
+
+def predict(
+    paths: Sequence[str],
+    model: str | None = None,
+    *,
+    top: int | None = None,
+    csv_path: Path | None = None,
+    save_input: Path | None = None,
+    as_json: bool = False,
+) -> tuple[int, int]:
+    """Classifies all pictures that `paths` name and writes each answer as it comes; failures go to stderr.
+
+    Args:
+        paths, model: as in `predict.predictions` and `Classifier.load`.
+        top: classes listed for each picture; None: two in a line, all in JSON.
+        csv_path: writes a CSV file in place of lines.
+        save_input: a folder that is made if need be, for PNGs of what the model saw.
+        as_json: prints one JSON object in place of lines.
+
+    Returns:
+        How many pictures were classified, and how many could not be.
+    """
+    if csv_path is not None and not csv_path.parent.is_dir():
+        raise UsageError(f"--csv {csv_path}: there is no folder {csv_path.parent}; make it, or write elsewhere")
+    if save_input is not None:
+        save_input.mkdir(parents=True, exist_ok=True)
+    done, failures, names = 0, list[Failure](), set[str]()
+    with ExitStack() as stack:
+        total = sum(1 for _ in find_pictures(paths)) if sys.stderr.isatty() else 0
+        results = stack.enter_context(_progress(predictions(paths, lambda: Classifier.load(model)), total))
+        if as_json:
+            write = stack.enter_context(json_object(model or SHIPPED, top, failures))
+        elif csv_path is not None:
+            write = stack.enter_context(csv_file(csv_path))
+        else:
+            lines = Lines(TOP if top is None else top)
+            write = lines.write_card if lines.in_colour and 0 < total <= CARDS else lines.write
+        for result in results:
+            if isinstance(result, Failure):
+                console.warn(f"{result.path}: {result.error}")
+                failures.append(result)
+                continue
+            done += 1
+            write(result)
+            if save_input is not None:
+                Image.fromarray(result.pixels).save(save_input / file_name(result.path, names))
+    return done, len(failures)
+
+
+@contextmanager
+def _progress(results: Iterable[Prediction | Failure], total: int) -> Iterator[Iterable[Prediction | Failure]]:
+    """Shows a bar on stderr where there are many to come; lines printed meanwhile go above it."""
+    if total < MANY:
+        yield results
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
+        yield progress.track(results, total=total, description="pictures")
+
+
+@contextmanager
+def json_object(model: str, top: int | None, failures: Sequence[Failure]) -> Iterator[Write]:
+    """Prints one JSON object on stdout, piece by piece; `failures` are read when the block ends."""
+    before = f'{{"model": {_json(model)}, "predictions": ['
+
+    def write(prediction: Prediction) -> None:
+        nonlocal before
+        item = {
+            "path": prediction.path,
+            "label": prediction.label,
+            "confidence": prediction.confidence,
+            "probabilities": dict(islice(prediction.probabilities.items(), top)),
+            "not_sure": prediction.not_sure,
+            "reason": prediction.reason,
+        }
+        print(f"{before}{_json(item)}", end="")
+        before = ", "
+
+    yield write
+    failed = [{"path": failure.path, "error": failure.error} for failure in failures]
+    print(f'{"" if before == ", " else before}], "failed": {_json(failed)}}}')
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+@contextmanager
+def csv_file(path: Path) -> Iterator[Write]:
+    """Writes path, label, confidence, not_sure, reason, and the probability of each class, in the model's order."""
+    head = ["path", "label", "confidence", "not_sure", "reason"]
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.writer(file)
+        class_names: list[str] = []
+
+        def write(prediction: Prediction) -> None:
+            if not class_names:
+                class_names.extend(prediction.class_names)
+                writer.writerow([*head, *class_names])
+            first = [
+                prediction.path,
+                prediction.label,
+                f"{prediction.confidence:.6f}",
+                str(prediction.not_sure).lower(),
+            ]
+            chances = [f"{prediction.probabilities[name]:.6f}" for name in class_names]
+            writer.writerow([*first, prediction.reason or "", *chances])
+
+        yield write
+        if not class_names:
+            writer.writerow(head)
+
+
+class Lines:
+    """A line a picture: path, class, confidence bar, runners-up; in colour where stdout is a terminal."""
+
+    def __init__(self, top: int) -> None:
+        self.top = top
+        terminal = sys.stdout.isatty()
+        self.in_colour = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        room = shutil.get_terminal_size().columns - LABEL - BAR - 12 - 26 * (top > 1)
+        self.path_width = min(max(room, PATH_NARROWEST), PATH_WIDEST) if terminal else 0
+
+    def write(self, prediction: Prediction) -> None:
+        """Prints one line."""
+        path = (
+            f"{_shortened(prediction.path, self.path_width):<{self.path_width}}" if self.path_width else prediction.path
+        )
+        verdict = "not sure" if prediction.not_sure else prediction.label
+        style = AMBER if prediction.not_sure else BLUE
+        chances = [f"{name} {chance:.1%}" for name, chance in islice(prediction.probabilities.items(), self.top)]
+        rest = ", ".join([f"perhaps {chances[0]}", *chances[1:]] if prediction.not_sure else chances[1:])
+        line = f"{path}  {self._styled(f'{verdict:<{LABEL}}', style)} {self._bar(prediction.confidence, style)}"
+        print(f"{line}  {self._styled(rest, FAINT)}" if rest else line)
+
+    def write_card(self, prediction: Prediction) -> None:
+        """Prints what the model saw, and beside it the bars of the likeliest classes."""
+        doubt = f"{self._styled('not sure:', AMBER)} {prediction.reason}" if prediction.not_sure else ""
+        beside = ["", self._styled(prediction.path, BOLD), doubt, ""]
+        for name, chance in islice(prediction.probabilities.items(), max(self.top, 5)):
+            first = name == prediction.label
+            style = FAINT if not first else AMBER if prediction.not_sure else BLUE
+            beside.append(f"{name:<{LABEL}} {self._bar(chance, style)}")
+        picture = half_blocks(prediction.pixels)
+        beside += [""] * (len(picture) - len(beside))
+        print("\n".join(f"{left}   {right}" for left, right in zip(picture, beside, strict=False)), end="\n\n")
+
+    def _bar(self, share: float, style: str) -> str:
+        full = round(share * BAR)
+        return f"{self._styled('█' * full, style)}{self._styled('░' * (BAR - full), FAINT)} {share:6.1%}"
+
+    def _styled(self, text: str, style: str) -> str:
+        return f"\033[{style}m{text}\033[0m" if self.in_colour and text else text
+
+
+def half_blocks(pixels: Any) -> list[str]:
+    """Returns an image (height, width) uint8 as lines of half-block characters in 24-bit colour, two rows a line."""
+    lines = []
+    for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
+        cells = (f"\033[38;2;{u};{u};{u};48;2;{v};{v};{v}m▀" for u, v in zip(upper, lower, strict=True))
+        lines.append("".join(cells) + "\033[0m")
+    return lines
+
+
+def _shortened(path: str, width: int) -> str:
+    return path if len(path) <= width else "…" + path[1 - width :]

@@ -1,0 +1,321 @@
+"""A photo → what the model sees: (28, 28) uint8, a light garment on black, as in Fashion-MNIST.
+
+The steps, each a function that can be looked at alone: open, decode, find the garment, normalise the light, negate,
+crop, resize, pad. Fashion-MNIST's authors trimmed, resized, sharpened, padded and negated professional pictures on
+white (arXiv 1708.07747, section 2). Finding the garment stands in for their trim, normalising the light for their
+studio; sharpening is left out: the network is trained on images as soft as these.
+"""
+
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from wardrobe.errors import PhotoError
+
+Grey = npt.NDArray[np.uint8]  # (height, width), 0-255
+Colour = npt.NDArray[np.uint8]  # (height, width, 3), 0-255, RGB
+Mask = npt.NDArray[np.bool_]  # (height, width), True on the garment
+Light = npt.NDArray[np.float32]  # (height, width), 0-1
+Source = str | Path | bytes | BinaryIO | Image.Image
+
+SIDE = 28  # pixels of what the model sees
+FITTED = 26  # pixels of the garment's longer side in it
+WORKING = 160  # pixels of the longer side of the photo in which the garment is sought
+FLOOR = 0.12  # light of the garment where its photo is lightest
+LARGE_HOLE = 0.06  # of the garment; larger holes in it stay open
+SMALLEST, MOST = 8, 100_000_000  # pixels: of a side, and in all
+
+# Formats of pictures alone: nothing here runs what a file holds, as PostScript would.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "AVIF", "TIFF", "JPEG2000", "TGA", "ICO")
+FOREIGN = {
+    b"%pdf": "a PDF",
+    b"<svg": "an SVG drawing",
+    b"<?xml": "an SVG drawing or other XML",
+    b"%!ps": "PostScript",
+}
+HEIC = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc", b"ftypmsf1")
+
+TILE, CUT_OUT, PLAIN, GRABCUT, WHOLE = "tile", "transparent background", "plain background", "GrabCut", "whole picture"
+
+
+@dataclass(frozen=True)
+class Garment:
+    """Where the garment is."""
+
+    mask: Mask
+    found_by: str  # one of TILE, CUT_OUT, PLAIN, GRABCUT, WHOLE
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A photo on its way, step by step."""
+
+    photo: Colour  # upright, its longer side at most WORKING pixels
+    garment: Garment
+    light: Light  # normalised and negated, 0 outside the garment
+    pixels: Grey  # (28, 28): what the model sees
+
+
+def prepare(source: Source) -> Grey:
+    """Returns what the model sees of a photo: (28, 28) uint8, 0-255.
+
+    Args:
+        source: a file's path, its bytes, an open binary file, or a Pillow image.
+
+    Raises:
+        PhotoError: it is no picture, broken, of an unknown format, or has too few or too many pixels.
+        OSError: the file cannot be read.
+    """
+    return prepare_steps(source).pixels
+
+
+def prepare_steps(source: Source) -> Steps:
+    """Returns every step of `prepare`. A tile already in Fashion-MNIST's form, or its negative, goes through whole."""
+    if isinstance(source, Image.Image):
+        rgb, opaque = decode(source)
+    else:
+        with open_image(source) as image:
+            rgb, opaque = decode(image)
+    if rgb.shape[:2] == (SIDE, SIDE):
+        pixels = light_on_dark(grey(rgb))
+        whole = Garment(np.ones((SIDE, SIDE), bool), TILE)
+        return Steps(rgb, whole, (pixels / 255).astype(np.float32), pixels)
+    garment = find_garment(rgb, opaque)
+    light = negate(normalise_light(grey(rgb), garment.mask), garment.mask)
+    return Steps(rgb, garment, light, pad(resize(crop(light, garment.mask))))
+
+
+def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
+    """Opens a picture by its header; its pixels are read by `decode`.
+
+    Raises:
+        PhotoError: see `prepare`.
+        OSError: the file cannot be read.
+    """
+    head = _head(source)
+    if not head:
+        raise PhotoError("the file is empty; expected a picture")
+    is_heic = head[4:12] in HEIC
+    if is_heic:
+        _learn_heic()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, of size, metadata and palettes; `_check_size` refuses
+            file = io.BytesIO(source) if isinstance(source, bytes) else source
+            image = Image.open(file, formats=["HEIF"] if is_heic else FORMATS)
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"it has too many pixels, expected at most {MOST:,}; make it smaller") from error
+    except Exception as error:  # Pillow's readers raise nearly anything on a damaged header
+        foreign = (name for start, name in FOREIGN.items() if head.lstrip().lower().startswith(start))
+        raise PhotoError(
+            f"it is {next(foreign, 'no picture, or a damaged one')}; expected JPEG, PNG or the like"
+        ) from error
+    try:
+        _check_size(image)
+    except PhotoError:
+        image.close()
+        raise
+    return image
+
+
+def _head(source: str | Path | bytes | BinaryIO) -> bytes:
+    """Returns the first bytes, by which formats tell themselves."""
+    if isinstance(source, bytes):
+        return source[:16]
+    if isinstance(source, str | Path):
+        with Path(source).open("rb") as file:
+            return file.read(16)
+    head = source.read(16)
+    source.seek(0)
+    return head
+
+
+def _check_size(image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MOST:
+        raise PhotoError(f"{width}x{height} pixels are too many, expected at most {MOST:,}; make it smaller")
+    if min(width, height) < SMALLEST:
+        raise PhotoError(f"{width}x{height} pixels are too few, expected at least {SMALLEST} a side")
+
+
+def _learn_heic() -> None:
+    """Lets Pillow read the format of iPhones; loaded only when one comes."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise PhotoError("it is HEIC, which needs the package pillow-heif: pip install 'wardrobe[heic]'") from error
+    register_heif_opener()
+
+
+def decode(image: Image.Image) -> tuple[Colour, Mask]:
+    """Reads a picture's pixels: upright, RGB, its longer side at most `WORKING` pixels, over white.
+
+    Of an animation the first frame is taken; EXIF's orientation is followed; 16-bit and floating-point pixels are
+    scaled down, not clipped; CMYK, palettes and grey become RGB.
+
+    Returns:
+        The picture, and where it is not transparent.
+
+    Raises:
+        PhotoError: the picture breaks off, or is damaged.
+    """
+    _check_size(image)
+    try:
+        image.draft("RGB", (2 * WORKING, 2 * WORKING))  # a JPEG is decoded at a fraction of its size, many times faster
+        image = ImageOps.exif_transpose(_eight_bits(image))
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged pixels
+        raise PhotoError(f"its pixels are damaged or break off ({' '.join(str(error).split())})") from error
+    image.thumbnail((WORKING, WORKING), Image.Resampling.BOX, reducing_gap=2.0)
+    if image.mode == "RGB":
+        return np.asarray(image), np.ones((image.height, image.width), bool)
+    over_white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(over_white.convert("RGB")), np.asarray(image)[..., 3] >= 128
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scales pixels of 16 or 32 bits, or of floating point, to 0-255; others come back as they are."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode not in ("I", "F"):
+        return image
+    values = np.nan_to_num(np.asarray(image, np.float64)).clip(0)
+    largest = next((whole for whole in (1.0, 255.0, 65535.0) if values.max() <= whole), values.max())
+    return Image.fromarray((values / largest * 255).astype(np.uint8))
+
+
+def grey(rgb: Colour) -> Grey:
+    """Returns a picture's luma (ITU-R BT.601)."""
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def light_on_dark(tile: Grey) -> Grey:
+    """Returns a 28x28 tile as Fashion-MNIST has it; one that is dark on light is negated.
+
+    The edge tells: in none of the 55,000 training images is its mean above half, and in all of their negatives it is.
+    """
+    edge = np.concatenate([tile[0], tile[-1], tile[:, 0], tile[:, -1]])
+    return 255 - tile if edge.mean() > 127.5 else tile
+
+
+def find_garment(rgb: Colour, opaque: Mask | None = None) -> Garment:
+    """Finds the garment, by the first of these whose answer looks like one: transparency, a plain background, GrabCut.
+
+    Where none does, the whole picture is taken.
+    """
+    everything = np.ones(rgb.shape[:2], bool)
+    finders: dict[str, Callable[[Colour], Mask]] = {
+        CUT_OUT: lambda _: everything if opaque is None else opaque,
+        PLAIN: off_plain_background,
+        GRABCUT: by_grabcut,
+    }
+    for found_by, find in finders.items():
+        mask = find(rgb)
+        if looks_like_a_garment(mask):
+            return Garment(main_piece(mask), found_by)
+    return Garment(everything, WHOLE)
+
+
+def off_plain_background(rgb: Colour) -> Mask:
+    """Returns what is not background where that is of one tone: flood fill from the edge, in CIELAB.
+
+    An edge of many tones gives an empty mask.
+    """
+    tone = cv2.cvtColor(cv2.GaussianBlur(rgb, (3, 3), 0), cv2.COLOR_RGB2LAB).astype(np.float32)
+    edge = edge_strip(rgb.shape[:2], 0.03)
+    distance = np.linalg.norm(tone - np.median(tone[edge], axis=0), axis=2)
+    near = distance < 14
+    if near[edge].mean() < 0.97:
+        return np.zeros(rgb.shape[:2], bool)
+    flooded = np.pad(near.astype(np.uint8), 1, constant_values=1)
+    cv2.floodFill(flooded, None, (0, 0), 2)
+    return flooded[1:-1, 1:-1] != 2
+
+
+def by_grabcut(rgb: Colour, rounds: int = 4) -> Mask:
+    """Returns what GrabCut (Rother, Kolmogorov, Blake 2004) takes for foreground, off an edge that it may not be."""
+    labels = np.full(rgb.shape[:2], cv2.GC_PR_FGD, np.uint8)
+    labels[edge_strip(rgb.shape[:2], 0.02)] = cv2.GC_BGD
+    cv2.setRNGSeed(0)  # GrabCut's k-means draws; the same photo must always give the same answer
+    try:
+        cv2.grabCut(rgb, labels, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), rounds, cv2.GC_INIT_WITH_MASK)
+    except cv2.error:  # too few tones to tell two kinds apart
+        return np.zeros(rgb.shape[:2], bool)
+    return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+
+
+def looks_like_a_garment(mask: Mask) -> bool:
+    """Judges a mask: its main piece covers 4 to 92 % of the picture and does not run along its edge."""
+    piece = main_piece(mask)
+    on_edge = piece[edge_strip(piece.shape, 0.01)].mean()
+    return bool(0.04 <= piece.mean() <= 0.92 and on_edge < 0.5)
+
+
+def main_piece(mask: Mask) -> Mask:
+    """Returns the largest piece near the middle and others nearly as large (the second shoe), small holes filled."""
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    _, pieces, stats, centres = cv2.connectedComponentsWithStats(opened)
+    height, width = mask.shape
+    off_middle = np.hypot(centres[1:, 0] / width - 0.5, centres[1:, 1] / height - 0.5)
+    weight = stats[1:, cv2.CC_STAT_AREA] * np.exp(-((off_middle / 0.35) ** 2))
+    if not len(weight):
+        return np.zeros_like(mask)
+    kept = np.flatnonzero((weight >= 0.35 * weight.max()) & ((off_middle < 0.35) | (weight == weight.max()))) + 1
+    return without_small_holes(np.isin(pieces, kept))
+
+
+def without_small_holes(piece: Mask) -> Mask:
+    """Fills holes, such as a print in the floor's tone, but for those as large as the opening of a bag's handle."""
+    _, gaps, stats, _ = cv2.connectedComponentsWithStats(np.pad(~piece, 1, constant_values=True).astype(np.uint8))
+    areas = stats[:, cv2.CC_STAT_AREA]
+    small = np.flatnonzero(areas < LARGE_HOLE * piece.sum())
+    return piece | np.isin(gaps, small[small > 0])[1:-1, 1:-1]
+
+
+def edge_strip(shape: tuple[int, ...], share: float) -> Mask:
+    """Returns the strip along a picture's edge that is `share` of its shorter side wide, at least a pixel."""
+    width = max(1, round(share * min(shape[:2])))
+    strip = np.ones(shape[:2], bool)
+    strip[width:-width, width:-width] = False
+    return strip
+
+
+def normalise_light(tones: Grey, mask: Mask) -> Light:
+    """Stretches the garment's tones to 0-1, but for its darkest and lightest 3 %; weak noise is not blown up."""
+    low, high = np.percentile(tones[mask], [3, 97])
+    return ((tones - np.float32(low)) / np.float32(max(high - low, 20))).clip(0, 1)
+
+
+def negate(light: Light, mask: Mask) -> Light:
+    """Makes dark light, as the authors did, above a floor that keeps the garment off the black around it."""
+    return np.where(mask, 1 - light * np.float32(1 - FLOOR), 0).astype(np.float32)
+
+
+def crop(light: Light, mask: Mask) -> Light:
+    """Cuts off what lies around the garment (the authors' trim)."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return light[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def resize(light: Light) -> Light:
+    """Scales to a longer side of `FITTED` pixels by averaging; the authors took every so manieth pixel."""
+    scale = FITTED / max(light.shape)
+    height, width = (max(1, round(side * scale)) for side in light.shape)
+    return np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def pad(light: Light) -> Grey:
+    """Centres the garment on a black square: (28, 28) uint8, 0-255."""
+    height, width = light.shape
+    top, left = (SIDE - height) // 2, (SIDE - width) // 2
+    square = np.zeros((SIDE, SIDE), np.uint8)
+    square[top : top + height, left : left + width] = np.round(light * 255)
+    return square

@@ -1,0 +1,209 @@
+"""From a photo to what the model sees: every kind of file, tiles told apart, the garment found on any floor."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from wardrobe import photo, synthetic
+from wardrobe.data import load_data
+from wardrobe.errors import PhotoError
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def garment(label: int = 0) -> Pixels:
+    """A drawn garment's silhouette, (112, 112) bool, from the synthetic wardrobe."""
+    pixels = synthetic.draw_one(label, np.random.default_rng(5))
+    return np.asarray(Image.fromarray(pixels).resize((112, 112), Image.Resampling.BICUBIC)) > 40
+
+
+def scene(floor: Pixels, label: int = 0, colour: tuple[int, int, int] = (40, 60, 150)) -> tuple[Image.Image, Pixels]:
+    """A garment of one colour, with folds, on a floor (h, w, 3); and where it is."""
+    shape = garment(label)
+    where = np.zeros(floor.shape[:2], bool)
+    top, left = (floor.shape[0] - 112) // 2, (floor.shape[1] - 112) // 2
+    where[top : top + 112, left : left + 112] = shape
+    folds = 1 + 0.15 * np.sin(np.arange(floor.shape[1]) / 4)[None, :, None]
+    painted = np.where(where[..., None], np.array(colour) * folds, floor)
+    return Image.fromarray(painted.clip(0, 255).astype(np.uint8)), where
+
+
+def overlap(found: Pixels, true: Pixels) -> float:
+    """Intersection over union."""
+    return float((found & true).sum() / (found | true).sum())
+
+
+def white(height: int = 160, width: int = 160) -> Pixels:
+    return np.full((height, width, 3), 245, np.uint8)
+
+
+def wood(height: int = 160, width: int = 160) -> Pixels:
+    rng = np.random.default_rng(1)
+    boards = 150 + 25 * np.sin(np.arange(width) / 3)[None, :] + rng.normal(0, 12, (height, width))
+    return np.stack([boards + 40, boards, boards - 50], axis=2).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("floor", "found_by"), [(white(), photo.PLAIN), (wood(), photo.GRABCUT)])
+@pytest.mark.parametrize("label", [0, 1, 3, 8])
+def test_the_garment_is_found(floor: Pixels, found_by: str, label: int) -> None:
+    image, where = scene(floor, label)
+    steps = photo.prepare_steps(image)
+    assert steps.garment.found_by == found_by
+    assert overlap(steps.garment.mask, where) > 0.85  # of the bag, the opening under its handle is taken along
+    assert steps.pixels.shape == (28, 28)
+    rows, columns = np.flatnonzero(steps.pixels.any(1)), np.flatnonzero(steps.pixels.any(0))
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 == photo.FITTED
+    assert abs((rows[0] + rows[-1]) / 2 - 13.5) <= 1
+    assert abs((columns[0] + columns[-1]) / 2 - 13.5) <= 1
+
+
+def test_where_there_is_no_garment_the_whole_picture_is_taken() -> None:
+    steps = photo.prepare_steps(Image.new("RGB", (200, 300), "grey"))
+    assert steps.garment.found_by == photo.WHOLE
+    assert steps.garment.mask.all()
+
+
+def test_a_transparent_background_is_believed() -> None:
+    image, where = scene(white(), colour=(250, 250, 250))  # white on white: only transparency tells
+    image.putalpha(Image.fromarray((where * 255).astype(np.uint8)))
+    steps = photo.prepare_steps(image)
+    assert steps.garment.found_by == photo.CUT_OUT
+    assert overlap(steps.garment.mask, where) > 0.95
+
+
+def test_the_same_photo_gives_the_same_answer_every_time() -> None:
+    image, _ = scene(wood())
+    first = photo.prepare(image)
+    for _ in range(3):
+        np.testing.assert_array_equal(photo.prepare(image), first)
+
+
+def test_two_shoes_are_kept_and_crumbs_are_not() -> None:
+    mask = np.zeros((100, 100), bool)
+    mask[30:70, 15:40] = mask[30:70, 60:85] = True  # a pair
+    mask[40:50, 20:30] = False  # a hole in one
+    mask[5:9, 5:9] = True  # a crumb
+    kept = photo.main_piece(mask)
+    assert kept[50, 20] and kept[50, 70] and kept[45, 25]
+    assert not kept[:20, :20].any()
+
+
+def test_light_is_normalised_inside_the_garment_alone() -> None:
+    tones = np.full((50, 50), 255, np.uint8)
+    mask = np.zeros((50, 50), bool)
+    mask[10:40, 10:40] = True
+    tones[10:40, 10:40] = np.linspace(60, 160, 30).astype(np.uint8)
+    light = photo.normalise_light(tones, mask)
+    assert light[mask].min() == 0 and light[mask].max() == 1
+    negated = photo.negate(light, mask)
+    assert not negated[~mask].any()
+    assert negated[mask].min() == pytest.approx(photo.FLOOR)
+    assert negated[20, 10] > negated[20, 39]  # the dark side became the light one
+
+
+def test_fashion_mnist_tiles_pass_untouched_and_their_negatives_are_negated(fashion_mnist_dir: Path) -> None:
+    for tile in load_data("fashion-mnist", fashion_mnist_dir).validation.images[:300]:
+        for shown in (tile, 255 - tile):
+            file = io.BytesIO()
+            Image.fromarray(shown).convert("RGB").save(file, "PNG")
+            np.testing.assert_array_equal(photo.prepare(file.getvalue()), tile)
+
+
+def saved(image: Image.Image, form: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def test_every_kind_of_picture_shows_the_same_garment() -> None:
+    image, _ = scene(white())
+    expected = photo.prepare(image).astype(int)
+    sixteen = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+    floating = Image.fromarray(np.asarray(image.convert("L")).astype(np.float32) / 255)
+    files = {
+        "JPEG": saved(image, "JPEG", quality=95),
+        "CMYK JPEG": saved(image.convert("CMYK"), "JPEG", quality=95),
+        "grey PNG": saved(image.convert("L"), "PNG"),
+        "16-bit PNG": saved(sixteen, "PNG"),
+        "float TIFF": saved(floating, "TIFF"),
+        "palette PNG": saved(image.quantize(64), "PNG"),
+        "GIF": saved(image, "GIF"),
+        "animated GIF": saved(image, "GIF", save_all=True, append_images=[Image.new("RGB", image.size)]),
+        "animated WebP": saved(image, "WEBP", save_all=True, append_images=[Image.new("RGB", image.size)], quality=95),
+        "BMP": saved(image, "BMP"),
+        "AVIF": saved(image, "AVIF", quality=95),
+        "HEIC": heic(image),
+        "large JPEG": saved(image.resize((2400, 2400)), "JPEG"),
+    }
+    for name, content in files.items():
+        difference = np.abs(photo.prepare(content) - expected)
+        assert difference.mean() < 8, f"{name}: {difference.mean():.1f}"
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "I;16", "YCbCr"])
+@pytest.mark.parametrize("size", [(28, 28), (300, 100), (8, 8), (8, 900)])
+def test_every_mode_and_size_becomes_28x28(mode: str, size: tuple[int, int]) -> None:
+    pixels = photo.prepare(saved(Image.new(mode, size), "JPEG" if mode in ("CMYK", "YCbCr") else "PNG"))
+    assert pixels.shape == (28, 28)
+    assert pixels.dtype == np.uint8
+
+
+def heic(image: Image.Image) -> bytes:
+    from pillow_heif import from_pillow
+
+    file = io.BytesIO()
+    from_pillow(image).save(file, quality=95)
+    return file.getvalue()
+
+
+def test_transparent_parts_are_white() -> None:
+    rgb, opaque = photo.decode(Image.new("RGBA", (28, 28), (0, 0, 0, 0)))
+    assert (rgb == 255).all()
+    assert not opaque.any()
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_the_photo_is_turned_upright(form: str) -> None:
+    half = Image.new("L", (80, 60))
+    half.paste(255, (0, 0, 80, 30))  # light above
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera lay on its side: turn a quarter clockwise
+    rgb, _ = photo.decode(photo.open_image(saved(half, form, exif=exif)))
+    assert rgb.shape == (80, 60, 3)
+    assert rgb[:, 34:].min() > 245 and rgb[:, :26].max() < 10  # light on the right
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "the file is empty"),
+        (b"just some words", "it is no picture"),
+        (b"%PDF-1.7 ...", "it is a PDF"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "it is PostScript"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "it is an SVG drawing"),
+        (b'<?xml version="1.0"?><svg/>', "it is an SVG drawing or other XML"),
+        (saved(Image.new("L", (1, 1)), "PNG"), "1x1 pixels are too few, expected at least 8 a side"),
+        (saved(Image.new("L", (7, 900)), "PNG"), "7x900 pixels are too few"),
+        (saved(Image.effect_noise((300, 300), 50), "JPEG")[:4000], "its pixels are damaged or break off"),
+        (saved(Image.effect_noise((300, 300), 50), "PNG")[:4000], "its pixels are damaged or break off"),
+        (saved(Image.new("1", (20_000, 20_000)), "PNG"), "too many pixels, expected at most 100,000,000"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_said_in_one_line(content: bytes, words: str) -> None:
+    with pytest.raises(PhotoError, match=words) as refused:
+        photo.prepare(content)
+    assert "\n" not in str(refused.value)
+
+
+def test_nothing_that_runs_code_is_opened(tmp_path: Path) -> None:
+    """Pillow hands PostScript to Ghostscript, and other of its formats to other programs."""
+    opened = {"EPS", "FPX", "MIC", "WMF", "GRIB", "HDF5", "BUFR"}
+    assert not opened & set(photo.FORMATS)
+    eps = tmp_path / "a.png"
+    Image.new("RGB", (50, 50)).save(eps, "EPS")
+    with pytest.raises(PhotoError, match="PostScript"):
+        photo.prepare(eps)
