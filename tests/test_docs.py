@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, environment, wardrobe
 
-from wardrobe import benchmark
+from wardrobe import results
 
 README = (ROOT / "README.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -51,7 +51,7 @@ def test_results_are_what_their_files_make(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     for path in (ROOT / "results").glob("*.json"):
         (tmp_path / "results" / path.name).write_bytes(path.read_bytes())
-    benchmark.write(json.loads((ROOT / "results/train.json").read_text()), tmp_path)
+    results.write(json.loads((ROOT / "results/train.json").read_text()), tmp_path)
     assert (tmp_path / "RESULTS.md").read_text() == (ROOT / "RESULTS.md").read_text()
 
 

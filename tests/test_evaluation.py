@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from conftest import wardrobe
 
-from wardrobe import evaluation, training
+from wardrobe import evaluation, recipes, training
 from wardrobe.data import Dataset, Split, load_data
 from wardrobe.runs import Run
+
+SEED = recipes.get("seed")
 
 
 @pytest.fixture(scope="module")
@@ -27,17 +29,23 @@ def test_the_temperature_does_not_look_at_the_test_split(small: Dataset, drawn_t
     model = training.load(drawn_training[0])
     test = small.open_test()
     mislabelled = replace(small, open_test=lambda: Split(test.images, 9 - test.labels))
-    honest, fooled = (evaluation.evaluate(model, dataset).metrics for dataset in (small, mislabelled))
+    honest, fooled = (evaluation.evaluate(model, dataset, SEED).metrics for dataset in (small, mislabelled))
     assert honest["temperature"] == fooled["temperature"] != 1
+    assert honest["familiarity_threshold"] == fooled["familiarity_threshold"]
     assert honest["accuracy"] > fooled["accuracy"]
 
 
 def test_the_split_that_is_asked_for_is_scored(small: Dataset, drawn_training: tuple[Run, object]) -> None:
     model = training.load(drawn_training[0])
     for split, images in (("test", small.open_test().images), ("validation", small.validation.images)):
-        evaluated = evaluation.evaluate(model, small, split)
+        evaluated = evaluation.evaluate(model, small, SEED, split)
         assert evaluated.metrics["split"] == split
         np.testing.assert_array_equal(evaluated.images, images)
+
+
+def test_95_of_100_known_images_are_answered(small: Dataset, drawn_training: tuple[Run, object]) -> None:
+    evaluated = evaluation.evaluate(training.load(drawn_training[0]), small, SEED, "validation")
+    assert evaluated.metrics["sure"] == 0.95
 
 
 def test_the_run_folder_is_whole(real_run: tuple[Run, dict[str, Any]]) -> None:

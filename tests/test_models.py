@@ -10,7 +10,7 @@ from wardrobe.errors import UsageError
 
 @pytest.fixture(scope="module")
 def seed_model() -> keras.Model:
-    return training.compiled(recipes.get("seed"), 10, seed=0)
+    return training.compiled(recipes.get("seed"), 10, seed=0, steps=100)
 
 
 def test_seed_has_the_layers_asked_for(seed_model: keras.Model) -> None:

@@ -13,15 +13,16 @@ from wardrobe.data import load_data
 from wardrobe.errors import PhotoError
 
 Pixels = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 
-def garment(label: int = 0) -> Pixels:
+def garment(label: int = 0) -> Mask:
     """A drawn garment's silhouette, (112, 112) bool, from the synthetic wardrobe."""
     pixels = synthetic.draw_one(label, np.random.default_rng(5))
     return np.asarray(Image.fromarray(pixels).resize((112, 112), Image.Resampling.BICUBIC)) > 40
 
 
-def scene(floor: Pixels, label: int = 0, colour: tuple[int, int, int] = (40, 60, 150)) -> tuple[Image.Image, Pixels]:
+def scene(floor: Pixels, label: int = 0, colour: tuple[int, int, int] = (40, 60, 150)) -> tuple[Image.Image, Mask]:
     """A garment of one colour, with folds, on a floor (h, w, 3); and where it is."""
     shape = garment(label)
     where = np.zeros(floor.shape[:2], bool)
@@ -32,7 +33,7 @@ def scene(floor: Pixels, label: int = 0, colour: tuple[int, int, int] = (40, 60,
     return Image.fromarray(painted.clip(0, 255).astype(np.uint8)), where
 
 
-def overlap(found: Pixels, true: Pixels) -> float:
+def overlap(found: Mask, true: Mask) -> float:
     """Intersection over union."""
     return float((found & true).sum() / (found | true).sum())
 
@@ -202,7 +203,7 @@ def test_what_cannot_be_used_is_said_in_one_line(content: bytes, words: str) -> 
 def test_nothing_that_runs_code_is_opened(tmp_path: Path) -> None:
     """Pillow hands PostScript to Ghostscript, and other of its formats to other programs."""
     opened = {"EPS", "FPX", "MIC", "WMF", "GRIB", "HDF5", "BUFR"}
-    assert not opened & set(photo.FORMATS)
+    assert not opened & {*photo.FORMATS, *photo.FURTHER_FORMATS}
     eps = tmp_path / "a.png"
     Image.new("RGB", (50, 50)).save(eps, "EPS")
     with pytest.raises(PhotoError, match="PostScript"):

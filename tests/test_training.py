@@ -16,7 +16,7 @@ import pytest
 from conftest import WARDROBE, environment, refused, wardrobe
 from rich.console import Console
 
-from wardrobe import console, jobs, recipes, runs, training
+from wardrobe import jobs, progress, recipes, runs, training
 from wardrobe.data import Dataset, Split, load_data
 from wardrobe.errors import RunError
 from wardrobe.runs import Run
@@ -34,7 +34,7 @@ def dataset() -> Dataset:
 def fitted(dataset: Dataset, path: Path, seed: int, epochs: int = 3) -> tuple[Run, Weights]:
     recipe = replace(recipes.get("seed"), epochs=epochs)
     run = runs.create(recipe, path, data=dataset.name, seed=seed)
-    model = training.fit(recipe, dataset, run, seed, console.PlainDisplay(io.StringIO()))
+    model = training.fit(recipe, dataset, run, seed, progress.PlainDisplay(io.StringIO()))
     return run, model.get_weights()
 
 
@@ -83,7 +83,7 @@ def test_a_row_too_many_is_dropped_and_an_unfinished_file_swept(dataset: Dataset
     run.write_history([*run.history(), {**run.history()[0], "epoch": 2, "loss": 99.0}])  # killed before the checkpoint
     (run.checkpoint_folder / ".123-epoch-0002.keras").write_bytes(b"half")
     recipe = replace(recipes.get("seed"), epochs=2)
-    training.fit(recipe, dataset, run, 0, console.PlainDisplay(io.StringIO()))
+    training.fit(recipe, dataset, run, 0, progress.PlainDisplay(io.StringIO()))
     assert [row["epoch"] for row in run.history()] == [1, 2]
     assert run.history()[1]["loss"] < 5
     assert [path.name for path in run.checkpoint_folder.iterdir()] == ["epoch-0002.keras"]
@@ -93,7 +93,7 @@ def test_a_damaged_checkpoint_is_named(dataset: Dataset, tmp_path: Path) -> None
     run, _ = fitted(dataset, tmp_path / "run", seed=0, epochs=1)
     (run.checkpoint_folder / "epoch-0001.keras").write_bytes(b"PK cut short")
     with pytest.raises(RunError, match=r"epoch-0001\.keras cannot be read .*; remove it"):
-        training.fit(recipes.get("seed"), dataset, run, 0, console.PlainDisplay(io.StringIO()))
+        training.fit(recipes.get("seed"), dataset, run, 0, progress.PlainDisplay(io.StringIO()))
 
 
 def test_a_loss_that_is_no_number_ends_the_run(
@@ -127,7 +127,7 @@ def test_one_run_is_trained_by_one_process(tmp_path: Path, drawn_folder: Path) -
 
 def test_the_live_display_shows_bars_a_table_and_paths_as_they_are() -> None:
     screen = io.StringIO()
-    display = console.LiveDisplay(Console(file=screen, force_terminal=True, width=100, highlight=False))
+    display = progress.LiveDisplay(Console(file=screen, force_terminal=True, width=100, highlight=False))
     display.start("seed on [old] photos", epochs=2, done=1, steps=50)
     display.step(25, loss=0.5, accuracy=0.9)
     display.epoch({"epoch": 2, "seconds": 3, "loss": 0.25, "accuracy": 0.91, "val_loss": 0.3, "val_accuracy": 0.89})

@@ -6,6 +6,9 @@
     run.metrics()["accuracy"]          # 0-1, on the 10,000 test images
     data = wardrobe.load_data()        # data.train.images: (55000, 28, 28) uint8, 0-255
 
+    pixels = wardrobe.photo.prepare("photo.jpg")                  # (28, 28) uint8: what a model sees
+    wardrobe.Classifier.load().classify(pixels[None]).labels[0]   # "Coat"; no TensorFlow needed
+
 Everything is loaded on first use, so `import wardrobe` costs nothing and imports no TensorFlow.
 """
 
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Classifier": "wardrobe.classifier",
     "evaluate": "wardrobe.jobs",
     "load_data": "wardrobe.data",
     "resume": "wardrobe.jobs",
@@ -22,9 +26,12 @@ _HOMES = {
     "Run": "wardrobe.runs",
     "WardrobeError": "wardrobe.errors",
 }
-__all__ = ["Run", "WardrobeError", "__version__", "evaluate", "load_data", "resume", "train"]
+_MODULES = ("photo",)
+__all__ = ["Classifier", "Run", "WardrobeError", "__version__", "evaluate", "load_data", "photo", "resume", "train"]
 
 if TYPE_CHECKING:
+    from wardrobe import photo
+    from wardrobe.classifier import Classifier
     from wardrobe.data import load_data
     from wardrobe.errors import WardrobeError
     from wardrobe.jobs import evaluate, resume, train
@@ -32,6 +39,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"wardrobe.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'wardrobe' has no attribute {name!r}; it has: {', '.join(__all__)}")
     return getattr(importlib.import_module(_HOMES[name]), name)

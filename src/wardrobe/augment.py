@@ -28,13 +28,15 @@ ROWS, COLUMNS = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
 PLAIN = 0.2  # share of a batch that is only mirrored and moved, so that Fashion-MNIST itself stays known
 PAIRED = 0.6  # share of the shoes that are put together to pairs
 UNKNOWN = 0.15  # share of a batch turned into what is none of the classes
-INVERTED = 0.2  # share of the garments whose light and dark change places
-PATTERNED = 0.2  # share of the garments that get stripes, checks or blots
+PATTERNED = 0.12  # share of the garments that get stripes, checks or blots
 CRISP = 0.3  # share of the unknown that stay as they were cut or drawn
 DRAWN = (0.2, 0.4, 0.2, 0.2)  # of what is drawn: blots, strokes, patterns, noise
 SHOES = ("Sandal", "Sneaker", "Ankle boot")
 LONG_SLEEVED = ("Pullover", "Coat", "Shirt")  # where they are; see has_long_sleeves
 SPREAD = 0.6  # share of the long sleeves that are spread
+FLAT = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Shirt")  # on a floor: flat, so wider than worn
+WIDER, WIDER_FLAT = 0.12, 0.35  # at most, as the logarithm of the ratio
+TILT, TILT_SHOES = 0.16, 0.52  # radians, one standard deviation
 ROOM = 8  # pixels added on each side, for sleeves that are spread
 
 
@@ -82,31 +84,38 @@ def photo_like(
         Images (n, 28, 28, 1) float32, 0-255; targets (n, classes + 1) float32, one-hot, the last for none of them.
     """
     n = len(images)
-    batch, masks = images.astype(np.float32) / 255, masks.copy()
-    mirrored = rng.random(n) < 0.5
-    batch[mirrored], masks[mirrored] = batch[mirrored, :, ::-1], masks[mirrored, :, ::-1]
-    targets = np.eye(len(class_names) + 1, dtype=np.float32)[labels]
     role = rng.random(n)
-    plain, unlike_any = role < PLAIN, (role > 1 - unknown) & (tuple(class_names) == CLASS_NAMES)
+    plain, none = role < PLAIN, (role > 1 - unknown) & (tuple(class_names) == CLASS_NAMES)
+    batch, masks = _mirrored(rng, images.astype(np.float32) / 255, masks)
     batch[plain] = _moved(rng, batch[plain])
-    shoes = np.isin(labels, [i for i, name in enumerate(class_names) if name in SHOES])
-    paired = shoes & ~plain & ~unlike_any & (rng.random(n) < PAIRED)
+    answers = np.where(none, len(class_names), labels)
+    names = np.array([*class_names, "none"])[answers]
+    paired = np.isin(names, SHOES) & ~plain & (rng.random(n) < PAIRED)
     batch[paired], masks[paired] = pairs(rng, batch[paired], masks[paired])
-    batch[unlike_any], masks[unlike_any] = unlike(rng, batch[unlike_any], masks[unlike_any], labels[unlike_any])
-    targets[unlike_any], targets[unlike_any, -1] = 0, 1
-    crisp = unlike_any & (rng.random(n) < CRISP)
-    batch[crisp] *= masks[crisp]
-    rest = ~plain & ~crisp
-    roomy, roomy_masks = _padded(batch, ROOM), _padded(masks, ROOM)
-    sleeved = np.isin(labels, [i for i, name in enumerate(class_names) if name in LONG_SLEEVED])
-    spread = sleeved & has_long_sleeves(masks) & rest & ~unlike_any & (rng.random(n) < SPREAD)
-    roomy[spread], roomy_masks[spread] = spread_sleeves(rng, roomy[spread], roomy_masks[spread])
-    worn = ~np.isin(labels, [i for i, name in enumerate(class_names) if name in (*SHOES, "Bag")])
-    flat = np.where(worn & ~unlike_any, 0.35, 0.12)[:, None, None].astype(np.float32)
-    tilt = np.where(shoes, np.deg2rad(30), np.deg2rad(9))[:, None, None].astype(np.float32)
-    warped, soft = warp(rng, roomy[rest], roomy_masks[rest], tilt[rest], flat[rest])
-    batch[rest] = cut_out_badly(rng, retone(rng, warped, soft), soft)
-    return (batch * 255)[..., None], targets
+    batch[none], masks[none] = unlike(rng, batch[none], masks[none], labels[none])
+    changed = ~plain & ~(none & (rng.random(n) < CRISP))
+    batch[changed] = photographed(rng, batch[changed], masks[changed], names[changed])
+    return (batch * 255)[..., None], np.eye(len(class_names) + 1, dtype=np.float32)[answers]
+
+
+def photographed(rng: np.random.Generator, images: Floats, masks: Masks, names: npt.NDArray[np.str_]) -> Floats:
+    """Returns images as photos would show them: sleeves spread, warped, retoned and cut out badly.
+
+    Args:
+        names: (n,), each image's class, by which shoes lie at any angle, and long sleeves are spread.
+    """
+    shoes, flat = np.isin(names, SHOES), np.isin(names, FLAT)
+    spread = np.isin(names, LONG_SLEEVED) & has_long_sleeves(masks) & (rng.random(len(images)) < SPREAD)
+    images, masks = _padded(images, ROOM), _padded(masks, ROOM)
+    images[spread], masks[spread] = spread_sleeves(rng, images[spread], masks[spread])
+    tilt, wider = _column(np.where(shoes, TILT_SHOES, TILT)), _column(np.where(flat, WIDER_FLAT, WIDER))
+    warped, soft = warp(rng, images, masks, tilt, wider)
+    return cut_out_badly(rng, retone(rng, warped, soft), soft)
+
+
+def _column(values: npt.NDArray[np.floating]) -> Floats:
+    """Returns (n,) as (n, 1, 1) float32."""
+    return values.astype(np.float32)[:, None, None]
 
 
 def has_long_sleeves(masks: Masks) -> Masks:
@@ -157,7 +166,7 @@ def _first(hits: Masks) -> Floats:
 
 
 def warp(
-    rng: np.random.Generator, images: Floats, masks: Masks, tilt: Floats | float = 0.16, wider: Floats | float = 0.12
+    rng: np.random.Generator, images: Floats, masks: Masks, tilt: Floats | float = TILT, wider: Floats | float = WIDER
 ) -> tuple[Floats, Floats]:
     """Tilts, shears, stretches and bends, then fits the garment to a frame of 28x28 as photo.py does.
 
@@ -210,13 +219,13 @@ def _extent(
 
 
 def retone(rng: np.random.Generator, images: Floats, soft: Floats) -> Floats:
-    """Gives garments another tone, pattern, light and folds; half of them are inverted. Returns (n, 28, 28), 0-1."""
+    """Gives garments another tone, sharpness, pattern, print, light and folds. Returns (n, 28, 28), 0-1."""
     n = len(images)
-    toned = stretch(images, soft) ** np.exp(_uniform(rng, n, -0.5, 0.5))
-    toned = np.where(rng.random((n, 1, 1)) < INVERTED, 1 - toned, toned) * _uniform(rng, n, 0.3, 1)
+    sharpened = images + _uniform(rng, n, 0, 0.5) * (images - _blurred(images))
+    toned: Floats = stretch(sharpened, soft) ** np.exp(_uniform(rng, n, -0.5, 0.5)) * _uniform(rng, n, 0.3, 1)
     patterned = rng.random(n) < PATTERNED
     toned[patterned] += _pattern(rng, int(patterned.sum()))
-    printed = rng.random(n) < 0.12
+    printed = rng.random(n) < 0.15
     toned[printed] = _print(rng, toned[printed])
     light = (
         _uniform(rng, n, -0.4, 0.4) * (COLUMNS - CENTRE) / SIDE + _uniform(rng, n, -0.4, 0.4) * (ROWS - CENTRE) / SIDE
@@ -252,16 +261,16 @@ def _print(rng: np.random.Generator, images: Floats) -> Floats:
 def cut_out_badly(rng: np.random.Generator, images: Floats, soft: Floats) -> Floats:
     """Cuts garments out as a finder does that errs: ragged, with bites, hangers and pieces of what lies behind."""
     n = len(images)
-    ragged = _blurred(soft) + smooth(rng, n, 8) * _uniform(rng, n, 0, 0.18) + _uniform(rng, n, -0.15, 0.15)
-    alpha = np.where(rng.random((n, 1, 1)) < 0.7, ((ragged - 0.5) * 4 + 0.5).clip(0, 1), soft)
-    bitten = (rng.random((n, 1, 1)) < 0.15) & _disc(rng, n, 2, 6) & (_blurred(_blurred(soft)) < 0.98)
+    ragged = _blurred(soft) + smooth(rng, n, 8) * _uniform(rng, n, 0, 0.15) + _uniform(rng, n, -0.12, 0.12)
+    alpha = np.where(rng.random((n, 1, 1)) < 0.6, ((ragged - 0.5) * 4 + 0.5).clip(0, 1), soft)
+    bitten = (rng.random((n, 1, 1)) < 0.1) & _disc(rng, n, 2, 6) & (_blurred(_blurred(soft)) < 0.98)
     cut = images * np.where(bitten, 0, alpha)
     behind = alpha < 0.5
-    left_in = behind & _disc(rng, n, 2, 7) & (rng.random((n, 1, 1)) < 0.2)
+    left_in = behind & _disc(rng, n, 2, 7) & (rng.random((n, 1, 1)) < 0.15)
     cut = np.where(left_in, _uniform(rng, n, 0.1, 0.9) + smooth(rng, n, 12) * _uniform(rng, n, 0, 0.2), cut)
     hook = (np.abs(COLUMNS - CENTRE - _uniform(rng, n, -2, 2)) < 0.8) & (_uniform(rng, n, 2, 5) > ROWS)
     cut = np.where(behind & hook & (rng.random((n, 1, 1)) < 0.08), _uniform(rng, n, 0.3, 1), cut)
-    veil = behind & (rng.random((n, 1, 1)) < 0.06)
+    veil = behind & (rng.random((n, 1, 1)) < 0.04)
     cut = np.where(veil, _uniform(rng, n, 0.02, 0.3) * (1 + 0.4 * smooth(rng, n, 10)), cut)
     return cut.clip(0, 1)
 
@@ -323,14 +332,13 @@ def unlike(rng: np.random.Generator, images: Floats, masks: Masks, labels: Label
     cut = (top + (bottom - top) * rng.uniform(0.35, 0.6, n))[:, None, None]
     trouser, dress = (labels == CLASS_NAMES.index(name) for name in ("Trouser", "Dress"))
     kept = masks & np.where(trouser[:, None, None], cut > ROWS, cut <= ROWS)
-    images = images * kept
     others = ~trouser & ~dress
     shuffled = others & (rng.random(n) < 0.15)
     images[shuffled], kept[shuffled] = _shuffled(rng, images[shuffled], masks[shuffled])
     shoes = np.isin(labels, [CLASS_NAMES.index(name) for name in SHOES])
     drawn = others & ~shuffled & (shoes | (rng.random(n) < 0.6))
     images[drawn], kept[drawn] = _drawn(rng, int(drawn.sum()))
-    return images, kept
+    return images * kept, kept
 
 
 def _shuffled(rng: np.random.Generator, images: Floats, masks: Masks) -> tuple[Floats, Masks]:
@@ -347,19 +355,21 @@ def _drawn(rng: np.random.Generator, n: int) -> tuple[Floats, Masks]:
     """Draws blots, strokes, full-frame patterns and noise."""
     kind = rng.choice(4, (n, 1, 1), p=DRAWN)
     blot = smooth(rng, n, 5) + 1.2 > ((COLUMNS - CENTRE) ** 2 + (ROWS - CENTRE) ** 2) / 60
-    strokes = _strokes(rng, n) | (_strokes(rng, n) & (rng.random((n, 1, 1)) < 0.5))
-    mask = np.where(kind == 0, blot, np.where(kind == 1, strokes, True))
+    ink = np.maximum(_stroke(rng, n), _stroke(rng, n) * (rng.random((n, 1, 1)) < 0.5))
+    mask = np.where(kind == 0, blot, np.where(kind == 1, ink > 0.1, True))
     tone = np.where(kind == 2, smooth(rng, n, 9) * 0.3 + 0.5, smooth(rng, n, 7) * 0.2 + 0.5)
+    tone = np.where(kind == 1, ink * _uniform(rng, n, 0.6, 1), tone)
     return np.where(kind == 3, rng.random((n, SIDE, SIDE), np.float32), tone).clip(0, 1), mask
 
 
-def _strokes(rng: np.random.Generator, n: int) -> Masks:
-    """Draws one curve in each image, of a pen 1 to 5 pixels wide, as in writing."""
+def _stroke(rng: np.random.Generator, n: int) -> Floats:
+    """Draws a curve in each image, as in writing, of a thin or a thick, a hard or a soft pen: (n, 28, 28), 0-1."""
     t = np.linspace(0, 1, 40, dtype=np.float32)[:, None]
     basis = np.concatenate([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3], 1)  # cubic Bézier
-    points = np.einsum("tk,nkc->ntc", basis, rng.uniform(-4, SIDE + 4, (n, 4, 2)).astype(np.float32)).clip(3, SIDE - 4)
+    points = np.einsum("tk,nkc->ntc", basis, rng.uniform(-6, SIDE + 6, (n, 4, 2)).astype(np.float32)).clip(3, SIDE - 4)
     squared = (COLUMNS - points[:, :, 0, None, None]) ** 2 + (ROWS - points[:, :, 1, None, None]) ** 2
-    return squared.min(1) < _uniform(rng, n, 0.7, 2.6) ** 2
+    radius = _uniform(rng, n, 0.8, 4)
+    return ((radius - np.sqrt(squared.min(1))) / (radius * _uniform(rng, n, 0.2, 1))).clip(0, 1)
 
 
 def stretch(images: Floats, soft: Floats) -> Floats:
@@ -401,6 +411,12 @@ def _padded(images: npt.NDArray[Any], room: int) -> npt.NDArray[Any]:
     padded = np.zeros((n, side + 2 * room, side + 2 * room), images.dtype)
     padded[:, room : room + side, room : room + side] = images
     return padded
+
+
+def _mirrored(rng: np.random.Generator, images: Floats, masks: Masks) -> tuple[Floats, Masks]:
+    """Mirrors half of the images."""
+    chosen = rng.random((len(images), 1, 1)) < 0.5
+    return np.where(chosen, images[:, :, ::-1], images), np.where(chosen, masks[:, :, ::-1], masks)
 
 
 def _moved(rng: np.random.Generator, images: Floats) -> Floats:

@@ -1,6 +1,8 @@
 """A trained model at work: ONNX Runtime inference, no TensorFlow, no Keras."""
 
 import json
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,6 @@ SIDE = 28  # pixels
 BATCH = 256  # images that ONNX Runtime is given at once
 PRETRAINED = Path(__file__).parent / "pretrained"
 SHIPPED = "photo"  # the model that is taken where none is named
-METADATA = ("class_names", "temperature", "familiarity_threshold")
 
 
 @dataclass(frozen=True)
@@ -145,14 +146,30 @@ def _of_run(run: Run) -> Path:
 
 
 def _metadata(name: str, session: onnxruntime.InferenceSession) -> dict[str, Any]:
-    """Returns the file's metadata, what is JSON in it parsed."""
+    """Returns the file's metadata, what is JSON in it parsed, and what is needed of it checked."""
     found = {key: _parsed(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
     missing = [key for key in METADATA if key not in found]
     if missing:
-        raise ModelError(
-            f"{name} lacks the metadata {', '.join(missing)}, which 'wardrobe train' writes; export the model with it"
-        )
+        raise ModelError(f"{name} lacks the metadata {', '.join(missing)}; give a model.onnx that wardrobe train wrote")
+    for key, (is_right, expected) in METADATA.items():
+        if not is_right(found[key]):
+            raise ModelError(f"{name} has the {key} {found[key]!r}, expected {expected}; export the model again")
     return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(isinstance(name, str) for name in value)
+
+
+METADATA: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "class_names": (_are_names, "a list of names"),
+    "temperature": (lambda value: _is_number(value) and value > 0, "a number above 0"),
+    "familiarity_threshold": (_is_number, "a number"),
+}
 
 
 def _parsed(text: str) -> Any:

@@ -23,8 +23,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+benchmarks = typer.Typer(help="Measure, and make the tables of RESULTS.md again.")
+app.add_typer(benchmarks, name="benchmark")
+
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or 'latest'.")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder with the four Fashion-MNIST files.", show_default=False)]
+Model = Annotated[
+    str | None, typer.Option(help="A run folder, 'latest', or an .onnx file.  (default: the model that ships)")
+]
+ResultsFolder = Annotated[Path, typer.Option(help="Where results/NAME.json and RESULTS.md are written.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
 
 
@@ -108,9 +115,7 @@ def predict(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH...", help="Pictures, folders, patterns, or '-' for standard input.")
     ],
-    model: Annotated[
-        str | None, typer.Option(help="A run folder, 'latest', or an .onnx file.  (default: the model that ships)")
-    ] = None,
+    model: Model = None,
     top: Annotated[
         int | None, typer.Option(min=1, help="Classes to list.  (default: 2; with --json all)", show_default=False)
     ] = None,
@@ -179,31 +184,52 @@ def data(
         _print_data(about)
 
 
-@app.command()
-def benchmark(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="'train'.")],
+@benchmarks.command("train")
+def benchmark_train(
     recipes: Annotated[str, typer.Option(help="Recipes, with commas between.")] = "seed",
     seeds: Annotated[int, typer.Option(help="Runs of each recipe, seeds 0, 1, …")] = 5,
     epochs: Annotated[int | None, typer.Option(help="In place of the recipes' own.", show_default=False)] = None,
     limit: Annotated[int | None, typer.Option(help="Train on so many images at most.", show_default=False)] = None,
     data: Annotated[str, typer.Option(help="As in train.")] = "fashion-mnist",
     data_dir: DataDir = None,
-    folder: Annotated[Path, typer.Option(help="Where results/NAME.json and RESULTS.md are written.")] = Path(),
+    folder: ResultsFolder = Path(),
     as_json: Json = False,
 ) -> None:
-    """Measure, and make the tables of RESULTS.md again."""
-    if name != "train":
-        raise UsageError(f"unknown benchmark {name!r}; the benchmarks are: train")
-    from wardrobe import benchmark as bench
+    """Train recipes with several seeds: accuracy, calibration, time."""
+    from wardrobe import train_benchmark
 
-    figures = bench.train(
+    figures = train_benchmark.train(
         recipes.split(","), seeds, data=data, data_dir=data_dir, epochs=epochs, limit=limit, folder=folder,
         stream=sys.stderr if as_json else sys.stdout,
     )  # fmt: skip
-    if as_json:
-        _print_json(figures)
-    else:
-        print(f"Written: {folder / 'results' / 'train.json'}, {folder / 'RESULTS.md'}")
+    _print_benchmark(figures, folder, as_json)
+
+
+@benchmarks.command("photos")
+def benchmark_photos(
+    photos: Annotated[Path, typer.Option(help="Folder of photos, one sub-folder a kind of clothing.")],
+    model: Model = None,
+    folder: ResultsFolder = Path(),
+    as_json: Json = False,
+) -> None:
+    """Score a model on people's photos, and on what is none of its classes."""
+    from wardrobe import photo_benchmark
+
+    _print_benchmark(photo_benchmark.photos(photos, model, folder), folder, as_json)
+
+
+@benchmarks.command("predict")
+def benchmark_predict(
+    rounds: Annotated[int, typer.Option(help="Times that each is run, in turn.")] = 5,
+    images: Annotated[int, typer.Option(help="Small images in a folder.")] = 10_000,
+    many: Annotated[int, typer.Option(help="Images over which memory is measured.")] = 100_000,
+    folder: ResultsFolder = Path(),
+    as_json: Json = False,
+) -> None:
+    """Time `wardrobe predict` against Keras, and measure its memory."""
+    from wardrobe import speed_benchmark
+
+    _print_benchmark(speed_benchmark.predict(rounds, images, many, folder), folder, as_json)
 
 
 @app.callback(invoke_without_command=True)
@@ -248,6 +274,13 @@ def _explained(error: Exception) -> tuple[str, int]:
 
 def _print_json(value: dict[str, Any]) -> None:
     print(json.dumps(value, ensure_ascii=False))
+
+
+def _print_benchmark(figures: dict[str, Any], folder: Path, as_json: bool) -> None:
+    if as_json:
+        _print_json(figures)
+    else:
+        print(f"Written: {folder / 'results' / figures['benchmark']}.json, {folder / 'RESULTS.md'}")
 
 
 def _print_scores(summary: dict[str, Any], as_json: bool) -> None:

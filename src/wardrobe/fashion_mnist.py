@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe import console
+from wardrobe import console, progress
 from wardrobe.errors import DataError, DataMissingError, UsageError
 
 MIRRORS: tuple[str, ...] = (
@@ -149,7 +149,7 @@ def _download(file: File, path: Path) -> None:
     failures: list[OSError] = []
     for mirror in MIRRORS:
         try:
-            with console.download_bar(file.name) as bar:
+            with progress.download_bar(file.name) as bar:
                 pooch.retrieve(
                     mirror + file.name,
                     known_hash=f"md5:{file.md5}",

@@ -10,10 +10,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
 
-from wardrobe import console, recipes, runs
-from wardrobe.console import TrainingDisplay
+from wardrobe import console, progress, recipes, runs
 from wardrobe.data import AUTO, TEST, VALIDATION, Dataset, load_data
 from wardrobe.errors import RunError, UsageError
+from wardrobe.progress import TrainingDisplay
 from wardrobe.recipes import Recipe
 from wardrobe.runs import Run
 
@@ -48,7 +48,7 @@ def train(
     folder = Path(path) if path is not None else None
     if folder is not None:
         runs.check_free(folder)
-    display = console.training_display(stream or sys.stdout)
+    display = progress.training_display(stream or sys.stdout)
     display.stage("Opening the data")
     dataset = load_data(data, data_dir, limit)
     pipeline = _pipeline(display)
@@ -90,7 +90,7 @@ def resume(
         )
     with run.locked():  # told before Keras is loaded, if another process trains it
         pass
-    display = console.training_display(stream or sys.stdout)
+    display = progress.training_display(stream or sys.stdout)
     display.stage("Opening the data")
     dataset = _same_data(run, data_dir)
     pipeline = _pipeline(display)
@@ -113,7 +113,7 @@ def evaluate(
     run = runs.find(name)
     if not run.keras_path.is_file():
         raise RunError(f"{run.path} has no model.keras: its training did not end; go on with: {run.resume_line}")
-    display = console.training_display(stream or sys.stdout)
+    display = progress.training_display(stream or sys.stdout)
     display.stage("Opening the data")
     dataset = _same_data(run, data_dir)
     _pipeline(display).evaluate(run, dataset, split, display)

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 
 from wardrobe import evaluation, explain, export, metrics, plots, report, runs, training
-from wardrobe.console import TrainingDisplay
 from wardrobe.data import TEST, Dataset
 from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.evaluation import Evaluation
+from wardrobe.progress import TrainingDisplay
 from wardrobe.runs import Run
 
 GRID_IMAGES = 40
@@ -75,7 +75,7 @@ def _train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
 
 def _about(run: Run, dataset: Dataset, evaluated: Evaluation) -> dict[str, object]:
     """Returns what goes into the metadata of every exported file."""
-    kept = ("temperature", "familiarity_threshold", "split", "n", "accuracy", "accuracy_interval_95")
+    kept = ("temperature", "familiarity_threshold", "sure", "split", "n", "accuracy", "accuracy_interval_95")
     scores = {key: evaluated.metrics[key] for key in kept}
     info = run.info()
     return {
@@ -83,6 +83,7 @@ def _about(run: Run, dataset: Dataset, evaluated: Evaluation) -> dict[str, objec
         "recipe": info["recipe"]["name"],
         "data": dataset.name,
         "seed": info["seed"],
+        "parameters": info["parameters"],
         **scores,
     }
 

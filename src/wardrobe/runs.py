@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import importlib.metadata
 import json
 import os
 import platform
@@ -263,11 +262,13 @@ def write_json(path: Path, value: Any) -> None:
 
 def versions() -> dict[str, str]:
     """Returns the versions of Python and of every package that shapes a result."""
+    from importlib import metadata  # only here: it is slow to load, and predict has no need of it
+
     found = {"python": platform.python_version()}
     for package in ("wardrobe", *PACKAGES):
         try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
             continue
     return found
 

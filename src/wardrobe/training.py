@@ -18,9 +18,9 @@ import keras
 import numpy as np
 
 from wardrobe import augment, console, models
-from wardrobe.console import TrainingDisplay
 from wardrobe.data import Dataset, Split
 from wardrobe.errors import RunError
+from wardrobe.progress import TrainingDisplay
 from wardrobe.recipes import Recipe
 from wardrobe.runs import Row, Run, replacing
 
@@ -98,7 +98,6 @@ class CrossEntropyOrNone(keras.losses.Loss):
         return keras.ops.categorical_crossentropy(y_true, _or_none(y_pred), from_logits=True)
 
 
-@keras.saving.register_keras_serializable("wardrobe")
 def _accuracy_or_none(y_true: Any, y_pred: Any) -> Any:
     return keras.metrics.categorical_accuracy(y_true, _or_none(y_pred))
 

@@ -1,6 +1,5 @@
-"""Measures, writes results/NAME.json, and makes RESULTS.md from those files. Every published number comes from here."""
+"""How good and how fast each recipe is: trains with several seeds and scores once on the test split."""
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +8,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from wardrobe import jobs, recipes, report, runs
+from wardrobe import jobs, recipes, results, runs
 from wardrobe.data import TEST
 from wardrobe.errors import UsageError
 from wardrobe.runs import Run
@@ -51,19 +50,8 @@ def train(
     words += [f"--{name} {value}" for name, value in (("epochs", epochs), ("limit", limit)) if value]
     figures = {"benchmark": "train", "command": " ".join(words), **_provenance(done)}
     figures["rows"] = [_row(name, done[name], done.get(BASELINE)) for name in recipe_names]
-    write(figures, folder)
+    results.write(figures, folder)
     return figures
-
-
-def write(figures: dict[str, Any], folder: Path) -> None:
-    """Writes results/NAME.json, then RESULTS.md from every file in results/."""
-    results = folder / "results"
-    results.mkdir(parents=True, exist_ok=True)
-    runs.write_json(results / f"{figures['benchmark']}.json", figures)
-    tables = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))}
-    page = report.template("results.md").render(tables=tables)
-    with runs.replacing(folder / "RESULTS.md") as path:
-        path.write_text(page, encoding="utf-8")
 
 
 def _one(path: Path, name: str, options: dict[str, Any], stream: TextIO | None) -> Run:

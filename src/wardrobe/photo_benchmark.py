@@ -1,0 +1,159 @@
+"""How well a model does on people's photos, and how well it tells what is none of its classes."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from sklearn.datasets import load_digits
+from sklearn.metrics import roc_auc_score
+
+from wardrobe import metrics, photo, results
+from wardrobe.classifier import SHIPPED, Classifier
+from wardrobe.errors import DataError, UsageError
+
+Images = npt.NDArray[np.uint8]
+
+# Sub-folder of the photos → the classes that are right for it. Photos in other folders are none of the ten.
+RIGHT = {
+    "dress": ("Dress",),
+    "longsleeve": ("Pullover",),
+    "outwear": ("Coat",),
+    "pants": ("Trouser",),
+    "shirt": ("Shirt",),
+    "shoes": ("Sandal", "Sneaker", "Ankle boot"),
+    "t-shirt": ("T-shirt/top",),
+}
+NOISE_IMAGES = 1000
+
+
+def photos(root: Path, model: str | None, folder: Path) -> dict[str, Any]:
+    """Scores a model on photos, one sub-folder a kind of clothing as in `RIGHT`, and writes results/photos.json.
+
+    Args:
+        root: the folder of the photos.
+        model: as in `Classifier.load`.
+        folder: gets results/photos.json, RESULTS.md and, for the shipped model, its card.
+
+    Raises:
+        UsageError: `root` is no folder. DataError: it lacks one of the kinds.
+    """
+    if not root.is_dir():
+        raise UsageError(f"--photos {root} is no folder; give one with the sub-folders {', '.join(RIGHT)} and others")
+    paths = sorted(path for path in root.glob("*/*") if path.is_file() and not path.name.startswith("."))
+    kinds = np.array([path.parent.name for path in paths])
+    missing = sorted(set(RIGHT) - set(kinds))
+    if missing:
+        raise DataError(f"{root} has no photos in {', '.join(missing)}; each kind of clothing needs some")
+    classifier = Classifier.load(model)
+    with ThreadPoolExecutor() as pool:
+        prepared = np.stack(list(pool.map(photo.prepare, paths)))
+        resized = np.stack(list(pool.map(grey_resized, paths)))
+    predictions = classifier.classify(prepared)
+    known = np.isin(kinds, list(RIGHT))
+    labels = np.array(predictions.labels)
+    correct = _correct(predictions.labels, kinds)
+    sure = ~predictions.not_sure
+    figures = {
+        "benchmark": "photos",
+        "command": f"wardrobe benchmark photos --photos {root}" + (f" --model {model}" if model else ""),
+        **results.provenance(),
+        "model": model or SHIPPED,
+        "about": {key: value for key, value in classifier.metadata.items() if key != "class_names"},
+        "photos": int(known.sum()),
+        "accuracy": float(correct[known].mean()),
+        "balanced_accuracy": balanced(correct, kinds),
+        "balanced_accuracy_resized": balanced(_correct(classifier.classify(resized).labels, kinds), kinds),
+        "sure": float(sure[known].mean()),
+        "accuracy_where_sure": float(correct[known & sure].mean()),
+        "not_sure_of_others": float((~sure)[~known].mean()),
+        "ece": calibration_error(predictions.confidences[known], correct[known]),
+        "class_names": list(classifier.class_names),
+        "rows": [
+            _row(kind, kinds, labels, correct, sure, classifier.class_names) for kind in (*RIGHT, *_others(kinds))
+        ],
+        "auroc": _auroc(classifier, predictions.familiarity, kinds, known),
+    }
+    results.write(figures, folder)
+    return figures
+
+
+def balanced(correct: npt.NDArray[np.bool_], kinds: npt.NDArray[np.str_]) -> float:
+    """Returns the mean over the kinds in `RIGHT` of the share that is right."""
+    return float(np.mean([correct[kinds == kind].mean() for kind in RIGHT]))
+
+
+def calibration_error(confidence: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_]) -> float:
+    """Returns the expected calibration error where an answer is right or wrong, in `metrics.ECE_BINS` bins."""
+    two = np.stack([1 - confidence, confidence], axis=1)
+    bins = np.clip((two[:, 1] * metrics.ECE_BINS).astype(int), 0, metrics.ECE_BINS - 1)
+    gaps = [abs(correct[bins == b].sum() - confidence[bins == b].sum()) for b in np.unique(bins)]
+    return float(np.sum(gaps) / len(correct))
+
+
+def grey_resized(path: Path) -> Images:
+    """Returns what most people do with a photo: grey, squeezed to 28x28, nothing else. (28, 28) uint8."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L").resize((photo.SIDE, photo.SIDE), Image.Resampling.BILINEAR))
+
+
+def digits() -> Images:
+    """Returns scikit-learn's 1,797 handwritten digits, enlarged: (n, 28, 28) uint8, light on dark."""
+    small = (load_digits().images / 16 * 255).astype(np.uint8)
+    size = (photo.SIDE, photo.SIDE)
+    return np.stack([np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BICUBIC)) for one in small])
+
+
+def noise() -> Images:
+    """Returns images of uniform noise, and as many of normal noise about mid-grey: (n, 28, 28) uint8."""
+    rng = np.random.default_rng(0)
+    shape = (NOISE_IMAGES // 2, photo.SIDE, photo.SIDE)
+    return np.concatenate([rng.integers(0, 256, shape), rng.normal(128, 50, shape).clip(0, 255)]).astype(np.uint8)
+
+
+def _correct(labels: Iterable[str], kinds: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
+    return np.array([label in RIGHT.get(kind, ()) for label, kind in zip(labels, kinds, strict=True)])
+
+
+def _others(kinds: npt.NDArray[np.str_]) -> list[str]:
+    return sorted(set(kinds.tolist()) - set(RIGHT))
+
+
+def _row(
+    kind: str,
+    kinds: npt.NDArray[np.str_],
+    labels: npt.NDArray[np.str_],
+    correct: npt.NDArray[np.bool_],
+    sure: npt.NDArray[np.bool_],
+    class_names: tuple[str, ...],
+) -> dict[str, Any]:
+    here = kinds == kind
+    return {
+        "kind": kind,
+        "right": list(RIGHT.get(kind, ())),
+        "n": int(here.sum()),
+        "accuracy": float(correct[here].mean()) if kind in RIGHT else None,
+        "not_sure": float((~sure[here]).mean()),
+        "predicted": [int((labels[here] == name).sum()) for name in class_names],
+    }
+
+
+def _auroc(
+    classifier: Classifier,
+    familiarity: npt.NDArray[np.floating],
+    kinds: npt.NDArray[np.str_],
+    known: npt.NDArray[np.bool_],
+) -> dict[str, float]:
+    """Returns how well familiarity tells known clothing from other things: areas under the ROC curve."""
+
+    def against(other: npt.NDArray[np.floating]) -> float:
+        scores = np.concatenate([familiarity[known], other])
+        return float(roc_auc_score(np.arange(len(scores)) < known.sum(), scores))
+
+    found = {kind: against(familiarity[kinds == kind]) for kind in _others(kinds)}
+    drawn = {"digits": digits(), "noise": noise()}
+    found |= {name: against(classifier.classify(images).familiarity) for name, images in drawn.items()}
+    return {"all other clothing": against(familiarity[~known]), **found}

@@ -1,0 +1,35 @@
+"""Writes results/NAME.json and makes RESULTS.md and the model card from those files: every published number."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from wardrobe import report, runs
+from wardrobe.classifier import SHIPPED
+
+
+def write(figures: dict[str, Any], folder: Path) -> None:
+    """Writes results/NAME.json, then RESULTS.md from every file in results/, and in a source tree the model card."""
+    results = folder / "results"
+    results.mkdir(parents=True, exist_ok=True)
+    runs.write_json(results / f"{figures['benchmark']}.json", figures)
+    tables = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))}
+    page = report.template("results.md").render(tables=tables)
+    with runs.replacing(folder / "RESULTS.md") as path:
+        path.write_text(page, encoding="utf-8")
+    card = folder / "src" / "wardrobe" / "pretrained" / "README.md"
+    if "photos" in tables and tables["photos"]["model"] == SHIPPED and card.parent.is_dir():
+        with runs.replacing(card) as path:
+            path.write_text(report.template("model_card.md").render(p=tables["photos"]), encoding="utf-8")
+
+
+def provenance() -> dict[str, Any]:
+    """Returns the time, the machine, the versions and the source that figures measured now come from."""
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    return {
+        "finished": finished,
+        "machine": runs.machine(),
+        "versions": runs.versions(),
+        "git_commit": runs.git_commit(),
+    }

@@ -1,0 +1,136 @@
+"""How fast `wardrobe predict` is, and how little memory it takes, against the same done with Keras."""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from wardrobe import results, synthetic
+from wardrobe.errors import UsageError, WardrobeError
+
+# The shortest that people write: load the model, load the photo, predict.
+KERAS_ONE = """
+import sys, keras
+model = keras.models.load_model(sys.argv[1])
+image = keras.utils.load_img(sys.argv[2], color_mode="grayscale", target_size=(28, 28))
+print(model.predict(keras.utils.img_to_array(image)[None]).argmax())
+"""
+KERAS_MANY = """
+import sys, keras
+model = keras.models.load_model(sys.argv[1])
+images = keras.utils.image_dataset_from_directory(
+    sys.argv[2], labels=None, color_mode="grayscale", image_size=(28, 28), batch_size=256, shuffle=False)
+print(model.predict(images, verbose=0).argmax(axis=1).sum())
+"""
+
+
+def predict(rounds: int, images: int, many: int, folder: Path) -> dict[str, Any]:
+    """Measures in turn, `rounds` times: one photo from a cold start, a folder of `images`, and memory over `many`.
+
+    Args:
+        folder: gets results/predict.json and RESULTS.md.
+
+    Raises:
+        UsageError: a number is below 1.
+    """
+    for name, value in (("rounds", rounds), ("images", images), ("many", many)):
+        if value < 1:
+            raise UsageError(f"--{name} {value} measures nothing; give 1 or more")
+    with tempfile.TemporaryDirectory() as scratch:
+        here = Path(scratch)
+        model, photo, small = _keras_model(here), _photo(here), _small_images(here, images)
+        wardrobe = [sys.executable, "-c", "from wardrobe.cli import main; main()", "predict"]
+        keras_one, keras_many = ([sys.executable, "-c", code, str(model)] for code in (KERAS_ONE, KERAS_MANY))
+        one = _in_turn([*wardrobe, str(photo)], [*keras_one, str(photo)], rounds)
+        folder_of = _in_turn([*wardrobe, str(small), "--csv", str(here / "out.csv")], [*keras_many, str(small)], rounds)
+        few, lots = (_run([*wardrobe, str(_links(here, n)), "--csv", os.devnull])[1] for n in (1000, many))
+    rows = [_row("one photo, from a cold start", 1, one), _row("a folder of small images", images, folder_of)]
+    figures = {
+        "benchmark": "predict",
+        "command": f"wardrobe benchmark predict --rounds {rounds} --images {images} --many {many}",
+        **results.provenance(),
+        "rounds": rounds,
+        "rows": rows,
+        "memory": {"few": 1000, "few_mib": few, "many": many, "many_mib": lots},
+    }
+    results.write(figures, folder)
+    return figures
+
+
+def _row(task: str, images: int, times: dict[str, float]) -> dict[str, Any]:
+    rates = {
+        "images_per_second": images / times["wardrobe_seconds"],
+        "keras_images_per_second": images / times["keras_seconds"],
+    }
+    return {"task": task, "images": images, **times, **rates}
+
+
+def _in_turn(ours: Sequence[str], theirs: Sequence[str], rounds: int) -> dict[str, float]:
+    """Runs both in turn and returns the medians of their seconds, and of the ratio."""
+    pairs = [(_run(ours)[0], _run(theirs)[0]) for _ in range(rounds)]
+    return {
+        "wardrobe_seconds": statistics.median(pair[0] for pair in pairs),
+        "keras_seconds": statistics.median(pair[1] for pair in pairs),
+        "times_faster": statistics.median(pair[1] / pair[0] for pair in pairs),
+    }
+
+
+def _run(command: Sequence[str]) -> tuple[float, float]:
+    """Runs a command to its end; returns its seconds and its peak of resident memory in MiB."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    said = process.stderr.read()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.stderr.close()
+    if process.returncode:
+        raise WardrobeError(f"{' '.join(command[:4])} ended with {process.returncode}: {said.decode()[-300:]}")
+    return time.perf_counter() - began, used.ru_maxrss / 1024
+
+
+def _keras_model(folder: Path) -> Path:
+    """Writes the shipped recipe's network as .keras; its weights do not matter to its speed."""
+    path = folder / "model.keras"
+    code = "import sys; from wardrobe import models, recipes; models.build(recipes.get('photo'), 10).save(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True, capture_output=True)
+    return path
+
+
+def _photo(folder: Path) -> Path:
+    """Draws a garment on a grained floor, 1200x1600 pixels, as a phone would give it."""
+    garment = Image.fromarray(synthetic.draw_one(2, np.random.default_rng(0))).resize(
+        (900, 900), Image.Resampling.BICUBIC
+    )
+    grain = np.random.default_rng(0).normal(170, 14, (1600, 1200, 1)) + np.array([20.0, 0, -30])
+    floor = Image.fromarray(grain.clip(0, 255).astype(np.uint8))
+    floor.paste((40, 60, 140), (150, 350), garment.point(lambda tone: 255 * (tone > 30)))
+    path = folder / "photo.jpg"
+    floor.save(path, quality=90)
+    return path
+
+
+def _small_images(folder: Path, count: int) -> Path:
+    """Writes `count` drawn garments as PNGs of 28x28."""
+    (folder / "small").mkdir()
+    for i, image in enumerate(synthetic.draw(count)[0]):
+        Image.fromarray(image).save(folder / "small" / f"{i:06d}.png")
+    return folder / "small"
+
+
+def _links(folder: Path, count: int) -> Path:
+    """Makes `count` links to one picture of 28x28."""
+    one = folder / "small" / "000000.png"
+    place = folder / f"links-{count}"
+    place.mkdir()
+    for i in range(count):
+        (place / f"{i:07d}.png").symlink_to(one)
+    return place

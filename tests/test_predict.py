@@ -1,0 +1,207 @@
+"""`wardrobe predict`: files, folders, patterns, stdin; lines, JSON, CSV; what is broken is named and the rest done."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import WARDROBE, Result, environment, refused, wardrobe
+from PIL import Image
+
+from wardrobe import photo, synthetic
+from wardrobe.labels import CLASS_NAMES
+from wardrobe.predict import Failure, file_name, find_pictures
+from wardrobe.runs import Run
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Ten drawn garments, two folders deep, with awkward names."""
+    folder = tmp_path / "my photos"
+    (folder / "été [2024]").mkdir(parents=True)
+    images, labels = synthetic.draw(10, seed=3)
+    for image, label in zip(images, labels, strict=True):
+        place = folder if label < 5 else folder / "été [2024]"
+        Image.fromarray(image).save(place / f"{label} it's.png")
+    return folder
+
+
+def predicted(result: Result, status: int = 0) -> dict[str, Any]:
+    assert result.returncode == status, result.stdout + result.stderr
+    return json.loads(result.stdout)
+
+
+def test_a_folder_is_classified_in_order_with_all_below_it(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "notes.txt").write_text("no picture, and not taken for one")
+    (pictures / ".hidden.png").write_bytes(b"")
+    answer = predicted(wardrobe("predict", "my photos", "--json", cwd=tmp_path))
+    assert answer["model"] == "photo"
+    assert answer["failed"] == []
+    paths = [each["path"] for each in answer["predictions"]]
+    assert paths == [f"my photos/{i} it's.png" for i in range(5)] + [
+        f"my photos/été [2024]/{i} it's.png" for i in range(5, 10)
+    ]
+    for each in answer["predictions"]:
+        chances = list(each["probabilities"].values())
+        assert set(each["probabilities"]) == set(CLASS_NAMES)
+        assert chances == sorted(chances, reverse=True)
+        assert sum(chances) == pytest.approx(1)
+        assert (each["label"], each["confidence"]) == next(iter(each["probabilities"].items()))
+        assert each["not_sure"] is (each["reason"] is not None)
+
+
+def test_files_patterns_and_stdin(pictures: Path, tmp_path: Path) -> None:
+    one = "my photos/3 it's.png"
+    answer = predicted(wardrobe("predict", one, "my photos/*.png", "**/[67]*.png", "--json", cwd=tmp_path))
+    names = [Path(each["path"]).name[0] for each in answer["predictions"]]
+    assert (names[0], sorted(names[1:6]), sorted(names[6:])) == ("3", list("01234"), ["6", "7"])
+    command = [str(WARDROBE), "predict", "-", "--json"]
+    piped = subprocess.run(
+        command, input=(tmp_path / one).read_bytes(), capture_output=True, cwd=tmp_path, env=environment(tmp_path)
+    )
+    from_stdin = json.loads(piped.stdout)["predictions"][0]
+    assert from_stdin["path"] == "-"
+    assert from_stdin["probabilities"] == answer["predictions"][0]["probabilities"]
+
+
+def test_lines_for_people(pictures: Path, tmp_path: Path) -> None:
+    Image.effect_noise((28, 28), 90).save(pictures / "noise.png")
+    result = wardrobe("predict", "my photos", "--top", 3, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert len(lines) == 11
+    assert "\033" not in result.stdout  # no colour where it is no terminal
+    sure = [line for line in lines if "not sure" not in line]
+    for line in sure:
+        assert any(name in line for name in CLASS_NAMES)
+        assert line.count(" %") == 0 and line.count("%") == 3
+        assert "█" in line or "0." in line
+    (noise,) = (line for line in lines if line.startswith("my photos/noise.png"))
+    assert "not sure" in noise
+    assert "perhaps " in noise
+
+
+def test_csv_and_top(pictures: Path, tmp_path: Path) -> None:
+    result = wardrobe("predict", "my photos", "--csv", "out.csv", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [*rows[0]] == ["path", "label", "confidence", "not_sure", "reason", *CLASS_NAMES]
+    assert len(rows) == 10
+    for row in rows:
+        assert float(row["confidence"]) == max(float(row[name]) for name in CLASS_NAMES) == float(row[row["label"]])
+    answer = predicted(wardrobe("predict", "my photos", "--json", "--top", 2, cwd=tmp_path))
+    assert {len(each["probabilities"]) for each in answer["predictions"]} == {2}
+
+
+def test_what_the_model_saw_is_saved_once_a_picture(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "again").mkdir()
+    shutil.copy(pictures / "0 it's.png", pictures / "again" / "0 IT'S.png")
+    result = wardrobe("predict", "my photos", "--save-input", "seen/inputs", "--json", cwd=tmp_path)
+    predicted(result)
+    saved = {path.name for path in (tmp_path / "seen/inputs").iterdir()}
+    assert saved == {f"{i} it's.png" for i in range(10)} - {"0 it's.png"} | {"0 it's.png", "0 IT'S-2.png"}
+    seen = np.asarray(Image.open(tmp_path / "seen/inputs/3 it's.png"))
+    np.testing.assert_array_equal(seen, photo.prepare(pictures / "3 it's.png"))
+    assert [file_name(path, taken) for taken in [set[str]()] for path in ("a/x.jpg", "b/X.png", "x-2.gif", "-")] == [
+        "x.png", "X-2.png", "x-2-2.png", "stdin.png",
+    ]  # fmt: skip
+
+
+def test_broken_files_are_named_and_counted_and_the_rest_is_done(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "words.jpg").write_text("a text file")
+    (pictures / "empty.png").write_bytes(b"")
+    (pictures / "tiny.png").write_bytes((pictures / "0 it's.png").read_bytes()[:100])
+    Image.new("L", (1, 1)).save(pictures / "dot.png")
+    Image.new("1", (20_000, 20_000)).save(pictures / "bomb.png")
+    (pictures / "drawing.svg").write_text("<svg/>")
+    (pictures / "paper.pdf").write_bytes(b"%PDF-1.4")
+    (pictures / "loop").symlink_to(pictures, target_is_directory=True)
+    (pictures / "gone.png").symlink_to("nowhere.png")
+    result = wardrobe("predict", "my photos", "missing.jpg", "*.tif", "--json", cwd=tmp_path)
+    refused(result, 1, "10 of 20 could not be used")
+    answer = json.loads(result.stdout)
+    assert len(answer["predictions"]) == 10
+    reasons = {Path(each["path"]).name: each["error"] for each in answer["failed"]}
+    expected = {
+        "words.jpg": "it is no picture",
+        "empty.png": "the file is empty",
+        "tiny.png": "damaged",
+        "dot.png": "1x1 pixels are too few",
+        "bomb.png": "too many pixels",
+        "drawing.svg": "an SVG drawing",
+        "paper.pdf": "a PDF",
+        "gone.png": "no such file",
+        "missing.jpg": "it does not exist",
+        "*.tif": "nothing matches",
+    }
+    assert reasons.keys() == expected.keys()
+    for name, words in expected.items():
+        assert words in reasons[name]
+        assert sum(name in line for line in result.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_named(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "0 it's.png").chmod(0)
+    (pictures / "été [2024]").chmod(0)
+    result = wardrobe("predict", "my photos", cwd=tmp_path)
+    (pictures / "été [2024]").chmod(0o755)
+    refused(result, 1, "2 of 6 could not be used")
+    assert result.stderr.count("permission denied") == 2
+
+
+def test_a_folder_that_cannot_be_read_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: str) -> Any:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    assert list(find_pictures([str(tmp_path)])) == [Failure(str(tmp_path), "permission denied")]
+
+
+def test_a_folder_without_pictures_is_said(tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    result = wardrobe("predict", "bare", cwd=tmp_path)
+    refused(result, 1, "1 of 1 could not be used")
+    assert "wardrobe: bare: no picture is in this folder" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        ([], 2, ["Missing argument 'PATH...'"]),
+        (["a.png", "--model", "nowhere"], 1, ["nowhere does not exist"]),
+        (["a.png", "--model", "a.png"], 1, ["a.png is not a model that ONNX Runtime can read"]),
+        (["a.png", "--model", "latest"], 1, ["no run in"]),
+        (["a.png", "--csv", "x.csv", "--json"], 2, ["choose one"]),
+        (["a.png", "--csv", "no/folder/x.csv"], 2, ["there is no folder no/folder"]),
+        (["a.png", "--save-input", "a.png"], 1, ["a.png"]),
+        (["a.png", "--top", "0"], 2, ["--top"]),
+    ],
+)
+def test_wrong_calls_are_one_line(tmp_path: Path, arguments: list[str], status: int, words: list[str]) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    refused(wardrobe("predict", *arguments, cwd=tmp_path), status, *words)
+
+
+def test_a_run_is_a_model_too(real_run: tuple[Run, Any], pictures: Path, tmp_path: Path) -> None:
+    run = real_run[0]
+    answer = predicted(wardrobe("predict", pictures, "--json", "--model", run.path, cwd=tmp_path))
+    assert answer["model"] == str(run.path)
+    same = predicted(wardrobe("predict", pictures, "--json", "--model", run.onnx_path, cwd=tmp_path))
+    assert same["predictions"] == answer["predictions"]
+
+
+def test_it_imports_no_tensorflow(pictures: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", str(WARDROBE), "predict", str(pictures)]
+    result = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
+    assert result.returncode == 0
+    imported = {line.rpartition("|")[2].strip().split(".")[0] for line in result.stderr.splitlines()}
+    assert "onnxruntime" in imported
+    assert not imported & {"tensorflow", "keras", "matplotlib", "sklearn", "scipy", "onnx"}
