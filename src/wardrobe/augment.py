@@ -326,7 +326,7 @@ def unlike(rng: np.random.Generator, images: Floats, masks: Masks, labels: Label
     The upper part of trousers is a pair of shorts, the lower part of a dress is a skirt; of others the lower
     part is left, or their quarters change places. Drawn are blots, strokes, patterns and noise.
     """
-    n = len(images)
+    n, images = len(images), images.copy()
     top = masks.max(2).argmax(1)
     bottom = SIDE - masks.max(2)[:, ::-1].argmax(1)
     cut = (top + (bottom - top) * rng.uniform(0.35, 0.6, n))[:, None, None]
@@ -342,12 +342,12 @@ def unlike(rng: np.random.Generator, images: Floats, masks: Masks, labels: Label
 
 
 def _shuffled(rng: np.random.Generator, images: Floats, masks: Masks) -> tuple[Floats, Masks]:
-    """Lets the quarters of each image change places."""
-    half = SIDE // 2
-    corners = np.stack([rng.permutation(4) for _ in images]) if len(images) else np.zeros((0, 4), np.intp)
+    """Lets the quarters of each image change places, all of them."""
+    n, half = len(images), SIDE // 2
+    corners = (np.arange(4) + rng.integers(1, 4, (n, 1))) % 4
     row, column = ROWS.astype(np.intp), COLUMNS.astype(np.intp)
     source = corners[:, (row // half) * 2 + column // half]
-    pick = (np.arange(len(images))[:, None, None], source // 2 * half + row % half, source % 2 * half + column % half)
+    pick = (np.arange(n)[:, None, None], source // 2 * half + row % half, source % 2 * half + column % half)
     return images[pick], masks[pick]
 
 

@@ -69,7 +69,7 @@ class Photo(Recipe):
     dense_units: int = 128
     learning_rate: float = 2e-3
     batch_size: int = 128
-    epochs: int = 24
+    epochs: int = 28
     stem_filters: int = 48
     padding: str = "same"
     dropout: float = 0.2
