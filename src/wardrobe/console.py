@@ -1,9 +1,7 @@
 """What a person sees in the terminal besides results: warnings and notices. Light, for every command needs it."""
 
-import logging
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,6 +31,9 @@ def loading_quietly() -> Iterator[None]:
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") == "0":
         yield
         return
+    import logging
+    import tempfile
+
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as kept:

@@ -17,7 +17,7 @@ from wardrobe import console
 from wardrobe.classifier import SHIPPED, Classifier
 from wardrobe.errors import UsageError
 from wardrobe.predict import Failure, Prediction, file_name, find_pictures, predictions
-from wardrobe.runs import replacing
+from wardrobe.runs import LATEST, find, replacing
 
 Write = Callable[[Prediction], None]
 
@@ -60,7 +60,8 @@ def predict(
         total = sum(1 for _ in find_pictures(paths)) if sys.stderr.isatty() else 0
         results = stack.enter_context(_progress(predictions(paths, lambda: Classifier.load(model)), total))
         if as_json:
-            write = stack.enter_context(json_object(model or SHIPPED, top, failures))
+            name = str(find(model).path) if model == LATEST else model or SHIPPED
+            write = stack.enter_context(json_object(name, top, failures))
         elif csv_path is not None:
             write = stack.enter_context(csv_file(csv_path))
         else:

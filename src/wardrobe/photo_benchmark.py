@@ -1,6 +1,6 @@
 """How well a model does on people's photos, and how well it tells what is none of its classes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
-from wardrobe import metrics, photo, results
-from wardrobe.classifier import SHIPPED, Classifier
+from wardrobe import metrics, photo, plots, results
+from wardrobe.classifier import SHIPPED, Classifier, Predictions
 from wardrobe.errors import DataError, UsageError
 
 Images = npt.NDArray[np.uint8]
@@ -28,6 +28,8 @@ RIGHT = {
     "t-shirt": ("T-shirt/top",),
 }
 NOISE_IMAGES = 1000
+SHEET_PHOTOS = 40
+PALE_BLUE = np.array([181, 211, 231])  # shows white garments and black ones
 
 
 def photos(root: Path, model: str | None, folder: Path) -> dict[str, Any]:
@@ -36,7 +38,7 @@ def photos(root: Path, model: str | None, folder: Path) -> dict[str, Any]:
     Args:
         root: the folder of the photos.
         model: as in `Classifier.load`.
-        folder: gets results/photos.json, RESULTS.md and, for the shipped model, its card.
+        folder: gets results/photos.json, RESULTS.md, runs/photo-steps.png and, for the shipped model, its card.
 
     Raises:
         UsageError: `root` is no folder. DataError: it lacks one of the kinds.
@@ -50,9 +52,9 @@ def photos(root: Path, model: str | None, folder: Path) -> dict[str, Any]:
         raise DataError(f"{root} has no photos in {', '.join(missing)}; each kind of clothing needs some")
     classifier = Classifier.load(model)
     with ThreadPoolExecutor() as pool:
-        prepared = np.stack(list(pool.map(photo.prepare, paths)))
+        steps = list(pool.map(photo.prepare_steps, paths))
         resized = np.stack(list(pool.map(grey_resized, paths)))
-    predictions = classifier.classify(prepared)
+    predictions = classifier.classify(np.stack([each.pixels for each in steps]))
     known = np.isin(kinds, list(RIGHT))
     labels = np.array(predictions.labels)
     correct = _correct(predictions.labels, kinds)
@@ -78,7 +80,31 @@ def photos(root: Path, model: str | None, folder: Path) -> dict[str, Any]:
         "auroc": _auroc(classifier, predictions.familiarity, kinds, known),
     }
     results.write(figures, folder)
+    _draw_sheet(steps, kinds, predictions, folder / "runs" / "photo-steps.png")
     return figures
+
+
+def _draw_sheet(
+    steps: Sequence[photo.Steps], kinds: npt.NDArray[np.str_], predictions: Predictions, path: Path
+) -> None:
+    """Draws some photos of each kind, step by step, with the model's answers."""
+    rng = np.random.default_rng(0)
+    names = [*RIGHT, *_others(kinds)]
+    each = -(-SHEET_PHOTOS // len(names))
+    chosen = [i for kind in names for i in sorted(rng.permutation(np.flatnonzero(kinds == kind))[:each])]
+    answers = [
+        "not sure" if doubt else label for doubt, label in zip(predictions.not_sure, predictions.labels, strict=True)
+    ]
+    captions = [f"{kinds[i]}: {answers[i]} {predictions.confidences[i]:.0%}".replace("%", " %") for i in chosen]
+    right = [answers[i] in RIGHT.get(kinds[i], ("not sure",)) for i in chosen]
+    path.parent.mkdir(exist_ok=True)
+    plots.save(plots.photo_steps([_strip(steps[i]) for i in chosen], captions, right), path, "photos", synthetic=False)
+
+
+def _strip(steps: photo.Steps) -> tuple[Images, ...]:
+    """Returns photo, garment on pale blue, light, and what the model sees."""
+    cut_out = np.where(steps.garment.mask[..., None], steps.photo, PALE_BLUE).astype(np.uint8)
+    return steps.photo, cut_out, np.round(steps.light * 255).astype(np.uint8), steps.pixels
 
 
 def balanced(correct: npt.NDArray[np.bool_], kinds: npt.NDArray[np.str_]) -> float:

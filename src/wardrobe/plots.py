@@ -310,6 +310,35 @@ def feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str
     return figure
 
 
+@_styled
+def photo_steps(strips: Sequence[Sequence[Images]], captions: Sequence[str], right: Sequence[bool]) -> Figure:
+    """Draws photos on their way to the model, a strip each: photo, garment found, light normalised, 28x28.
+
+    Args:
+        strips: four pictures each, (height, width) or (height, width, 3), 0-255.
+        captions: a line for each strip, in blue where `right` is true and in orange where it is not.
+    """
+    columns, cell, gap = 3, 0.82, 0.28
+    height = -(-len(strips) // columns) * (cell + gap) + 0.95
+    figure = _sheet(
+        height,
+        f"From photo to 28×28: {sum(right)} of {len(strips)} answered right (blue ✓), the others wrong (orange ✗)",
+        "in each strip: the photo; the garment that was found; its light normalised and negated; what the model sees",
+    )
+    for number, (strip, caption, is_right) in enumerate(zip(strips, captions, right, strict=True)):
+        left = 0.08 + number % columns * (WIDTH / columns)
+        bottom = height - 0.75 - (number // columns + 1) * (cell + gap) + 0.12
+        for step, picture in enumerate(strip):
+            axes = figure.add_axes(_inches(figure, left + step * (cell + 0.01), bottom, cell - 0.03, cell - 0.03))
+            axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axes.axis("off")
+        mark, colour = ("✓", RIGHT) if is_right else ("✗", WRONG)
+        figure.text(
+            (left + 0.02) / WIDTH, (bottom - 0.04) / height, f"{mark} {caption}", va="top", fontsize=8, color=colour
+        )
+    return figure
+
+
 def _sheet(height: float, title: str, subtitle: str = "") -> Figure:
     """Returns an empty figure of `height` inches with its title, and a line under it, at the top left."""
     figure = Figure(figsize=(WIDTH, height))
