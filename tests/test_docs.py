@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, environment, wardrobe
+from PIL import Image
 
 from wardrobe import results
 
 README = (ROOT / "README.md").read_text()
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "src/wardrobe/pretrained/README.md"])
 
 
 def blocks(language: str) -> str:
@@ -49,10 +50,13 @@ def stands_in_results(text: str, numbers: list[float]) -> bool:
 
 def test_results_are_what_their_files_make(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
+    card = Path("src/wardrobe/pretrained/README.md")
+    (tmp_path / card.parent).mkdir(parents=True)
     for path in (ROOT / "results").glob("*.json"):
         (tmp_path / "results" / path.name).write_bytes(path.read_bytes())
     results.write(json.loads((ROOT / "results/train.json").read_text()), tmp_path)
-    assert (tmp_path / "RESULTS.md").read_text() == (ROOT / "RESULTS.md").read_text()
+    for made in (Path("RESULTS.md"), card):
+        assert (tmp_path / made).read_text() == (ROOT / made).read_text()
 
 
 def test_every_figure_of_the_readme_was_measured() -> None:
@@ -86,7 +90,7 @@ def test_published_means_are_of_five_seeds_over_the_whole_split() -> None:
 
 def test_the_commands_of_the_readme_run(tmp_path: Path, drawn_folder: Path) -> None:
     lines = [line.partition("#")[0].strip() for line in blocks("sh").splitlines() if line.startswith("wardrobe ")]
-    assert len(lines) == 8
+    assert len(lines) == 9
     for line in lines:
         words = shlex.split(line.replace("path/to/photos", shlex.quote(str(drawn_folder))))[1:]
         if words[:3] == ["train", "--resume", "latest"]:  # there must be one that was stopped
@@ -103,12 +107,14 @@ def test_the_commands_of_the_readme_run(tmp_path: Path, drawn_folder: Path) -> N
 
 
 def test_the_python_of_the_readme_runs(tmp_path: Path, drawn_folder: Path) -> None:
+    Image.new("RGB", (90, 120), "white").save(tmp_path / "photo.jpg")
     code = blocks("python").replace('"auto"', f"{str(drawn_folder)!r}, epochs=1")
     code = code.replace("load_data()", f"load_data({str(drawn_folder)!r})")
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
     assert "(1260, 28, 28)" in result.stdout, result.stderr
     assert "report.html" in result.stdout
+    assert re.search(r"\['[A-Z].*'\]$", result.stdout)
 
 
 def test_every_recipe_says_how_it_is_run_and_what_to_expect() -> None:

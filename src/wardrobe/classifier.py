@@ -89,6 +89,8 @@ class Classifier:
             RunError: there is no such run.
         """
         path = _file(source)
+        if not path.is_file():
+            raise ModelError(f"{path} does not exist; give a run folder, 'latest', or a model.onnx")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what goes wrong is raised, and told in one line
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leaves the cores to the decoding
@@ -125,7 +127,7 @@ class Classifier:
             probabilities=confidence.probabilities(logits, self.metadata["temperature"]),
             familiarity=confidence.familiarity(logits),
             threshold=self.metadata["familiarity_threshold"],
-            empty=np.ptp(images.reshape(len(images), -1), axis=1) == 0,
+            empty=np.ptp(images.reshape(-1, SIDE**2), axis=1) == 0,
         )
 
 

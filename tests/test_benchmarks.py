@@ -1,0 +1,71 @@
+"""The benchmarks of photos and of speed measure what they say, on small things made here."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import wardrobe
+from PIL import Image
+from test_photo import scene, wood
+
+from wardrobe import photo_benchmark
+from wardrobe.labels import CLASS_NAMES
+from wardrobe.photo_benchmark import RIGHT
+
+
+def test_photos_are_scored_by_kind(tmp_path: Path) -> None:
+    for kind in (*RIGHT, "hat"):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        drawn = CLASS_NAMES.index(RIGHT.get(kind, ("Bag",))[0])
+        for number in range(2):
+            colour = (40 + 90 * number, 60, 150)
+            scene(wood(), drawn, colour)[0].save(tmp_path / "photos" / kind / f"{number}.jpg")
+    result = wardrobe("benchmark", "photos", "--photos", "photos", "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures == json.loads((tmp_path / "results/photos.json").read_text())
+    rows = {row["kind"]: row for row in figures["rows"]}
+    assert [*rows] == [*RIGHT, "hat"]
+    assert all(sum(row["predicted"]) == row["n"] == 2 for row in rows.values())
+    for kind, right in RIGHT.items():
+        hits = sum(rows[kind]["predicted"][CLASS_NAMES.index(name)] for name in right)
+        assert rows[kind]["accuracy"] == hits / 2
+    assert figures["balanced_accuracy"] == pytest.approx(np.mean([rows[kind]["accuracy"] for kind in RIGHT]))
+    assert figures["photos"] == 14
+    assert {"all other clothing", "hat", "digits", "noise"} == figures["auroc"].keys()
+    assert "## Photos" in (tmp_path / "RESULTS.md").read_text()
+    with Image.open(tmp_path / "runs/photo-steps.png") as sheet:
+        assert sheet.width > 1000
+
+
+def test_the_balanced_accuracy_weighs_every_kind_alike() -> None:
+    kinds = np.array(["dress"] * 8 + [kind for kind in RIGHT if kind != "dress"])
+    correct = np.array([True] * 8 + [False] * 6)
+    assert photo_benchmark.balanced(correct, kinds) == pytest.approx(1 / 7)
+
+
+def test_the_calibration_error_is_the_gap_between_confidence_and_truth() -> None:
+    confidence = np.array([0.9] * 10 + [0.6] * 10)
+    correct = np.array([True] * 9 + [False] + [True] * 2 + [False] * 8)
+    assert photo_benchmark.calibration_error(confidence, correct) == pytest.approx((0 + 0.4) / 2)
+
+
+def test_digits_and_noise_are_pictures_of_the_models_form() -> None:
+    for images in (photo_benchmark.digits(), photo_benchmark.noise()):
+        assert images.shape[1:] == (28, 28)
+        assert images.dtype == np.uint8
+        assert images.max() > 200
+    assert len(photo_benchmark.digits()) == 1797
+
+
+def test_speed_is_measured_against_keras(tmp_path: Path) -> None:
+    result = wardrobe("benchmark", "predict", "--rounds", 1, "--images", 50, "--many", 1200, "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert [row["images"] for row in figures["rows"]] == [1, 50]
+    for row in figures["rows"]:
+        assert row["times_faster"] == pytest.approx(row["keras_seconds"] / row["wardrobe_seconds"])
+    assert 30 < figures["memory"]["few_mib"] < 1000
+    assert 30 < figures["memory"]["many_mib"] < 1000
+    assert "## Speed of `wardrobe predict`" in (tmp_path / "RESULTS.md").read_text()
