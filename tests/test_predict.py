@@ -100,6 +100,17 @@ def test_csv_and_top(pictures: Path, tmp_path: Path) -> None:
     assert {len(each["probabilities"]) for each in answer["predictions"]} == {2}
 
 
+def test_a_pipe_or_a_device_is_written_to_and_not_replaced(pictures: Path, tmp_path: Path) -> None:
+    result = wardrobe("predict", "my photos", "--csv", "/dev/stdout", cwd=tmp_path)
+    assert len(result.stdout.splitlines()) == 11, result.stderr
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        assert wardrobe("predict", "my photos", "--csv", "pipe", cwd=tmp_path).returncode == 0
+        assert reader.communicate()[0] == result.stdout
+    assert pipe.is_fifo()
+
+
 def test_what_the_model_saw_is_saved_once_a_picture(pictures: Path, tmp_path: Path) -> None:
     (pictures / "again").mkdir()
     shutil.copy(pictures / "0 it's.png", pictures / "again" / "0 IT'S.png")

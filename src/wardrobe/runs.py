@@ -245,7 +245,13 @@ def table(root: Path = ROOT) -> list[dict[str, Any]]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`, and renames it to `path` when the block ends well; else removes it."""
+    """Gives a temporary path beside `path`, and renames it to `path` when the block ends well; else removes it.
+
+    A device or a pipe, such as /dev/stdout, is given itself: a file in its place would be another thing.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
     temporary = path.with_name(f".{os.getpid()}-{path.name}")  # keeps the suffix, by which Keras tells the format
     try:
         yield temporary

@@ -51,7 +51,7 @@ def predict(rounds: int, images: int, many: int, folder: Path) -> dict[str, Any]
         keras_one, keras_many = ([sys.executable, "-c", code, str(model)] for code in (KERAS_ONE, KERAS_MANY))
         one = _in_turn([*wardrobe, str(photo)], [*keras_one, str(photo)], rounds)
         folder_of = _in_turn([*wardrobe, str(small), "--csv", str(here / "out.csv")], [*keras_many, str(small)], rounds)
-        few, lots = (_run([*wardrobe, str(_links(here, n)), "--csv", os.devnull])[1] for n in (1000, many))
+        few, lots = (_run([*wardrobe, str(_links(here, n)), "--csv", str(here / "out.csv")])[1] for n in (1000, many))
     rows = [_row("one photo, from a cold start", 1, one), _row("a folder of small images", images, folder_of)]
     figures = {
         "benchmark": "predict",
