@@ -1,8 +1,9 @@
 # Needs make and Python 3.11, 3.12 or 3.13 (TensorFlow has no wheel for 3.14); all else is set up in .venv.
-#   make train   train the seed recipe, end with a report
-#   make test    lint, type-check, test
-#   make picture make the README's picture again
-#   make lock    pin the newest versions that go together (needs uv)
+#   make train       train the seed recipe, end with a report
+#   make test        lint, type-check, test
+#   make picture     make the README's picture again
+#   make pretrained  train the model that ships again, score it on photos (PHOTOS=folder), write its card
+#   make lock        pin the newest versions that go together (needs uv)
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -15,7 +16,7 @@ ifneq ($(wildcard ../shared/data/fashion-mnist),)
 export WARDROBE_DATA ?= $(abspath ../shared/data/fashion-mnist)
 endif
 
-.PHONY: train test lint lock picture clean
+.PHONY: train test lint lock picture pretrained clean
 
 train: .venv/train
 	$(BIN)/wardrobe train seed
@@ -37,6 +38,12 @@ picture: .venv/train
 	rm -rf runs/picture
 	$(BIN)/wardrobe train seed --data synthetic --limit 20000 --epochs 2 --run runs/picture
 	cp runs/picture/plots/predictions.png docs/predictions.png
+
+PHOTOS ?= ../shared/data/clothing-photos/validation
+pretrained: .venv/train
+	$(BIN)/wardrobe train photo --data fashion-mnist --run runs/pretrained
+	cp runs/pretrained/model.onnx src/wardrobe/pretrained/photo.onnx
+	$(BIN)/wardrobe benchmark photos --photos $(PHOTOS)
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache src/*.egg-info

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ def dataset() -> Dataset:
     return replace(whole, validation=Split(whole.validation.images[:100], whole.validation.labels[:100]))
 
 
-def fitted(dataset: Dataset, path: Path, seed: int, epochs: int = 3) -> tuple[Run, Weights]:
-    recipe = replace(recipes.get("seed"), epochs=epochs)
+def fitted(dataset: Dataset, path: Path, seed: int, epochs: int = 3, name: str = "seed") -> tuple[Run, Weights]:
+    recipe = replace(recipes.get(name), epochs=epochs)
     run = runs.create(recipe, path, data=dataset.name, seed=seed)
     model = training.fit(recipe, dataset, run, seed, progress.PlainDisplay(io.StringIO()))
     return run, model.get_weights()
@@ -48,6 +49,33 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(dataset: Data
     )
     assert equal(first, again)
     assert not any(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_the_photo_recipe_is_as_repeatable_and_learns_a_cycle_of_rates(dataset: Dataset, tmp_path: Path) -> None:
+    whole, expected = fitted(dataset, tmp_path / "whole", 1, epochs=4, name="photo")
+    rates = [row["learning_rate"] for row in whole.history()]
+    assert rates == pytest.approx([2e-3 * left / 12 / 0.75 for left in (8, 5, 2)] + [2e-6])  # of 12 steps
+    assert 0 < whole.history()[-1]["val_accuracy"] <= 1
+    run = runs.create(replace(recipes.get("photo"), epochs=4), tmp_path / "cut", data=dataset.name, seed=1)
+
+    class Stopping(progress.PlainDisplay):
+        def epoch(self, row: Mapping[str, float]) -> None:
+            if row["epoch"] == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(run.recipe(), dataset, run, 1, Stopping(io.StringIO()))
+    model = training.fit(run.recipe(), dataset, run, 1, progress.PlainDisplay(io.StringIO()))
+    assert equal(model.get_weights(), expected)
+
+
+def test_none_of_the_classes_has_the_logit_0() -> None:
+    loss = training.CrossEntropyOrNone()
+    none, first = np.array([[0, 0, 1.0]]), np.array([[1.0, 0, 0]])
+    logits = np.array([[2.0, -1.0]], np.float32)
+    total = np.exp([2.0, -1.0, 0.0]).sum()
+    assert float(loss(none, logits)) == pytest.approx(np.log(total))
+    assert float(loss(first, logits)) == pytest.approx(np.log(total) - 2)
 
 
 def test_every_epoch_sees_every_image_once_in_another_order() -> None:
