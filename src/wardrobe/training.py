@@ -44,6 +44,7 @@ def fit(recipe: Recipe, dataset: Dataset, run: Run, seed: int, display: Training
     steps = -(-len(dataset.train) // recipe.batch_size)
     model = compiled(recipe, len(dataset.class_names), seed, steps)
     done = _restore(model, run)
+    _wind_dropout(model, done * steps)
     run.update(parameters=model.count_params(), forward_flops=models.forward_flops(model))
     history = run.history()[:done]  # a kill between the two files leaves one row too many, never one too few
     if len(history) < done:
@@ -247,6 +248,14 @@ def _checkpoint(model: keras.Model, run: Run, done: int) -> None:
 
 def _checkpoints(run: Run) -> list[Path]:
     return sorted(run.checkpoint_folder.glob("epoch-*.keras"))
+
+
+def _wind_dropout(model: keras.Model, steps: int) -> None:
+    """Sets the random generators of dropout to where `steps` batches leave them; a checkpoint does not hold them."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            state = keras.ops.convert_to_numpy(layer.seed_generator.state)  # (seed, draws so far): one a batch
+            layer.seed_generator.state.assign(np.array([state[0], steps], state.dtype))
 
 
 def _restore(model: keras.Model, run: Run) -> int:
