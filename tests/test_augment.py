@@ -74,14 +74,16 @@ def test_the_garment_fills_the_frame_as_photo_py_makes_it(drawn: Drawn) -> None:
     assert np.median(sides) == pytest.approx(photo.FITTED, abs=1.5)
 
 
-def test_long_sleeves_are_spread_and_the_body_stays(drawn: Drawn) -> None:
+def test_long_sleeves_are_spread_and_the_body_stays() -> None:
     images = np.zeros((50, 28, 28), np.float32)
     images[:, 2:26, 9:19] = 0.8  # body
     images[:, 3:24, 3:7] = images[:, 3:24, 21:25] = 0.5  # sleeves, hanging
     images[:, 3:6, 6:22] = 0.8  # shoulders
     masks = images > 0
     assert augment.has_long_sleeves(masks).all()
-    assert not augment.has_long_sleeves(of(TROUSER, drawn)[1] & (np.arange(28)[:, None] < 99)).all()
+    short = masks.copy()
+    short[:, 10:, :8] = short[:, 10:, 20:] = False
+    assert not augment.has_long_sleeves(short).any()
     room = ((0, 0), (8, 8), (8, 8))
     roomy, roomy_masks = np.pad(images, room), np.pad(masks, room)
     spread, spread_masks = augment.spread_sleeves(np.random.default_rng(0), roomy, roomy_masks)

@@ -1,6 +1,8 @@
 """From a photo to what the model sees: every kind of file, tiles told apart, the garment found on any floor."""
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +116,21 @@ def test_fashion_mnist_tiles_pass_untouched_and_their_negatives_are_negated(fash
             np.testing.assert_array_equal(photo.prepare(file.getvalue()), tile)
 
 
+def test_an_enlarged_tile_is_told_from_a_photo(fashion_mnist_dir: Path) -> None:
+    tiles = load_data("fashion-mnist", fashion_mnist_dir).validation.images[:200]
+    whole = [photo.prepare(Image.fromarray(np.kron(tile, np.ones((10, 10), np.uint8)))) for tile in tiles]
+    differences = [np.abs(one.astype(int) - tile).mean() for one, tile in zip(whole, tiles, strict=True)]
+    assert np.mean(np.array(differences) < 10) > 0.9  # a photo's way would leave above 40
+    coloured, _ = scene(np.zeros((160, 160, 3), np.uint8), colour=(200, 60, 50))
+    assert photo.prepare_steps(coloured).garment.found_by == photo.PLAIN
+
+
+def test_the_callers_picture_is_left_as_it_is() -> None:
+    with Image.open(io.BytesIO(saved(scene(white(1600, 1200))[0], "JPEG"))) as image:
+        photo.prepare(image)
+        assert image.size == (1200, 1600)
+
+
 def saved(image: Image.Image, form: str, **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, form, **options)
@@ -167,10 +184,11 @@ def test_transparent_parts_are_white() -> None:
     assert not opaque.any()
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG"])
-def test_the_photo_is_turned_upright(form: str) -> None:
-    half = Image.new("L", (80, 60))
-    half.paste(255, (0, 0, 80, 30))  # light above
+@pytest.mark.parametrize(("form", "mode"), [("JPEG", "L"), ("PNG", "L"), ("PNG", "I;16")])
+def test_the_photo_is_turned_upright(form: str, mode: str) -> None:
+    light = 255 if mode == "L" else 65535
+    half = Image.new(mode, (80, 60))
+    half.paste(light, (0, 0, 80, 30))  # light above
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera lay on its side: turn a quarter clockwise
     rgb, _ = photo.decode(photo.open_image(saved(half, form, exif=exif)))
@@ -191,13 +209,33 @@ def test_the_photo_is_turned_upright(form: str) -> None:
         (saved(Image.new("L", (7, 900)), "PNG"), "7x900 pixels are too few"),
         (saved(Image.effect_noise((300, 300), 50), "JPEG")[:4000], "its pixels are damaged or break off"),
         (saved(Image.effect_noise((300, 300), 50), "PNG")[:4000], "its pixels are damaged or break off"),
-        (saved(Image.new("1", (20_000, 20_000)), "PNG"), "too many pixels, expected at most 100,000,000"),
+        (saved(Image.new("1", (20_000, 20_000)), "PNG"), "too many pixels, expected at most 50,000,000"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_said_in_one_line(content: bytes, words: str) -> None:
     with pytest.raises(PhotoError, match=words) as refused:
         photo.prepare(content)
     assert "\n" not in str(refused.value)
+
+
+def test_a_phones_largest_jpeg_is_read_and_takes_little_memory() -> None:
+    large = saved(Image.new("L", (12_000, 9_000), 200), "JPEG")
+    code = """if True:
+        import resource, sys
+        from wardrobe import photo
+        photo.prepare(sys.stdin.buffer.read())
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    """
+    launched = [
+        sys.executable,
+        "-c",
+        "import subprocess, sys; subprocess.run(sys.argv[1:])",
+        sys.executable,
+        "-c",
+        code,
+    ]
+    result = subprocess.run(launched, input=large, capture_output=True)
+    assert int(result.stdout) < 300, result.stderr  # MiB; its 108 million pixels would take 324
 
 
 def test_nothing_that_runs_code_is_opened(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +82,9 @@ def test_lines_for_people(pictures: Path, tmp_path: Path) -> None:
     sure = [line for line in lines if "not sure" not in line]
     for line in sure:
         assert any(name in line for name in CLASS_NAMES)
-        assert line.count(" %") == 0 and line.count("%") == 3
-        assert "█" in line or "0." in line
+        confidence = float(line.split("%")[0].split()[-1]) / 100
+        assert line.count("█") == pytest.approx(16 * confidence, abs=0.51)
+        assert line.count("%") == 3
     (noise,) = (line for line in lines if line.startswith("my photos/noise.png"))
     assert "not sure" in noise
     assert "perhaps " in noise
@@ -120,9 +123,17 @@ def test_what_the_model_saw_is_saved_once_a_picture(pictures: Path, tmp_path: Pa
     assert saved == {f"{i} it's.png" for i in range(10)} - {"0 it's.png"} | {"0 it's.png", "0 IT'S-2.png"}
     seen = np.asarray(Image.open(tmp_path / "seen/inputs/3 it's.png"))
     np.testing.assert_array_equal(seen, photo.prepare(pictures / "3 it's.png"))
-    assert [file_name(path, taken) for taken in [set[str]()] for path in ("a/x.jpg", "b/X.png", "x-2.gif", "-")] == [
-        "x.png", "X-2.png", "x-2-2.png", "stdin.png",
-    ]  # fmt: skip
+    numbers: dict[str, int] = {}
+    names = [file_name(path, numbers) for path in ("a/x.jpg", "b/X.png", "x-2.gif", "-", "x.bmp")]
+    assert names == ["x.png", "X-2.png", "x-2-2.png", "stdin.png", "x-3.png"]
+
+
+def test_save_input_never_touches_what_is_there(pictures: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in pictures.rglob("*.png")}
+    refused(wardrobe("predict", "my photos", "--save-input", "my photos", cwd=tmp_path), 2, "my photos is not empty")
+    inside = wardrobe("predict", "my photos", "--save-input", "my photos/seen", cwd=tmp_path)
+    refused(inside, 2, "--save-input my photos/seen lies in my photos, which is read")
+    assert {path: path.read_bytes() for path in pictures.rglob("*.png")} == before
 
 
 def test_broken_files_are_named_and_counted_and_the_rest_is_done(pictures: Path, tmp_path: Path) -> None:
@@ -135,8 +146,10 @@ def test_broken_files_are_named_and_counted_and_the_rest_is_done(pictures: Path,
     (pictures / "paper.pdf").write_bytes(b"%PDF-1.4")
     (pictures / "loop").symlink_to(pictures, target_is_directory=True)
     (pictures / "gone.png").symlink_to("nowhere.png")
-    result = wardrobe("predict", "my photos", "missing.jpg", "*.tif", "--json", cwd=tmp_path)
-    refused(result, 1, "10 of 20 could not be used")
+    os.mkfifo(pictures / "pipe.png")  # would be waited for
+    (pictures / "two\nlines.png").write_bytes(b"?")
+    result = wardrobe("predict", "my photos", "missing.jpg", "*.tif", "a" * 300, "--json", cwd=tmp_path)
+    refused(result, 1, "13 of 23 could not be used")
     answer = json.loads(result.stdout)
     assert len(answer["predictions"]) == 10
     reasons = {Path(each["path"]).name: each["error"] for each in answer["failed"]}
@@ -148,14 +161,18 @@ def test_broken_files_are_named_and_counted_and_the_rest_is_done(pictures: Path,
         "bomb.png": "too many pixels",
         "drawing.svg": "an SVG drawing",
         "paper.pdf": "a PDF",
-        "gone.png": "no such file",
+        "gone.png": "it is no file, or leads to none",
+        "pipe.png": "it is no file",
+        "two\nlines.png": "it is no picture",
+        "a" * 300: "it does not exist",
         "missing.jpg": "it does not exist",
         "*.tif": "nothing matches",
     }
     assert reasons.keys() == expected.keys()
     for name, words in expected.items():
         assert words in reasons[name]
-        assert sum(name in line for line in result.stderr.splitlines()) == 1
+        shown = name.replace("\n", "\\n")
+        assert sum(f"{shown}: " in line for line in result.stderr.splitlines()) == 1
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -176,6 +193,54 @@ def test_a_folder_that_cannot_be_read_is_a_failure(tmp_path: Path, monkeypatch: 
     assert list(find_pictures([str(tmp_path)])) == [Failure(str(tmp_path), "permission denied")]
 
 
+def test_a_pattern_does_not_run_in_circles(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "été [2024]" / "up").symlink_to(pictures, target_is_directory=True)
+    for pattern in ("my photos/**/*.png", "my photos/**", f"{tmp_path}/**/*.png"):
+        answer = predicted(wardrobe("predict", pattern, "--json", cwd=tmp_path))
+        assert len(answer["predictions"]) == 10
+
+
+def test_standard_input_closed_or_given_to_a_wrong_model(pictures: Path, tmp_path: Path) -> None:
+    one = pictures / "3 it's.png"
+    closed = subprocess.run(
+        ["sh", "-c", f'"{WARDROBE}" predict - "$1" --json <&-', "sh", str(one)],
+        capture_output=True, text=True, cwd=tmp_path, env=environment(tmp_path),
+    )  # fmt: skip
+    answer = json.loads(closed.stdout)
+    assert [each["path"] for each in answer["predictions"]] == [str(one)]
+    assert answer["failed"] == [{"path": "-", "error": "standard input is closed"}]
+    with subprocess.Popen(
+        [str(WARDROBE), "predict", "-", "--model", "nowhere"],
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment(tmp_path),
+    ) as waiting:  # fmt: skip
+        assert waiting.stderr is not None
+        assert b"nowhere does not exist" in waiting.stderr.readline()  # before standard input ends
+        waiting.communicate()
+
+
+def test_json_is_json_in_every_encoding(tmp_path: Path) -> None:
+    Image.new("L", (28, 28), 9).save(tmp_path / "été 👗.png")
+    environ = {**environment(tmp_path), "PYTHONIOENCODING": "ascii"}
+    command = [str(WARDROBE), "predict", "été 👗.png"]
+    result = subprocess.run([*command, "--json"], cwd=tmp_path, env=environ, capture_output=True)
+    assert json.loads(result.stdout)["predictions"][0]["path"] == "été 👗.png"
+    lines = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True)
+    assert b"#" in lines.stdout or b"." * 10 in lines.stdout
+
+
+def test_ctrl_c_ends_it_at_once(pictures: Path, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [str(WARDROBE), "predict", "my photos", "-"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=tmp_path, env=environment(tmp_path),
+    ) as waiting:  # fmt: skip
+        time.sleep(3)  # by now it waits for standard input
+        waiting.send_signal(signal.SIGINT)
+        _, errors = waiting.communicate(timeout=60)
+        assert waiting.returncode == 1
+        assert errors == "wardrobe: error: interrupted\n"
+
+
 def test_a_folder_without_pictures_is_said(tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     result = wardrobe("predict", "bare", cwd=tmp_path)
@@ -192,7 +257,8 @@ def test_a_folder_without_pictures_is_said(tmp_path: Path) -> None:
         (["a.png", "--model", "latest"], 1, ["no run in"]),
         (["a.png", "--csv", "x.csv", "--json"], 2, ["choose one"]),
         (["a.png", "--csv", "no/folder/x.csv"], 2, ["there is no folder no/folder"]),
-        (["a.png", "--save-input", "a.png"], 1, ["a.png"]),
+        (["a.png", "--csv", "."], 2, ["--csv . is a folder"]),
+        (["a.png", "--save-input", "a.png"], 2, ["--save-input a.png is not empty"]),
         (["a.png", "--top", "0"], 2, ["--top"]),
     ],
 )

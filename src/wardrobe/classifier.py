@@ -49,13 +49,13 @@ class Predictions:
     @property
     def not_sure(self) -> npt.NDArray[np.bool_]:
         """Whether each answer should be doubted: (n,)."""
-        return self.empty | (self.familiarity < self.threshold)
+        return self.empty | ~(self.familiarity >= self.threshold)  # so that what is no number is doubted
 
     def reason(self, i: int) -> str | None:
         """Returns why the answer to image `i` should be doubted; None where it should not."""
         if self.empty[i]:
             return "the picture is empty"
-        if self.familiarity[i] >= self.threshold:
+        if not self.not_sure[i]:
             return None
         given, expected = self.familiarity[i], self.threshold
         return f"unlike the clothing it learnt (familiarity {given:.1f}, expected {expected:.1f} or more)"
@@ -88,9 +88,7 @@ class Classifier:
             ModelError: it is no ONNX file, has the wrong shapes, or lacks its metadata.
             RunError: there is no such run.
         """
-        path = _file(source)
-        if not path.is_file():
-            raise ModelError(f"{path} does not exist; give a run folder, 'latest', or a model.onnx")
+        path = model_file(source)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what goes wrong is raised, and told in one line
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leaves the cores to the decoding
@@ -131,14 +129,22 @@ class Classifier:
         )
 
 
-def _file(source: str | Path | Run | None) -> Path:
-    """Returns the ONNX file that `source` stands for."""
-    if source is None or source == SHIPPED:
+def model_file(source: str | Path | Run | None) -> Path:
+    """Returns the ONNX file that `source` stands for; see `Classifier.load`.
+
+    Raises:
+        ModelError: there is none. RunError: there is no such run.
+    """
+    if source is None:
         return PRETRAINED / f"{SHIPPED}.onnx"
     if isinstance(source, Run):
         return _of_run(source)
     path = Path(source)
-    return _of_run(find(source)) if source == LATEST or path.is_dir() or not path.suffix else path
+    if source == LATEST or path.is_dir() or not path.suffix:
+        return _of_run(find(source))
+    if not path.is_file():
+        raise ModelError(f"{path} does not exist; give a run folder, 'latest', or a model.onnx")
+    return path
 
 
 def _of_run(run: Run) -> Path:
@@ -152,10 +158,10 @@ def _metadata(name: str, session: onnxruntime.InferenceSession) -> dict[str, Any
     found = {key: _parsed(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
     missing = [key for key in METADATA if key not in found]
     if missing:
-        raise ModelError(f"{name} lacks the metadata {', '.join(missing)}; give a model.onnx that wardrobe train wrote")
+        raise ModelError(f"{name} lacks the metadata {', '.join(missing)}; train it again with this version")
     for key, (is_right, expected) in METADATA.items():
         if not is_right(found[key]):
-            raise ModelError(f"{name} has the {key} {found[key]!r}, expected {expected}; export the model again")
+            raise ModelError(f"{name} has the {key} {found[key]!r}, expected {expected}; train it again")
     return found
 
 
@@ -182,12 +188,16 @@ def _parsed(text: str) -> Any:
 
 
 def _check_shapes(name: str, session: onnxruntime.InferenceSession, classes: int) -> None:
+    """Checks names, types and shapes of what goes in and out; the number of images must be free."""
     ends = {
-        "input": ([(end.name, end.shape[1:]) for end in session.get_inputs()], [("pixels", [SIDE, SIDE, 1])]),
-        "output": ([(end.name, end.shape[1:]) for end in session.get_outputs()], [("logits", [classes])]),
+        "input": (session.get_inputs(), "pixels", [SIDE, SIDE, 1]),
+        "output": (session.get_outputs(), "logits", [classes]),
     }
-    for which, (given, expected) in ends.items():
-        if given != expected:
+    for which, (found, wanted, shape) in ends.items():
+        given = [(end.name, end.type, end.shape) for end in found]
+        batch_is_free = len(found) == 1 and len(found[0].shape) > 0 and not isinstance(found[0].shape[0], int)
+        if not (batch_is_free and (given[0][0], given[0][1], given[0][2][1:]) == (wanted, "tensor(float)", shape)):
+            expected = [(wanted, "tensor(float)", ["batch", *shape])]
             raise ModelError(
                 f"{name} has the {which} {given}, expected {expected}; give a model.onnx of wardrobe train"
             )

@@ -4,12 +4,13 @@ import json
 import os
 import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from wardrobe import __version__
+from wardrobe import __version__, console
 from wardrobe.errors import UsageError, WardrobeError
 
 INTERRUPTED = 130  # what typer returns on Ctrl-C
@@ -42,6 +43,7 @@ def main() -> NoReturn:
     debug = len(arguments) < len(sys.argv) - 1
     if not debug:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read by TensorFlow when it starts
+    warnings.filterwarnings("ignore", module="PIL")  # of odd metadata and the like; what cannot be read is said
     # What stops a job from outside ends it as tidily as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -53,7 +55,7 @@ def main() -> NoReturn:
         if debug:
             raise
         text, status = _explained(error)
-    print(f"wardrobe: error: {' '.join(text.splitlines())}", file=sys.stderr)
+    console.warn(f"error: {' '.join(text.splitlines())}")
     sys.exit(status)
 
 
@@ -273,7 +275,7 @@ def _explained(error: Exception) -> tuple[str, int]:
 
 
 def _print_json(value: dict[str, Any]) -> None:
-    print(json.dumps(value, ensure_ascii=False))
+    print(json.dumps(value))  # ASCII: right in whatever encoding stdout has
 
 
 def _print_benchmark(figures: dict[str, Any], folder: Path, as_json: bool) -> None:

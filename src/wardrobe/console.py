@@ -8,7 +8,12 @@ from contextlib import contextmanager
 
 def warn(text: str) -> None:
     """Prints one line on stderr, under the program's name."""
-    print(f"wardrobe: {text}", file=sys.stderr, flush=True)
+    print(f"wardrobe: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """Returns `text` with line breaks, escapes and the like spelled out: a file's name must not act on a terminal."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def notice(title: str, text: str) -> None:

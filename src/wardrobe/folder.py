@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wardrobe import console, photo
-from wardrobe.errors import DataError, PhotoError, UsageError
+from wardrobe.errors import DataError, UsageError
 
 FEWEST_IMAGES = 3  # a class: one each to train, to validate and to test
 NAMED_AT_MOST = 5  # broken images named one by one; the rest are counted
@@ -68,7 +68,7 @@ def _read_class(class_folder: Path) -> dict[Path, npt.NDArray[np.uint8]]:
     broken = copies = 0
     paths = _files(class_folder)
     with ThreadPoolExecutor() as pool:
-        prepared = list(pool.map(_prepared, paths))
+        prepared = list(pool.map(photo.prepare_or_reason, paths))
     for path, image in zip(paths, prepared, strict=True):
         if isinstance(image, str):
             broken += 1
@@ -85,14 +85,6 @@ def _read_class(class_folder: Path) -> dict[Path, npt.NDArray[np.uint8]]:
     if copies:
         console.warn(f"{class_folder}: {copies} images are copies of others once reduced to 28x28; used once")
     return images
-
-
-def _prepared(path: Path) -> npt.NDArray[np.uint8] | str:
-    """Returns what the model sees of a photo, (28, 28), or why it cannot."""
-    try:
-        return photo.prepare(path)
-    except (PhotoError, OSError) as error:
-        return str(error)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -14,10 +14,10 @@ from typing import Any
 from PIL import Image
 
 from wardrobe import console
-from wardrobe.classifier import SHIPPED, Classifier
+from wardrobe.classifier import SHIPPED, Classifier, model_file
 from wardrobe.errors import UsageError
 from wardrobe.predict import Failure, Prediction, file_name, find_pictures, predictions
-from wardrobe.runs import LATEST, find, replacing
+from wardrobe.runs import LATEST, replacing
 
 Write = Callable[[Prediction], None]
 
@@ -45,38 +45,60 @@ def predict(
         paths, model: as in `predict.predictions` and `Classifier.load`.
         top: classes listed for each picture; None: two in a line, all in JSON.
         csv_path: writes a CSV file in place of lines.
-        save_input: a folder that is made if need be, for PNGs of what the model saw.
+        save_input: a new or empty folder for PNGs of what the model saw.
         as_json: prints one JSON object in place of lines.
 
     Returns:
         How many pictures were classified, and how many could not be.
+
+    Raises:
+        UsageError: `csv_path` or `save_input` cannot be written. ModelError, RunError: see `Classifier.load`.
     """
-    if csv_path is not None and not csv_path.parent.is_dir():
-        raise UsageError(f"--csv {csv_path}: there is no folder {csv_path.parent}; make it, or write elsewhere")
-    if save_input is not None:
-        save_input.mkdir(parents=True, exist_ok=True)
-    done, failures, names = 0, list[Failure](), set[str]()
+    file = model_file(model)  # told before a picture is read, if there is none
+    _check_places(paths, csv_path, save_input)
+    total = sum(1 for _ in find_pictures(paths)) if sys.stderr.isatty() else 0
+    failed: list[Failure] = []
+    done, failures, names = 0, 0, dict[str, int]()
     with ExitStack() as stack:
-        total = sum(1 for _ in find_pictures(paths)) if sys.stderr.isatty() else 0
-        results = stack.enter_context(_progress(predictions(paths, lambda: Classifier.load(model)), total))
         if as_json:
-            name = str(find(model).path) if model == LATEST else model or SHIPPED
-            write = stack.enter_context(json_object(name, top, failures))
+            name = SHIPPED if model is None else str(file.parent) if model == LATEST else model
+            write = stack.enter_context(json_object(name, top, failed))
         elif csv_path is not None:
             write = stack.enter_context(csv_file(csv_path))
         else:
             lines = Lines(TOP if top is None else top)
             write = lines.write_card if lines.in_colour and 0 < total <= CARDS else lines.write
-        for result in results:
+        shown = not (as_json and sys.stdout.isatty())  # a bar and one long line do not go together
+        results = predictions(paths, lambda: Classifier.load(model))
+        for result in stack.enter_context(_progress(results, total if shown else 0)):
             if isinstance(result, Failure):
                 console.warn(f"{result.path}: {result.error}")
-                failures.append(result)
+                failures += 1
+                failed += [result] if as_json else []
                 continue
             done += 1
             write(result)
             if save_input is not None:
                 Image.fromarray(result.pixels).save(save_input / file_name(result.path, names))
-    return done, len(failures)
+    return done, failures
+
+
+def _check_places(paths: Sequence[str], csv_path: Path | None, save_input: Path | None) -> None:
+    """Makes the folder of `save_input`; nothing that lies there may be lost, nor become an input itself."""
+    if csv_path is not None and csv_path.is_dir():
+        raise UsageError(f"--csv {csv_path} is a folder; give a file")
+    if csv_path is not None and not csv_path.parent.is_dir():
+        raise UsageError(f"--csv {csv_path}: there is no folder {csv_path.parent}; make it, or write elsewhere")
+    if save_input is None:
+        return
+    if save_input.exists() and (not save_input.is_dir() or any(save_input.iterdir())):
+        raise UsageError(f"--save-input {save_input} is not empty; give a new or an empty folder")
+    inside = [
+        given for given in paths if Path(given).resolve() in (save_input.resolve(), *save_input.resolve().parents)
+    ]
+    if inside:
+        raise UsageError(f"--save-input {save_input} lies in {inside[0]}, which is read; give a folder elsewhere")
+    save_input.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
@@ -116,7 +138,7 @@ def json_object(model: str, top: int | None, failures: Sequence[Failure]) -> Ite
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)  # ASCII: right in whatever encoding stdout has
 
 
 @contextmanager
@@ -153,16 +175,19 @@ class Lines:
 
     def __init__(self, top: int) -> None:
         self.top = top
+        self.full, self.empty = ("█", "░") if _can_encode("█░") else ("#", ".")
         terminal = sys.stdout.isatty()
-        self.in_colour = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        self.in_colour = (
+            terminal and _can_encode("▀") and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        )
         room = shutil.get_terminal_size().columns - LABEL - BAR - 12 - 26 * (top > 1)
         self.path_width = min(max(room, PATH_NARROWEST), PATH_WIDEST) if terminal else 0
 
     def write(self, prediction: Prediction) -> None:
         """Prints one line."""
-        path = (
-            f"{_shortened(prediction.path, self.path_width):<{self.path_width}}" if self.path_width else prediction.path
-        )
+        path = console.printable(prediction.path)
+        if self.path_width:
+            path = f"{_shortened(path, self.path_width):<{self.path_width}}"
         verdict = "not sure" if prediction.not_sure else prediction.label
         style = AMBER if prediction.not_sure else BLUE
         chances = [f"{name} {chance:.1%}" for name, chance in islice(prediction.probabilities.items(), self.top)]
@@ -173,7 +198,7 @@ class Lines:
     def write_card(self, prediction: Prediction) -> None:
         """Prints what the model saw, and beside it the bars of the likeliest classes."""
         doubt = f"{self._styled('not sure:', AMBER)} {prediction.reason}" if prediction.not_sure else ""
-        beside = ["", self._styled(prediction.path, BOLD), doubt, ""]
+        beside = ["", self._styled(console.printable(prediction.path), BOLD), doubt, ""]
         for name, chance in islice(prediction.probabilities.items(), max(self.top, 5)):
             first = name == prediction.label
             style = FAINT if not first else AMBER if prediction.not_sure else BLUE
@@ -184,10 +209,18 @@ class Lines:
 
     def _bar(self, share: float, style: str) -> str:
         full = round(share * BAR)
-        return f"{self._styled('█' * full, style)}{self._styled('░' * (BAR - full), FAINT)} {share:6.1%}"
+        return f"{self._styled(self.full * full, style)}{self._styled(self.empty * (BAR - full), FAINT)} {share:6.1%}"
 
     def _styled(self, text: str, style: str) -> str:
         return f"\033[{style}m{text}\033[0m" if self.in_colour and text else text
+
+
+def _can_encode(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def half_blocks(pixels: Any) -> list[str]:

@@ -8,8 +8,7 @@ studio; sharpening is left out: the network is trained on images as soft as thes
 
 import contextlib
 import io
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,9 +30,12 @@ SIDE = 28  # pixels of what the model sees
 FITTED = 26  # pixels of the garment's longer side in it
 WORKING = 160  # pixels of the longer side of the photo in which the garment is sought
 FLOOR = 0.12  # light of the garment where its photo is lightest
+TILE_EDGE, GREY_SPREAD = 64, 12  # 0-255: of an enlarged tile, its edge's mean and its channels' largest difference
 LEAST_RANGE = 20  # 0-255, of a garment's tones that are stretched; less is noise
 LARGE_HOLE = 0.06  # of the garment; larger holes in it stay open
-SMALLEST, MOST = 8, 100_000_000  # pixels: of a side, and in all
+SMALLEST = 8  # pixels of a side
+MOST = 50_000_000  # pixels in all; decoded they take 200 MB
+MOST_JPEG = 170_000_000  # which is decoded at a fraction of its size
 
 # Formats of pictures alone: nothing here runs what a file holds, as PostScript would.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM")
@@ -86,9 +88,12 @@ def prepare_steps(source: Source) -> Steps:
         rgb, opaque = decode(source)
     else:
         with open_image(source) as image:
+            image.draft(
+                "RGB", (2 * WORKING, 2 * WORKING)
+            )  # decodes a JPEG at a fraction of its size, many times faster
             rgb, opaque = decode(image)
-    if rgb.shape[:2] == (SIDE, SIDE):
-        pixels = light_on_dark(grey(rgb))
+    if is_tile(rgb):
+        pixels = light_on_dark(np.asarray(Image.fromarray(grey(rgb)).resize((SIDE, SIDE), Image.Resampling.BOX)))
         whole = Garment(np.ones((SIDE, SIDE), bool), TILE)
         return Steps(rgb, whole, (pixels / 255).astype(np.float32), pixels)
     garment = find_garment(rgb, opaque)
@@ -96,8 +101,23 @@ def prepare_steps(source: Source) -> Steps:
     return Steps(rgb, garment, light, pad(resize(crop(light, garment.mask))))
 
 
+def prepare_or_reason(source: Source) -> Grey | str:
+    """Returns what the model sees of a photo, as `prepare` does, or in one line why it cannot."""
+    try:
+        return prepare(source)
+    except PhotoError as error:
+        return str(error)
+    except MemoryError:
+        return "it needs more memory than there is; make it smaller"
+    except OSError as error:
+        return str(error.strerror or error).lower()
+
+
 def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
     """Opens a picture by its header; its pixels are read by `decode`.
+
+    Args:
+        source: a path, bytes, or an open binary file at its start, which can be rewound.
 
     Raises:
         PhotoError: see `prepare`.
@@ -106,13 +126,12 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
     head = _head(source)
     if not head:
         raise PhotoError("the file is empty; expected a picture")
-    is_heic = head[4:12] in HEIC
-    if is_heic:
-        _learn_heic()
     try:
-        image = _opened(source, (("HEIF",),) if is_heic else (FORMATS, FURTHER_FORMATS))
-    except Image.DecompressionBombError as error:
+        image = _opened(source, head[4:12] in HEIC)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PhotoError(f"it has too many pixels, expected at most {MOST:,}; make it smaller") from error
+    except MemoryError:
+        raise
     except Exception as error:  # Pillow's readers raise nearly anything on a damaged header
         if isinstance(error, OSError) and error.errno is not None:
             raise
@@ -125,19 +144,20 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
     return image
 
 
-def _opened(source: str | Path | bytes | BinaryIO, groups: Sequence[tuple[str, ...]]) -> Image.Image:
+def _opened(source: str | Path | bytes | BinaryIO, is_heic: bool) -> Image.Image:
     """Opens a picture with the first group of formats that knows it."""
     Image.preinit()
-    for formats in groups:
-        with contextlib.suppress(UnidentifiedImageError), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's, of size, metadata and palettes; `_check_size` refuses
+    if is_heic:
+        _learn_heic()
+    for formats in ((("HEIF",),) if is_heic else ()) + (FORMATS, FURTHER_FORMATS):
+        with contextlib.suppress(UnidentifiedImageError):
             return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
     raise UnidentifiedImageError
 
 
 def _foreign(head: bytes) -> str:
     """Returns what a file that is no picture is, by its first bytes."""
-    start = head.lstrip().lower()
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return next((name for mark, name in FOREIGN.items() if start.startswith(mark)), "no picture, or a damaged one")
 
 
@@ -155,8 +175,9 @@ def _head(source: str | Path | bytes | BinaryIO) -> bytes:
 
 def _check_size(image: Image.Image) -> None:
     width, height = image.size
-    if width * height > MOST:
-        raise PhotoError(f"{width}x{height} pixels are too many, expected at most {MOST:,}; make it smaller")
+    most = MOST_JPEG if image.format in ("JPEG", "MPO") else MOST
+    if width * height > most:
+        raise PhotoError(f"{width}x{height} pixels are too many, expected at most {most:,}; make it smaller")
     if min(width, height) < SMALLEST:
         raise PhotoError(f"{width}x{height} pixels are too few, expected at least {SMALLEST} a side")
 
@@ -182,9 +203,10 @@ def decode(image: Image.Image) -> tuple[Colour, Mask]:
     """
     _check_size(image)
     try:
-        image.draft("RGB", (2 * WORKING, 2 * WORKING))  # a JPEG is decoded at a fraction of its size, many times faster
-        image = ImageOps.exif_transpose(_eight_bits(image))
+        image = _eight_bits(ImageOps.exif_transpose(image))
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    except MemoryError:
+        raise
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged pixels
         raise PhotoError(f"its pixels are damaged or break off ({' '.join(str(error).split())})") from error
     image.thumbnail((WORKING, WORKING), Image.Resampling.BOX, reducing_gap=2.0)
@@ -200,7 +222,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode not in ("I", "F"):
         return image
-    values = np.nan_to_num(np.asarray(image, np.float64)).clip(0)
+    values = np.nan_to_num(np.asarray(image, np.float32), posinf=0).clip(0)
     largest = next((whole for whole in (1.0, 255.0, 65535.0) if values.max() <= whole), values.max())
     return Image.fromarray((values / largest * 255).astype(np.uint8))
 
@@ -208,6 +230,15 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def grey(rgb: Colour) -> Grey:
     """Returns a picture's luma (ITU-R BT.601)."""
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def is_tile(rgb: Colour) -> bool:
+    """Tells whether a picture is already in Fashion-MNIST's form: 28x28, or enlarged, square, grey, on black."""
+    height, width, _ = rgb.shape
+    if (height, width) == (SIDE, SIDE):
+        return True
+    on_black = rgb[edge_strip(rgb.shape, 0.01)].mean() < TILE_EDGE
+    return bool(height == width and on_black and np.ptp(rgb.astype(int), axis=2).max() <= GREY_SPREAD)
 
 
 def light_on_dark(tile: Grey) -> Grey:
@@ -225,15 +256,15 @@ def find_garment(rgb: Colour, opaque: Mask | None = None) -> Garment:
     Where none does, the whole picture is taken.
     """
     everything = np.ones(rgb.shape[:2], bool)
-    finders: dict[str, Callable[[Colour], Mask]] = {
-        CUT_OUT: lambda _: everything if opaque is None else opaque,
-        PLAIN: off_plain_background,
-        GRABCUT: by_grabcut,
-    }
-    for found_by, find in finders.items():
-        mask = find(rgb)
-        if looks_like_a_garment(mask):
-            return Garment(main_piece(mask), found_by)
+    finders: tuple[tuple[str, Callable[[], Mask]], ...] = (
+        (CUT_OUT, lambda: everything if opaque is None else opaque),
+        (PLAIN, lambda: off_plain_background(rgb)),
+        (GRABCUT, lambda: by_grabcut(rgb)),
+    )
+    for found_by, find in finders:
+        piece = main_piece(find())
+        if looks_like_a_garment(piece):
+            return Garment(piece, found_by)
     return Garment(everything, WHOLE)
 
 
@@ -266,11 +297,9 @@ def by_grabcut(rgb: Colour, rounds: int = 4) -> Mask:
     return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
 
 
-def looks_like_a_garment(mask: Mask) -> bool:
-    """Judges a mask: its main piece covers 4 to 92 % of the picture and does not run along its edge."""
-    piece = main_piece(mask)
-    on_edge = piece[edge_strip(piece.shape, 0.01)].mean()
-    return bool(0.04 <= piece.mean() <= 0.92 and on_edge < 0.5)
+def looks_like_a_garment(piece: Mask) -> bool:
+    """Judges what was found: it covers 4 to 92 % of the picture, and at most half of its edge."""
+    return bool(0.04 <= piece.mean() <= 0.92 and piece[edge_strip(piece.shape, 0.01)].mean() < 0.5)
 
 
 def main_piece(mask: Mask) -> Mask:

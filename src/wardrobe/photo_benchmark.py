@@ -1,9 +1,9 @@
 """How well a model does on people's photos, and how well it tells what is none of its classes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,11 @@ from sklearn.metrics import roc_auc_score
 
 from wardrobe import metrics, photo, plots, results
 from wardrobe.classifier import SHIPPED, Classifier, Predictions
-from wardrobe.errors import DataError, UsageError
+from wardrobe.errors import DataError, PhotoError, UsageError
 
 Images = npt.NDArray[np.uint8]
+Kinds = npt.NDArray[np.str_]  # (n,), each photo's sub-folder
+T = TypeVar("T")
 
 # Sub-folder of the photos → the classes that are right for it. Photos in other folders are none of the ten.
 RIGHT = {
@@ -43,50 +45,70 @@ def photos(root: Path, model: str | None, folder: Path) -> dict[str, Any]:
     Raises:
         UsageError: `root` is no folder. DataError: it lacks one of the kinds.
     """
-    if not root.is_dir():
-        raise UsageError(f"--photos {root} is no folder; give one with the sub-folders {', '.join(RIGHT)} and others")
-    paths = sorted(path for path in root.glob("*/*") if path.is_file() and not path.name.startswith("."))
+    paths = _paths(root)
     kinds = np.array([path.parent.name for path in paths])
-    missing = sorted(set(RIGHT) - set(kinds))
-    if missing:
-        raise DataError(f"{root} has no photos in {', '.join(missing)}; each kind of clothing needs some")
     classifier = Classifier.load(model)
     with ThreadPoolExecutor() as pool:
-        steps = list(pool.map(photo.prepare_steps, paths))
-        resized = np.stack(list(pool.map(grey_resized, paths)))
+        steps = list(pool.map(_named(photo.prepare_steps), paths))
+        resized = np.stack(list(pool.map(_named(grey_resized), paths)))
     predictions = classifier.classify(np.stack([each.pixels for each in steps]))
-    known = np.isin(kinds, list(RIGHT))
-    labels = np.array(predictions.labels)
-    correct = _correct(predictions.labels, kinds)
-    sure = ~predictions.not_sure
+    resized_correct = _correct(classifier.classify(resized).labels, kinds)
     figures = {
         "benchmark": "photos",
         "command": f"wardrobe benchmark photos --photos {root}" + (f" --model {model}" if model else ""),
         **results.provenance(),
         "model": model or SHIPPED,
         "about": {key: value for key, value in classifier.metadata.items() if key != "class_names"},
-        "photos": int(known.sum()),
-        "accuracy": float(correct[known].mean()),
-        "balanced_accuracy": balanced(correct, kinds),
-        "balanced_accuracy_resized": balanced(_correct(classifier.classify(resized).labels, kinds), kinds),
-        "sure": float(sure[known].mean()),
-        "accuracy_where_sure": float(correct[known & sure].mean()),
-        "not_sure_of_others": float((~sure)[~known].mean()),
-        "ece": calibration_error(predictions.confidences[known], correct[known]),
         "class_names": list(classifier.class_names),
-        "rows": [
-            _row(kind, kinds, labels, correct, sure, classifier.class_names) for kind in (*RIGHT, *_others(kinds))
-        ],
-        "auroc": _auroc(classifier, predictions.familiarity, kinds, known),
+        **_scores(predictions, kinds),
+        "balanced_accuracy_resized": balanced(resized_correct, kinds),
+        "auroc": _auroc(classifier, predictions.familiarity, kinds),
     }
     results.write(figures, folder)
     _draw_sheet(steps, kinds, predictions, folder / "runs" / "photo-steps.png")
     return figures
 
 
-def _draw_sheet(
-    steps: Sequence[photo.Steps], kinds: npt.NDArray[np.str_], predictions: Predictions, path: Path
-) -> None:
+def _paths(root: Path) -> list[Path]:
+    """Returns the photos below `root`, by kind."""
+    if not root.is_dir():
+        raise UsageError(f"--photos {root} is no folder; give one with the sub-folders {', '.join(RIGHT)} and others")
+    paths = sorted(path for path in root.glob("*/*") if path.is_file() and not path.name.startswith("."))
+    missing = sorted(set(RIGHT) - {path.parent.name for path in paths})
+    if missing:
+        raise DataError(f"{root} has no photos in {', '.join(missing)}; each kind of clothing needs some")
+    return paths
+
+
+def _named(prepare: Callable[[Path], T]) -> Callable[[Path], T]:
+    """Lets what `prepare` cannot read be named."""
+
+    def prepared(path: Path) -> T:
+        try:
+            return prepare(path)
+        except PhotoError as error:
+            raise DataError(f"{path}: {error}; remove it") from error
+
+    return prepared
+
+
+def _scores(predictions: Predictions, kinds: Kinds) -> dict[str, Any]:
+    """Returns accuracy, doubt and calibration over the photos of known kinds, and a row a kind."""
+    known, sure = np.isin(kinds, list(RIGHT)), ~predictions.not_sure
+    correct = _correct(predictions.labels, kinds)
+    return {
+        "photos": int(known.sum()),
+        "accuracy": float(correct[known].mean()),
+        "balanced_accuracy": balanced(correct, kinds),
+        "sure": float(sure[known].mean()),
+        "accuracy_where_sure": float(correct[known & sure].mean()) if (known & sure).any() else None,
+        "not_sure_of_others": float((~sure)[~known].mean()) if (~known).any() else None,
+        "ece": calibration_error(predictions.confidences[known], correct[known]),
+        "rows": [_row(kind, kinds, predictions, correct) for kind in (*RIGHT, *_others(kinds))],
+    }
+
+
+def _draw_sheet(steps: Sequence[photo.Steps], kinds: Kinds, predictions: Predictions, path: Path) -> None:
     """Draws some photos of each kind, step by step, with the model's answers."""
     rng = np.random.default_rng(0)
     names = [*RIGHT, *_others(kinds)]
@@ -107,22 +129,21 @@ def _strip(steps: photo.Steps) -> tuple[Images, ...]:
     return steps.photo, cut_out, np.round(steps.light * 255).astype(np.uint8), steps.pixels
 
 
-def balanced(correct: npt.NDArray[np.bool_], kinds: npt.NDArray[np.str_]) -> float:
+def balanced(correct: npt.NDArray[np.bool_], kinds: Kinds) -> float:
     """Returns the mean over the kinds in `RIGHT` of the share that is right."""
     return float(np.mean([correct[kinds == kind].mean() for kind in RIGHT]))
 
 
 def calibration_error(confidence: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_]) -> float:
-    """Returns the expected calibration error where an answer is right or wrong, in `metrics.ECE_BINS` bins."""
-    two = np.stack([1 - confidence, confidence], axis=1)
-    bins = np.clip((two[:, 1] * metrics.ECE_BINS).astype(int), 0, metrics.ECE_BINS - 1)
-    gaps = [abs(correct[bins == b].sum() - confidence[bins == b].sum()) for b in np.unique(bins)]
+    """Returns the expected calibration error of answers, (n,) each, in `metrics.ECE_BINS` bins of equal width."""
+    bins = (confidence * metrics.ECE_BINS).astype(int).clip(0, metrics.ECE_BINS - 1)
+    gaps = [abs(correct[bins == each].sum() - confidence[bins == each].sum()) for each in np.unique(bins)]
     return float(np.sum(gaps) / len(correct))
 
 
 def grey_resized(path: Path) -> Images:
     """Returns what most people do with a photo: grey, squeezed to 28x28, nothing else. (28, 28) uint8."""
-    with Image.open(path) as image:
+    with photo.open_image(path) as image:
         return np.asarray(image.convert("L").resize((photo.SIDE, photo.SIDE), Image.Resampling.BILINEAR))
 
 
@@ -140,40 +161,29 @@ def noise() -> Images:
     return np.concatenate([rng.integers(0, 256, shape), rng.normal(128, 50, shape).clip(0, 255)]).astype(np.uint8)
 
 
-def _correct(labels: Iterable[str], kinds: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
+def _correct(labels: Iterable[str], kinds: Kinds) -> npt.NDArray[np.bool_]:
     return np.array([label in RIGHT.get(kind, ()) for label, kind in zip(labels, kinds, strict=True)])
 
 
-def _others(kinds: npt.NDArray[np.str_]) -> list[str]:
+def _others(kinds: Kinds) -> list[str]:
     return sorted(set(kinds.tolist()) - set(RIGHT))
 
 
-def _row(
-    kind: str,
-    kinds: npt.NDArray[np.str_],
-    labels: npt.NDArray[np.str_],
-    correct: npt.NDArray[np.bool_],
-    sure: npt.NDArray[np.bool_],
-    class_names: tuple[str, ...],
-) -> dict[str, Any]:
-    here = kinds == kind
+def _row(kind: str, kinds: Kinds, predictions: Predictions, correct: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    here, labels = kinds == kind, np.array(predictions.labels)
     return {
         "kind": kind,
         "right": list(RIGHT.get(kind, ())),
         "n": int(here.sum()),
         "accuracy": float(correct[here].mean()) if kind in RIGHT else None,
-        "not_sure": float((~sure[here]).mean()),
-        "predicted": [int((labels[here] == name).sum()) for name in class_names],
+        "not_sure": float(predictions.not_sure[here].mean()),
+        "predicted": [int((labels[here] == name).sum()) for name in predictions.class_names],
     }
 
 
-def _auroc(
-    classifier: Classifier,
-    familiarity: npt.NDArray[np.floating],
-    kinds: npt.NDArray[np.str_],
-    known: npt.NDArray[np.bool_],
-) -> dict[str, float]:
+def _auroc(classifier: Classifier, familiarity: npt.NDArray[np.floating], kinds: Kinds) -> dict[str, float]:
     """Returns how well familiarity tells known clothing from other things: areas under the ROC curve."""
+    known = np.isin(kinds, list(RIGHT))
 
     def against(other: npt.NDArray[np.floating]) -> float:
         scores = np.concatenate([familiarity[known], other])
@@ -182,4 +192,4 @@ def _auroc(
     found = {kind: against(familiarity[kinds == kind]) for kind in _others(kinds)}
     drawn = {"digits": digits(), "noise": noise()}
     found |= {name: against(classifier.classify(images).familiarity) for name, images in drawn.items()}
-    return {"all other clothing": against(familiarity[~known]), **found}
+    return {"all other clothing": against(familiarity[~known]), **found} if (~known).any() else found

@@ -1,12 +1,14 @@
 """From paths to predictions: finds pictures, prepares them on every core, classifies them in batches, keeps none."""
 
+import contextlib
 import os
+import stat
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from glob import has_magic, iglob
+from glob import has_magic
 from itertools import islice
 from pathlib import Path
 
@@ -15,11 +17,11 @@ import numpy.typing as npt
 
 from wardrobe import photo
 from wardrobe.classifier import Classifier
-from wardrobe.errors import PhotoError
 
 STDIN = "-"
 CHUNK = 32  # pictures handed on at once
 CHUNKS_AHEAD = 2  # being prepared while one is classified
+LARGEST_STREAM = 100_000_000  # bytes read of standard input or a pipe
 
 # In a folder, a file with another ending is no picture and is passed over. SVG and PDF are tried, and so named.
 ENDINGS = {f".{ending}" for group in (
@@ -74,14 +76,14 @@ def predictions(paths: Sequence[str], load: Callable[[], Classifier]) -> Iterato
     Raises:
         WardrobeError: what `load` raises.
     """
-    found = find_pictures(paths)
-    threads = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    with ThreadPoolExecutor(threads) as pool:
+    sources = map(_read_streams, find_pictures(paths))
+    pool = ThreadPoolExecutor(_cores())
 
-        def begun() -> Iterator[list[Future[Prepared | Failure]]]:
-            while chunk := list(islice(found, CHUNK)):
-                yield [pool.submit(_prepared, each) for each in chunk]
+    def begun() -> Iterator[list[Future[Prepared | Failure]]]:
+        while chunk := list(islice(sources, CHUNK)):
+            yield [pool.submit(_prepared, *each) for each in chunk]
 
+    try:
         chunks = begun()
         ahead = deque(islice(chunks, CHUNKS_AHEAD))
         classifier = load()
@@ -89,23 +91,31 @@ def predictions(paths: Sequence[str], load: Callable[[], Classifier]) -> Iterato
             prepared = [future.result() for future in ahead.popleft()]
             ahead.extend(islice(chunks, 1))
             yield from _classified(prepared, classifier)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # nothing waits for what is no longer wanted
+
+
+def _cores() -> int:
+    """Returns how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def find_pictures(paths: Iterable[str]) -> Iterator[str | Failure]:
     """Yields the path of every picture that `paths` name, folders sorted; and a failure for what is not there.
 
-    Links to files are followed, links to folders inside a folder are not, so that none can loop.
+    Links to files are followed, links to folders inside a folder are not, so that none can loop. Hidden files and
+    folders are passed over, and in a folder what has no picture's ending.
     """
-    for given in paths:
-        path = Path(given)
-        if given == STDIN or path.is_file():
-            yield given
-        elif path.is_dir():
+    for given in paths:  # os.path's functions answer for any text; Path's raise where a name is too long
+        if os.path.isdir(given):  # noqa: PTH112
             yield from _in_folder(given)
-        elif has_magic(given) and not path.exists():
+        elif given == STDIN or _can_be_read(given):
+            yield given
+        elif has_magic(given) and not os.path.lexists(given):
             yield from _matching(given)
         else:
-            yield Failure(given, "it does not exist" if not os.path.lexists(path) else "it is no file and no folder")
+            there = os.path.lexists(given)
+            yield Failure(given, "it is no file and no folder, or leads to none" if there else "it does not exist")
 
 
 def _in_folder(folder: str) -> Iterator[str | Failure]:
@@ -114,34 +124,59 @@ def _in_folder(folder: str) -> Iterator[str | Failure]:
     for parent, folders, names in os.walk(folder, onerror=unread.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in ENDINGS:
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in ENDINGS:  # noqa: PTH122
                 pictures += 1
-                yield os.path.join(parent, name)  # noqa: PTH118  a Path for each of a million is slow
+                path = os.path.join(parent, name)  # noqa: PTH118  a Path for each of a million is slow
+                yield path if os.path.isfile(path) else Failure(path, "it is no file, or leads to none")  # noqa: PTH113
     for error in unread:
-        yield Failure(str(error.filename), _why(error))
+        yield Failure(str(error.filename), str(error.strerror).lower())
     if not pictures and not unread:
         yield Failure(folder, "no picture is in this folder")
 
 
 def _matching(pattern: str) -> Iterator[str | Failure]:
+    """Yields what matches, sorted; folders that match are entered, but not under "**", which enters them itself."""
+    root, parts = Path(Path(pattern).anchor), Path(pattern).parts
+    deep = "**" in parts
+    tail = str(Path(*parts[1:] if root.anchor else parts)) + ("/*" if parts[-1] == "**" else "")
     matches = 0
-    for match in iglob(pattern, recursive=True):  # noqa: PTH207  Path.glob takes no absolute pattern
+    for match in sorted(root.glob(tail)):  # unlike glob.glob, does not enter linked folders, so it cannot loop
+        if any(part.startswith(".") and part not in parts for part in match.parts) or (deep and match.is_dir()):
+            continue
         matches += 1
-        yield from _in_folder(match) if Path(match).is_dir() else [match]
+        yield from _in_folder(str(match)) if match.is_dir() else [str(match)]
     if not matches:
         yield Failure(pattern, "nothing matches this pattern")
 
 
-def _prepared(found: str | Failure) -> Prepared | Failure:
+def _can_be_read(path: str) -> bool:
+    """Tells whether there is a file, or a pipe such as the shell's <(command)."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISFIFO(mode)
+
+
+def _read_streams(found: str | Failure) -> tuple[str | Failure, bytes | None]:
+    """Reads standard input and pipes, here and not in a thread, which could not be interrupted."""
+    if isinstance(found, Failure) or (found != STDIN and os.path.isfile(found)):  # noqa: PTH113
+        return found, None
+    if found == STDIN and sys.stdin is None:
+        return Failure(found, "standard input is closed"), None
+    with contextlib.nullcontext(sys.stdin.buffer) if found == STDIN else Path(found).open("rb") as stream:
+        content = stream.read(LARGEST_STREAM + 1)
+    if len(content) > LARGEST_STREAM:
+        return Failure(found, f"it has more than {LARGEST_STREAM:,} bytes; give a file"), None
+    return found, content
+
+
+def _prepared(found: str | Failure, content: bytes | None) -> Prepared | Failure:
     """Returns what the model sees of a picture, or why it cannot."""
     if isinstance(found, Failure):
         return found
-    try:
-        return Prepared(found, photo.prepare(sys.stdin.buffer.read() if found == STDIN else found))
-    except PhotoError as error:
-        return Failure(found, str(error))
-    except (OSError, MemoryError) as error:
-        return Failure(found, _why(error))
+    pixels = photo.prepare_or_reason(found if content is None else content)
+    return Failure(found, pixels) if isinstance(pixels, str) else Prepared(found, pixels)
 
 
 def _classified(prepared: Sequence[Prepared | Failure], classifier: Classifier) -> Iterator[Prediction | Failure]:
@@ -159,22 +194,16 @@ def _classified(prepared: Sequence[Prepared | Failure], classifier: Classifier) 
         row += 1
 
 
-def file_name(path: str, taken: set[str]) -> str:
+def file_name(path: str, numbers: dict[str, int]) -> str:
     """Returns the name of the PNG of what the model saw of a picture; a second one of that name gets a number.
 
     Args:
-        taken: names given so far, in lower case, for disks that do not tell it from upper; the new one is added.
+        numbers: name in lower case, for disks that do not tell it from upper → the last number given; carried on.
     """
     stem = "stdin" if path == STDIN else Path(path).stem
-    name, number = stem, 1
-    while name.lower() in taken:
+    number = numbers.get(stem.lower(), 0) + 1
+    while (name := stem if number == 1 else f"{stem}-{number}").lower() in numbers:
         number += 1
-        name = f"{stem}-{number}"
-    taken.add(name.lower())
+    numbers[stem.lower()] = number
+    numbers.setdefault(name.lower(), 1)
     return f"{name}.png"
-
-
-def _why(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
-        return "it needs more memory than there is; make it smaller"
-    return str(getattr(error, "strerror", None) or error).lower()

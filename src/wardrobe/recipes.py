@@ -18,7 +18,7 @@ class Recipe:
     conv_filters: tuple[int, ...]  # filters of each convolution, first to last; a 2x2 max-pooling follows each
     kernel_size: int  # pixels a side
     dense_units: int  # units of the hidden dense layer
-    learning_rate: float  # Adam's, constant
+    learning_rate: float  # Adam's; where the schedule is one-cycle, the highest
     batch_size: int  # images a step
     epochs: int  # passes over the training split
     stem_filters: int = 0  # of a 4x4 convolution of stride 2 before the others, unpooled; 0: none

@@ -1,6 +1,5 @@
 """How fast `wardrobe predict` is, and how little memory it takes, against the same done with Keras."""
 
-import os
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,13 @@ images = keras.utils.image_dataset_from_directory(
 print(model.predict(images, verbose=0).argmax(axis=1).sum())
 """
 
+# Prints the peak memory of the command that it runs, in KiB (in bytes on macOS).
+LAUNCHER = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // (1024 if sys.platform == "darwin" else 1))
+"""
+
 
 def predict(rounds: int, images: int, many: int, folder: Path) -> dict[str, Any]:
     """Measures in turn, `rounds` times: one photo from a cold start, a folder of `images`, and memory over `many`.
@@ -50,8 +56,9 @@ def predict(rounds: int, images: int, many: int, folder: Path) -> dict[str, Any]
         wardrobe = [sys.executable, "-c", "from wardrobe.cli import main; main()", "predict"]
         keras_one, keras_many = ([sys.executable, "-c", code, str(model)] for code in (KERAS_ONE, KERAS_MANY))
         one = _in_turn([*wardrobe, str(photo)], [*keras_one, str(photo)], rounds)
-        folder_of = _in_turn([*wardrobe, str(small), "--csv", str(here / "out.csv")], [*keras_many, str(small)], rounds)
-        few, lots = (_run([*wardrobe, str(_links(here, n)), "--csv", str(here / "out.csv")])[1] for n in (1000, many))
+        to_csv = ["--csv", str(here / "out.csv")]
+        folder_of = _in_turn([*wardrobe, str(small), *to_csv], [*keras_many, str(small)], rounds)
+        few, lots = (_peak_memory([*wardrobe, str(_links(here, count)), *to_csv]) for count in (1000, many))
     rows = [_row("one photo, from a cold start", 1, one), _row("a folder of small images", images, folder_of)]
     figures = {
         "benchmark": "predict",
@@ -75,7 +82,7 @@ def _row(task: str, images: int, times: dict[str, float]) -> dict[str, Any]:
 
 def _in_turn(ours: Sequence[str], theirs: Sequence[str], rounds: int) -> dict[str, float]:
     """Runs both in turn and returns the medians of their seconds, and of the ratio."""
-    pairs = [(_run(ours)[0], _run(theirs)[0]) for _ in range(rounds)]
+    pairs = [(_seconds(ours), _seconds(theirs)) for _ in range(rounds)]
     return {
         "wardrobe_seconds": statistics.median(pair[0] for pair in pairs),
         "keras_seconds": statistics.median(pair[1] for pair in pairs),
@@ -83,18 +90,31 @@ def _in_turn(ours: Sequence[str], theirs: Sequence[str], rounds: int) -> dict[st
     }
 
 
-def _run(command: Sequence[str]) -> tuple[float, float]:
-    """Runs a command to its end; returns its seconds and its peak of resident memory in MiB."""
+def _seconds(command: Sequence[str]) -> float:
+    """Runs a command to its end and returns its seconds."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stderr.close()
-    if process.returncode:
-        raise WardrobeError(f"{' '.join(command[:4])} ended with {process.returncode}: {said.decode()[-300:]}")
-    return time.perf_counter() - began, used.ru_maxrss / 1024
+    _run(command)
+    return time.perf_counter() - began
+
+
+def _peak_memory(command: Sequence[str]) -> float:
+    """Runs a command and returns its peak of resident memory in MiB.
+
+    It is started by a small process of its own: a child begins with the peak of whoever started it.
+    """
+    return float(_run([sys.executable, "-c", LAUNCHER, *command]).splitlines()[-1]) / 1024
+
+
+def _run(command: Sequence[str]) -> str:
+    """Returns what a command printed.
+
+    Raises:
+        WardrobeError: it failed.
+    """
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise WardrobeError(f"{' '.join(command[:4])} ended with {done.returncode}: {done.stderr[-300:]}")
+    return done.stdout
 
 
 def _keras_model(folder: Path) -> Path:
