@@ -114,10 +114,9 @@ def _draw_sheet(steps: Sequence[photo.Steps], kinds: Kinds, predictions: Predict
     names = [*RIGHT, *_others(kinds)]
     each = -(-SHEET_PHOTOS // len(names))
     chosen = [i for kind in names for i in sorted(rng.permutation(np.flatnonzero(kinds == kind))[:each])]
-    answers = [
-        "not sure" if doubt else label for doubt, label in zip(predictions.not_sure, predictions.labels, strict=True)
-    ]
-    captions = [f"{kinds[i]}: {answers[i]} {predictions.confidences[i]:.0%}".replace("%", " %") for i in chosen]
+    answers = [predictions.labels[i] if sure else "not sure" for i, sure in enumerate(~predictions.not_sure)]
+    shares = [f" {share:.0%}".replace("%", " %") for share in predictions.confidences]
+    captions = [f"{kinds[i]}: {answers[i]}{'' if answers[i] == 'not sure' else shares[i]}" for i in chosen]
     right = [answers[i] in RIGHT.get(kinds[i], ("not sure",)) for i in chosen]
     path.parent.mkdir(exist_ok=True)
     plots.save(plots.photo_steps([_strip(steps[i]) for i in chosen], captions, right), path, "photos", synthetic=False)

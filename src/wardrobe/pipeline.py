@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import keras
 import numpy as np
 
-from wardrobe import evaluation, explain, export, metrics, plots, report, runs, training
+from wardrobe import evaluation, explain, export, metrics, models, plots, report, runs, training
 from wardrobe.data import TEST, Dataset
 from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.evaluation import Evaluation
@@ -127,7 +127,7 @@ def _draw(model: keras.Model, run: Run, dataset: Dataset, evaluated: Evaluation,
         "per_class": plots.per_class(scores["per_class"]),
         "reliability": plots.reliability(before, after, scores["ece"], scores["temperature"]),
         "mistakes": plots.mistakes(images[worst], labels[worst], probabilities[worst], names, len(wrong)),
-        "filters": plots.filters(explain.first_filters(model), "conv1"),
+        "filters": plots.filters(explain.first_filters(model), models.convolutions(model)[0].name),
         "feature_maps": plots.feature_maps(examples, explain.feature_maps(model, examples), names),
     }
     run.plots_folder.mkdir(exist_ok=True)

@@ -32,6 +32,7 @@ FEW_ANSWERS = 25  # in a bin of the reliability diagram
 LONGEST_IN_GRID = 11  # characters of a class name over a picture in a grid
 LONGEST_NAME = 14  # characters of a class name where room is short
 NAMES_UP_TO = 30  # names along one side of the confusion matrix; of more classes every second, third, …
+MAPS_UP_TO, MAPS_OF_MANY = 128, 40
 MAPPED_CLASSES = 12  # in the picture of feature maps
 NUMBERS_UP_TO = 20  # classes; beyond, a confusion matrix's cells are too small for figures
 STYLE: dict[Any, Any] = {
@@ -281,7 +282,9 @@ def filters(kernels: Floats, layer: str) -> Figure:
 
 @_styled
 def feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str]) -> Figure:
-    """Draws, for each of the first `MAPPED_CLASSES` images, all maps of each convolution, scaled to their brightest.
+    """Draws, for each of the first `MAPPED_CLASSES` images, the maps of each convolution, scaled to their brightest.
+
+    All of them up to `MAPS_UP_TO` in all; beyond, the first `MAPS_OF_MANY` of each layer.
 
     Args:
         images: (n, 28, 28) uint8.
@@ -290,7 +293,9 @@ def feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str
     """
     images, names = images[:MAPPED_CLASSES], names[:MAPPED_CLASSES]
     rows_of_maps, picture, gap = 4, 1.1, 0.14  # rows in each mosaic; inches
-    columns = [-(-each.shape[-1] // rows_of_maps) for each in maps.values()]
+    total = sum(each.shape[-1] for each in maps.values())
+    shown = [each.shape[-1] if total <= MAPS_UP_TO else min(each.shape[-1], MAPS_OF_MANY) for each in maps.values()]
+    columns = [-(-count // rows_of_maps) for count in shown]
     cell = min(0.42, (WIDTH - picture - 0.35 - gap * len(columns)) / sum(columns))
     strip = max(rows_of_maps * cell, picture + 0.22) + 0.1
     height = strip * len(images) + 1.15
@@ -299,13 +304,14 @@ def feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str
         bottom = height - 0.85 - (row + 1) * strip + 0.1
         _picture(figure.add_axes(_inches(figure, 0.1, bottom + 0.02, picture, picture)), images[row], _short(name), INK)
         left = picture + 0.28
-        for (layer, each), across in zip(maps.items(), columns, strict=True):
+        for (layer, each), count, across in zip(maps.items(), shown, columns, strict=True):
             axes = figure.add_axes(_inches(figure, left, bottom, across * cell, rows_of_maps * cell))
             axes.set_axis_off()
-            axes.imshow(_map_mosaic(each[row], across), cmap="magma", vmin=0, vmax=1)
+            axes.imshow(_map_mosaic(each[row][..., :count], across), cmap="magma", vmin=0, vmax=1)
             if row == 0:
-                _, side, _, count = each.shape
-                axes.set_title(f"{layer}: {count} maps of {side}x{side}", pad=6)
+                _, side, _, filters = each.shape
+                of = f"{count}" if count == filters else f"{count} of {filters}"
+                axes.set_title(f"{layer}: {of} maps, {side}x{side}", pad=6)
             left += across * cell + gap
     return figure
 
