@@ -84,7 +84,7 @@ def test_lines_for_people(pictures: Path, tmp_path: Path) -> None:
         assert any(name in line for name in CLASS_NAMES)
         confidence = float(line.split("%")[0].split()[-1]) / 100
         assert line.count("█") == pytest.approx(16 * confidence, abs=0.51)
-        assert line.count("%") == 3
+        assert line.count("%") == 3, line
     (noise,) = (line for line in lines if line.startswith("my photos/noise.png"))
     assert "not sure" in noise
     assert "perhaps " in noise

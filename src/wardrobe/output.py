@@ -26,6 +26,7 @@ CARDS = 3  # pictures at most that are shown large
 TOP = 2  # classes in a line
 BAR = 16  # characters of a confidence bar
 LABEL = 12  # characters of a class name in a line
+REST = 34  # characters of the runners-up, room permitting
 PATH_NARROWEST, PATH_WIDEST = 16, 48  # characters
 BLUE, AMBER, BOLD, FAINT = "38;2;77;163;216", "38;2;224;160;57", "1", "2"
 
@@ -180,18 +181,20 @@ class Lines:
         self.in_colour = (
             terminal and _can_encode("▀") and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         )
-        room = shutil.get_terminal_size().columns - LABEL - BAR - 12 - 26 * (top > 1)
-        self.path_width = min(max(room, PATH_NARROWEST), PATH_WIDEST) if terminal else 0
+        self.columns = shutil.get_terminal_size().columns if terminal else None
 
     def write(self, prediction: Prediction) -> None:
-        """Prints one line."""
+        """Prints one line; in a terminal it is cut to the width."""
         path = console.printable(prediction.path)
-        if self.path_width:
-            path = f"{_shortened(path, self.path_width):<{self.path_width}}"
         verdict = "not sure" if prediction.not_sure else prediction.label
         style = AMBER if prediction.not_sure else BLUE
-        chances = [f"{name} {chance:.1%}" for name, chance in islice(prediction.probabilities.items(), self.top)]
-        rest = ", ".join([f"perhaps {chances[0]}", *chances[1:]] if prediction.not_sure else chances[1:])
+        ranked = islice(prediction.probabilities.items(), 1, self.top)
+        others = [f"{name} {_percent(chance)}" for name, chance in ranked]
+        rest = ", ".join([f"perhaps {prediction.label}", *others] if prediction.not_sure else others)
+        if self.columns:
+            left = self.columns - LABEL - BAR - 13  # for path and rest
+            width = min(max(left - REST, PATH_NARROWEST), PATH_WIDEST)
+            path, rest = f"{_shortened(path, width):<{width}}", rest[: max(left - width, 0)]
         line = f"{path}  {self._styled(f'{verdict:<{LABEL}}', style)} {self._bar(prediction.confidence, style)}"
         print(f"{line}  {self._styled(rest, FAINT)}" if rest else line)
 
@@ -209,7 +212,8 @@ class Lines:
 
     def _bar(self, share: float, style: str) -> str:
         full = round(share * BAR)
-        return f"{self._styled(self.full * full, style)}{self._styled(self.empty * (BAR - full), FAINT)} {share:6.1%}"
+        drawn = self._styled(self.full * full, style) + self._styled(self.empty * (BAR - full), FAINT)
+        return f"{drawn} {_percent(share):>6}"
 
     def _styled(self, text: str, style: str) -> str:
         return f"\033[{style}m{text}\033[0m" if self.in_colour and text else text
@@ -230,6 +234,11 @@ def half_blocks(pixels: Any) -> list[str]:
         cells = (f"\033[38;2;{u};{u};{u};48;2;{v};{v};{v}m▀" for u, v in zip(upper, lower, strict=True))
         lines.append("".join(cells) + "\033[0m")
     return lines
+
+
+def _percent(share: float) -> str:
+    """Returns tenths of a per cent, never 100 for less than certain."""
+    return f"{share if share == 1 else min(share, 0.999):.1%}"
 
 
 def _shortened(path: str, width: int) -> str:
