@@ -43,6 +43,13 @@ def test_the_split_that_is_asked_for_is_scored(small: Dataset, drawn_training: t
         np.testing.assert_array_equal(evaluated.images, images)
 
 
+def test_mirrored_logits_are_means_with_the_mirror_image(small: Dataset, drawn_training: tuple[Run, object]) -> None:
+    model, images = training.load(drawn_training[0]), small.validation.images
+    straight, mirrored = (evaluation.predict_logits(model, each) for each in (images, images[:, :, ::-1]))
+    np.testing.assert_allclose(evaluation.predict_logits(model, images, True), (straight + mirrored) / 2, atol=1e-5)
+    assert np.abs(straight - mirrored).max() > 0.1
+
+
 def test_95_of_100_known_images_are_answered(small: Dataset, drawn_training: tuple[Run, object]) -> None:
     evaluated = evaluation.evaluate(training.load(drawn_training[0]), small, SEED, "validation")
     assert evaluated.metrics["sure"] == 0.95

@@ -75,6 +75,7 @@ class Classifier:
         self._session = session
         self.metadata = _metadata(name, session)
         self.class_names: tuple[str, ...] = tuple(self.metadata["class_names"])
+        self._mirrored: bool = self.metadata.get("mirrored") is True
         _check_shapes(name, session, len(self.class_names))
 
     @classmethod
@@ -103,6 +104,8 @@ class Classifier:
     def logits(self, images: npt.NDArray[np.uint8]) -> Floats:
         """Returns the logits (n, k) float32 of images (n, 28, 28) uint8, 0-255, as `photo.prepare` makes them.
 
+        Where the model's recipe says so, they are the means over each image and its mirror image.
+
         Raises:
             ModelError: `images` has another shape or type.
         """
@@ -111,6 +114,11 @@ class Classifier:
                 f"images of shape {images.shape} and type {images.dtype} cannot be classified; "
                 f"give (n, {SIDE}, {SIDE}) uint8, as photo.prepare makes them"
             )
+        if self._mirrored:
+            return (self._run(images) + self._run(images[:, :, ::-1])) / 2
+        return self._run(images)
+
+    def _run(self, images: npt.NDArray[np.uint8]) -> Floats:
         pixels = images[..., None].astype(np.float32)
         parts = [
             self._session.run(["logits"], {"pixels": pixels[i : i + BATCH]})[0] for i in range(0, len(pixels), BATCH)

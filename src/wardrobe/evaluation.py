@@ -34,11 +34,11 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
     photos would show them if the recipe is for photos.
     """
     seen = _as_trained(dataset, recipe)
-    seen_logits = predict_logits(model, seen)
+    seen_logits = predict_logits(model, seen, recipe.mirrored)
     temperature = metrics.fit_temperature(seen_logits, dataset.validation.labels)
     threshold = float(np.quantile(confidence.familiarity(seen_logits), 1 - ACCEPTED))
     chosen = dataset.open_test() if split == TEST else dataset.validation
-    logits = predict_logits(model, chosen.images)
+    logits = predict_logits(model, chosen.images, recipe.mirrored)
     scores = metrics.score(logits, chosen.labels, dataset.class_names, temperature)
     sure = float((confidence.familiarity(logits) >= threshold).mean())
     return Evaluation(
@@ -60,9 +60,10 @@ def _as_trained(dataset: Dataset, recipe: Recipe) -> npt.NDArray[Any]:
     return augment.photo_like(rng, images, masks, labels, dataset.class_names, unknown=0)[0][..., 0]
 
 
-def predict_logits(model: keras.Model, images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Returns the logits (n, k) of images (n, 28, 28), 0-255."""
-    return model.predict(images[..., None], batch_size=BATCH, verbose=0)
+def predict_logits(model: keras.Model, images: npt.NDArray[Any], mirrored: bool = False) -> npt.NDArray[np.float32]:
+    """Returns the logits (n, k) of images (n, 28, 28), 0-255; if `mirrored`, means with those of the mirror images."""
+    logits = model.predict(images[..., None], batch_size=BATCH, verbose=0)
+    return (logits + predict_logits(model, images[:, :, ::-1])) / 2 if mirrored else logits
 
 
 def first_of_each_class(split: Split) -> npt.NDArray[np.int64]:

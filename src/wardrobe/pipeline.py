@@ -66,7 +66,8 @@ def _train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
     evaluated = _evaluate(model, run, dataset, TEST, display)
     display.stage("Writing model.onnx and checking it against Keras")
     about = _about(run, dataset, evaluated)
-    difference = export.to_onnx(model, run.onnx_path, about, evaluated.images, evaluated.logits)
+    logits = evaluation.predict_logits(model, evaluated.images)  # of the images alone, where the recipe mirrors them
+    difference = export.to_onnx(model, run.onnx_path, about, evaluated.images, logits)
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     run.update(finished=finished, onnx_largest_logit_difference=difference)
     display.stage(f"Report: {report.write(run)}")
@@ -81,6 +82,7 @@ def _about(run: Run, dataset: Dataset, evaluated: Evaluation) -> dict[str, objec
     return {
         "class_names": list(dataset.class_names),
         "recipe": info["recipe"]["name"],
+        "mirrored": run.recipe().mirrored,
         "data": dataset.name,
         "seed": info["seed"],
         "parameters": info["parameters"],

@@ -25,6 +25,7 @@ class Recipe:
     padding: str = "valid"  # "valid": a 3x3 convolution takes a pixel off each edge; "same": it does not
     dropout: float = 0.0  # share of the inputs of both dense layers that a training step leaves out
     schedule: str = "constant"  # of the learning rate: "constant", or "one-cycle": up to it and down to nothing
+    mirrored: bool = False  # answers are the mean over an image and its mirror image, where the model is used
     augment: str = "none"  # what is done to training images: "none", or "photo": see augment.photo_like
 
 
@@ -55,7 +56,8 @@ class Photo(Recipe):
 
     Conv 48 4x4 stride 2, Conv 96 3x3, MaxPool 2x2, Conv 160 3x3, MaxPool 2x2, all ReLU, Flatten, Dense 128 ReLU, Dense
     10 logits; dropout before both dense layers. Adam with a one-cycle learning rate, batch 128. Trained on
-    Fashion-MNIST alone, every image made to look like one cut out of a photo (augment.py).
+    Fashion-MNIST alone, every image made to look like one cut out of a photo (augment.py). Its answers are the mean
+    over an image and its mirror image.
 
     Command:  wardrobe train photo
     Expected: RESULTS.md and the model card, src/wardrobe/pretrained/README.md, have the figures.
@@ -74,6 +76,7 @@ class Photo(Recipe):
     padding: str = "same"
     dropout: float = 0.2
     schedule: str = "one-cycle"
+    mirrored: bool = True
     augment: str = "photo"
 
 
