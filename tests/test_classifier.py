@@ -57,7 +57,7 @@ def test_the_shipped_model_scores_what_its_card_says(fashion_mnist_dir: Path) ->
     card = (PRETRAINED / "README.md").read_text()
     assert f"| {right / 100:.2f} % |" in card
     assert right / len(test.labels) == classifier.metadata["accuracy"]
-    assert f"{predictions.not_sure.mean():.1%}".replace("%", " %") in card
+    assert f"| {100 * predictions.not_sure.mean():.2f} % |" in card
 
 
 def test_probabilities_use_the_temperature_and_sum_to_one(tmp_path: Path) -> None:

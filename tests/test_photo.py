@@ -64,10 +64,22 @@ def test_the_garment_is_found(floor: Pixels, found_by: str, label: int) -> None:
     assert abs((columns[0] + columns[-1]) / 2 - 13.5) <= 1
 
 
+@pytest.mark.parametrize("size", [(640, 480), (300, 1000), (200, 200)])
+@pytest.mark.parametrize("tone", ["white", "grey", "black", "navy"])
+def test_a_blank_picture_is_a_black_one_to_the_model(size: tuple[int, int], tone: str) -> None:
+    wall = np.asarray(Image.new("RGB", size, tone)) + np.random.default_rng(0).normal(0, 8, (*size[::-1], 3))
+    clear = Image.new("RGBA", size, (0, 0, 0, 0))
+    for image in (Image.new("RGB", size, tone), Image.fromarray(wall.clip(0, 255).astype(np.uint8)), clear):
+        assert not photo.prepare(image).any()
+
+
 def test_where_there_is_no_garment_the_whole_picture_is_taken() -> None:
-    steps = photo.prepare_steps(Image.new("RGB", (200, 300), "grey"))
+    halves = np.zeros((200, 300, 3), np.uint8)
+    halves[:, 150:] = 255
+    steps = photo.prepare_steps(Image.fromarray(halves))
     assert steps.garment.found_by == photo.WHOLE
     assert steps.garment.mask.all()
+    assert steps.pixels.any()
 
 
 def test_a_transparent_background_is_believed() -> None:

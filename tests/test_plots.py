@@ -152,8 +152,21 @@ def test_every_filter_is_drawn_on_one_scale(count: int) -> None:
 def test_feature_maps_of_any_depth() -> None:
     maps = {f"conv{i}": np.random.default_rng(i).random((2, 9, 9, count)) for i, count in enumerate((3, 8, 16), 1)}
     figure = plots.feature_maps(IMAGES[:2], maps, NAMES[:2])
-    assert {"conv1: 3 maps of 9x9", "conv3: 16 maps of 9x9"} <= set(texts(figure))
+    assert {"conv1: 3 maps, 9x9", "conv3: 16 maps, 9x9"} <= set(texts(figure))
     assert len(figure.axes) == 2 * 4
+
+
+def test_of_many_feature_maps_some_are_drawn_large_enough_to_see() -> None:
+    maps = {f"conv{i}": np.zeros((2, 9, 9, count)) for i, count in enumerate((48, 96, 160), 1)}
+    assert "conv3: 40 of 160 maps, 9x9" in texts(plots.feature_maps(IMAGES[:2], maps, NAMES[:2]))
+
+
+def test_photos_are_drawn_step_by_step_with_their_answers() -> None:
+    strip = (np.zeros((40, 30, 3), np.uint8), np.zeros((40, 30, 3), np.uint8), IMAGES[0], IMAGES[0])
+    figure = plots.photo_steps([strip] * 5, ["dress: Dress 90 %"] * 4 + ["hat: Bag 80 %"], [True] * 4 + [False])
+    assert len(figure.axes) == 5 * 4
+    assert texts(figure).count("✓ dress: Dress 90 %") == 4
+    assert "✗ hat: Bag 80 %" in texts(figure)
 
 
 @pytest.mark.parametrize(("synthetic_data", "words"), [(True, "SYNTHETIC WARDROBE"), (False, "data: mine")])

@@ -219,7 +219,7 @@ def test_standard_input_closed_or_given_to_a_wrong_model(pictures: Path, tmp_pat
 
 
 def test_json_is_json_in_every_encoding(tmp_path: Path) -> None:
-    Image.new("L", (28, 28), 9).save(tmp_path / "été 👗.png")
+    Image.fromarray(synthetic.draw_one(0, np.random.default_rng(0))).save(tmp_path / "été 👗.png")
     environ = {**environment(tmp_path), "PYTHONIOENCODING": "ascii"}
     command = [str(WARDROBE), "predict", "été 👗.png"]
     result = subprocess.run([*command, "--json"], cwd=tmp_path, env=environ, capture_output=True)
@@ -258,6 +258,7 @@ def test_a_folder_without_pictures_is_said(tmp_path: Path) -> None:
         (["a.png", "--csv", "x.csv", "--json"], 2, ["choose one"]),
         (["a.png", "--csv", "no/folder/x.csv"], 2, ["there is no folder no/folder"]),
         (["a.png", "--csv", "."], 2, ["--csv . is a folder"]),
+        (["--csv", "a.png", "b.png"], 2, ["--csv a.png does not end in .csv"]),
         (["a.png", "--save-input", "a.png"], 2, ["--save-input a.png is not empty"]),
         (["a.png", "--top", "0"], 2, ["--top"]),
     ],

@@ -109,6 +109,7 @@ class Classifier:
         Raises:
             ModelError: `images` has another shape or type.
         """
+        images = np.asarray(images)
         if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8:
             raise ModelError(
                 f"images of shape {images.shape} and type {images.dtype} cannot be classified; "
@@ -143,7 +144,7 @@ def model_file(source: str | Path | Run | None) -> Path:
     Raises:
         ModelError: there is none. RunError: there is no such run.
     """
-    if source is None:
+    if source is None or (source == SHIPPED and not Path(source).exists()):
         return PRETRAINED / f"{SHIPPED}.onnx"
     if isinstance(source, Run):
         return _of_run(source)
@@ -212,4 +213,6 @@ def _check_shapes(name: str, session: onnxruntime.InferenceSession, classes: int
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    """Returns what ONNX Runtime says, less its codes: "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : …"."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rpartition(" : ")[2][:200]

@@ -119,9 +119,10 @@ def predict(
     ],
     model: Model = None,
     top: Annotated[
-        int | None, typer.Option(min=1, help="Classes to list.  (default: 2; with --json all)", show_default=False)
+        int | None,
+        typer.Option(min=1, help="Classes to list.  (default: 2 in a line; all in JSON and CSV)", show_default=False),
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write a CSV file in place of lines.", show_default=False)] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a .csv file in place of lines.", show_default=False)] = None,
     save_input: Annotated[
         Path | None, typer.Option(help="Folder for PNGs of what the model saw.", show_default=False)
     ] = None,

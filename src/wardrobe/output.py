@@ -23,7 +23,8 @@ Write = Callable[[Prediction], None]
 
 MANY = 40  # pictures, from which a progress bar is shown
 CARDS = 3  # pictures at most that are shown large
-TOP = 2  # classes in a line
+TOP, TOP_LARGE = 2, 5  # classes in a line, and beside a picture
+CARD = 31  # characters of a picture and the gap beside it
 BAR = 16  # characters of a confidence bar
 LABEL = 12  # characters of a class name in a line
 REST = 34  # characters of the runners-up, room permitting
@@ -67,9 +68,9 @@ def predict(
         elif csv_path is not None:
             write = stack.enter_context(csv_file(csv_path))
         else:
-            lines = Lines(TOP if top is None else top)
+            lines = Lines(top)
             write = lines.write_card if lines.in_colour and 0 < total <= CARDS else lines.write
-        shown = not (as_json and sys.stdout.isatty())  # a bar and one long line do not go together
+        shown = csv_path is not None or sys.stdout.isatty() != as_json  # not across what is printed
         results = predictions(paths, lambda: Classifier.load(model))
         for result in stack.enter_context(_progress(results, total if shown else 0)):
             if isinstance(result, Failure):
@@ -86,6 +87,8 @@ def predict(
 
 def _check_places(paths: Sequence[str], csv_path: Path | None, save_input: Path | None) -> None:
     """Makes the folder of `save_input`; nothing that lies there may be lost, nor become an input itself."""
+    if csv_path is not None and csv_path.suffix.lower() != ".csv" and (csv_path.is_file() or not csv_path.exists()):
+        raise UsageError(f"--csv {csv_path} does not end in .csv; give the file to write, then the pictures")
     if csv_path is not None and csv_path.is_dir():
         raise UsageError(f"--csv {csv_path} is a folder; give a file")
     if csv_path is not None and not csv_path.parent.is_dir():
@@ -174,8 +177,8 @@ def csv_file(path: Path) -> Iterator[Write]:
 class Lines:
     """A line a picture: path, class, confidence bar, runners-up; in colour where stdout is a terminal."""
 
-    def __init__(self, top: int) -> None:
-        self.top = top
+    def __init__(self, top: int | None) -> None:
+        self.top, self.shown_large = top or TOP, top or TOP_LARGE
         self.full, self.empty = ("█", "░") if _can_encode("█░") else ("#", ".")
         terminal = sys.stdout.isatty()
         self.in_colour = (
@@ -186,29 +189,34 @@ class Lines:
     def write(self, prediction: Prediction) -> None:
         """Prints one line; in a terminal it is cut to the width."""
         path = console.printable(prediction.path)
-        verdict = "not sure" if prediction.not_sure else prediction.label
-        style = AMBER if prediction.not_sure else BLUE
-        ranked = islice(prediction.probabilities.items(), 1, self.top)
-        others = [f"{name} {_percent(chance)}" for name, chance in ranked]
-        rest = ", ".join([f"perhaps {prediction.label}", *others] if prediction.not_sure else others)
+        chances = [f"{name} {_percent(chance)}" for name, chance in islice(prediction.probabilities.items(), self.top)]
+        if prediction.not_sure:
+            verdict, style, shown = "not sure", AMBER, " " * (BAR + 7)
+            rest = f"{str(prediction.reason).partition(' (')[0]}; perhaps {chances[0]}"
+        else:
+            verdict, style, shown = prediction.label, BLUE, self._bar(prediction.confidence, BLUE)
+            rest = ", ".join(chances[1:])
         if self.columns:
             left = self.columns - LABEL - BAR - 13  # for path and rest
             width = min(max(left - REST, PATH_NARROWEST), PATH_WIDEST)
-            path, rest = f"{_shortened(path, width):<{width}}", rest[: max(left - width, 0)]
-        line = f"{path}  {self._styled(f'{verdict:<{LABEL}}', style)} {self._bar(prediction.confidence, style)}"
+            path, rest = f"{_shortened(path, width):<{width}}", _cut(rest, left - width)
+        line = f"{path}  {self._styled(f'{verdict:<{LABEL}}', style)} {shown}"
         print(f"{line}  {self._styled(rest, FAINT)}" if rest else line)
 
     def write_card(self, prediction: Prediction) -> None:
         """Prints what the model saw, and beside it the bars of the likeliest classes."""
-        doubt = f"{self._styled('not sure:', AMBER)} {prediction.reason}" if prediction.not_sure else ""
-        beside = ["", self._styled(console.printable(prediction.path), BOLD), doubt, ""]
-        for name, chance in islice(prediction.probabilities.items(), max(self.top, 5)):
-            first = name == prediction.label
-            style = FAINT if not first else AMBER if prediction.not_sure else BLUE
+        room = (self.columns or 200) - CARD - 1
+        beside = ["", self._styled(_shortened(console.printable(prediction.path), room), BOLD)]
+        if prediction.not_sure:
+            beside += [self._styled(_cut(f"not sure: {prediction.reason}", room), AMBER)]
+        beside.append("")
+        for name, chance in islice(prediction.probabilities.items(), self.shown_large):
+            style = BLUE if name == prediction.label and not prediction.not_sure else FAINT
             beside.append(f"{name:<{LABEL}} {self._bar(chance, style)}")
         picture = half_blocks(prediction.pixels)
+        picture += [" " * (CARD - 3)] * (len(beside) - len(picture))
         beside += [""] * (len(picture) - len(beside))
-        print("\n".join(f"{left}   {right}" for left, right in zip(picture, beside, strict=False)), end="\n\n")
+        print("\n".join(f"{left}   {right}" for left, right in zip(picture, beside, strict=True)), end="\n\n")
 
     def _bar(self, share: float, style: str) -> str:
         full = round(share * BAR)
@@ -234,6 +242,17 @@ def half_blocks(pixels: Any) -> list[str]:
         cells = (f"\033[38;2;{u};{u};{u};48;2;{v};{v};{v}m▀" for u, v in zip(upper, lower, strict=True))
         lines.append("".join(cells) + "\033[0m")
     return lines
+
+
+def _cut(text: str, room: int) -> str:
+    """Cuts what does not fit, at a word's end, with "…"."""
+    return (
+        text
+        if len(text) <= room
+        else f"{text[: max(room - 1, 0)].rpartition(' ')[0].rstrip(',;')}…"
+        if room > 1
+        else ""
+    )
 
 
 def _percent(share: float) -> str:

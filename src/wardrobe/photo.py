@@ -48,7 +48,8 @@ FOREIGN = {
 }
 HEIC = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc", b"ftypmsf1")
 
-TILE, CUT_OUT, PLAIN, GRABCUT, WHOLE = "tile", "transparent background", "plain background", "GrabCut", "whole picture"
+TILE, CUT_OUT, PLAIN, GRABCUT = "tile", "transparent background", "plain background", "GrabCut"
+WHOLE, NOTHING = "whole picture", "nothing there"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Garment:
     """Where the garment is."""
 
     mask: Mask
-    found_by: str  # one of TILE, CUT_OUT, PLAIN, GRABCUT, WHOLE
+    found_by: str  # one of TILE, CUT_OUT, PLAIN, GRABCUT, WHOLE, NOTHING
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,10 @@ def prepare(source: Source) -> Grey:
 
 
 def prepare_steps(source: Source) -> Steps:
-    """Returns every step of `prepare`. A tile already in Fashion-MNIST's form, or its negative, goes through whole."""
+    """Returns every step of `prepare`.
+
+    A tile already in Fashion-MNIST's form, or its negative, goes through whole; a blank picture becomes a black one.
+    """
     if isinstance(source, Image.Image):
         rgb, opaque = decode(source)
     else:
@@ -96,6 +100,10 @@ def prepare_steps(source: Source) -> Steps:
         pixels = light_on_dark(np.asarray(Image.fromarray(grey(rgb)).resize((SIDE, SIDE), Image.Resampling.BOX)))
         whole = Garment(np.ones((SIDE, SIDE), bool), TILE)
         return Steps(rgb, whole, (pixels / 255).astype(np.float32), pixels)
+    is_cut_out = opaque.any() and not opaque.all()
+    if is_blank(grey(rgb)) and not is_cut_out:
+        nothing = Garment(np.zeros(rgb.shape[:2], bool), NOTHING)
+        return Steps(rgb, nothing, np.zeros(rgb.shape[:2], np.float32), np.zeros((SIDE, SIDE), np.uint8))
     garment = find_garment(rgb, opaque)
     light = negate(normalise_light(grey(rgb), garment.mask), garment.mask)
     return Steps(rgb, garment, light, pad(resize(crop(light, garment.mask))))
@@ -129,7 +137,8 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
     try:
         image = _opened(source, head[4:12] in HEIC)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PhotoError(f"it has too many pixels, expected at most {MOST:,}; make it smaller") from error
+        most = f"{MOST:,} pixels, of a JPEG {MOST_JPEG:,}"
+        raise PhotoError(f"it has too many pixels, expected at most {most}; make it smaller") from error
     except MemoryError:
         raise
     except Exception as error:  # Pillow's readers raise nearly anything on a damaged header
@@ -248,6 +257,12 @@ def light_on_dark(tile: Grey) -> Grey:
     """
     edge = np.concatenate([tile[0], tile[-1], tile[:, 0], tile[:, -1]])
     return 255 - tile if edge.mean() > 127.5 else tile
+
+
+def is_blank(tones: Grey) -> bool:
+    """Tells whether a picture is of one tone, but for noise: a wall, a lens cap."""
+    smoothed = cv2.GaussianBlur(tones, (5, 5), 0).ravel()
+    return bool(int(quantile(smoothed, 0.99)) - int(quantile(smoothed, 0.01)) < LEAST_RANGE)
 
 
 def find_garment(rgb: Colour, opaque: Mask | None = None) -> Garment:

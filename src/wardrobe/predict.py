@@ -200,7 +200,7 @@ def file_name(path: str, numbers: dict[str, int]) -> str:
     Args:
         numbers: name in lower case, for disks that do not tell it from upper → the last number given; carried on.
     """
-    stem = "stdin" if path == STDIN else Path(path).stem
+    stem = "stdin" if path == STDIN else "".join(each if each.isprintable() else "_" for each in Path(path).stem)
     number = numbers.get(stem.lower(), 0) + 1
     while (name := stem if number == 1 else f"{stem}-{number}").lower() in numbers:
         number += 1
