@@ -191,7 +191,7 @@ class Lines:
         path = console.printable(prediction.path)
         chances = [f"{name} {_percent(chance)}" for name, chance in islice(prediction.probabilities.items(), self.top)]
         if prediction.not_sure:
-            verdict, style, shown = "not sure", AMBER, " " * (BAR + 7)
+            verdict, style, shown = "not sure", AMBER, ""
             rest = f"{str(prediction.reason).partition(' (')[0]}; perhaps {chances[0]}"
         else:
             verdict, style, shown = prediction.label, BLUE, self._bar(prediction.confidence, BLUE)
@@ -199,9 +199,9 @@ class Lines:
         if self.columns:
             left = self.columns - LABEL - BAR - 13  # for path and rest
             width = min(max(left - REST, PATH_NARROWEST), PATH_WIDEST)
-            path, rest = f"{_shortened(path, width):<{width}}", _cut(rest, left - width)
-        line = f"{path}  {self._styled(f'{verdict:<{LABEL}}', style)} {shown}"
-        print(f"{line}  {self._styled(rest, FAINT)}" if rest else line)
+            path, rest = f"{_shortened(path, width):<{width}}", _cut(rest, left - width + (0 if shown else BAR + 9))
+        parts = [path, self._styled(f"{verdict:<{LABEL}}", style), shown, self._styled(rest, FAINT)]
+        print("  ".join(part for part in parts if part))
 
     def write_card(self, prediction: Prediction) -> None:
         """Prints what the model saw, and beside it the bars of the likeliest classes."""
