@@ -102,6 +102,7 @@ def _scores(predictions: Predictions, kinds: Kinds) -> dict[str, Any]:
         "balanced_accuracy": balanced(correct, kinds),
         "sure": float(sure[known].mean()),
         "accuracy_where_sure": float(correct[known & sure].mean()) if (known & sure).any() else None,
+        "not_sure_of_known": float((~sure)[known].mean()),
         "not_sure_of_others": float((~sure)[~known].mean()) if (~known).any() else None,
         "ece": calibration_error(predictions.confidences[known], correct[known]),
         "rows": [_row(kind, kinds, predictions, correct) for kind in (*RIGHT, *_others(kinds))],
