@@ -17,9 +17,9 @@ import pytest
 from conftest import WARDROBE, environment, refused, wardrobe
 from rich.console import Console
 
-from wardrobe import jobs, progress, recipes, runs, training
+from wardrobe import jobs, pipeline, progress, recipes, runs, training
 from wardrobe.data import Dataset, Split, load_data
-from wardrobe.errors import RunError
+from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.runs import Run
 
 Weights = list[npt.NDArray[np.float32]]
@@ -138,6 +138,17 @@ def test_a_loss_that_is_no_number_ends_the_run(
     with pytest.raises(RunError, match="the loss is nan after epoch 1"):
         fitted(dataset, tmp_path / "run", seed=0)
     assert not (tmp_path / "run/checkpoint").exists()
+
+
+def test_an_interruption_in_disguise_is_one(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fit(*arguments: Any) -> None:
+        raise RuntimeError("pybind11::error_already_set: … REPLACED BY KeyboardInterrupt: …")
+
+    run = runs.create(recipes.get("seed"), tmp_path / "run", data=dataset.name, seed=0)
+    monkeypatch.setattr(training, "fit", fit)
+    with pytest.raises(InterruptedRunError, match=r"interrupted after 0 of 10 epochs; go on with: .* --resume"):
+        pipeline.train(run, dataset, progress.PlainDisplay(io.StringIO()))
+    assert run.info()["status"] == "interrupted"
 
 
 def test_one_run_is_trained_by_one_process(tmp_path: Path, drawn_folder: Path) -> None:

@@ -51,7 +51,7 @@ def evaluate(run: Run, dataset: Dataset, split: str, display: TrainingDisplay) -
 
 def _explained(error: BaseException, run: Run) -> BaseException:
     """Returns what to tell a person whose training broke off, with the line that goes on with it."""
-    # A signal that comes while TensorFlow's C++ parts call Python reaches us as a RuntimeError that names it (pybind11).
+    # A signal that comes while TensorFlow's C++ calls Python reaches us as a RuntimeError that names it (pybind11).
     in_disguise = isinstance(error, RuntimeError) and KeyboardInterrupt.__name__ in str(error)
     if in_disguise or isinstance(
         error, (KeyboardInterrupt, BrokenPipeError)
