@@ -53,9 +53,8 @@ def _explained(error: BaseException, run: Run) -> BaseException:
     """Returns what to tell a person whose training broke off, with the line that goes on with it."""
     # A signal that comes while TensorFlow's C++ calls Python reaches us as a RuntimeError that names it (pybind11).
     in_disguise = isinstance(error, RuntimeError) and KeyboardInterrupt.__name__ in str(error)
-    if in_disguise or isinstance(
-        error, (KeyboardInterrupt, BrokenPipeError)
-    ):  # the last: the progress's reader has gone
+    interruptions = (KeyboardInterrupt, BrokenPipeError)  # the latter: whoever read the progress has gone
+    if in_disguise or isinstance(error, interruptions):
         done, epochs = training.epochs_done(run), run.recipe().epochs
         return InterruptedRunError(f"interrupted after {done} of {epochs} epochs; go on with: {run.resume_line}")
     if isinstance(error, OSError):
