@@ -1,7 +1,9 @@
 """Shared: the real command line in a subprocess, the real data where it is found, and two small finished runs."""
 
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -69,12 +71,27 @@ def fashion_mnist_dir() -> Path:
     return folder
 
 
+def once(tmp_path_factory: pytest.TempPathFactory, name: str, call: Callable[[Path], Result]) -> tuple[Path, Result]:
+    """Returns a folder and the call that filled it: made by the first of xdist's workers, kept for the others."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, said = root / name, root / f"{name}.json"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not said.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            made = call(folder)
+            assert made.returncode == 0, made.stderr
+            said.write_text(json.dumps({"args": made.args, "stdout": made.stdout, "stderr": made.stderr}))
+    return folder, Result(returncode=0, **json.loads(said.read_text()))
+
+
 @pytest.fixture(scope="session")
 def real_run(tmp_path_factory: pytest.TempPathFactory, fashion_mnist_dir: Path) -> tuple[Run, dict[str, Any]]:
-    """A finished run on 2,000 real images, and what `train --json` printed."""
-    cwd = tmp_path_factory.mktemp("real")
-    result = wardrobe("train", "--limit", 2000, "--epochs", 2, "--json", cwd=cwd, data_dir=fashion_mnist_dir)
-    assert result.returncode == 0, result.stderr
+    """A finished run on 2,000 real images, and what `train --json` printed. Not to be changed."""
+    arguments = ("train", "--limit", 2000, "--epochs", 2, "--json")
+    cwd, result = once(tmp_path_factory, "real", lambda cwd: wardrobe(*arguments, cwd=cwd, data_dir=fashion_mnist_dir))
     assert "Warning" not in result.stderr
     printed = json.loads(result.stdout)
     return Run(cwd / printed["run"]), printed
@@ -82,10 +99,9 @@ def real_run(tmp_path_factory: pytest.TempPathFactory, fashion_mnist_dir: Path) 
 
 @pytest.fixture(scope="session")
 def drawn_training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Result]:
-    """A finished run with no data and no network, and the call that made it."""
-    cwd = tmp_path_factory.mktemp("drawn")
-    result = wardrobe("train", "--limit", 4000, "--epochs", 2, "--run", cwd / "run", cwd=cwd)
-    assert result.returncode == 0, result.stderr
+    """A finished run with no data and no network, and the call that made it. Not to be changed."""
+    arguments = ("train", "--limit", 4000, "--epochs", 2, "--run", "run")
+    cwd, result = once(tmp_path_factory, "drawn", lambda cwd: wardrobe(*arguments, cwd=cwd))
     return Run(cwd / "run"), result
 
 
