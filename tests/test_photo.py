@@ -107,6 +107,15 @@ def test_two_shoes_are_kept_and_crumbs_are_not() -> None:
     assert not kept[:20, :20].any()
 
 
+def test_what_lies_in_a_corner_is_not_kept() -> None:
+    mask = np.zeros((100, 100), bool)
+    mask[40:60, 40:60] = True  # the garment
+    mask[65:95, 65:95] = True  # larger, and not what the photo is of
+    kept = photo.main_piece(mask)
+    assert kept[40:60, 40:60].all()
+    assert not kept[65:, 65:].any()
+
+
 def test_light_is_normalised_inside_the_garment_alone() -> None:
     tones = np.full((50, 50), 255, np.uint8)
     mask = np.zeros((50, 50), bool)
