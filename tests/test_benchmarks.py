@@ -9,7 +9,7 @@ from conftest import wardrobe
 from PIL import Image
 from test_photo import scene, wood
 
-from wardrobe import photo_benchmark
+from wardrobe import metrics, photo_benchmark
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.photo_benchmark import RIGHT
 
@@ -48,7 +48,7 @@ def test_the_balanced_accuracy_weighs_every_kind_alike() -> None:
 def test_the_calibration_error_is_the_gap_between_confidence_and_truth() -> None:
     confidence = np.array([0.9] * 10 + [0.6] * 10)
     correct = np.array([True] * 9 + [False] + [True] * 2 + [False] * 8)
-    assert photo_benchmark.calibration_error(confidence, correct) == pytest.approx((0 + 0.4) / 2)
+    assert metrics.calibration_error(confidence, correct) == pytest.approx((0 + 0.4) / 2)
 
 
 def test_digits_and_noise_are_pictures_of_the_models_form() -> None:

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class Predictions:
         """The likeliest class's probability: (n,), 0-1."""
         return self.probabilities.max(axis=1)
 
-    @property
+    @cached_property
     def not_sure(self) -> npt.NDArray[np.bool_]:
         """Whether each answer should be doubted: (n,)."""
         return self.empty | ~(self.familiarity >= self.threshold)  # so that what is no number is doubted
@@ -116,15 +117,8 @@ class Classifier:
                 f"give (n, {SIDE}, {SIDE}) uint8, as photo.prepare makes them"
             )
         if self._mirrored:
-            return (self._run(images) + self._run(images[:, :, ::-1])) / 2
-        return self._run(images)
-
-    def _run(self, images: npt.NDArray[np.uint8]) -> Floats:
-        pixels = images[..., None].astype(np.float32)
-        parts = [
-            self._session.run(["logits"], {"pixels": pixels[i : i + BATCH]})[0] for i in range(0, len(pixels), BATCH)
-        ]
-        return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)), np.float32)
+            return (run_session(self._session, images) + run_session(self._session, images[:, :, ::-1])) / 2
+        return run_session(self._session, images)
 
     def classify(self, images: npt.NDArray[np.uint8]) -> Predictions:
         """Classifies images (n, 28, 28) uint8, 0-255, as `photo.prepare` makes them."""
@@ -136,6 +130,13 @@ class Classifier:
             threshold=self.metadata["familiarity_threshold"],
             empty=np.ptp(images.reshape(-1, SIDE**2), axis=1) == 0,
         )
+
+
+def run_session(session: onnxruntime.InferenceSession, images: npt.NDArray[np.uint8]) -> Floats:
+    """Returns the logits (n, k) that a session gives images (n, 28, 28) uint8, 0-255, in batches of `BATCH`."""
+    pixels = images[..., None].astype(np.float32)
+    batches = [pixels[i : i + BATCH] for i in range(0, max(len(pixels), 1), BATCH)]  # of no image, one empty batch
+    return np.concatenate([session.run(["logits"], {"pixels": batch})[0] for batch in batches])
 
 
 def model_file(source: str | Path | Run | None) -> Path:

@@ -13,11 +13,11 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
+from wardrobe.classifier import run_session
 from wardrobe.errors import WardrobeError
 from wardrobe.runs import replacing
 
 LARGEST_DIFFERENCE = 1e-4  # between two logits of the same image
-BATCH = 1000  # images
 
 
 def to_onnx(
@@ -54,9 +54,7 @@ def to_onnx(
 def onnx_logits(path: Path, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Returns the logits (n, k) that the ONNX file gives images (n, 28, 28) uint8, 0-255."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    pixels = images[..., None].astype(np.float32)
-    batches = [session.run(["logits"], {"pixels": pixels[i : i + BATCH]})[0] for i in range(0, len(pixels), BATCH)]
-    return np.concatenate(batches)
+    return run_session(session, images)
 
 
 def _export(model: keras.Model, path: Path) -> None:

@@ -39,13 +39,16 @@ def brier_score(predicted: Floats, labels: Labels) -> float:
 
 
 def reliability(predicted: Floats, labels: Labels, bins: int = ECE_BINS) -> dict[str, npt.NDArray[Any]]:
-    """Groups predictions by their confidence (highest probability) in bins of equal width.
+    """Groups predictions by their confidence (highest probability); see `binned`."""
+    return binned(predicted.max(axis=1), predicted.argmax(axis=1) == labels, bins)
+
+
+def binned(confidence: Floats, correct: npt.NDArray[np.bool_], bins: int = ECE_BINS) -> dict[str, npt.NDArray[Any]]:
+    """Groups answers, (n,) each, by their confidence in bins of equal width.
 
     Returns:
         edges (bins + 1,) 0-1; count (bins,); confidence and accuracy (bins,): means in each bin, 0 where it is empty.
     """
-    confidence = predicted.max(axis=1)
-    correct = predicted.argmax(axis=1) == labels
     edges = np.linspace(0, 1, bins + 1)
     bin_index = np.clip(np.digitize(confidence, edges[1:-1], right=True), 0, bins - 1)
     count = np.bincount(bin_index, minlength=bins)
@@ -59,9 +62,14 @@ def reliability(predicted: Floats, labels: Labels, bins: int = ECE_BINS) -> dict
 
 
 def expected_calibration_error(predicted: Floats, labels: Labels) -> float:
+    """Returns the calibration error of predictions: (n, k) probabilities, (n,) labels."""
+    return calibration_error(predicted.max(axis=1), predicted.argmax(axis=1) == labels)
+
+
+def calibration_error(confidence: Floats, correct: npt.NDArray[np.bool_]) -> float:
     """Returns the mean gap between confidence and accuracy over `ECE_BINS` bins, weighted by their counts, 0-1."""
-    bins = reliability(predicted, labels)
-    return float((bins["count"] * np.abs(bins["accuracy"] - bins["confidence"])).sum() / len(labels))
+    bins = binned(confidence, correct)
+    return float((bins["count"] * np.abs(bins["accuracy"] - bins["confidence"])).sum() / len(correct))
 
 
 def fit_temperature(logits: Floats, labels: Labels) -> float:

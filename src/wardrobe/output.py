@@ -57,7 +57,10 @@ def predict(
         UsageError: `csv_path` or `save_input` cannot be written. ModelError, RunError: see `Classifier.load`.
     """
     file = model_file(model)  # told before a picture is read, if there is none
-    _check_places(paths, csv_path, save_input)
+    if csv_path is not None:
+        _check_csv(csv_path)
+    if save_input is not None:
+        _make_empty(save_input, paths)
     total = sum(1 for _ in find_pictures(paths)) if sys.stderr.isatty() else 0
     failed: list[Failure] = []
     done, failures, names = 0, 0, dict[str, int]()
@@ -71,7 +74,7 @@ def predict(
             lines = Lines(top)
             write = lines.write_card if lines.in_colour and 0 < total <= CARDS else lines.write
         shown = csv_path is not None or sys.stdout.isatty() != as_json  # not across what is printed
-        results = predictions(paths, lambda: Classifier.load(model))
+        results = predictions(paths, lambda: Classifier.load(file))
         for result in stack.enter_context(_progress(results, total if shown else 0)):
             if isinstance(result, Failure):
                 console.warn(f"{result.path}: {result.error}")
@@ -85,24 +88,26 @@ def predict(
     return done, failures
 
 
-def _check_places(paths: Sequence[str], csv_path: Path | None, save_input: Path | None) -> None:
-    """Makes the folder of `save_input`; nothing that lies there may be lost, nor become an input itself."""
-    if csv_path is not None and csv_path.suffix.lower() != ".csv" and (csv_path.is_file() or not csv_path.exists()):
-        raise UsageError(f"--csv {csv_path} does not end in .csv; give the file to write, then the pictures")
-    if csv_path is not None and csv_path.is_dir():
-        raise UsageError(f"--csv {csv_path} is a folder; give a file")
-    if csv_path is not None and not csv_path.parent.is_dir():
-        raise UsageError(f"--csv {csv_path}: there is no folder {csv_path.parent}; make it, or write elsewhere")
-    if save_input is None:
-        return
-    if save_input.exists() and (not save_input.is_dir() or any(save_input.iterdir())):
-        raise UsageError(f"--save-input {save_input} is not empty; give a new or an empty folder")
-    inside = [
-        given for given in paths if Path(given).resolve() in (save_input.resolve(), *save_input.resolve().parents)
-    ]
+def _check_csv(path: Path) -> None:
+    """Refuses a place where no CSV file can be written, or where something else would be lost."""
+    if path.is_dir():
+        raise UsageError(f"--csv {path} is a folder; give a file")
+    is_device = path.exists() and not path.is_file()
+    if path.suffix.lower() != ".csv" and not is_device:
+        raise UsageError(f"--csv {path} does not end in .csv; give the file to write, then the pictures")
+    if not path.parent.is_dir():
+        raise UsageError(f"--csv {path}: there is no folder {path.parent}; make it, or write elsewhere")
+
+
+def _make_empty(folder: Path, paths: Sequence[str]) -> None:
+    """Makes the folder of --save-input; nothing that lies there may be lost, nor become an input itself."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"--save-input {folder} is not empty; give a new or an empty folder")
+    around = (folder.resolve(), *folder.resolve().parents)
+    inside = [given for given in paths if Path(given).resolve() in around]
     if inside:
-        raise UsageError(f"--save-input {save_input} lies in {inside[0]}, which is read; give a folder elsewhere")
-    save_input.mkdir(parents=True, exist_ok=True)
+        raise UsageError(f"--save-input {folder} lies in {inside[0]}, which is read; give a folder elsewhere")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
@@ -181,9 +186,8 @@ class Lines:
         self.top, self.shown_large = top or TOP, top or TOP_LARGE
         self.full, self.empty = ("█", "░") if _can_encode("█░") else ("#", ".")
         terminal = sys.stdout.isatty()
-        self.in_colour = (
-            terminal and _can_encode("▀") and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-        )
+        plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb" or not _can_encode("▀")
+        self.in_colour = terminal and not plain
         self.columns = shutil.get_terminal_size().columns if terminal else None
 
     def write(self, prediction: Prediction) -> None:
@@ -246,13 +250,9 @@ def half_blocks(pixels: Any) -> list[str]:
 
 def _cut(text: str, room: int) -> str:
     """Cuts what does not fit, at a word's end, with "…"."""
-    return (
-        text
-        if len(text) <= room
-        else f"{text[: max(room - 1, 0)].rpartition(' ')[0].rstrip(',;')}…"
-        if room > 1
-        else ""
-    )
+    if len(text) <= room:
+        return text
+    return f"{text[: room - 1].rpartition(' ')[0].rstrip(',;')}…" if room > 1 else ""
 
 
 def _percent(share: float) -> str:

@@ -92,20 +92,19 @@ def prepare_steps(source: Source) -> Steps:
         rgb, opaque = decode(source)
     else:
         with open_image(source) as image:
-            image.draft(
-                "RGB", (2 * WORKING, 2 * WORKING)
-            )  # decodes a JPEG at a fraction of its size, many times faster
+            image.draft("RGB", (2 * WORKING, 2 * WORKING))  # a JPEG is decoded at a fraction of its size, much faster
             rgb, opaque = decode(image)
+    tones = grey(rgb)
     if is_tile(rgb):
-        pixels = light_on_dark(np.asarray(Image.fromarray(grey(rgb)).resize((SIDE, SIDE), Image.Resampling.BOX)))
+        pixels = light_on_dark(np.asarray(Image.fromarray(tones).resize((SIDE, SIDE), Image.Resampling.BOX)))
         whole = Garment(np.ones((SIDE, SIDE), bool), TILE)
         return Steps(rgb, whole, (pixels / 255).astype(np.float32), pixels)
     is_cut_out = opaque.any() and not opaque.all()
-    if is_blank(grey(rgb)) and not is_cut_out:
+    if is_blank(tones) and not is_cut_out:
         nothing = Garment(np.zeros(rgb.shape[:2], bool), NOTHING)
         return Steps(rgb, nothing, np.zeros(rgb.shape[:2], np.float32), np.zeros((SIDE, SIDE), np.uint8))
     garment = find_garment(rgb, opaque)
-    light = negate(normalise_light(grey(rgb), garment.mask), garment.mask)
+    light = negate(normalise_light(tones, garment.mask), garment.mask)
     return Steps(rgb, garment, light, pad(resize(crop(light, garment.mask))))
 
 
@@ -369,7 +368,7 @@ def crop(light: Light, mask: Mask) -> Light:
 
 
 def resize(light: Light) -> Light:
-    """Scales to a longer side of `FITTED` pixels by averaging; the authors took every so manieth pixel."""
+    """Scales to a longer side of `FITTED` pixels by averaging; the authors took every n-th pixel."""
     scale = FITTED / max(light.shape)
     height, width = (max(1, round(side * scale)) for side in light.shape)
     return np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA), np.float32)

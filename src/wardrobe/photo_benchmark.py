@@ -104,7 +104,7 @@ def _scores(predictions: Predictions, kinds: Kinds) -> dict[str, Any]:
         "accuracy_where_sure": float(correct[known & sure].mean()) if (known & sure).any() else None,
         "not_sure_of_known": float((~sure)[known].mean()),
         "not_sure_of_others": float((~sure)[~known].mean()) if (~known).any() else None,
-        "ece": calibration_error(predictions.confidences[known], correct[known]),
+        "ece": metrics.calibration_error(predictions.confidences[known], correct[known]),
         "rows": [_row(kind, kinds, predictions, correct) for kind in (*RIGHT, *_others(kinds))],
     }
 
@@ -115,7 +115,8 @@ def _draw_sheet(steps: Sequence[photo.Steps], kinds: Kinds, predictions: Predict
     names = [*RIGHT, *_others(kinds)]
     each = -(-SHEET_PHOTOS // len(names))
     chosen = [i for kind in names for i in sorted(rng.permutation(np.flatnonzero(kinds == kind))[:each])]
-    answers = [predictions.labels[i] if sure else "not sure" for i, sure in enumerate(~predictions.not_sure)]
+    doubts = zip(predictions.labels, predictions.not_sure, strict=True)
+    answers = ["not sure" if doubt else label for label, doubt in doubts]
     shares = [f" {share:.0%}".replace("%", " %") for share in predictions.confidences]
     captions = [f"{kinds[i]}: {answers[i]}{'' if answers[i] == 'not sure' else shares[i]}" for i in chosen]
     right = [answers[i] in RIGHT.get(kinds[i], ("not sure",)) for i in chosen]
@@ -132,13 +133,6 @@ def _strip(steps: photo.Steps) -> tuple[Images, ...]:
 def balanced(correct: npt.NDArray[np.bool_], kinds: Kinds) -> float:
     """Returns the mean over the kinds in `RIGHT` of the share that is right."""
     return float(np.mean([correct[kinds == kind].mean() for kind in RIGHT]))
-
-
-def calibration_error(confidence: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_]) -> float:
-    """Returns the expected calibration error of answers, (n,) each, in `metrics.ECE_BINS` bins of equal width."""
-    bins = (confidence * metrics.ECE_BINS).astype(int).clip(0, metrics.ECE_BINS - 1)
-    gaps = [abs(correct[bins == each].sum() - confidence[bins == each].sum()) for each in np.unique(bins)]
-    return float(np.sum(gaps) / len(correct))
 
 
 def grey_resized(path: Path) -> Images:

@@ -38,12 +38,15 @@ class Prediction:
     pixels: npt.NDArray[np.uint8]  # (28, 28): what the model saw
     class_names: tuple[str, ...]  # the model's, in its order
     probabilities: dict[str, float]  # class name → 0-1, the likeliest first
-    not_sure: bool
-    reason: str | None  # why not sure
+    reason: str | None  # why it is not sure; None where it is
 
     @property
     def label(self) -> str:
         return next(iter(self.probabilities))
+
+    @property
+    def not_sure(self) -> bool:
+        return self.reason is not None
 
     @property
     def confidence(self) -> float:
@@ -189,8 +192,7 @@ def _classified(prepared: Sequence[Prepared | Failure], classifier: Classifier) 
             continue
         chances = answers.probabilities[row]
         ranked = {answers.class_names[i]: float(chances[i]) for i in np.argsort(-chances, kind="stable")}
-        reason = answers.reason(row)
-        yield Prediction(each.path, each.pixels, answers.class_names, ranked, reason is not None, reason)
+        yield Prediction(each.path, each.pixels, answers.class_names, ranked, answers.reason(row))
         row += 1
 
 

@@ -121,7 +121,7 @@ def _keras_model(folder: Path) -> Path:
     """Writes the shipped recipe's network as .keras; its weights do not matter to its speed."""
     path = folder / "model.keras"
     code = "import sys; from wardrobe import models, recipes; models.build(recipes.get('photo'), 10).save(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", code, str(path)], check=True, capture_output=True)
+    _run([sys.executable, "-c", code, str(path)])
     return path
 
 
