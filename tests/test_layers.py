@@ -13,15 +13,16 @@ SOURCE = Path(wardrobe.__file__).parent
 # A module imports only from rows above its own. docs/architecture.md says what each owns.
 LEVELS = (
     {"labels", "errors", "confidence"},
-    {"recipes", "metrics", "console", "progress", "photo", "augment"},
-    {"fashion_mnist", "folder", "synthetic", "runs"},
-    {"data", "models", "classifier"},
-    {"training", "export", "predict"},
+    {"recipes", "metrics", "console", "progress", "photo", "photo_augment"},
+    {"augment", "fashion_mnist", "folder", "synthetic", "runs"},
+    {"data", "models", "muon", "feed", "classifier"},
+    {"curriculum", "export", "predict"},
+    {"training"},
     {"evaluation", "explain"},
     {"plots", "report", "output"},
     {"pipeline"},
     {"jobs"},
-    {"results"},
+    {"results", "tuning"},
     {"train_benchmark", "photo_benchmark", "speed_benchmark"},
     {"cli"},
 )

@@ -17,7 +17,7 @@ import pytest
 from conftest import WARDROBE, environment, refused, wardrobe
 from rich.console import Console
 
-from wardrobe import jobs, pipeline, progress, recipes, runs, training
+from wardrobe import curriculum, jobs, pipeline, progress, recipes, runs, training
 from wardrobe.data import Dataset, Split, load_data
 from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.runs import Run
@@ -79,7 +79,7 @@ def test_none_of_the_classes_has_the_logit_0() -> None:
 
 
 def test_every_epoch_sees_every_image_once_in_another_order() -> None:
-    first, second = (training.epoch_order(100, seed=0, epoch=epoch) for epoch in (0, 1))
+    first, second = (curriculum.epoch_order(100, seed=0, epoch=epoch) for epoch in (0, 1))
     assert sorted(first) == sorted(second) == list(range(100))
     assert (first != second).any()
 

@@ -76,7 +76,6 @@ class Classifier:
         self._session = session
         self.metadata = _metadata(name, session)
         self.class_names: tuple[str, ...] = tuple(self.metadata["class_names"])
-        self._mirrored: bool = self.metadata.get("mirrored") is True
         _check_shapes(name, session, len(self.class_names))
 
     @classmethod
@@ -105,8 +104,6 @@ class Classifier:
     def logits(self, images: npt.NDArray[np.uint8]) -> Floats:
         """Returns the logits (n, k) float32 of images (n, 28, 28) uint8, 0-255, as `photo.prepare` makes them.
 
-        Where the model's recipe says so, they are the means over each image and its mirror image.
-
         Raises:
             ModelError: `images` has another shape or type.
         """
@@ -116,8 +113,6 @@ class Classifier:
                 f"images of shape {images.shape} and type {images.dtype} cannot be classified; "
                 f"give (n, {SIDE}, {SIDE}) uint8, as photo.prepare makes them"
             )
-        if self._mirrored:
-            return (run_session(self._session, images) + run_session(self._session, images[:, :, ::-1])) / 2
         return run_session(self._session, images)
 
     def classify(self, images: npt.NDArray[np.uint8]) -> Predictions:

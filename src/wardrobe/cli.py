@@ -14,6 +14,7 @@ from wardrobe import __version__, console
 from wardrobe.errors import UsageError, WardrobeError
 
 INTERRUPTED = 130  # what typer returns on Ctrl-C
+EXTRAS = {"optuna": "tune", "jax": "jax"}  # package → the extra that has it; the others are in "train"
 
 app = typer.Typer(
     name="wardrobe",
@@ -102,14 +103,54 @@ def train(
 def evaluate(
     run: RunName = "latest",
     split: Annotated[str, typer.Option(help="'test' or 'validation'.")] = "test",
+    views: Annotated[
+        int | None,
+        typer.Option(
+            help="Views of an image to take the mean over: 1, itself; 2, with its mirror image; 6, both also moved by "
+            "a pixel.  (default: the recipe's)",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
     """Score a run; write its metrics, plots and report again."""
     from wardrobe import jobs
 
-    scored = jobs.evaluate(run, split, data_dir, sys.stderr if as_json else sys.stdout)
+    scored = jobs.evaluate(run, split, data_dir, views, sys.stderr if as_json else sys.stdout)
     _print_scores(jobs.summary(scored), as_json)
+
+
+@app.command()
+def tune(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="What to vary.")],
+    trials: Annotated[int, typer.Option(help="Trials in all, those done before included.")] = 20,
+    fields: Annotated[
+        str, typer.Option(help="Fields to vary, with commas between.")
+    ] = "learning_rate,batch_size,shift,erase,dropout",
+    data: Annotated[str, typer.Option(help="As in train.")] = "fashion-mnist",
+    data_dir: DataDir = None,
+    epochs: Annotated[int | None, typer.Option(help="In place of the recipe's own.", show_default=False)] = None,
+    limit: Annotated[int | None, typer.Option(help="Train on so many images at most.", show_default=False)] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the trials are kept.  (default: runs/tune-RECIPE)", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Search a recipe's fields for the best validation accuracy; goes on where it was stopped."""
+    from wardrobe import tuning
+
+    best = tuning.tune(
+        recipe, trials, fields.split(","), data=data, data_dir=data_dir, epochs=epochs, limit=limit,
+        folder=folder or Path("runs") / f"tune-{recipe}", stream=sys.stderr if as_json else sys.stdout,
+    )  # fmt: skip
+    if as_json:
+        _print_json(best)
+    else:
+        print(
+            f"\nBest of {best['trials']}: {best['accuracy']:.2%} of the validation images right; the recipe as it is: "
+            f"{best['accuracy_as_it_is']:.2%}\n{best['python']}"
+        )
 
 
 @app.command()
@@ -268,7 +309,8 @@ def _explained(error: Exception) -> tuple[str, int]:
     if hasattr(error, "format_message"):  # typer's own, of wrong usage; its classes are not public
         return f"{error.format_message().rstrip('.')}; see wardrobe --help", 2
     if isinstance(error, ModuleNotFoundError):
-        return f"the package {error.name} is missing; install what training needs: pip install 'wardrobe[train]'", 1
+        extra = EXTRAS.get(error.name or "", "train")
+        return f"the package {error.name} is missing; install what is needed: pip install 'wardrobe[{extra}]'", 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}; make room, or choose a place that can be read and written", 1

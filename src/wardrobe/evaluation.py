@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe import augment, confidence, metrics
+from wardrobe import confidence, feed, metrics, models, photo_augment
 from wardrobe.data import TEST, Dataset, Split
 from wardrobe.recipes import Recipe
 
@@ -34,11 +34,11 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
     photos would show them if the recipe is for photos.
     """
     seen = _as_trained(dataset, recipe)
-    seen_logits = predict_logits(model, seen, recipe.mirrored)
+    seen_logits = predict_logits(model, seen, recipe.views)
     temperature = metrics.fit_temperature(seen_logits, dataset.validation.labels)
     threshold = float(np.quantile(confidence.familiarity(seen_logits), 1 - ACCEPTED))
     chosen = dataset.open_test() if split == TEST else dataset.validation
-    logits = predict_logits(model, chosen.images, recipe.mirrored)
+    logits = predict_logits(model, chosen.images, recipe.views)
     scores = metrics.score(logits, chosen.labels, dataset.class_names, temperature)
     sure = float((confidence.familiarity(logits) >= threshold).mean())
     return Evaluation(
@@ -47,7 +47,14 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
         logits=logits,
         probabilities=confidence.probabilities(logits, temperature),
         uncalibrated=confidence.probabilities(logits),
-        metrics={"data": dataset.name, "split": split, **scores, "familiarity_threshold": threshold, "sure": sure},
+        metrics={
+            "data": dataset.name,
+            "split": split,
+            "views": recipe.views,
+            **scores,
+            "familiarity_threshold": threshold,
+            "sure": sure,
+        },
     )
 
 
@@ -56,14 +63,13 @@ def _as_trained(dataset: Dataset, recipe: Recipe) -> npt.NDArray[Any]:
     images, labels = dataset.validation.images, dataset.validation.labels
     if recipe.augment == "none":
         return images
-    rng, masks = np.random.default_rng(0), augment.garment_masks(images)
-    return augment.photo_like(rng, images, masks, labels, dataset.class_names, unknown=0)[0][..., 0]
+    rng, masks = np.random.default_rng(0), photo_augment.garment_masks(images)
+    return photo_augment.photo_like(rng, images, masks, labels, dataset.class_names, unknown=0)[0][..., 0]
 
 
-def predict_logits(model: keras.Model, images: npt.NDArray[Any], mirrored: bool = False) -> npt.NDArray[np.float32]:
-    """Returns the logits (n, k) of images (n, 28, 28), 0-255; if `mirrored`, means with those of the mirror images."""
-    logits = model.predict(images[..., None], batch_size=BATCH, verbose=0)
-    return (logits + predict_logits(model, images[:, :, ::-1])) / 2 if mirrored else logits
+def predict_logits(model: keras.Model, images: npt.NDArray[Any], views: int = 1) -> npt.NDArray[np.float32]:
+    """Returns the logits (n, k) of images (n, 28, 28), 0-255: means over `views` of each, see `models.averaged`."""
+    return models.averaged(model, views).predict(**feed.images_alone(images[..., None], BATCH), verbose=0)
 
 
 def first_of_each_class(split: Split) -> npt.NDArray[np.int64]:

@@ -14,7 +14,7 @@ from wardrobe import console, progress, recipes, runs
 from wardrobe.data import AUTO, TEST, VALIDATION, Dataset, load_data
 from wardrobe.errors import RunError, UsageError
 from wardrobe.progress import TrainingDisplay
-from wardrobe.recipes import Recipe
+from wardrobe.recipes import VIEWS, Recipe
 from wardrobe.runs import Run
 
 SEED_LIMIT = 2**32  # NumPy's, and so Keras's
@@ -100,23 +100,33 @@ def resume(
 
 
 def evaluate(
-    name: str | Path, split: str = TEST, data_dir: str | Path | None = None, stream: TextIO | None = None
+    name: str | Path,
+    split: str = TEST,
+    data_dir: str | Path | None = None,
+    views: int | None = None,
+    stream: TextIO | None = None,
 ) -> Run:
     """Scores a run on "test" or "validation" and writes its metrics, plots and report again.
 
+    Args:
+        views: of an image that an answer is the mean over, 1, 2 or 6, in place of the recipe's own; the run's
+            model.onnx stays what it is.
+
     Raises:
         RunError: no such run, no model in it, or its data has changed.
-        UsageError: `split` is neither.
+        UsageError: `split` is neither, or `views` none of these.
     """
     if split not in (TEST, VALIDATION):
         raise UsageError(f"unknown split {split!r}; give 'test' or 'validation'")
+    if views is not None and views not in VIEWS:
+        raise UsageError(f"--views {views} is not known; give 1, 2 or 6, or leave it out for the recipe's own")
     run = runs.find(name)
     if not run.keras_path.is_file():
         raise RunError(f"{run.path} has no model.keras: its training did not end; go on with: {run.resume_line}")
     display = progress.training_display(stream or sys.stdout)
     display.stage("Opening the data")
     dataset = _same_data(run, data_dir)
-    _pipeline(display).evaluate(run, dataset, split, display)
+    _pipeline(display).evaluate(run, dataset, split, views or run.recipe().views, display)
     return run
 
 

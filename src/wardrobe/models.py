@@ -1,38 +1,81 @@
 """Recipe → Keras Functional model. Every layer has a name, so that the layers between can be looked at."""
 
+from functools import partial
+
 import keras
 import numpy as np
 
-from wardrobe.recipes import Recipe
+from wardrobe.recipes import BFLOAT16, FLOAT32, Recipe
 
 SIDE = 28  # pixels
 
 
-def build(recipe: Recipe, class_count: int) -> keras.Model:
+def build(recipe: Recipe, class_count: int, precision: str = FLOAT32) -> keras.Model:
     """Builds the untrained network of a recipe.
 
     Input:  (n, 28, 28, 1) float32, raw pixels 0-255; the scaling to 0-1 is a layer of the model.
     Output: (n, class_count) float32, logits.
-    Layers: pixels, scale, stem (if the recipe has one), conv1, pool1, conv2, pool2, …, flatten, dense, logits.
+    Layers: pixels, scale, stem1, … (if the recipe has a stem), conv1, pool1, conv2, pool2, …, flatten, dense (if the
+    recipe has one), logits.
+
+    Args:
+        precision: of the layers' arithmetic, "float32" or "bfloat16"; weights and logits are float32 always.
     """
-    layers = keras.layers
+    policy = "mixed_bfloat16" if precision == BFLOAT16 else FLOAT32
+    conv = partial(keras.layers.Conv2D, activation="relu", dtype=policy)
     pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
-    x = layers.Rescaling(1 / 255, name="scale")(pixels)
-    if recipe.stem_filters:
-        x = layers.Conv2D(recipe.stem_filters, 4, strides=2, padding="same", activation="relu", name="stem")(x)
+    x = keras.layers.Rescaling(1 / 255, name="scale", dtype=policy)(pixels)
+    for depth, filters in enumerate(recipe.stem_filters, start=1):
+        x = conv(filters, 4, strides=2, padding="same", name=f"stem{depth}")(x)
     for depth, filters in enumerate(recipe.conv_filters, start=1):
-        x = layers.Conv2D(filters, recipe.kernel_size, padding=recipe.padding, activation="relu", name=f"conv{depth}")(
-            x
-        )
-        x = layers.MaxPooling2D(2, name=f"pool{depth}")(x)
-    x = layers.Flatten(name="flatten")(x)
+        x = conv(filters, recipe.kernel_size, padding=recipe.padding, name=f"conv{depth}")(x)
+        if depth % recipe.pool_every == 0:
+            x = keras.layers.MaxPooling2D(2, name=f"pool{depth // recipe.pool_every}", dtype=policy)(x)
+    x = keras.layers.Flatten(name="flatten", dtype=policy)(x)
     if recipe.dropout:
-        x = layers.Dropout(recipe.dropout, name="flatten_dropout")(x)
-    x = layers.Dense(recipe.dense_units, activation="relu", name="dense")(x)
-    if recipe.dropout:
-        x = layers.Dropout(recipe.dropout, name="dense_dropout")(x)
-    logits = layers.Dense(class_count, name="logits")(x)
+        x = keras.layers.Dropout(recipe.dropout, name="flatten_dropout", dtype=policy)(x)
+    if recipe.dense_units:
+        x = keras.layers.Dense(recipe.dense_units, activation="relu", name="dense", dtype=policy)(x)
+        if recipe.dropout:
+            x = keras.layers.Dropout(recipe.dropout, name="dense_dropout", dtype=policy)(x)
+    logits = keras.layers.Dense(class_count, name="logits", dtype=FLOAT32)(x)
     return keras.Model(pixels, logits, name=recipe.name)
+
+
+def initialise(model: keras.Model, seed: int) -> None:
+    """Draws every kernel as Keras does (Glorot and Bengio 2010, uniform), but by NumPy: alike on every backend."""
+    rng = np.random.default_rng((seed, 2))  # 2: apart from the draws of augment.py and of the order
+    for layer in model.layers:
+        if hasattr(layer, "kernel"):
+            *window, inputs, outputs = layer.kernel.shape
+            limit = np.sqrt(6 / (np.prod(window) * (inputs + outputs)))
+            layer.kernel.assign(rng.uniform(-limit, limit, layer.kernel.shape).astype(np.float32))
+
+
+def in_float32(model: keras.Model, recipe: Recipe) -> keras.Model:
+    """Returns the network with the same weights, whose arithmetic is float32: for use, whatever it was trained in."""
+    exact = build(recipe, model.output_shape[-1])
+    exact.set_weights(model.get_weights())
+    return exact
+
+
+def averaged(model: keras.Model, views: int) -> keras.Model:
+    """Returns the model whose logits are the mean of `model`'s over several views of an image.
+
+    Args:
+        views: 1, the image itself; 2, with its mirror image; 6, both also moved by a pixel each way along the diagonal.
+
+    Source: test-time augmentation as in KellerJordan/cifar10-airbench.
+    """
+    if views == 1:
+        return model
+    pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
+    padded = keras.layers.ZeroPadding2D(1, name="padded")(pixels)
+    moves = [1] if views == 2 else [1, 0, 2]  # of the frame, from the corner of the padded image
+    seen = [padded[:, move : move + SIDE, move : move + SIDE] for move in moves]
+    seen += [view[:, :, ::-1] for view in seen]
+    logits = [model(view) for view in seen]
+    return keras.Model(pixels, keras.layers.Average(name="mean")(logits), name=model.name)
 
 
 def convolutions(model: keras.Model) -> list[keras.layers.Conv2D]:

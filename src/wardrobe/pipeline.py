@@ -1,6 +1,7 @@
 """Fills a run folder: train, score, draw, export, write the page. Everything here needs Keras; jobs.py does not."""
 
 import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import keras
@@ -33,8 +34,8 @@ def train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
             raise _explained(error, run) from error
 
 
-def evaluate(run: Run, dataset: Dataset, split: str, display: TrainingDisplay) -> None:
-    """Scores the run's model on a split and writes metrics, predictions, plots and report again.
+def evaluate(run: Run, dataset: Dataset, split: str, views: int, display: TrainingDisplay) -> None:
+    """Scores the run's model on a split, each answer a mean over so many views; writes all that shows it again.
 
     Raises:
         RunError: the run has no model, or one that cannot be read or is another's.
@@ -45,7 +46,7 @@ def evaluate(run: Run, dataset: Dataset, split: str, display: TrainingDisplay) -
             f"{run.keras_path} tells {model.output_shape[-1]} classes apart, expected {len(dataset.class_names)}; "
             "restore the run's own model, or train again"
         )
-    _evaluate(model, run, dataset, split, display)
+    _evaluate(model, run, dataset, split, views, display)
     display.stage(f"Report: {report.write(run)}")
 
 
@@ -66,11 +67,11 @@ def _explained(error: BaseException, run: Run) -> BaseException:
 def _train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
     model = training.fit(run.recipe(), dataset, run, run.info()["seed"], display)
     training.save(model, run)
-    evaluated = _evaluate(model, run, dataset, TEST, display)
+    evaluated = _evaluate(model, run, dataset, TEST, run.recipe().views, display)
     display.stage("Writing model.onnx and checking it against Keras")
     about = _about(run, dataset, evaluated)
-    logits = evaluation.predict_logits(model, evaluated.images)  # of the images alone, where the recipe mirrors them
-    difference = export.to_onnx(model, run.onnx_path, about, evaluated.images, logits)
+    averaged = models.averaged(model, run.recipe().views)
+    difference = export.to_onnx(averaged, run.onnx_path, about, evaluated.images, evaluated.logits)
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     run.update(finished=finished, onnx_largest_logit_difference=difference)
     display.stage(f"Report: {report.write(run)}")
@@ -85,7 +86,7 @@ def _about(run: Run, dataset: Dataset, evaluated: Evaluation) -> dict[str, objec
     return {
         "class_names": list(dataset.class_names),
         "recipe": info["recipe"]["name"],
-        "mirrored": run.recipe().mirrored,
+        "views": run.recipe().views,
         "data": dataset.name,
         "seed": info["seed"],
         "parameters": info["parameters"],
@@ -93,10 +94,12 @@ def _about(run: Run, dataset: Dataset, evaluated: Evaluation) -> dict[str, objec
     }
 
 
-def _evaluate(model: keras.Model, run: Run, dataset: Dataset, split: str, display: TrainingDisplay) -> Evaluation:
+def _evaluate(
+    model: keras.Model, run: Run, dataset: Dataset, split: str, views: int, display: TrainingDisplay
+) -> Evaluation:
     size = dataset.test_size if split == TEST else len(dataset.validation)
     display.stage(f"Scoring {size:,} {split} images")
-    evaluated = evaluation.evaluate(model, dataset, run.recipe(), split)
+    evaluated = evaluation.evaluate(model, dataset, replace(run.recipe(), views=views), split)
     run.write_metrics(evaluated.metrics)
     with runs.replacing(run.predictions_path) as path:
         np.savez_compressed(path, logits=evaluated.logits, labels=evaluated.labels, data=np.array(dataset.name))

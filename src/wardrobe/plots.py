@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from wardrobe.runs import replacing
 
@@ -342,6 +342,40 @@ def photo_steps(strips: Sequence[Sequence[Images]], captions: Sequence[str], rig
         figure.text(
             (left + 0.02) / WIDTH, (bottom - 0.04) / height, f"{mark} {caption}", va="top", fontsize=8, color=colour
         )
+    return figure
+
+
+@_styled
+def accuracy_against_time(rows: Sequence[Mapping[str, Any]], published: Mapping[str, float]) -> Figure:
+    """Draws each recipe's accuracy (mean and standard deviation over its seeds) over its fit time.
+
+    Args:
+        rows: recipe, seeds, accuracy_mean and accuracy_std (0-1, the latter None for one seed), fit_seconds.
+        published: what else has been reached, 0-1, drawn as lines.
+    """
+    figure, axes = _figure(4.4, "How accurate after how long: each recipe on the test images")
+    for name, accuracy in published.items():
+        axes.axhline(accuracy, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
+        axes.annotate(f"{name}: {100 * accuracy:.2f} %", (1, accuracy), (-4, 3), xycoords=("axes fraction", "data"),
+                      textcoords="offset points", ha="right", fontsize=8.5, color=GREY)  # fmt: skip
+    for row in rows:
+        seconds, accuracy, spread = row["fit_seconds"], row["accuracy_mean"], row["accuracy_std"]
+        colour = ORANGE if row["recipe"] == "seed" else BLUE
+        axes.errorbar(seconds, accuracy, yerr=spread, fmt="o", color=colour, markersize=7, capsize=4)
+        axes.annotate(f"{row['recipe']}  {100 * accuracy:.2f} %", (seconds, accuracy), (10, -3),
+                      textcoords="offset points", color=colour, weight="bold")  # fmt: skip
+    times = [row["fit_seconds"] for row in rows]
+    axes.set_xscale("log")
+    axes.set_xlim(min(times) / 1.6, max(times) * 2.2)
+    lowest = min(row["accuracy_mean"] - (row["accuracy_std"] or 0) for row in rows)
+    axes.set_ylim(lowest - 0.006, max(*published.values(), *(row["accuracy_mean"] for row in rows)) + 0.006)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g} s")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(_per_cent())
+    axes.grid(True)
+    axes.set_xlabel(f"fit time, of {rows[0]['seeds']} runs the mean; bars: one standard deviation")
+    _place(axes, left=0.75, top=0.55, bottom=0.62)
     return figure
 
 

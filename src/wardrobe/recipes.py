@@ -9,24 +9,34 @@ from dataclasses import dataclass
 
 from wardrobe.errors import UsageError
 
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
+VIEWS = 1, 2, 6  # of an image, that an answer may be the mean over; see models.averaged
+
 
 @dataclass(frozen=True)
 class Recipe:
     """The fields of every recipe."""
 
     name: str
-    conv_filters: tuple[int, ...]  # filters of each convolution, first to last; a 2x2 max-pooling follows each
+    conv_filters: tuple[int, ...]  # filters of each convolution, first to last
     kernel_size: int  # pixels a side
-    dense_units: int  # units of the hidden dense layer
-    learning_rate: float  # Adam's; where the schedule is one-cycle, the highest
+    dense_units: int  # units of the hidden dense layer; 0: none
+    learning_rate: float  # of a step; where the schedule is one-cycle, the highest
     batch_size: int  # images a step
     epochs: int  # passes over the training split
-    stem_filters: int = 0  # of a 4x4 convolution of stride 2 before the others, unpooled; 0: none
+    pool_every: int = 1  # convolutions between two 2x2 max-poolings
+    stem_filters: tuple[int, ...] = ()  # of 4x4 convolutions of stride 2 before the others; each halves the side
     padding: str = "valid"  # "valid": a 3x3 convolution takes a pixel off each edge; "same": it does not
     dropout: float = 0.0  # share of the inputs of both dense layers that a training step leaves out
+    optimizer: str = "adam"  # "adam" or "muon", see muon.py
     schedule: str = "constant"  # of the learning rate: "constant", or "one-cycle": up to it and down to nothing
-    mirrored: bool = False  # answers are the mean over an image and its mirror image, where the model is used
-    augment: str = "none"  # what is done to training images: "none", or "photo": see augment.photo_like
+    precision: str = FLOAT32  # of training's arithmetic: "bfloat16" where the processor has it; weights are float32
+    flip: bool = False  # each training image is mirrored in every other epoch
+    shift: int = 0  # pixels that a training image is moved by at most, each way
+    erase: float = 0.0  # share of the training images that lose a rectangle
+    hardest: float = 1.0  # share of the images, those of highest loss, that epochs after the second train on
+    views: int = 1  # of an image that an answer is the mean over: one of VIEWS
+    augment: str = "none"  # what else is done to training images: "none", or "photo": see photo_augment.photo_like
 
 
 @dataclass(frozen=True)
@@ -56,8 +66,8 @@ class Photo(Recipe):
 
     Conv 48 4x4 stride 2, Conv 96 3x3, MaxPool 2x2, Conv 160 3x3, MaxPool 2x2, all ReLU, Flatten, Dense 128 ReLU, Dense
     10 logits; dropout before both dense layers. Adam with a one-cycle learning rate, batch 128. Trained on
-    Fashion-MNIST alone, every image made to look like one cut out of a photo (augment.py). Its answers are the mean
-    over an image and its mirror image.
+    Fashion-MNIST alone, every image made to look like one cut out of a photo (photo_augment.py). Its answers are the
+    mean over an image and its mirror image.
 
     Command:  wardrobe train photo
     Expected: RESULTS.md and the model card, src/wardrobe/pretrained/README.md, have the figures.
@@ -72,15 +82,42 @@ class Photo(Recipe):
     learning_rate: float = 2e-3
     batch_size: int = 128
     epochs: int = 28
-    stem_filters: int = 48
+    stem_filters: tuple[int, ...] = (48,)
     padding: str = "same"
     dropout: float = 0.2
     schedule: str = "one-cycle"
-    mirrored: bool = True
+    views: int = 2
     augment: str = "photo"
 
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (Seed(), Photo())}
+@dataclass(frozen=True)
+class Strong(Recipe):
+    """Provisional.
+
+    Command:  wardrobe train strong
+    Expected:
+    """
+
+    name: str = "strong"
+    conv_filters: tuple[int, ...] = (64, 64)
+    kernel_size: int = 3
+    dense_units: int = 0
+    learning_rate: float = 6e-3
+    batch_size: int = 128
+    epochs: int = 10
+    pool_every: int = 2
+    stem_filters: tuple[int, ...] = (32, 64)
+    padding: str = "same"
+    optimizer: str = "muon"
+    schedule: str = "one-cycle"
+    precision: str = BFLOAT16
+    flip: bool = True
+    shift: int = 1
+    hardest: float = 0.4
+    views: int = 6
+
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (Seed(), Strong(), Photo())}
 
 
 def get(name: str) -> Recipe:

@@ -120,7 +120,10 @@ class Run:
             key: tuple(value) if isinstance(value, list) else value for key, value in self.info()["recipe"].items()
         }
         shipped = RECIPES.get(fields["name"])
-        return dataclasses.replace(shipped, **fields) if shipped else Recipe(**fields)
+        try:
+            return dataclasses.replace(shipped, **fields) if shipped else Recipe(**fields)
+        except TypeError as error:
+            raise RunError(f"{self.path} was made by another version of wardrobe ({error}); train it again") from None
 
     def history(self) -> list[Row]:
         """Returns history.csv: a row an epoch; none before the first epoch is done."""

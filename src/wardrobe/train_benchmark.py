@@ -1,6 +1,7 @@
 """How good and how fast each recipe is: trains with several seeds and scores once on the test split."""
 
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +9,18 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from wardrobe import jobs, recipes, results, runs
-from wardrobe.data import TEST
+from wardrobe import jobs, plots, recipes, results, runs
+from wardrobe.data import SYNTHETIC, TEST
 from wardrobe.errors import UsageError
 from wardrobe.runs import Run
 
 BASELINE = "seed"  # the recipe whose fit time the others' are divided by
+PUBLISHED = {  # the best published accuracies on the present files
+    "fine-tuned DARTS, arXiv 2006.09042": 0.9691,
+    "WRN-28-10 with random erasing, arXiv 1708.04896": 0.9635,
+}
+MATRIX = 2048  # rows and columns of the product that shows what the machine can do
+PASSES = 3  # a training step computes about three forward passes: one forward, two backward
 
 
 def train(
@@ -32,7 +39,7 @@ def train(
     Started again after a break with the same arguments, it keeps the runs that are done and resumes the other.
 
     Args:
-        folder: gets results/train.json, RESULTS.md and the runs.
+        folder: gets results/train.json, results/train.png, RESULTS.md and the runs.
 
     Returns:
         What results/train.json holds.
@@ -48,16 +55,28 @@ def train(
             done[name].append(_one(folder / "runs" / "benchmark-train" / f"{name}-{seed}", name, options, stream))
     words = ["wardrobe benchmark train", f"--recipes {','.join(recipe_names)}", f"--seeds {seeds}", f"--data {data}"]
     words += [f"--{name} {value}" for name, value in (("epochs", epochs), ("limit", limit)) if value]
-    figures = {"benchmark": "train", "command": " ".join(words), **_provenance(done)}
-    figures["rows"] = [_row(name, done[name], done.get(BASELINE)) for name in recipe_names]
+    rate = float(np.median([run.info()["matmul_gflops"] for each in done.values() for run in each]))
+    figures = {"benchmark": "train", "command": " ".join(words), **_provenance(done), "matmul_gflops": rate}
+    figures["rows"] = [_row(name, done[name], done.get(BASELINE), rate) for name in recipe_names]
+    figures["published"] = PUBLISHED
     results.write(figures, folder)
+    figure = plots.accuracy_against_time(figures["rows"], PUBLISHED)
+    plots.save(figure, folder / "results" / "train.png", figures["data"], figures["data"] == SYNTHETIC)
     return figures
 
 
 def _one(path: Path, name: str, options: dict[str, Any], stream: TextIO | None) -> Run:
-    """Returns the finished run in `path`: as it lies there, resumed, or made."""
-    if not path.exists():
-        return jobs.train(name, path=path, stream=stream, **options)
+    """Returns the finished run in `path`: as it lies there, resumed, or made; the machine's rate noted after it."""
+    if path.exists():
+        run = _gone_on_with(path, name, options, stream)
+    else:
+        run = jobs.train(name, path=path, stream=stream, **options)
+    if "matmul_gflops" not in run.info():
+        run.update(matmul_gflops=_matmul_gflops())
+    return run
+
+
+def _gone_on_with(path: Path, name: str, options: dict[str, Any], stream: TextIO | None) -> Run:
     run = runs.find(path)
     info = run.info()
     shipped = recipes.get(name)
@@ -87,12 +106,25 @@ def _provenance(done: dict[str, list[Run]]) -> dict[str, Any]:
     return {"finished": max(info["finished"] for info in infos), **shared}
 
 
-def _row(name: str, done: list[Run], baseline: list[Run] | None) -> dict[str, Any]:
+def _matmul_gflops() -> float:
+    """Returns the rate of float32 matrix products in NumPy, GFLOP a second: the best of five, after one to warm up."""
+    matrix = np.random.default_rng(0).random((MATRIX, MATRIX), np.float32)
+    seconds = []
+    for _ in range(6):
+        began = time.perf_counter()
+        matrix @ matrix
+        seconds.append(time.perf_counter() - began)
+    return 2 * MATRIX**3 / min(seconds[1:]) / 1e9
+
+
+def _row(name: str, done: list[Run], baseline: list[Run] | None, matmul_gflops: float) -> dict[str, Any]:
     scores = [run.metrics() for run in done]
     accuracy = np.array([score["accuracy"] for score in scores])
     seconds = np.array([run.fit_seconds() for run in done])
     ratio = float(np.mean(seconds / [run.fit_seconds() for run in baseline])) if baseline else None
     info = done[0].info()
+    images = info["dataset"]["splits"]["train"] * info["recipe"]["epochs"]
+    gflops = PASSES * info["forward_flops"] * images / float(seconds.mean()) / 1e9
     return {
         "recipe": name,
         "seeds": len(done),
@@ -106,6 +138,10 @@ def _row(name: str, done: list[Run], baseline: list[Run] | None) -> dict[str, An
         "nll_after_mean": float(np.mean([score["nll"]["after"] for score in scores])),
         "fit_seconds": float(seconds.mean()),
         "fit_ratio_to_seed": ratio,
+        "gflops": gflops,
+        "share_of_matmul_rate": gflops / matmul_gflops,
+        "precision": info["precision"],
+        "views": info["recipe"]["views"],
         "parameters": info["parameters"],
         "mflops": info["forward_flops"] / 1e6,
         "train_images": info["dataset"]["splits"]["train"],

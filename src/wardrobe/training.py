@@ -17,15 +17,17 @@ os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
 import keras
 import numpy as np
 
-from wardrobe import augment, console, models
-from wardrobe.data import Dataset, Split
+from wardrobe import console, curriculum, feed, models
+from wardrobe.data import Dataset
 from wardrobe.errors import RunError
+from wardrobe.muon import Muon
 from wardrobe.progress import TrainingDisplay
-from wardrobe.recipes import Recipe
+from wardrobe.recipes import BFLOAT16, FLOAT32, Recipe
 from wardrobe.runs import Row, Run, replacing
 
 STEPS_PER_CALL = 16  # batches that Keras runs between two looks at the progress; saves a quarter of the time
 VALIDATION_BATCH = 500  # images
+OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {"adam": keras.optimizers.Adam, "muon": Muon}
 
 
 def fit(recipe: Recipe, dataset: Dataset, run: Run, seed: int, display: TrainingDisplay) -> keras.Model:
@@ -35,26 +37,26 @@ def fit(recipe: Recipe, dataset: Dataset, run: Run, seed: int, display: Training
         seed: of the initial weights and of the order of the images.
 
     Returns:
-        The trained model, compiled.
+        The trained model, for use: its arithmetic is float32.
 
     Raises:
         RunError: the checkpoint is damaged, or the loss is no longer a number.
         KeyboardInterrupt: passed on; the last whole epoch is kept.
     """
     steps = -(-len(dataset.train) // recipe.batch_size)
-    model = compiled(recipe, len(dataset.class_names), seed, steps)
+    precision = available(recipe.precision)
+    model = compiled(recipe, len(dataset.class_names), seed, steps, precision)
     done = _restore(model, run)
     _wind_dropout(model, done * steps)
-    run.update(parameters=model.count_params(), forward_flops=models.forward_flops(model))
+    run.update(parameters=model.count_params(), forward_flops=models.forward_flops(model), precision=precision)
     history = run.history()[:done]  # a kill between the two files leaves one row too many, never one too few
     if len(history) < done:
         console.warn(f"{run.path}/history.csv lacks {done - len(history)} of {done} epochs; the weights have them all")
-    masks = augment.garment_masks(dataset.train.images) if recipe.augment == "photo" else None
     title = f"{recipe.name}, seed {seed}: {len(dataset.train):,} training images of {dataset.name}"
     display.start(title, recipe.epochs, done, steps)
     try:
         for epoch in range(done, recipe.epochs):
-            row = _one_epoch(model, recipe, dataset, masks, seed, epoch, display)
+            row = _one_epoch(model, recipe, dataset, seed, epoch, display)
             history.append(row)
             run.write_history(history)
             _checkpoint(model, run, epoch + 1)
@@ -62,17 +64,29 @@ def fit(recipe: Recipe, dataset: Dataset, run: Run, seed: int, display: Training
     finally:
         display.close()
     run.update(seconds_per_epoch=[row["seconds"] for row in history])
-    return model
+    return models.in_float32(model, recipe)
 
 
-def compiled(recipe: Recipe, class_count: int, seed: int, steps: int) -> keras.Model:
+def available(precision: str) -> str:
+    """Returns the precision if the machine calculates in it, else "float32": emulated, bfloat16 is slower than that."""
+    if precision != BFLOAT16 or any("cpu" not in device for device in keras.distribution.list_devices()):
+        return precision
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
+    fast = keras.backend.backend() == "tensorflow" and ("avx512_bf16" in flags or "amx_bf16" in flags)
+    return BFLOAT16 if fast else FLOAT32
+
+
+def compiled(recipe: Recipe, class_count: int, seed: int, steps: int, precision: str = FLOAT32) -> keras.Model:
     """Returns the recipe's model with the initial weights of `seed`, its optimiser, loss and metric.
 
     Args:
         steps: batches in an epoch.
+        precision: of training's arithmetic.
     """
-    keras.utils.set_random_seed(seed)
-    model = models.build(recipe, class_count)
+    keras.utils.set_random_seed(seed)  # of dropout
+    model = models.build(recipe, class_count, precision)
+    models.initialise(model, seed)
     one_cycle = recipe.schedule == "one-cycle"
     rate = OneCycle(recipe.learning_rate, recipe.epochs * steps) if one_cycle else recipe.learning_rate
     if recipe.augment == "none":
@@ -80,9 +94,8 @@ def compiled(recipe: Recipe, class_count: int, seed: int, steps: int) -> keras.M
         accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
     else:
         loss, accuracy = CrossEntropyOrNone(), keras.metrics.MeanMetricWrapper(_accuracy_or_none, name="accuracy")
-    model.compile(
-        optimizer=keras.optimizers.Adam(rate), loss=loss, metrics=[accuracy], steps_per_execution=STEPS_PER_CALL
-    )
+    optimizer = OPTIMIZERS[recipe.optimizer](rate)
+    model.compile(optimizer=optimizer, loss=loss, metrics=[accuracy], steps_per_execution=STEPS_PER_CALL)
     model.optimizer.build(model.trainable_variables)  # else a checkpoint's optimiser state has nowhere to go
     return model
 
@@ -127,32 +140,6 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         return {"highest": self.highest, "steps": self.steps}
 
 
-class _PhotoLike(keras.utils.PyDataset):
-    """The batches of one epoch, each image as a photo would show it. Made in a thread beside the training step."""
-
-    def __init__(self, dataset: Dataset, masks: augment.Masks, batch_size: int, seed: int, epoch: int) -> None:
-        super().__init__(workers=1, max_queue_size=STEPS_PER_CALL)
-        self.dataset, self.masks, self.batch_size = dataset, masks, batch_size
-        self.seed, self.epoch = seed, epoch
-        self.order = epoch_order(len(dataset.train), seed, epoch)
-
-    def __len__(self) -> int:
-        return -(-len(self.order) // self.batch_size)
-
-    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
-        chosen = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
-        train = self.dataset.train
-        rng = np.random.default_rng((self.seed, self.epoch, batch))
-        return augment.photo_like(
-            rng, train.images[chosen], self.masks[chosen], train.labels[chosen], self.dataset.class_names
-        )
-
-
-def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
-    """Returns the order in which an epoch (0 the first) sees the `count` training images: (count,) int."""
-    return np.random.default_rng((seed, epoch)).permutation(count)
-
-
 def load(run: Run) -> keras.Model:
     """Returns the run's trained model.
 
@@ -192,42 +179,26 @@ def _one_epoch(
     model: keras.Model,
     recipe: Recipe,
     dataset: Dataset,
-    masks: augment.Masks | None,
     seed: int,
     epoch: int,
     display: TrainingDisplay,
 ) -> Row:
     """Trains and validates one epoch (0 the first); returns its row of history.csv."""
-    images, labels = _arrays(dataset.validation)
-    if masks is None:
-        order = epoch_order(len(dataset.train), seed, epoch)
-        shuffled = Split(dataset.train.images[order], dataset.train.labels[order])
-        given = dict(zip("xy", _arrays(shuffled), strict=True)) | {"batch_size": recipe.batch_size}
-    else:
-        given = {"x": _PhotoLike(dataset, masks, recipe.batch_size, seed, epoch)}
-        labels = keras.utils.to_categorical(labels, len(dataset.class_names) + 1)
     began = time.perf_counter()
-    result = model.fit(
-        **given,
-        shuffle=False,
-        validation_data=(images, labels),
-        validation_batch_size=VALIDATION_BATCH,
-        callbacks=[_Progress(display)],
-        verbose=0,
-    )
+    validation, labels = dataset.validation.images[..., None], dataset.validation.labels
+    if recipe.augment == "photo":
+        labels = keras.utils.to_categorical(labels, len(dataset.class_names) + 1)
+    given = curriculum.batches(recipe, dataset, model, seed, epoch)
+    trained = model.fit(**given, shuffle=False, callbacks=[_Progress(display)], verbose=0).history
+    scores = model.evaluate(**feed.arrays(validation, labels, VALIDATION_BATCH), return_dict=True, verbose=0)
+    means = {name: values[0] for name, values in trained.items()} | {f"val_{k}": value for k, value in scores.items()}
     seconds = time.perf_counter() - began
-    means = {name: values[0] for name, values in result.history.items()}
     if not np.isfinite(means["loss"]):
         raise RunError(
             f"the loss is {means['loss']} after epoch {epoch + 1}, expected a number; lower the learning rate"
         )
     rate = float(model.optimizer.learning_rate)
     return {"epoch": epoch + 1, "seconds": round(seconds, 3), "learning_rate": rate, **means}
-
-
-def _arrays(split: Split) -> tuple[np.ndarray, np.ndarray]:
-    """Returns images (n, 28, 28, 1) uint8 and labels (n,), as the model takes them."""
-    return split.images[..., None], split.labels
 
 
 def epochs_done(run: Run) -> int:

@@ -1,0 +1,78 @@
+"""What an epoch trains on: which images, in which order, changed how. Every epoch takes as many as there are.
+
+All of it follows from seed, epoch and weights, so that a run that was killed goes on as if it had not been.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from wardrobe import augment, feed, photo_augment
+from wardrobe.data import Dataset, Split
+from wardrobe.recipes import Recipe
+
+Indices = npt.NDArray[np.int64]
+
+ALL_FIRST = 2  # epochs over all images, before it is known which are hard
+OTHERS = 0.1  # share of the images that are not hard that are trained on nevertheless
+BATCH = 500  # images, where losses are computed
+
+
+def batches(recipe: Recipe, dataset: Dataset, model: keras.Model, seed: int, epoch: int) -> dict[str, Any]:
+    """Returns what epoch `epoch` (0 the first) trains on, as arguments of `fit`.
+
+    Args:
+        model: as the epoch before left it; asked for the losses if the recipe prefers what is hard.
+    """
+    train = dataset.train
+    if recipe.augment == "photo":
+        return _photo_like(recipe, dataset, seed, epoch)
+    chosen = np.arange(len(train))
+    if recipe.hardest < 1 and epoch >= ALL_FIRST:
+        chosen = hardest(losses(model, train), recipe.hardest, np.random.default_rng((seed, epoch, 2)))
+    rounds = [epoch_order(len(chosen), seed, epoch, number) for number in range(-(-len(train) // len(chosen)))]
+    first = epoch * round(len(train) / len(chosen))  # rounds before this epoch: each mirrors what the last did not
+    changed = [
+        augment.changed(recipe, train.images, chosen[order], seed, first + number)
+        for number, order in enumerate(rounds)
+    ]
+    images = np.concatenate(changed)[: len(train), ..., None]
+    labels = np.concatenate([train.labels[chosen[order]] for order in rounds])[: len(train)]
+    return feed.arrays(images, labels, recipe.batch_size)
+
+
+def epoch_order(count: int, seed: int, epoch: int, number: int = 0) -> Indices:
+    """Returns the order in which an epoch (0 the first) goes through `count` images for the first time, or again."""
+    return np.random.default_rng((seed, epoch, number) if number else (seed, epoch)).permutation(count)
+
+
+def losses(model: keras.Model, split: Split) -> npt.NDArray[np.floating]:
+    """Returns the cross-entropy of each image, as it lies in the split: (n,)."""
+    logits = model.predict(**feed.images_alone(split.images[..., None], BATCH), verbose=0)
+    peak = logits.max(axis=1)
+    return peak + np.log(np.exp(logits - peak[:, None]).sum(axis=1)) - logits[np.arange(len(split)), split.labels]
+
+
+def hardest(losses: npt.NDArray[np.floating], share: float, rng: np.random.Generator) -> Indices:
+    """Returns the indices of the `share` of images with the highest losses, and of some of the others.
+
+    Source: training on what the network does not know yet, as by the proxy model of airbench96 in
+    KellerJordan/cifar10-airbench and in selective backpropagation (arXiv 1910.00762); here the network chooses itself.
+    """
+    bar = np.sort(losses)[-round(share * len(losses))]
+    return np.flatnonzero((losses >= bar) | (rng.random(len(losses)) < OTHERS))
+
+
+def _photo_like(recipe: Recipe, dataset: Dataset, seed: int, epoch: int) -> dict[str, Any]:
+    train, order = dataset.train, epoch_order(len(dataset.train), seed, epoch)
+
+    def batch(number: int) -> feed.Batch:
+        chosen = order[number * recipe.batch_size : (number + 1) * recipe.batch_size]
+        rng = np.random.default_rng((seed, epoch, number))
+        images = train.images[chosen]
+        masks = photo_augment.garment_masks(images)
+        return photo_augment.photo_like(rng, images, masks, train.labels[chosen], dataset.class_names)
+
+    return feed.made(batch, -(-len(order) // recipe.batch_size))

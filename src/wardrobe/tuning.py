@@ -1,0 +1,163 @@
+"""Searches a recipe's fields for the best score on the validation split, with Optuna. The test split stays closed."""
+
+import io
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from wardrobe import console, recipes, runs
+from wardrobe.data import VALIDATION, Dataset, load_data
+from wardrobe.errors import UsageError
+from wardrobe.progress import PlainDisplay
+from wardrobe.recipes import Recipe
+
+if TYPE_CHECKING:
+    import optuna
+
+Space = Callable[["optuna.Trial", Recipe], Any]
+
+# What a field may become. Those that change what an epoch costs are left out, so that trials can be compared.
+SPACES: dict[str, Space] = {
+    "learning_rate": lambda trial, recipe: trial.suggest_float(
+        "learning_rate", recipe.learning_rate / 4, recipe.learning_rate * 4, log=True
+    ),
+    "batch_size": lambda trial, _: trial.suggest_categorical("batch_size", [32, 64, 128, 256, 512]),
+    "dropout": lambda trial, _: trial.suggest_float("dropout", 0.0, 0.5, step=0.05),
+    "flip": lambda trial, _: trial.suggest_categorical("flip", [False, True]),
+    "shift": lambda trial, _: trial.suggest_int("shift", 0, 3),
+    "erase": lambda trial, _: trial.suggest_float("erase", 0.0, 0.5, step=0.1),
+    "hardest": lambda trial, _: trial.suggest_float("hardest", 0.2, 1.0, step=0.1),
+    "optimizer": lambda trial, _: trial.suggest_categorical("optimizer", ["adam", "muon"]),
+    "schedule": lambda trial, _: trial.suggest_categorical("schedule", ["constant", "one-cycle"]),
+}
+FEWEST_TRIALS = 4  # that run to their end before any is pruned
+
+
+def tune(
+    name: str,
+    trials: int,
+    fields: Sequence[str],
+    *,
+    data: str,
+    data_dir: Path | None,
+    epochs: int | None,
+    limit: int | None,
+    folder: Path,
+    stream: TextIO,
+) -> dict[str, Any]:
+    """Tries a recipe with other values of `fields` until there are `trials` trials, and returns the best.
+
+    The first trial is the recipe as it is. A trial whose validation accuracy after an epoch is below the median of
+    those before it is ended early. Called again with the same folder it goes on, also after a kill.
+
+    Args:
+        folder: gets study.db, where Optuna keeps the trials, and the trial's run while it is trained.
+
+    Returns:
+        {"recipe", "trials", "accuracy", "accuracy_as_it_is", "fields", "python"}: accuracies on validation, 0-1; the
+        best values of the fields; the recipe as a line of Python.
+
+    Raises:
+        UsageError: an unknown recipe or field, or no trial.
+    """
+    recipe = recipes.get(name)
+    recipe = replace(recipe, epochs=epochs or recipe.epochs)
+    unknown = [field for field in fields if field not in SPACES]
+    if unknown or not fields:
+        raise UsageError(f"--fields {','.join(fields)}: {', '.join(SPACES)} can be tuned; choose among these")
+    if trials < 1:
+        raise UsageError(f"--trials {trials} tries nothing; give 1 or more")
+    study = _study(recipe, fields, folder)
+    dataset = load_data(data, data_dir, limit)
+    before = [trial for trial in study.trials if trial.state.is_finished()]
+    left = trials - len(before)
+    print(f"{recipe.name} on {dataset.name}: {len(before)} trials are done, {max(left, 0)} to go", file=stream)
+    if left > 0:
+        objective = _objective(recipe, fields, dataset, folder)
+        study.optimize(objective, n_trials=left, callbacks=[lambda _, trial: _tell(trial, stream)])
+    return _best(study, recipe)
+
+
+def _study(recipe: Recipe, fields: Sequence[str], folder: Path) -> "optuna.Study":
+    """Opens the study in `folder`, or makes it, the recipe as it is its first trial."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder.mkdir(parents=True, exist_ok=True)
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{folder / 'study.db'}",
+        heartbeat_interval=60,  # seconds; a trial whose process died is tried again
+        failed_trial_callback=optuna.storages.RetryFailedTrialCallback(),
+    )
+    study = optuna.create_study(
+        study_name=f"{recipe.name}-{recipe.epochs}",
+        storage=storage,
+        sampler=optuna.samplers.TPESampler(seed=0),
+        pruner=optuna.pruners.MedianPruner(FEWEST_TRIALS, n_warmup_steps=recipe.epochs // 3),
+        direction="maximize",
+        load_if_exists=True,
+    )
+    if not study.trials:
+        study.enqueue_trial({field: getattr(recipe, field) for field in fields})
+    return study
+
+
+def _objective(
+    recipe: Recipe, fields: Sequence[str], dataset: Dataset, folder: Path
+) -> Callable[["optuna.Trial"], float]:
+    with console.loading_quietly():
+        from wardrobe import evaluation, training
+
+    def accuracy(trial: "optuna.Trial") -> float:
+        tried = replace(recipe, **{field: SPACES[field](trial, recipe) for field in fields})
+        path = folder / f"trial-{trial.number}"
+        shutil.rmtree(path, ignore_errors=True)  # of one that was killed
+        run = runs.create(tried, path, data=dataset.name)
+        try:
+            model = training.fit(tried, dataset, run, seed=0, display=_Pruning(trial))
+            return float(evaluation.evaluate(model, dataset, tried, VALIDATION).metrics["accuracy"])
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    return accuracy
+
+
+class _Pruning(PlainDisplay):
+    """Tells Optuna of each epoch, and ends the trial when Optuna says so."""
+
+    def __init__(self, trial: "optuna.Trial") -> None:
+        super().__init__(io.StringIO())
+        self.trial = trial
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        import optuna
+
+        self.trial.report(row["val_accuracy"], int(row["epoch"]))
+        if self.trial.should_prune():
+            raise optuna.TrialPruned
+
+
+def _tell(trial: "optuna.trial.FrozenTrial", stream: TextIO) -> None:
+    shown = ", ".join(f"{field} {_short(value)}" for field, value in trial.params.items())
+    score = "" if trial.value is None else f"{trial.value:.2%}"
+    ended = trial.state.name.lower()
+    print(f"trial {trial.number + 1}  {ended}  {score}  {shown}", file=stream, flush=True)
+
+
+def _best(study: "optuna.Study", recipe: Recipe) -> dict[str, Any]:
+    best, first = study.best_trial, study.trials[0]
+    changed = ", ".join(f"{field}={_short(value)}" for field, value in best.params.items())
+    return {
+        "recipe": recipe.name,
+        "trials": sum(trial.state.is_finished() for trial in study.trials),
+        "accuracy": best.value,
+        "accuracy_as_it_is": first.value,
+        "fields": best.params,
+        "python": f"dataclasses.replace(wardrobe.recipes.get({recipe.name!r}), {changed})",
+    }
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else repr(value)
