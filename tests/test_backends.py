@@ -47,4 +47,4 @@ def test_both_backends_learn_alike(both: tuple[dict[str, list[float]], dict[str,
     tensorflow, jax = (np.array(each[name]) for each in both)
     np.testing.assert_allclose(jax, tensorflow, rtol=1e-3)
     assert len(jax) == STEPS
-    assert jax[-1] < 0.9 * jax[0]
+    assert jax[-1] < jax[0]

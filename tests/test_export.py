@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from wardrobe import data, export, training
+from wardrobe import data, export, models, training
 from wardrobe.errors import WardrobeError
 from wardrobe.runs import Run
 
@@ -36,6 +36,17 @@ def test_the_file_says_what_it_is(real_run: tuple[Run, dict[str, Any]]) -> None:
     assert float(about["temperature"]) == run.metrics()["temperature"]
     assert (about["recipe"], about["data"]) == ("seed", "fashion-mnist")
     assert float(about["accuracy"]) == run.metrics()["accuracy"]
+
+
+def test_the_views_of_a_recipe_are_in_the_file(tmp_path: Path, drawn_training: tuple[Run, object]) -> None:
+    model = training.load(drawn_training[0])
+    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
+    expected = models.averaged(model, 6).predict(images[..., None], verbose=0)
+    export.to_onnx(models.averaged(model, 6), tmp_path / "model.onnx", {}, images, expected)
+    np.testing.assert_allclose(export.onnx_logits(tmp_path / "model.onnx", images), expected, atol=1e-4)
+    assert np.abs(expected - model.predict(images[..., None], verbose=0)).max() > 0.01
+    plain = drawn_training[0].onnx_path.stat().st_size
+    assert (tmp_path / "model.onnx").stat().st_size < 1.2 * plain, "the weights are in it several times"
 
 
 def test_an_export_that_differs_is_refused_and_not_left(drawn_training: tuple[Run, object], tmp_path: Path) -> None:

@@ -52,6 +52,38 @@ def test_forward_flops_are_those_counted_by_hand(seed_model: keras.Model) -> Non
     assert models.forward_flops(seed_model) == 2 * (conv1 + conv2 + 1600 * 128 + 128 * 10)
 
 
+def test_the_answer_is_the_mean_over_the_views() -> None:
+    model = training.compiled(recipes.get("sprint"), 10, seed=0, steps=1)
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1)).astype(np.float32)
+    frame = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    moved = [frame[:, corner : corner + 28, corner : corner + 28] for corner in (1, 0, 2)]
+    views = [each for image in moved for each in (image, image[:, :, ::-1])]
+    for count in (1, 2, 6):
+        expected = np.mean([model.predict(view, verbose=0) for view in views[:count]], axis=0)
+        got = models.averaged(model, count).predict(images, verbose=0)
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_a_model_trained_in_bfloat16_is_used_in_float32() -> None:
+    recipe = recipes.get("strong")
+    model = training.compiled(recipe, 10, seed=0, steps=1, precision=recipe.precision)
+    exact = models.in_float32(model, recipe)
+    assert {layer.compute_dtype for layer in model.layers} == {"float32", "bfloat16"}
+    assert {layer.compute_dtype for layer in exact.layers} == {"float32"}
+    images = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1), np.uint8)
+    np.testing.assert_allclose(exact.predict(images, verbose=0), model.predict(images, verbose=0), atol=0.05)
+
+
+def test_initial_weights_are_as_wide_as_the_recipe_says(seed_model: keras.Model) -> None:
+    for name, inputs, outputs in (("conv2", 32 * 9, 64 * 9), ("dense", 1600, 128)):
+        kernel = keras.ops.convert_to_numpy(seed_model.get_layer(name).kernel)
+        limit = np.sqrt(6 / (inputs + outputs))
+        assert 0.99 * limit < np.abs(kernel).max() <= limit
+        assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
+    sprint = training.compiled(recipes.get("sprint"), 10, seed=0, steps=1).get_layer("dense").kernel
+    assert keras.ops.convert_to_numpy(sprint).std() == pytest.approx(np.sqrt(2 / 3136), rel=0.02)  # He's
+
+
 def test_an_unknown_recipe_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UsageError, match=r"unknown recipe 'sede'.*did you mean 'seed'\?"):
         recipes.get("sede")

@@ -26,7 +26,7 @@ def build(recipe: Recipe, class_count: int, precision: str = FLOAT32) -> keras.M
     pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
     x = keras.layers.Rescaling(1 / 255, name="scale", dtype=policy)(pixels)
     for depth, filters in enumerate(recipe.stem_filters, start=1):
-        x = conv(filters, 4, strides=2, padding="same", name=f"stem{depth}")(x)
+        x = conv(filters, 4 if depth == 1 else 3, strides=2, padding="same", name=f"stem{depth}")(x)
     for depth, filters in enumerate(recipe.conv_filters, start=1):
         x = conv(filters, recipe.kernel_size, padding=recipe.padding, name=f"conv{depth}")(x)
         if depth % recipe.pool_every == 0:
@@ -42,14 +42,22 @@ def build(recipe: Recipe, class_count: int, precision: str = FLOAT32) -> keras.M
     return keras.Model(pixels, logits, name=recipe.name)
 
 
-def initialise(model: keras.Model, seed: int) -> None:
-    """Draws every kernel as Keras does (Glorot and Bengio 2010, uniform), but by NumPy: alike on every backend."""
+def initialise(model: keras.Model, recipe: Recipe, seed: int) -> None:
+    """Draws every kernel, by NumPy, so that a seed gives the same weights on every backend.
+
+    "glorot": uniform, of variance 2 / (inputs + outputs), Keras's own (Glorot and Bengio 2010); "he": normal, of
+    variance 2 / inputs (He et al. 2015, arXiv 1502.01852).
+    """
     rng = np.random.default_rng((seed, 2))  # 2: apart from the draws of augment.py and of the order
     for layer in model.layers:
         if hasattr(layer, "kernel"):
             *window, inputs, outputs = layer.kernel.shape
-            limit = np.sqrt(6 / (np.prod(window) * (inputs + outputs)))
-            layer.kernel.assign(rng.uniform(-limit, limit, layer.kernel.shape).astype(np.float32))
+            if recipe.initial == "he":
+                drawn = rng.normal(0, np.sqrt(2 / (np.prod(window) * inputs)), layer.kernel.shape)
+            else:
+                limit = np.sqrt(6 / (np.prod(window) * (inputs + outputs)))
+                drawn = rng.uniform(-limit, limit, layer.kernel.shape)
+            layer.kernel.assign(drawn.astype(np.float32))
 
 
 def in_float32(model: keras.Model, recipe: Recipe) -> keras.Model:
@@ -70,9 +78,10 @@ def averaged(model: keras.Model, views: int) -> keras.Model:
     if views == 1:
         return model
     pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
-    padded = keras.layers.ZeroPadding2D(1, name="padded")(pixels)
-    moves = [1] if views == 2 else [1, 0, 2]  # of the frame, from the corner of the padded image
-    seen = [padded[:, move : move + SIDE, move : move + SIDE] for move in moves]
+    seen = [pixels]
+    if views == 6:
+        padded = keras.layers.ZeroPadding2D(1, name="padded")(pixels)
+        seen += [padded[:, corner : corner + SIDE, corner : corner + SIDE] for corner in (0, 2)]
     seen += [view[:, :, ::-1] for view in seen]
     logits = [model(view) for view in seen]
     return keras.Model(pixels, keras.layers.Average(name="mean")(logits), name=model.name)

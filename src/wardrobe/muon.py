@@ -28,7 +28,7 @@ class Muon(keras.optimizers.Adam):
     """
 
     def __init__(
-        self, learning_rate: Any = 1e-3, momentum: float = 0.95, iterations: int = 5, name: str = "muon", **options: Any
+        self, learning_rate: Any = 1e-3, momentum: float = 0.9, iterations: int = 5, name: str = "muon", **options: Any
     ) -> None:
         super().__init__(learning_rate, name=name, **options)
         self.momentum = momentum
