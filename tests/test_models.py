@@ -81,7 +81,7 @@ def test_initial_weights_are_as_wide_as_the_recipe_says(seed_model: keras.Model)
         assert 0.99 * limit < np.abs(kernel).max() <= limit
         assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
     sprint = training.compiled(recipes.get("sprint"), 10, seed=0, steps=1).get_layer("dense").kernel
-    assert keras.ops.convert_to_numpy(sprint).std() == pytest.approx(np.sqrt(2 / 3136), rel=0.02)  # He's
+    assert keras.ops.convert_to_numpy(sprint).std() == pytest.approx(np.sqrt(2 / 2352), rel=0.02)  # He's
 
 
 def test_an_unknown_recipe_is_refused_with_the_nearest_name() -> None:

@@ -41,7 +41,9 @@ def alternately_flipped(images: Images, first: npt.NDArray[np.bool_], turn: int)
     Source: alternating flip, arXiv 2404.00498, section 3.6.
     """
     mirrored = first if turn % 2 == 0 else ~first
-    return np.where(mirrored[:, None, None], images[:, :, ::-1], images)
+    images = images.copy()
+    images[mirrored] = images[mirrored, :, ::-1]
+    return images
 
 
 def shifted(rng: np.random.Generator, images: Images, reach: int) -> Images:

@@ -38,9 +38,9 @@ def batches(recipe: Recipe, dataset: Dataset, model: keras.Model, seed: int, epo
         augment.changed(recipe, train.images, chosen[order], seed, first + number)
         for number, order in enumerate(rounds)
     ]
-    images = np.concatenate(changed)[: len(train), ..., None]
+    images = changed[0] if len(changed) == 1 else np.concatenate(changed)[: len(train)]
     labels = np.concatenate([train.labels[chosen[order]] for order in rounds])[: len(train)]
-    return feed.arrays(images, labels, recipe.batch_size)
+    return feed.arrays(images[..., None], labels, recipe.batch_size)
 
 
 def epoch_order(count: int, seed: int, epoch: int, number: int = 0) -> Indices:

@@ -95,7 +95,7 @@ class Photo(Recipe):
 class Sprint(Recipe):
     """The quickest way to 91 %.
 
-    Conv 16 4x4 stride 2, Conv 64 3x3 stride 2, both ReLU, Flatten, Dense 128 ReLU, Dense 10 logits. Muon with a
+    Conv 16 4x4 stride 2, Conv 48 3x3 stride 2, both ReLU, Flatten, Dense 96 ReLU, Dense 10 logits. Muon with a
     one-cycle learning rate, batch 256, 2 epochs, each image once as it is and once mirrored; training's arithmetic is
     bfloat16. Its answers are the mean over an image and its mirror image.
 
@@ -108,11 +108,11 @@ class Sprint(Recipe):
     name: str = "sprint"
     conv_filters: tuple[int, ...] = ()
     kernel_size: int = 3
-    dense_units: int = 128
+    dense_units: int = 96
     learning_rate: float = 1.2e-2
     batch_size: int = 256
     epochs: int = 2
-    stem_filters: tuple[int, ...] = (16, 64)
+    stem_filters: tuple[int, ...] = (16, 48)
     initial: str = "he"
     optimizer: str = "muon"
     schedule: str = "one-cycle"

@@ -89,7 +89,7 @@ def _study(recipe: Recipe, fields: Sequence[str], folder: Path) -> "optuna.Study
     storage = optuna.storages.RDBStorage(
         f"sqlite:///{folder / 'study.db'}",
         heartbeat_interval=60,  # seconds; a trial whose process died is tried again
-        failed_trial_callback=optuna.storages.RetryFailedTrialCallback(),
+        heartbeat_stale_trial_callback=optuna.storages.RetryFailedTrialCallback(),
     )
     study = optuna.create_study(
         study_name=f"{recipe.name}-{recipe.epochs}",
