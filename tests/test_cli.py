@@ -217,7 +217,19 @@ def test_a_damaged_model_is_one_line(tmp_path: Path, drawn_folder: Path, drawn_t
 
 
 def test_the_benchmark_writes_its_figures_and_the_page(tmp_path: Path, drawn_folder: Path) -> None:
-    arguments = ("benchmark", "train", "--data", drawn_folder, "--seeds", 2, "--epochs", 1, "--json")
+    arguments = (
+        "benchmark",
+        "train",
+        "--recipes",
+        "seed",
+        "--data",
+        drawn_folder,
+        "--seeds",
+        2,
+        "--epochs",
+        1,
+        "--json",
+    )
     figures = json.loads(wardrobe(*arguments, cwd=tmp_path).stdout)
     assert figures == json.loads((tmp_path / "results/train.json").read_text())
     (row,) = figures["rows"]
@@ -228,7 +240,11 @@ def test_the_benchmark_writes_its_figures_and_the_page(tmp_path: Path, drawn_fol
     assert row["accuracy_std"] == pytest.approx(np.std(scores, ddof=1))
     assert row["fit_ratio_to_seed"] == 1
     page = (tmp_path / "RESULTS.md").read_text()
-    assert f"| `seed` | 2 | 1 | 1,260 | {100 * np.mean(scores):.2f} %" in page
+    assert f"| `seed` | 2 | 1 | 1 | {100 * np.mean(scores):.2f} %" in page
+    assert row["gflops"] == pytest.approx(3 * row["mflops"] * 1260 / row["fit_seconds"] / 1e3)
+    assert row["share_of_matmul_rate"] == pytest.approx(row["gflops"] / figures["matmul_gflops"])
+    with Image.open(tmp_path / "results/train.png") as picture:
+        assert picture.width > 1000
     again = json.loads(wardrobe(*arguments, cwd=tmp_path).stdout)
     assert again == figures, "runs that are done were not kept"
     refused(wardrobe(*arguments, "--limit", 100, cwd=tmp_path), 2, "was made with other options")

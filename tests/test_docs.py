@@ -90,15 +90,15 @@ def test_published_means_are_of_five_seeds_over_the_whole_split() -> None:
 
 def test_the_commands_of_the_readme_run(tmp_path: Path, drawn_folder: Path) -> None:
     lines = [line.partition("#")[0].strip() for line in blocks("sh").splitlines() if line.startswith("wardrobe ")]
-    assert len(lines) == 9
+    assert len(lines) == 10
     for line in lines:
         words = shlex.split(line.replace("path/to/photos", shlex.quote(str(drawn_folder))))[1:]
         if words[:3] == ["train", "--resume", "latest"]:  # there must be one that was stopped
             run = max((tmp_path / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime)
             run.write_text(run.read_text().replace('"status": "done"', '"status": "interrupted"'))
-        elif words[0] in ("train", "benchmark"):
+        elif words[0] in ("train", "benchmark", "tune"):
             words += ["--epochs", "1"] + ([] if "--data" in words else ["--data", str(drawn_folder)])
-            words += ["--seeds", "1"] if words[0] == "benchmark" else []
+            words += {"benchmark": ["--seeds", "1"], "tune": ["--trials", "1"]}.get(words[0], [])
         elif words[0] == "data":
             words += ["--data", str(drawn_folder)]
         result = wardrobe(*words, cwd=tmp_path)

@@ -58,8 +58,9 @@ def test_the_answer_is_the_mean_over_the_views() -> None:
     frame = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
     moved = [frame[:, corner : corner + 28, corner : corner + 28] for corner in (1, 0, 2)]
     views = [each for image in moved for each in (image, image[:, :, ::-1])]
-    for count in (1, 2, 6):
-        expected = np.mean([model.predict(view, verbose=0) for view in views[:count]], axis=0)
+    for count, weights in ((1, (1,)), (2, (1, 1)), (6, (2, 2, 1, 1, 1, 1))):
+        each = [model.predict(view, verbose=0) for view in views[:count]]
+        expected = np.average(each, axis=0, weights=weights)
         got = models.averaged(model, count).predict(images, verbose=0)
         np.testing.assert_allclose(got, expected, atol=1e-5)
 

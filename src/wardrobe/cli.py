@@ -230,7 +230,7 @@ def data(
 
 @benchmarks.command("train")
 def benchmark_train(
-    recipes: Annotated[str, typer.Option(help="Recipes, with commas between.")] = "seed",
+    recipes: Annotated[str, typer.Option(help="Recipes, with commas between.")] = "seed,sprint,strong",
     seeds: Annotated[int, typer.Option(help="Runs of each recipe, seeds 0, 1, …")] = 5,
     epochs: Annotated[int | None, typer.Option(help="In place of the recipes' own.", show_default=False)] = None,
     limit: Annotated[int | None, typer.Option(help="Train on so many images at most.", show_default=False)] = None,

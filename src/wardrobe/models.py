@@ -1,6 +1,7 @@
 """Recipe → Keras Functional model. Every layer has a name, so that the layers between can be looked at."""
 
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -71,20 +72,25 @@ def averaged(model: keras.Model, views: int) -> keras.Model:
     """Returns the model whose logits are the mean of `model`'s over several views of an image.
 
     Args:
-        views: 1, the image itself; 2, with its mirror image; 6, both also moved by a pixel each way along the diagonal.
+        views: 1, the image itself; 2, with its mirror image; 6, both also moved by a pixel each way along the diagonal,
+            which together count as much as the two that are not.
 
     Source: test-time augmentation as in KellerJordan/cifar10-airbench.
     """
     if views == 1:
         return model
     pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
-    seen = [pixels]
+    mean = _mean_of_both_sides(model, pixels)
     if views == 6:
         padded = keras.layers.ZeroPadding2D(1, name="padded")(pixels)
-        seen += [padded[:, corner : corner + SIDE, corner : corner + SIDE] for corner in (0, 2)]
-    seen += [view[:, :, ::-1] for view in seen]
-    logits = [model(view) for view in seen]
-    return keras.Model(pixels, keras.layers.Average(name="mean")(logits), name=model.name)
+        moved = [padded[:, corner : corner + SIDE, corner : corner + SIDE] for corner in (0, 2)]
+        first, second = (_mean_of_both_sides(model, image) for image in moved)
+        mean = mean / 2 + first / 4 + second / 4
+    return keras.Model(pixels, mean, name=model.name)
+
+
+def _mean_of_both_sides(model: keras.Model, images: Any) -> Any:
+    return (model(images) + model(images[:, :, ::-1])) / 2
 
 
 def convolutions(model: keras.Model) -> list[keras.layers.Conv2D]:

@@ -96,7 +96,7 @@ class Sprint(Recipe):
     """The quickest way to 91 %.
 
     Conv 16 4x4 stride 2, Conv 48 3x3 stride 2, both ReLU, Flatten, Dense 96 ReLU, Dense 10 logits. Muon with a
-    one-cycle learning rate, batch 256, 2 epochs, each image once as it is and once mirrored; training's arithmetic is
+    one-cycle learning rate, batch 128, 2 epochs, each image once as it is and once mirrored; training's arithmetic is
     bfloat16. Its answers are the mean over an image and its mirror image.
 
     Command:  wardrobe train sprint
@@ -109,8 +109,8 @@ class Sprint(Recipe):
     conv_filters: tuple[int, ...] = ()
     kernel_size: int = 3
     dense_units: int = 96
-    learning_rate: float = 1.2e-2
-    batch_size: int = 256
+    learning_rate: float = 1e-2
+    batch_size: int = 128
     epochs: int = 2
     stem_filters: tuple[int, ...] = (16, 48)
     initial: str = "he"
@@ -141,7 +141,7 @@ class Strong(Recipe):
     conv_filters: tuple[int, ...] = (64, 64)
     kernel_size: int = 3
     dense_units: int = 0
-    learning_rate: float = 5e-3
+    learning_rate: float = 6e-3
     batch_size: int = 128
     epochs: int = 14
     pool_every: int = 2
