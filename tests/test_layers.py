@@ -12,7 +12,7 @@ SOURCE = Path(wardrobe.__file__).parent
 
 # A module imports only from rows above its own. docs/architecture.md says what each owns.
 LEVELS = (
-    {"labels", "errors", "confidence"},
+    {"labels", "errors", "confidence", "seeds"},
     {"recipes", "metrics", "console", "progress", "photo", "photo_augment"},
     {"augment", "fashion_mnist", "folder", "synthetic", "runs"},
     {"data", "models", "muon", "feed", "classifier"},

@@ -8,6 +8,7 @@ Throughout: images (n, 28, 28) uint8, 0-255, on black; `rng` a NumPy Generator.
 import numpy as np
 import numpy.typing as npt
 
+from wardrobe import seeds
 from wardrobe.recipes import Recipe
 
 Images = npt.NDArray[np.uint8]
@@ -19,7 +20,7 @@ ERASED_ASPECT = 0.3, 1 / 0.3  # height to width, lowest and highest
 
 def changed(recipe: Recipe, images: Images, chosen: Indices, seed: int, turn: int) -> Images:
     """Returns the images `chosen` (m,), changed as the recipe says, otherwise at each `turn` (0, 1, …): (m, 28, 28)."""
-    rng = np.random.default_rng((seed, turn, 1))  # 1: apart from the order's draws, curriculum.epoch_order
+    rng = seeds.generator("changes", seed, turn)
     shown = images[chosen]
     if recipe.flip:
         shown = alternately_flipped(shown, starts_mirrored(len(images), seed)[chosen], turn)
@@ -32,7 +33,7 @@ def changed(recipe: Recipe, images: Images, chosen: Indices, seed: int, turn: in
 
 def starts_mirrored(count: int, seed: int) -> npt.NDArray[np.bool_]:
     """Returns which of `count` images are mirrored at the first turn: half of them, (count,)."""
-    return np.random.default_rng(seed).random(count) < 0.5
+    return seeds.generator("mirrored", seed).random(count) < 0.5
 
 
 def alternately_flipped(images: Images, first: npt.NDArray[np.bool_], turn: int) -> Images:

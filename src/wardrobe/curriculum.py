@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe import augment, feed, photo_augment
+from wardrobe import augment, feed, photo_augment, seeds
 from wardrobe.data import Dataset, Split
 from wardrobe.recipes import Recipe
 
@@ -31,7 +31,7 @@ def batches(recipe: Recipe, dataset: Dataset, model: keras.Model, seed: int, epo
         return _photo_like(recipe, dataset, seed, epoch)
     chosen = np.arange(len(train))
     if recipe.hardest < 1 and epoch >= ALL_FIRST:
-        chosen = hardest(losses(model, train), recipe.hardest, np.random.default_rng((seed, epoch, 2)))
+        chosen = hardest(losses(model, train), recipe.hardest, seeds.generator("others", seed, epoch))
     rounds = [epoch_order(len(chosen), seed, epoch, number) for number in range(-(-len(train) // len(chosen)))]
     first = epoch * round(len(train) / len(chosen))  # rounds before this epoch: each mirrors what the last did not
     changed = [
@@ -45,7 +45,7 @@ def batches(recipe: Recipe, dataset: Dataset, model: keras.Model, seed: int, epo
 
 def epoch_order(count: int, seed: int, epoch: int, number: int = 0) -> Indices:
     """Returns the order in which an epoch (0 the first) goes through `count` images for the first time, or again."""
-    return np.random.default_rng((seed, epoch, number) if number else (seed, epoch)).permutation(count)
+    return seeds.generator("order", seed, epoch, number).permutation(count)
 
 
 def losses(model: keras.Model, split: Split) -> npt.NDArray[np.floating]:
@@ -70,7 +70,7 @@ def _photo_like(recipe: Recipe, dataset: Dataset, seed: int, epoch: int) -> dict
 
     def batch(number: int) -> feed.Batch:
         chosen = order[number * recipe.batch_size : (number + 1) * recipe.batch_size]
-        rng = np.random.default_rng((seed, epoch, number))
+        rng = seeds.generator("photo", seed, epoch, number)
         images = train.images[chosen]
         masks = photo_augment.garment_masks(images)
         return photo_augment.photo_like(rng, images, masks, train.labels[chosen], dataset.class_names)

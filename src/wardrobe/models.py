@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from wardrobe import seeds
 from wardrobe.recipes import BFLOAT16, FLOAT32, Recipe
 
 SIDE = 28  # pixels
@@ -49,7 +50,7 @@ def initialise(model: keras.Model, recipe: Recipe, seed: int) -> None:
     "glorot": uniform, of variance 2 / (inputs + outputs), Keras's own (Glorot and Bengio 2010); "he": normal, of
     variance 2 / inputs (He et al. 2015, arXiv 1502.01852).
     """
-    rng = np.random.default_rng((seed, 2))  # 2: apart from the draws of augment.py and of the order
+    rng = seeds.generator("initial", seed)
     for layer in model.layers:
         if hasattr(layer, "kernel"):
             *window, inputs, outputs = layer.kernel.shape
