@@ -59,6 +59,26 @@ def test_digits_and_noise_are_pictures_of_the_models_form() -> None:
     assert len(photo_benchmark.digits()) == 1797
 
 
+def test_a_recipe_is_trained_less_each_of_its_tricks(tmp_path: Path, drawn_folder: Path) -> None:
+    arguments = ("benchmark", "ablation", "sprint", "--data", drawn_folder, "--seeds", 1, "--epochs", 1, "--json")
+    result = wardrobe(*arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures == json.loads((tmp_path / "results/ablation-sprint.json").read_text())
+    rows = {row["variant"]: row for row in figures["rows"]}
+    assert next(iter(rows)) == "as it is"
+    assert {"Adam, not Muon", "no mirror images in training", "one view", "float32"} <= rows.keys()
+    assert "no moves in training" not in rows, "sprint has none"
+    assert rows["as it is"]["difference"] == 0
+    for row in rows.values():
+        assert row["difference"] == pytest.approx(row["accuracy_mean"] - rows["as it is"]["accuracy_mean"])
+    assert "## What each trick of `sprint` is worth" in (tmp_path / "RESULTS.md").read_text()
+    metrics = [json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("metrics.json")]
+    assert {each["split"] for each in metrics} == {"validation"}, "the test split was opened"
+    again = wardrobe(*arguments, cwd=tmp_path)
+    assert json.loads(again.stdout)["rows"] == figures["rows"], "runs that are done were not kept"
+
+
 def test_speed_is_measured_against_keras(tmp_path: Path) -> None:
     result = wardrobe("benchmark", "predict", "--rounds", 1, "--images", 50, "--many", 1200, "--json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr

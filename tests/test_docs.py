@@ -98,7 +98,7 @@ def test_the_commands_of_the_readme_run(tmp_path: Path, drawn_folder: Path) -> N
             run.write_text(run.read_text().replace('"status": "done"', '"status": "interrupted"'))
         elif words[0] in ("train", "benchmark", "tune"):
             words += ["--epochs", "1"] + ([] if "--data" in words else ["--data", str(drawn_folder)])
-            words += {"benchmark": ["--seeds", "1"], "tune": ["--trials", "1"]}.get(words[0], [])
+            words += {"benchmark": ["--seeds", "1", "--recipes", "sprint"], "tune": ["--trials", "1"]}.get(words[0], [])
         elif words[0] == "data":
             words += ["--data", str(drawn_folder)]
         result = wardrobe(*words, cwd=tmp_path)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import wardrobe
+from conftest import refused, wardrobe
 
 from wardrobe import evaluation, recipes, training
 from wardrobe.data import Dataset, Split, load_data
@@ -48,6 +48,18 @@ def test_mirrored_logits_are_means_with_the_mirror_image(small: Dataset, drawn_t
     straight, mirrored = (evaluation.predict_logits(model, each) for each in (images, images[:, :, ::-1]))
     np.testing.assert_allclose(evaluation.predict_logits(model, images, 2), (straight + mirrored) / 2, atol=1e-5)
     assert np.abs(straight - mirrored).max() > 0.1
+
+
+def test_the_views_that_are_asked_for_are_averaged(small: Dataset, drawn_training: tuple[Run, object]) -> None:
+    model = training.load(drawn_training[0])
+    one, six = (evaluation.evaluate(model, small, replace(SEED, views=views), "validation") for views in (1, 6))
+    assert (one.metrics["views"], six.metrics["views"]) == (1, 6)
+    assert six.metrics["temperature"] != one.metrics["temperature"], "fitted on the views that are scored"
+    np.testing.assert_allclose(six.logits, evaluation.predict_logits(model, small.validation.images, 6), atol=1e-5)
+
+
+def test_views_that_are_not_known_are_refused(tmp_path: Path) -> None:
+    refused(wardrobe("evaluate", "run", "--views", 3, cwd=tmp_path), 2, "--views 3", "give 1, 2 or 6")
 
 
 def test_95_of_100_known_images_are_answered(small: Dataset, drawn_training: tuple[Run, object]) -> None:

@@ -23,7 +23,7 @@ LEVELS = (
     {"pipeline"},
     {"jobs"},
     {"results", "tuning"},
-    {"train_benchmark", "photo_benchmark", "speed_benchmark"},
+    {"train_benchmark", "ablation_benchmark", "photo_benchmark", "speed_benchmark"},
     {"cli"},
 )
 LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in modules}

@@ -49,6 +49,13 @@ def test_the_recipe_comes_back_with_every_field(tmp_path: Path) -> None:
     assert runs.create(own, tmp_path / "b", data="x").recipe() == own
 
 
+def test_a_recipe_of_another_version_is_one_line(tmp_path: Path) -> None:
+    run = runs.create(recipes.get("seed"), tmp_path / "run", data="x")
+    run.update(recipe={**run.info()["recipe"], "mirrored": True})
+    with pytest.raises(RunError, match=r"was made by another version of wardrobe \(.*mirrored.*\); train it again"):
+        run.recipe()
+
+
 def test_a_folder_that_exists_is_not_written_into(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"exists already; give --run a new folder$"):
         runs.create(recipes.get("seed"), tmp_path)

@@ -51,12 +51,15 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(dataset: Data
     assert not any(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-def test_the_photo_recipe_is_as_repeatable_and_learns_a_cycle_of_rates(dataset: Dataset, tmp_path: Path) -> None:
-    whole, expected = fitted(dataset, tmp_path / "whole", 1, epochs=4, name="photo")
-    rates = [row["learning_rate"] for row in whole.history()]
-    assert rates == pytest.approx([2e-3 * left / 12 / 0.75 for left in (8, 5, 2)] + [2e-6])  # of 12 steps
+@pytest.mark.parametrize("name", ["photo", "strong"])
+def test_other_recipes_are_as_repeatable_and_learn_a_cycle_of_rates(
+    dataset: Dataset, tmp_path: Path, name: str
+) -> None:
+    whole, expected = fitted(dataset, tmp_path / "whole", 1, epochs=4, name=name)
+    rates, highest = [row["learning_rate"] for row in whole.history()], recipes.get(name).learning_rate
+    assert rates == pytest.approx([highest * left / 12 / 0.75 for left in (8, 5, 2)] + [highest / 1000])  # of 12 steps
     assert 0 < whole.history()[-1]["val_accuracy"] <= 1
-    run = runs.create(replace(recipes.get("photo"), epochs=4), tmp_path / "cut", data=dataset.name, seed=1)
+    run = runs.create(replace(recipes.get(name), epochs=4), tmp_path / "cut", data=dataset.name, seed=1)
 
     class Stopping(progress.PlainDisplay):
         def epoch(self, row: Mapping[str, float]) -> None:

@@ -249,6 +249,27 @@ def benchmark_train(
     _print_benchmark(figures, folder, as_json)
 
 
+@benchmarks.command("ablation")
+def benchmark_ablation(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Whose tricks are taken out, one at a time.")],
+    seeds: Annotated[int, typer.Option(help="Runs of each, seeds 0, 1, …")] = 3,
+    epochs: Annotated[int | None, typer.Option(help="In place of the recipe's own.", show_default=False)] = None,
+    limit: Annotated[int | None, typer.Option(help="Train on so many images at most.", show_default=False)] = None,
+    data: Annotated[str, typer.Option(help="As in train.")] = "fashion-mnist",
+    data_dir: DataDir = None,
+    folder: ResultsFolder = Path(),
+    as_json: Json = False,
+) -> None:
+    """What each trick of a recipe is worth, on the validation images."""
+    from wardrobe import ablation_benchmark
+
+    figures = ablation_benchmark.ablation(
+        recipe, seeds, data=data, data_dir=data_dir, epochs=epochs, limit=limit, folder=folder,
+        stream=sys.stderr if as_json else sys.stdout,
+    )  # fmt: skip
+    _print_benchmark(figures, folder, as_json)
+
+
 @benchmarks.command("photos")
 def benchmark_photos(
     photos: Annotated[Path, typer.Option(help="Folder of photos, one sub-folder a kind of clothing.")],

@@ -3,12 +3,13 @@
 import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import keras
 import numpy as np
 
 from wardrobe import evaluation, explain, export, metrics, models, plots, report, runs, training
-from wardrobe.data import TEST, Dataset
+from wardrobe.data import TEST, VALIDATION, Dataset
 from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.evaluation import Evaluation
 from wardrobe.progress import TrainingDisplay
@@ -32,6 +33,17 @@ def train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
             with contextlib.suppress(OSError):  # there may be no room even for this
                 run.update(status=runs.INTERRUPTED)
             raise _explained(error, run) from error
+
+
+def validate(run: Run, dataset: Dataset, display: TrainingDisplay) -> dict[str, Any]:
+    """Trains the run, scores it on the validation split alone, and returns metrics.json; keeps no model."""
+    recipe = run.recipe()
+    with run.locked():
+        model = training.fit(recipe, dataset, run, run.info()["seed"], display)
+        scores = evaluation.evaluate(model, dataset, recipe, VALIDATION).metrics
+        run.write_metrics(scores)
+        run.update(status=runs.DONE)
+    return scores
 
 
 def evaluate(run: Run, dataset: Dataset, split: str, views: int, display: TrainingDisplay) -> None:

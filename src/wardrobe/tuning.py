@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from wardrobe import console, recipes, runs
-from wardrobe.data import VALIDATION, Dataset, load_data
+from wardrobe.data import Dataset, load_data
 from wardrobe.errors import UsageError
 from wardrobe.progress import PlainDisplay
 from wardrobe.recipes import Recipe
@@ -108,16 +108,15 @@ def _objective(
     recipe: Recipe, fields: Sequence[str], dataset: Dataset, folder: Path
 ) -> Callable[["optuna.Trial"], float]:
     with console.loading_quietly():
-        from wardrobe import evaluation, training
+        from wardrobe import pipeline
 
     def accuracy(trial: "optuna.Trial") -> float:
         tried = replace(recipe, **{field: SPACES[field](trial, recipe) for field in fields})
         path = folder / f"trial-{trial.number}"
         shutil.rmtree(path, ignore_errors=True)  # of one that was killed
-        run = runs.create(tried, path, data=dataset.name)
+        run = runs.create(tried, path, data=dataset.name, seed=0)
         try:
-            model = training.fit(tried, dataset, run, seed=0, display=_Pruning(trial))
-            return float(evaluation.evaluate(model, dataset, tried, VALIDATION).metrics["accuracy"])
+            return float(pipeline.validate(run, dataset, _Pruning(trial))["accuracy"])
         finally:
             shutil.rmtree(path, ignore_errors=True)
 

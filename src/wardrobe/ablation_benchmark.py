@@ -1,0 +1,111 @@
+"""What each trick of a recipe is worth: trains it with the trick taken out, on the validation split."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from wardrobe import console, progress, recipes, results, runs
+from wardrobe.data import VALIDATION, Dataset, load_data
+from wardrobe.errors import UsageError
+from wardrobe.recipes import BFLOAT16, FLOAT32, Recipe
+from wardrobe.runs import Run
+
+ADAM_RATE = 2e-3  # the learning rate with Adam, where Muon is taken out: that of the recipe `photo`
+
+
+def ablation(
+    name: str,
+    seeds: int,
+    *,
+    data: str,
+    data_dir: Path | None,
+    epochs: int | None,
+    limit: int | None,
+    folder: Path,
+    stream: TextIO | None = None,
+) -> dict[str, Any]:
+    """Trains a recipe, and the recipe less each of its tricks, with seeds 0, 1, …, and scores them on validation.
+
+    Started again after a break with the same arguments, it keeps the runs that are done and resumes the other.
+
+    Args:
+        folder: gets results/ablation-NAME.json, RESULTS.md and the runs.
+
+    Returns:
+        What results/ablation-NAME.json holds.
+
+    Raises:
+        UsageError: an unknown recipe, or no seed.
+    """
+    if seeds < 1:
+        raise UsageError(f"--seeds {seeds} measures nothing; give 1 or more")
+    recipe = recipes.get(name)
+    recipe = replace(recipe, epochs=epochs or recipe.epochs)
+    dataset = load_data(data, data_dir, limit)
+    variants = {"as it is": recipe} | without(recipe)
+    root = folder / "runs" / f"benchmark-ablation-{name}"
+    done: dict[str, list[Run]] = {what: [] for what in variants}
+    for seed in range(seeds):
+        for number, (what, variant) in enumerate(variants.items()):
+            print(f"{name}, seed {seed}: {what}", file=stream or sys.stdout)
+            done[what].append(_one(root / f"{number}-{seed}", variant, dataset, seed, stream or sys.stdout))
+    figures = {
+        "benchmark": f"ablation-{name}",
+        "command": f"wardrobe benchmark ablation {name} --seeds {seeds}",
+        "recipe": name,
+        "data": dataset.name,
+        "validation_images": len(dataset.validation),
+        **results.provenance(),
+        "rows": [_row(what, done[what], done["as it is"]) for what in variants],
+    }
+    results.write(figures, folder)
+    return figures
+
+
+def without(recipe: Recipe) -> dict[str, Recipe]:
+    """Returns the recipe less each of its tricks, by the trick's name."""
+    plain: dict[str, dict[str, Any]] = {
+        "Adam, not Muon": {"optimizer": "adam", "learning_rate": ADAM_RATE} if recipe.optimizer == "muon" else {},
+        "constant learning rate": {"schedule": "constant"},
+        "no mirror images in training": {"flip": False},
+        "no moves in training": {"shift": 0},
+        "nothing erased": {"erase": 0.0},
+        "all images in every epoch": {"hardest": 1.0},
+        "no dropout": {"dropout": 0.0},
+        "Glorot's first weights, not He's": {"initial": "glorot"},
+        "float32": {"precision": FLOAT32} if recipe.precision == BFLOAT16 else {},
+        "one view": {"views": 1},
+    }
+    less = {what: replace(recipe, **changed) for what, changed in plain.items()}
+    return {what: variant for what, variant in less.items() if variant != recipe}
+
+
+def _one(path: Path, recipe: Recipe, dataset: Dataset, seed: int, stream: TextIO) -> Run:
+    """Returns the run in `path`: as it lies there, resumed, or made."""
+    with console.loading_quietly():
+        from wardrobe import pipeline
+    run = runs.find(path) if path.exists() else runs.create(recipe, path, data=dataset.name, seed=seed)
+    if (run.recipe(), run.info()["versions"]) != (recipe, runs.versions()):
+        raise UsageError(f"{path} was made with another recipe or versions; remove {path.parent} to measure anew")
+    if run.info()["status"] != runs.DONE:
+        pipeline.validate(run, dataset, progress.training_display(stream))
+    return run
+
+
+def _row(what: str, done: list[Run], whole: list[Run]) -> dict[str, Any]:
+    accuracy, as_it_is = (np.array([run.metrics()["accuracy"] for run in each]) for each in (done, whole))
+    return {
+        "variant": what,
+        "seeds": len(done),
+        "accuracy_mean": float(accuracy.mean()),
+        "accuracy_std": float(accuracy.std(ddof=1)) if len(done) > 1 else None,
+        "difference": float((accuracy - as_it_is).mean()),
+        "nll_mean": float(np.mean([run.metrics()["nll"]["after"] for run in done])),
+        "fit_ratio": float(
+            np.mean([run.fit_seconds() / each.fit_seconds() for run, each in zip(done, whole, strict=True)])
+        ),
+        "split": VALIDATION,
+    }
