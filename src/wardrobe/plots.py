@@ -32,7 +32,8 @@ FEW_ANSWERS = 25  # in a bin of the reliability diagram
 LONGEST_IN_GRID = 11  # characters of a class name over a picture in a grid
 LONGEST_NAME = 14  # characters of a class name where room is short
 NAMES_UP_TO = 30  # names along one side of the confusion matrix; of more classes every second, third, …
-MAPS_UP_TO, MAPS_OF_MANY = 128, 40
+MAPS_UP_TO = 128  # maps that are all shown; of more, as many as have room
+SMALLEST_MAP = 0.28  # inches
 MAPPED_CLASSES = 12  # in the picture of feature maps
 NUMBERS_UP_TO = 20  # classes; beyond, a confusion matrix's cells are too small for figures
 STYLE: dict[Any, Any] = {
@@ -284,7 +285,7 @@ def filters(kernels: Floats, layer: str) -> Figure:
 def feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str]) -> Figure:
     """Draws, for each of the first `MAPPED_CLASSES` images, the maps of each convolution, scaled to their brightest.
 
-    All of them up to `MAPS_UP_TO` in all; beyond, the first `MAPS_OF_MANY` of each layer.
+    All of them up to `MAPS_UP_TO` in all; beyond, the first of each layer, as many as have room.
 
     Args:
         images: (n, 28, 28) uint8.
@@ -294,14 +295,16 @@ def feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str
     images, names = images[:MAPPED_CLASSES], names[:MAPPED_CLASSES]
     rows_of_maps, picture, gap = 4, 1.1, 0.14  # rows in each mosaic; inches
     total = sum(each.shape[-1] for each in maps.values())
-    shown = [each.shape[-1] if total <= MAPS_UP_TO else min(each.shape[-1], MAPS_OF_MANY) for each in maps.values()]
+    room = WIDTH - picture - 0.35 - gap * len(maps)
+    most = total if total <= MAPS_UP_TO else rows_of_maps * int(room / len(maps) / SMALLEST_MAP)
+    shown = [min(each.shape[-1], most) for each in maps.values()]
     columns = [-(-count // rows_of_maps) for count in shown]
-    cell = min(0.42, (WIDTH - picture - 0.35 - gap * len(columns)) / sum(columns))
+    cell = min(0.42, room / sum(columns))
     strip = max(rows_of_maps * cell, picture + 0.22) + 0.1
-    height = strip * len(images) + 1.15
+    height = strip * len(images) + 1.25
     figure = _sheet(height, "From edges to parts: what every filter answers to one image of a class")
     for row, name in enumerate(names):
-        bottom = height - 0.85 - (row + 1) * strip + 0.1
+        bottom = height - 0.95 - (row + 1) * strip + 0.1
         _picture(figure.add_axes(_inches(figure, 0.1, bottom + 0.02, picture, picture)), images[row], _short(name), INK)
         left = picture + 0.28
         for (layer, each), count, across in zip(maps.items(), shown, columns, strict=True):
@@ -311,7 +314,7 @@ def feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str
             if row == 0:
                 _, side, _, filters = each.shape
                 of = f"{count}" if count == filters else f"{count} of {filters}"
-                axes.set_title(f"{layer}: {of} maps, {side}x{side}", pad=6)
+                axes.set_title(f"{layer}\n{of} maps, {side}x{side}", pad=6)
             left += across * cell + gap
     return figure
 
