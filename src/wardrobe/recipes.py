@@ -48,7 +48,7 @@ class Seed(Recipe):
     Adam, sparse categorical cross-entropy from logits, batch 32, 10 epochs. 225,034 parameters.
 
     Command:  wardrobe train seed
-    Expected: about 91 % on the test split, in some 200 s on two cores of an AMD EPYC; RESULTS.md has the figures.
+    Expected: about 91 % on the test split, in some 140 s on two cores of an AMD EPYC; RESULTS.md has the figures.
     Source:   layers and optimiser as asked for by the project's user; Adam: arXiv 1412.6980, Keras's defaults.
     """
 
