@@ -152,13 +152,13 @@ def test_every_filter_is_drawn_on_one_scale(count: int) -> None:
 def test_feature_maps_of_any_depth() -> None:
     maps = {f"conv{i}": np.random.default_rng(i).random((2, 9, 9, count)) for i, count in enumerate((3, 8, 16), 1)}
     figure = plots.feature_maps(IMAGES[:2], maps, NAMES[:2])
-    assert {"conv1: 3 maps, 9x9", "conv3: 16 maps, 9x9"} <= set(texts(figure))
+    assert {"conv1\n3 maps, 9x9", "conv3\n16 maps, 9x9"} <= set(texts(figure))
     assert len(figure.axes) == 2 * 4
 
 
 def test_of_many_feature_maps_some_are_drawn_large_enough_to_see() -> None:
     maps = {f"conv{i}": np.zeros((2, 9, 9, count)) for i, count in enumerate((48, 96, 160), 1)}
-    assert "conv3: 40 of 160 maps, 9x9" in texts(plots.feature_maps(IMAGES[:2], maps, NAMES[:2]))
+    assert "conv3\n40 of 160 maps, 9x9" in texts(plots.feature_maps(IMAGES[:2], maps, NAMES[:2]))
 
 
 def test_photos_are_drawn_step_by_step_with_their_answers() -> None:
