@@ -29,6 +29,8 @@ benchmarks = typer.Typer(help="Measure, and make the tables of RESULTS.md again.
 app.add_typer(benchmarks, name="benchmark")
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or 'latest'.")]
+Epochs = Annotated[int | None, typer.Option(help="In place of the recipe's own.", show_default=False)]
+Limit = Annotated[int | None, typer.Option(help="Train on so many images at most.", show_default=False)]
 DataDir = Annotated[Path | None, typer.Option(help="Folder with the four Fashion-MNIST files.", show_default=False)]
 Model = Annotated[
     str | None, typer.Option(help="A run folder, 'latest', or an .onnx file.  (default: the model that ships)")
@@ -71,11 +73,11 @@ def train(
         ),
     ] = None,
     data_dir: DataDir = None,
-    epochs: Annotated[int | None, typer.Option(help="In place of the recipe's own.", show_default=False)] = None,
+    epochs: Epochs = None,
     seed: Annotated[
         int | None, typer.Option(help="Of initial weights and image order.  (default: 0)", show_default=False)
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Train on so many images at most.", show_default=False)] = None,
+    limit: Limit = None,
     run: Annotated[Path | None, typer.Option(help="Run folder to make.  (default: runs/RECIPE-DATE-TIME)")] = None,
     resume: Annotated[str | None, typer.Option(help="Go on with this run (a folder, or 'latest').")] = None,
     as_json: Json = False,
@@ -130,8 +132,8 @@ def tune(
     ] = "learning_rate,batch_size,shift,erase,dropout",
     data: Annotated[str, typer.Option(help="As in train.")] = "fashion-mnist",
     data_dir: DataDir = None,
-    epochs: Annotated[int | None, typer.Option(help="In place of the recipe's own.", show_default=False)] = None,
-    limit: Annotated[int | None, typer.Option(help="Train on so many images at most.", show_default=False)] = None,
+    epochs: Epochs = None,
+    limit: Limit = None,
     folder: Annotated[
         Path | None, typer.Option(help="Where the trials are kept.  (default: runs/tune-RECIPE)", show_default=False)
     ] = None,
@@ -232,8 +234,8 @@ def data(
 def benchmark_train(
     recipes: Annotated[str, typer.Option(help="Recipes, with commas between.")] = "seed,sprint,strong",
     seeds: Annotated[int, typer.Option(help="Runs of each recipe, seeds 0, 1, …")] = 5,
-    epochs: Annotated[int | None, typer.Option(help="In place of the recipes' own.", show_default=False)] = None,
-    limit: Annotated[int | None, typer.Option(help="Train on so many images at most.", show_default=False)] = None,
+    epochs: Epochs = None,
+    limit: Limit = None,
     data: Annotated[str, typer.Option(help="As in train.")] = "fashion-mnist",
     data_dir: DataDir = None,
     folder: ResultsFolder = Path(),
@@ -253,8 +255,8 @@ def benchmark_train(
 def benchmark_ablation(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Whose tricks are taken out, one at a time.")],
     seeds: Annotated[int, typer.Option(help="Runs of each, seeds 0, 1, …")] = 3,
-    epochs: Annotated[int | None, typer.Option(help="In place of the recipe's own.", show_default=False)] = None,
-    limit: Annotated[int | None, typer.Option(help="Train on so many images at most.", show_default=False)] = None,
+    epochs: Epochs = None,
+    limit: Limit = None,
     data: Annotated[str, typer.Option(help="As in train.")] = "fashion-mnist",
     data_dir: DataDir = None,
     folder: ResultsFolder = Path(),

@@ -69,7 +69,7 @@ def tune(
         raise UsageError(f"--fields {','.join(fields)}: {', '.join(SPACES)} can be tuned; choose among these")
     if trials < 1:
         raise UsageError(f"--trials {trials} tries nothing; give 1 or more")
-    study = _study(recipe, fields, folder)
+    study = _study(f"{name}, {recipe.epochs} epochs of {limit or 'all'} images of {data}", recipe, fields, folder)
     dataset = load_data(data, data_dir, limit)
     before = [trial for trial in study.trials if trial.state.is_finished()]
     left = trials - len(before)
@@ -80,7 +80,7 @@ def tune(
     return _best(study, recipe)
 
 
-def _study(recipe: Recipe, fields: Sequence[str], folder: Path) -> "optuna.Study":
+def _study(title: str, recipe: Recipe, fields: Sequence[str], folder: Path) -> "optuna.Study":
     """Opens the study in `folder`, or makes it, the recipe as it is its first trial."""
     import optuna
 
@@ -92,7 +92,7 @@ def _study(recipe: Recipe, fields: Sequence[str], folder: Path) -> "optuna.Study
         heartbeat_stale_trial_callback=optuna.storages.RetryFailedTrialCallback(),
     )
     study = optuna.create_study(
-        study_name=f"{recipe.name}-{recipe.epochs}",
+        study_name=title,
         storage=storage,
         sampler=optuna.samplers.TPESampler(seed=0),
         pruner=optuna.pruners.MedianPruner(FEWEST_TRIALS, n_warmup_steps=recipe.epochs // 3),
