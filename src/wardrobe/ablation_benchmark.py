@@ -42,8 +42,7 @@ def ablation(
     """
     if seeds < 1:
         raise UsageError(f"--seeds {seeds} measures nothing; give 1 or more")
-    recipe = recipes.get(name)
-    recipe = replace(recipe, epochs=epochs or recipe.epochs)
+    recipe = recipes.lasting(recipes.get(name), epochs)
     dataset = load_data(data, data_dir, limit)
     variants = {"as it is": recipe} | without(recipe)
     root = folder / "runs" / f"benchmark-ablation-{name}"
@@ -54,7 +53,7 @@ def ablation(
             done[what].append(_one(root / f"{number}-{seed}", variant, dataset, seed, stream or sys.stdout))
     figures = {
         "benchmark": f"ablation-{name}",
-        "command": f"wardrobe benchmark ablation {name} --seeds {seeds}",
+        "command": results.command(f"ablation {name}", seeds=seeds, data=data, epochs=epochs, limit=limit),
         "recipe": name,
         "data": dataset.name,
         "validation_images": len(dataset.validation),

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe import augment, feed, photo_augment, seeds
+from wardrobe import augment, feed, metrics, photo_augment, seeds
 from wardrobe.data import Dataset, Split
 from wardrobe.recipes import Recipe
 
@@ -51,8 +51,7 @@ def epoch_order(count: int, seed: int, epoch: int, number: int = 0) -> Indices:
 def losses(model: keras.Model, split: Split) -> npt.NDArray[np.floating]:
     """Returns the cross-entropy of each image, as it lies in the split: (n,)."""
     logits = model.predict(**feed.images_alone(split.images[..., None], BATCH), verbose=0)
-    peak = logits.max(axis=1)
-    return peak + np.log(np.exp(logits - peak[:, None]).sum(axis=1)) - logits[np.arange(len(split)), split.labels]
+    return metrics.cross_entropies(logits, split.labels)
 
 
 def hardest(losses: npt.NDArray[np.floating], share: float, rng: np.random.Generator) -> Indices:

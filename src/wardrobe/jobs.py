@@ -138,11 +138,10 @@ def summary(run: Run) -> dict[str, Any]:
 
 
 def _checked(recipe: Recipe, epochs: int | None, seed: int) -> Recipe:
-    if epochs is not None and epochs < 1:
-        raise UsageError(f"--epochs {epochs} trains nothing; give 1 or more, or leave it out for {recipe.epochs}")
+    chosen = recipes.lasting(recipe, epochs)
     if not 0 <= seed < SEED_LIMIT:
         raise UsageError(f"--seed {seed} is out of range; give 0 to {SEED_LIMIT - 1}")
-    return replace(recipe, epochs=epochs) if epochs else recipe
+    return chosen
 
 
 def _reproduce(recipe: Recipe, data: str, seed: int, limit: int | None) -> str:

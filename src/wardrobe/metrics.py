@@ -28,8 +28,12 @@ def accuracy_interval(correct: int, n: int) -> tuple[float, float]:
 
 def negative_log_likelihood(logits: Floats, labels: Labels, temperature: float = 1.0) -> float:
     """Returns the mean over images of -log p(true class), in nats."""
-    log_probabilities = log_softmax(logits.astype(np.float64) / temperature, axis=1)
-    return float(-log_probabilities[np.arange(len(labels)), labels].mean())
+    return float(cross_entropies(logits.astype(np.float64) / temperature, labels).mean())
+
+
+def cross_entropies(logits: Floats, labels: Labels) -> Floats:
+    """Returns minus the logarithm of the probability of each label: logits (n, k) → (n,)."""
+    return -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
 
 
 def brier_score(predicted: Floats, labels: Labels) -> float:

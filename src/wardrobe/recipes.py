@@ -5,7 +5,7 @@ Every field carries its unit. `RECIPES` lists those that ship; `dataclasses.repl
 """
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wardrobe.errors import UsageError
 
@@ -158,6 +158,19 @@ class Strong(Recipe):
 
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (Seed(), Sprint(), Strong(), Photo())}
+
+
+def lasting(recipe: Recipe, epochs: int | None) -> Recipe:
+    """Returns the recipe with `epochs` in place of its own; as it is for None.
+
+    Raises:
+        UsageError: `epochs` is below 1.
+    """
+    if epochs is None:
+        return recipe
+    if epochs < 1:
+        raise UsageError(f"--epochs {epochs} trains nothing; give 1 or more, or leave it out for {recipe.epochs}")
+    return replace(recipe, epochs=epochs)
 
 
 def get(name: str) -> Recipe:

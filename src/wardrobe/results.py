@@ -24,6 +24,12 @@ def write(figures: dict[str, Any], folder: Path) -> None:
             path.write_text(report.template("model_card.md").render(p=tables["photos"]), encoding="utf-8")
 
 
+def command(name: str, **options: Any) -> str:
+    """Returns the line that makes a benchmark's figures again; options that are None are left out."""
+    words = [f"--{option} {value}" for option, value in options.items() if value is not None]
+    return " ".join([f"wardrobe benchmark {name}", *words])
+
+
 def provenance() -> dict[str, Any]:
     """Returns the time, the machine, the versions and the source that figures measured now come from."""
     finished = datetime.now(UTC).isoformat(timespec="seconds")

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -53,10 +52,10 @@ def train(
         for name in recipe_names:
             options = {"data": data, "data_dir": data_dir, "epochs": epochs, "limit": limit, "seed": seed}
             done[name].append(_one(folder / "runs" / "benchmark-train" / f"{name}-{seed}", name, options, stream))
-    words = ["wardrobe benchmark train", f"--recipes {','.join(recipe_names)}", f"--seeds {seeds}", f"--data {data}"]
-    words += [f"--{name} {value}" for name, value in (("epochs", epochs), ("limit", limit)) if value]
+    asked = {"recipes": ",".join(recipe_names), "seeds": seeds, "data": data, "epochs": epochs, "limit": limit}
     rate = float(np.median([run.info()["matmul_gflops"] for each in done.values() for run in each]))
-    figures = {"benchmark": "train", "command": " ".join(words), **_provenance(done), "matmul_gflops": rate}
+    command = results.command("train", **asked)
+    figures = {"benchmark": "train", "command": command, **_provenance(done), "matmul_gflops": rate}
     figures["rows"] = [_row(name, done[name], done.get(BASELINE), rate) for name in recipe_names]
     figures["published"] = PUBLISHED
     results.write(figures, folder)
@@ -79,8 +78,7 @@ def _one(path: Path, name: str, options: dict[str, Any], stream: TextIO | None) 
 def _gone_on_with(path: Path, name: str, options: dict[str, Any], stream: TextIO | None) -> Run:
     run = runs.find(path)
     info = run.info()
-    shipped = recipes.get(name)
-    wanted = replace(shipped, epochs=options["epochs"] or shipped.epochs)
+    wanted = recipes.lasting(recipes.get(name), options["epochs"])
     if (info["limit"], run.recipe(), info["versions"]) != (options["limit"], wanted, runs.versions()):
         raise UsageError(f"{path} was made with other options or versions; remove {path.parent} to measure anew")
     if info["status"] != runs.DONE:

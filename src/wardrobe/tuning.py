@@ -62,8 +62,7 @@ def tune(
     Raises:
         UsageError: an unknown recipe or field, or no trial.
     """
-    recipe = recipes.get(name)
-    recipe = replace(recipe, epochs=epochs or recipe.epochs)
+    recipe = recipes.lasting(recipes.get(name), epochs)
     unknown = [field for field in fields if field not in SPACES]
     if unknown or not fields:
         raise UsageError(f"--fields {','.join(fields)}: {', '.join(SPACES)} can be tuned; choose among these")
