@@ -13,7 +13,7 @@ SOURCE = Path(wardrobe.__file__).parent
 # A module imports only from rows above its own. docs/architecture.md says what each owns.
 LEVELS = (
     {"labels", "errors", "confidence", "seeds"},
-    {"recipes", "metrics", "console", "progress", "photo", "photo_augment"},
+    {"recipes", "metrics", "console", "progress", "photo", "photo_augment", "batch_norm"},
     {"augment", "fashion_mnist", "folder", "synthetic", "runs"},
     {"data", "models", "muon", "feed", "classifier"},
     {"curriculum", "export", "predict"},

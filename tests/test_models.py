@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from wardrobe import models, recipes, training
+from wardrobe.batch_norm import BatchNorm
 from wardrobe.errors import UsageError
 
 
@@ -68,11 +69,35 @@ def test_the_answer_is_the_mean_over_the_views() -> None:
 def test_a_model_trained_in_bfloat16_is_used_in_float32() -> None:
     recipe = recipes.get("strong")
     model = training.compiled(recipe, 10, seed=0, steps=1, precision=recipe.precision)
-    exact = models.in_float32(model, recipe)
+    exact = models.for_use(model, recipe)
     assert {layer.compute_dtype for layer in model.layers} == {"float32", "bfloat16"}
     assert {layer.compute_dtype for layer in exact.layers} == {"float32"}
     images = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1), np.uint8)
     np.testing.assert_allclose(exact.predict(images, verbose=0), model.predict(images, verbose=0), atol=0.05)
+
+
+def test_batch_normalisation_becomes_part_of_the_convolutions() -> None:
+    recipe = recipes.get("strong")
+    model = training.compiled(recipe, 10, seed=0, steps=1)
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, BatchNorm):
+            layer.set_weights([rng.uniform(0.5, 2, weights.shape) for weights in layer.get_weights()])
+    used = models.for_use(model, recipe)
+    assert [layer.name for layer in used.layers] == [layer.name for layer in models.build(recipe, 10).layers]
+    images = rng.integers(0, 256, (8, 28, 28, 1), np.uint8)
+    expected = model.predict(images, verbose=0)
+    np.testing.assert_allclose(used.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+def test_batch_normalisation_is_that_of_keras() -> None:
+    x = np.random.default_rng(0).normal(3, 2, (16, 5, 5, 4)).astype(np.float32)
+    ours, theirs = BatchNorm(), keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, scale=False)
+    for training_too, tolerance in ((True, 1e-4), (True, 1e-4), (False, 5e-3)):
+        expected = theirs(x, training=training_too)
+        np.testing.assert_allclose(ours(x, training=training_too), expected, atol=tolerance)
+    for mine, its in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, its, rtol=5e-3)  # the fused kernel's variance is over n - 1
 
 
 def test_initial_weights_are_as_wide_as_the_recipe_says(seed_model: keras.Model) -> None:

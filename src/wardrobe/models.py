@@ -1,18 +1,22 @@
 """Recipe → Keras Functional model. Every layer has a name, so that the layers between can be looked at."""
 
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from wardrobe import seeds
+from wardrobe.batch_norm import BatchNorm
 from wardrobe.recipes import BFLOAT16, FLOAT32, Recipe
+
+Weights = npt.NDArray[np.float32]
 
 SIDE = 28  # pixels
 
 
-def build(recipe: Recipe, class_count: int, precision: str = FLOAT32) -> keras.Model:
+def build(recipe: Recipe, class_count: int, precision: str = FLOAT32, normalised: bool = False) -> keras.Model:
     """Builds the untrained network of a recipe.
 
     Input:  (n, 28, 28, 1) float32, raw pixels 0-255; the scaling to 0-1 is a layer of the model.
@@ -22,17 +26,23 @@ def build(recipe: Recipe, class_count: int, precision: str = FLOAT32) -> keras.M
 
     Args:
         precision: of the layers' arithmetic, "float32" or "bfloat16"; weights and logits are float32 always.
+        normalised: for training: convolutions give what is not yet rectified, and after the pooling, which that leaves
+            the same and makes cheaper, come conv1_norm and conv1_relu, …; `for_use` turns it into the other.
     """
     policy = "mixed_bfloat16" if precision == BFLOAT16 else FLOAT32
-    conv = partial(keras.layers.Conv2D, activation="relu", dtype=policy)
-    pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
-    x = keras.layers.Rescaling(1 / 255, name="scale", dtype=policy)(pixels)
-    for depth, filters in enumerate(recipe.stem_filters, start=1):
-        x = conv(filters, 4 if depth == 1 else 3, strides=2, padding="same", name=f"stem{depth}")(x)
-    for depth, filters in enumerate(recipe.conv_filters, start=1):
-        x = conv(filters, recipe.kernel_size, padding=recipe.padding, name=f"conv{depth}")(x)
-        if depth % recipe.pool_every == 0:
-            x = keras.layers.MaxPooling2D(2, name=f"pool{depth // recipe.pool_every}", dtype=policy)(x)
+    x = pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
+    x = keras.layers.Rescaling(1 / 255, name="scale", dtype=policy)(x)
+    for name, filters, size, strides, padding, pool in _convolutions(recipe):
+        rectifier = None if normalised else "relu"
+        convolution = keras.layers.Conv2D(
+            filters, size, strides, padding, activation=rectifier, use_bias=not normalised, name=name, dtype=policy
+        )
+        x = convolution(x)
+        if pool:
+            x = keras.layers.MaxPooling2D(2, name=pool, dtype=policy)(x)
+        if normalised:
+            x = BatchNorm(name=f"{name}_norm", dtype=policy)(x)
+            x = keras.layers.ReLU(name=f"{name}_relu", dtype=policy)(x)
     x = keras.layers.Flatten(name="flatten", dtype=policy)(x)
     if recipe.dropout:
         x = keras.layers.Dropout(recipe.dropout, name="flatten_dropout", dtype=policy)(x)
@@ -42,6 +52,15 @@ def build(recipe: Recipe, class_count: int, precision: str = FLOAT32) -> keras.M
             x = keras.layers.Dropout(recipe.dropout, name="dense_dropout", dtype=policy)(x)
     logits = keras.layers.Dense(class_count, name="logits", dtype=FLOAT32)(x)
     return keras.Model(pixels, logits, name=recipe.name)
+
+
+def _convolutions(recipe: Recipe) -> Iterator[tuple[str, int, int, int, str, str]]:
+    """Yields each convolution's name, filters, kernel size, stride, padding, and the name of the pooling after it."""
+    for depth, filters in enumerate(recipe.stem_filters, start=1):
+        yield f"stem{depth}", filters, 4 if depth == 1 else 3, 2, "same", ""
+    for depth, filters in enumerate(recipe.conv_filters, start=1):
+        pool = f"pool{depth // recipe.pool_every}" if depth % recipe.pool_every == 0 else ""
+        yield f"conv{depth}", filters, recipe.kernel_size, 1, recipe.padding, pool
 
 
 def initialise(model: keras.Model, recipe: Recipe, seed: int) -> None:
@@ -62,11 +81,24 @@ def initialise(model: keras.Model, recipe: Recipe, seed: int) -> None:
             layer.kernel.assign(drawn.astype(np.float32))
 
 
-def in_float32(model: keras.Model, recipe: Recipe) -> keras.Model:
-    """Returns the network with the same weights, whose arithmetic is float32: for use, whatever it was trained in."""
-    exact = build(recipe, model.output_shape[-1])
-    exact.set_weights(model.get_weights())
-    return exact
+def for_use(model: keras.Model, recipe: Recipe) -> keras.Model:
+    """Returns the network that a trained one becomes: in float32, batch normalisation taken up in the convolutions."""
+    used = build(recipe, model.output_shape[-1])
+    for layer in used.layers:
+        if hasattr(layer, "kernel"):
+            layer.set_weights(_weights_for_use(model, layer.name))
+    return used
+
+
+def _weights_for_use(model: keras.Model, name: str) -> list[Weights]:
+    """Returns kernel and bias of a layer, its normalisation with them: ((wx) - mean) / deviation + beta = w'x + b'."""
+    weights: list[Weights] = model.get_layer(name).get_weights()
+    if len(weights) == 2:
+        return weights
+    norm = model.get_layer(f"{name}_norm")
+    beta, mean, variance = norm.get_weights()
+    scale = 1 / np.sqrt(variance + norm.epsilon)
+    return [weights[0] * scale, beta - mean * scale]
 
 
 def averaged(model: keras.Model, views: int) -> keras.Model:

@@ -27,9 +27,11 @@ class Recipe:
     pool_every: int = 1  # convolutions between two 2x2 max-poolings
     stem_filters: tuple[int, ...] = ()  # of convolutions of stride 2 before the others, the first 4x4, others 3x3
     padding: str = "valid"  # "valid": a 3x3 convolution takes a pixel off each edge; "same": it does not
+    batch_norm: bool = False  # each convolution's outputs are normalised over the batch in training
     initial: str = "glorot"  # how the first weights are drawn: "glorot" or "he", see models.initialise
     dropout: float = 0.0  # share of the inputs of both dense layers that a training step leaves out
     optimizer: str = "adam"  # "adam" or "muon", see muon.py
+    weight_decay: float = 0.0  # share of itself, times the learning rate, that a kernel loses a step
     schedule: str = "constant"  # of the learning rate: "constant", or "one-cycle": up to it and down to nothing
     precision: str = FLOAT32  # of training's arithmetic: "bfloat16" where the processor has it; weights are float32
     flip: bool = False  # each training image is mirrored in every other epoch
@@ -147,8 +149,10 @@ class Strong(Recipe):
     pool_every: int = 2
     stem_filters: tuple[int, ...] = (32, 64)
     padding: str = "same"
+    batch_norm: bool = True
     initial: str = "he"
     optimizer: str = "muon"
+    weight_decay: float = 0.1
     schedule: str = "one-cycle"
     precision: str = BFLOAT16
     flip: bool = True

@@ -48,7 +48,8 @@ def fit(recipe: Recipe, dataset: Dataset, run: Run, seed: int, display: Training
     model = compiled(recipe, len(dataset.class_names), seed, steps, precision)
     done = _restore(model, run)
     _wind_dropout(model, done * steps)
-    run.update(parameters=model.count_params(), forward_flops=models.forward_flops(model), precision=precision)
+    used = models.build(recipe, len(dataset.class_names))
+    run.update(parameters=used.count_params(), forward_flops=models.forward_flops(used), precision=precision)
     history = run.history()[:done]  # a kill between the two files leaves one row too many, never one too few
     if len(history) < done:
         console.warn(f"{run.path}/history.csv lacks {done - len(history)} of {done} epochs; the weights have them all")
@@ -64,7 +65,7 @@ def fit(recipe: Recipe, dataset: Dataset, run: Run, seed: int, display: Training
     finally:
         display.close()
     run.update(seconds_per_epoch=[row["seconds"] for row in history])
-    return models.in_float32(model, recipe)
+    return models.for_use(model, recipe)
 
 
 def available(precision: str) -> str:
@@ -85,7 +86,7 @@ def compiled(recipe: Recipe, class_count: int, seed: int, steps: int, precision:
         precision: of training's arithmetic.
     """
     keras.utils.set_random_seed(seed)  # of dropout
-    model = models.build(recipe, class_count, precision)
+    model = models.build(recipe, class_count, precision, normalised=recipe.batch_norm)
     models.initialise(model, recipe, seed)
     one_cycle = recipe.schedule == "one-cycle"
     rate = OneCycle(recipe.learning_rate, recipe.epochs * steps) if one_cycle else recipe.learning_rate
@@ -94,7 +95,8 @@ def compiled(recipe: Recipe, class_count: int, seed: int, steps: int, precision:
         accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
     else:
         loss, accuracy = CrossEntropyOrNone(), keras.metrics.MeanMetricWrapper(_accuracy_or_none, name="accuracy")
-    optimizer = OPTIMIZERS[recipe.optimizer](rate)
+    optimizer = OPTIMIZERS[recipe.optimizer](rate, weight_decay=recipe.weight_decay or None)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "beta"])
     model.compile(optimizer=optimizer, loss=loss, metrics=[accuracy], steps_per_execution=STEPS_PER_CALL)
     model.optimizer.build(model.trainable_variables)  # else a checkpoint's optimiser state has nowhere to go
     return model
