@@ -58,9 +58,11 @@ def _convolutions(recipe: Recipe) -> Iterator[tuple[str, int, int, int, str, str
     """Yields each convolution's name, filters, kernel size, stride, padding, and the name of the pooling after it."""
     for depth, filters in enumerate(recipe.stem_filters, start=1):
         yield f"stem{depth}", filters, 4 if depth == 1 else 3, 2, "same", ""
-    for depth, filters in enumerate(recipe.conv_filters, start=1):
-        pool = f"pool{depth // recipe.pool_every}" if depth % recipe.pool_every == 0 else ""
-        yield f"conv{depth}", filters, recipe.kernel_size, 1, recipe.padding, pool
+    depths = range(1, len(recipe.conv_filters) + 1)
+    strides = recipe.conv_strides or [1 for _ in depths]
+    pools = {depth: f"pool{number}" for number, depth in enumerate(recipe.pool_after or depths, start=1)}
+    for depth, filters, stride in zip(depths, recipe.conv_filters, strides, strict=True):
+        yield f"conv{depth}", filters, recipe.kernel_size, stride, recipe.padding, pools.get(depth, "")
 
 
 def initialise(model: keras.Model, recipe: Recipe, seed: int) -> None:

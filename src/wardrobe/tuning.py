@@ -29,6 +29,7 @@ SPACES: dict[str, Space] = {
     "shift": lambda trial, _: trial.suggest_int("shift", 0, 3),
     "erase": lambda trial, _: trial.suggest_float("erase", 0.0, 0.5, step=0.1),
     "hardest": lambda trial, _: trial.suggest_float("hardest", 0.2, 1.0, step=0.1),
+    "weight_decay": lambda trial, _: trial.suggest_float("weight_decay", 0.0, 0.5, step=0.05),
     "optimizer": lambda trial, _: trial.suggest_categorical("optimizer", ["adam", "muon"]),
     "schedule": lambda trial, _: trial.suggest_categorical("schedule", ["constant", "one-cycle"]),
 }
