@@ -13,6 +13,7 @@ def test_it_goes_on_where_it_was_and_prints_the_best_as_a_recipe(tmp_path: Path,
     first = wardrobe(*arguments, "--trials", 1, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "trial 1  complete" in first.stdout
+    assert "Warning" not in first.stderr
     assert "learning_rate 0.001, flip False" in first.stdout, "the recipe as it is comes first"
     again = wardrobe(*arguments, "--trials", 3, "--json", cwd=tmp_path)
     best = json.loads(again.stdout)

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -86,11 +87,13 @@ def _study(title: str, recipe: Recipe, fields: Sequence[str], folder: Path) -> "
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
-    storage = optuna.storages.RDBStorage(
-        f"sqlite:///{folder / 'study.db'}",
-        heartbeat_interval=60,  # seconds; a trial whose process died is tried again
-        heartbeat_stale_trial_callback=optuna.storages.RetryFailedTrialCallback(),
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of the heartbeat
+        storage = optuna.storages.RDBStorage(
+            f"sqlite:///{folder / 'study.db'}",
+            heartbeat_interval=60,  # seconds; a trial whose process died is tried again
+            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
+        )
     study = optuna.create_study(
         study_name=title,
         storage=storage,
