@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from wardrobe import models, recipes, training
+from wardrobe import models, recipes, synthetic, training
 from wardrobe.batch_norm import BatchNorm
 from wardrobe.errors import UsageError
 
@@ -98,6 +98,27 @@ def test_batch_normalisation_is_that_of_keras() -> None:
         np.testing.assert_allclose(ours(x, training=training_too), expected, atol=tolerance)
     for mine, its in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(mine, its, rtol=5e-3)  # the fused kernel's variance is over n - 1
+
+
+def test_whitening_takes_patches_apart() -> None:
+    recipe = recipes.get("sprint")
+    model = models.build(recipe, 10)
+    images, _ = synthetic.draw(500, 0)
+    models.whiten(model, images)
+    kernel, bias = (np.asarray(weights) for weights in model.get_layer("stem1").get_weights())
+    np.testing.assert_array_equal(bias, 0)
+    windows = np.lib.stride_tricks.sliding_window_view(images / 255, (4, 4), (1, 2)).reshape(-1, 16)
+    parts = windows @ kernel.reshape(16, 16)
+    np.testing.assert_allclose(parts[:, :8], -parts[:, 8:], atol=1e-6)
+    moments = parts[:, :8].T @ parts[:, :8] / len(parts)
+    np.testing.assert_allclose(np.diag(moments), 1, atol=0.25)  # the smallest are held down
+    np.testing.assert_allclose(moments - np.diag(np.diag(moments)), 0, atol=0.05)
+
+
+def test_a_whitened_convolution_is_not_learnt() -> None:
+    learnt = [variable.path for variable in models.build(recipes.get("sprint"), 10).trainable_variables]
+    assert not any("stem1" in path for path in learnt)
+    assert any("stem2" in path for path in learnt)
 
 
 def test_initial_weights_are_as_wide_as_the_recipe_says(seed_model: keras.Model) -> None:

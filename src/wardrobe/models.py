@@ -14,6 +14,8 @@ from wardrobe.recipes import BFLOAT16, FLOAT32, Recipe
 Weights = npt.NDArray[np.float32]
 
 SIDE = 28  # pixels
+WHITENED_FROM = 2000  # images
+WHITENED_LEAST = 5e-4  # added to each variance, as a share of the largest: what varies less is mostly noise
 
 
 def build(recipe: Recipe, class_count: int, precision: str = FLOAT32, normalised: bool = False) -> keras.Model:
@@ -51,7 +53,9 @@ def build(recipe: Recipe, class_count: int, precision: str = FLOAT32, normalised
         if recipe.dropout:
             x = keras.layers.Dropout(recipe.dropout, name="dense_dropout", dtype=policy)(x)
     logits = keras.layers.Dense(class_count, name="logits", dtype=FLOAT32)(x)
-    return keras.Model(pixels, logits, name=recipe.name)
+    model = keras.Model(pixels, logits, name=recipe.name)
+    convolutions(model)[0].trainable = not recipe.whiten
+    return model
 
 
 def _convolutions(recipe: Recipe) -> Iterator[tuple[str, int, int, int, str, str]]:
@@ -81,6 +85,26 @@ def initialise(model: keras.Model, recipe: Recipe, seed: int) -> None:
                 limit = np.sqrt(6 / (np.prod(window) * (inputs + outputs)))
                 drawn = rng.uniform(-limit, limit, layer.kernel.shape)
             layer.kernel.assign(drawn.astype(np.float32))
+
+
+def whiten(model: keras.Model, images: npt.NDArray[np.uint8]) -> None:
+    """Sets the first convolution to split patches into independent parts of variance 1, each with both its signs.
+
+    Its filters are the principal components of the patches of `images` (n, 28, 28), the largest first, divided by their
+    standard deviation, and the same negated, so that no sign is lost to the ReLU.
+
+    Source: KellerJordan/cifar10-airbench, the whitening layer; here it has as many filters as the recipe says.
+    """
+    first = convolutions(model)[0]
+    size, _, _, filters = first.kernel.shape
+    scaled = images[:WHITENED_FROM].astype(np.float32) / 255
+    windows = np.lib.stride_tricks.sliding_window_view(scaled, (size, size), (1, 2))
+    patches = windows[:, ::2, ::2].reshape(-1, size * size)
+    variances, components = np.linalg.eigh(patches.T @ patches / len(patches))  # smallest first
+    whitening = components / np.sqrt(variances + WHITENED_LEAST * variances[-1])
+    largest = whitening[:, ::-1][:, : filters // 2]
+    kernel = np.concatenate([largest, -largest], axis=1).reshape(size, size, 1, filters)
+    first.kernel.assign(kernel.astype(np.float32))
 
 
 def for_use(model: keras.Model, recipe: Recipe) -> keras.Model:

@@ -46,6 +46,8 @@ def fit(recipe: Recipe, dataset: Dataset, run: Run, seed: int, display: Training
     steps = -(-len(dataset.train) // recipe.batch_size)
     precision = available(recipe.precision)
     model = compiled(recipe, len(dataset.class_names), seed, steps, precision)
+    if recipe.whiten:
+        models.whiten(model, dataset.train.images)
     done = _restore(model, run)
     _wind_dropout(model, done * steps)
     used = models.build(recipe, len(dataset.class_names))
