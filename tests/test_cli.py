@@ -247,6 +247,13 @@ def test_the_benchmark_writes_its_figures_and_the_page(tmp_path: Path, drawn_fol
         assert picture.width > 1000
     again = json.loads(wardrobe(*arguments, cwd=tmp_path).stdout)
     assert again == figures, "runs that are done were not kept"
+    alone = json.loads(wardrobe(*arguments[:3], "sprint", *arguments[4:], cwd=tmp_path).stdout)
+    assert alone == json.loads((tmp_path / "results/train-sprint.json").read_text())
+    assert (alone["rows"][0]["recipe"], alone["rows"][0]["fit_ratio_to_seed"]) == ("sprint", None)
+    assert json.loads((tmp_path / "results/train.json").read_text()) == figures
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert all(f"`{each['command']}`" in page for each in (figures, alone))
+    assert page.count("results/train.png") == 1
     refused(wardrobe(*arguments, "--limit", 100, cwd=tmp_path), 2, "was made with other options")
     scores_of_one = tmp_path / "runs/benchmark-train/seed-1/metrics.json"
     scores_of_one.write_text(scores_of_one.read_text().replace('"split": "test"', '"split": "validation"'))

@@ -353,7 +353,7 @@ def accuracy_against_time(rows: Sequence[Mapping[str, Any]], published: Mapping[
     """Draws each recipe's accuracy (mean and standard deviation over its seeds) over its fit time.
 
     Args:
-        rows: recipe, seeds, accuracy_mean and accuracy_std (0-1, the latter None for one seed), fit_seconds.
+        rows: recipe, accuracy_mean and accuracy_std (0-1, the latter None for one seed), fit_seconds.
         published: what else has been reached, 0-1, drawn as lines.
     """
     figure, axes = _figure(4.4, "How accurate after how long: each recipe on the test images")
@@ -377,7 +377,7 @@ def accuracy_against_time(rows: Sequence[Mapping[str, Any]], published: Mapping[
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(_per_cent())
     axes.grid(True)
-    axes.set_xlabel(f"fit time, of {rows[0]['seeds']} runs the mean; bars: one standard deviation")
+    axes.set_xlabel("fit time, the mean over the seeds; bars: one standard deviation")
     _place(axes, left=0.75, top=0.55, bottom=0.62)
     return figure
 

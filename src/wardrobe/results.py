@@ -14,7 +14,7 @@ def write(figures: dict[str, Any], folder: Path) -> None:
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     runs.write_json(results / f"{figures['benchmark']}.json", figures)
-    tables = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))}
+    tables = read(folder)
     page = report.template("results.md").render(tables=tables)
     with runs.replacing(folder / "RESULTS.md") as path:
         path.write_text(page, encoding="utf-8")
@@ -22,6 +22,12 @@ def write(figures: dict[str, Any], folder: Path) -> None:
     if "photos" in tables and tables["photos"]["model"] == SHIPPED and card.parent.is_dir():
         with runs.replacing(card) as path:
             path.write_text(report.template("model_card.md").render(p=tables["photos"]), encoding="utf-8")
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Returns what each results/NAME.json holds, by its name."""
+    files = sorted((folder / "results").glob("*.json"))
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
 
 
 def command(name: str, **options: Any) -> str:

@@ -38,10 +38,11 @@ def train(
     Started again after a break with the same arguments, it keeps the runs that are done and resumes the other.
 
     Args:
-        folder: gets results/train.json, results/train.png, RESULTS.md and the runs.
+        folder: gets results/train.json (or, trained without `seed`, results/train-NAMES.json), results/train.png with
+            the recipes of all such files, RESULTS.md and the runs.
 
     Returns:
-        What results/train.json holds.
+        What the file in results holds.
     """
     if seeds < 1:
         raise UsageError(f"--seeds {seeds} measures nothing; give 1 or more")
@@ -55,11 +56,14 @@ def train(
     asked = {"recipes": ",".join(recipe_names), "seeds": seeds, "data": data, "epochs": epochs, "limit": limit}
     rate = float(np.median([run.info()["matmul_gflops"] for each in done.values() for run in each]))
     command = results.command("train", **asked)
-    figures = {"benchmark": "train", "command": command, **_provenance(done), "matmul_gflops": rate}
+    name = "train" if BASELINE in recipe_names else "-".join(["train", *recipe_names])
+    figures = {"benchmark": name, "command": command, **_provenance(done), "matmul_gflops": rate}
     figures["rows"] = [_row(name, done[name], done.get(BASELINE), rate) for name in recipe_names]
     figures["published"] = PUBLISHED
     results.write(figures, folder)
-    figure = plots.accuracy_against_time(figures["rows"], PUBLISHED)
+    trained = [each for each in results.read(folder).values() if each["benchmark"].startswith("train")]
+    rows = [row for each in trained if each["data"] == figures["data"] for row in each["rows"]]
+    figure = plots.accuracy_against_time(rows, PUBLISHED)
     plots.save(figure, folder / "results" / "train.png", figures["data"], figures["data"] == SYNTHETIC)
     return figures
 
