@@ -93,6 +93,9 @@ def test_curves_are_the_history() -> None:
     np.testing.assert_allclose(np.asarray(loss.lines[1].get_ydata()), [1.1, 0.55, 1.1 / 3])
     assert any("ends at 88.0 %" in text for text in texts(figure))
     assert any("best 90.0 % in epoch 2" in text for text in texts(figure))
+    hard = [[text for text in texts(plots.curves(history, first)) if "hardest" in text] for first in (None, 2, 3)]
+    assert [len(found) for found in hard] == [0, 1, 0]
+    assert "from epoch 3 on" in hard[1][0]
 
 
 def test_the_confusion_names_the_commonest_mistake() -> None:

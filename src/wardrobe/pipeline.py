@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from wardrobe import evaluation, explain, export, metrics, models, plots, report, runs, training
+from wardrobe import curriculum, evaluation, explain, export, metrics, models, plots, report, runs, training
 from wardrobe.data import TEST, VALIDATION, Dataset
 from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.evaluation import Evaluation
@@ -132,7 +132,7 @@ def _draw(model: keras.Model, run: Run, dataset: Dataset, evaluated: Evaluation,
     before, after = (metrics.reliability(each, labels) for each in (evaluated.uncalibrated, probabilities))
     figures = {
         "samples": plots.samples(dataset.train.images, dataset.train.labels, names),
-        "curves": plots.curves(run.history()),
+        "curves": plots.curves(run.history(), curriculum.ALL_FIRST if run.recipe().hardest < 1 else None),
         "predictions": plots.predictions(
             images[first], labels[first], probabilities[first], names, f"The first {len(first)} {split} images"
         ),

@@ -90,14 +90,22 @@ def samples(images: Images, labels: Labels, class_names: Sequence[str], columns:
 
 
 @_styled
-def curves(history: Sequence[Mapping[str, float]]) -> Figure:
-    """Draws accuracy and loss over the epochs, training and validation."""
+def curves(history: Sequence[Mapping[str, float]], all_first: int | None = None) -> Figure:
+    """Draws accuracy and loss over the epochs, training and validation.
+
+    Args:
+        all_first: how many epochs were over all images, where those after are over the hardest ones alone.
+    """
     last, best = history[-1], max(history, key=lambda row: row["val_accuracy"])
+    hint = "where training goes on and validation does not, images are learnt by heart"
+    if all_first is not None and len(history) > all_first:
+        hint = (
+            f"from epoch {all_first + 1} on, training is on the images that are hardest for it, so that it scores lower"
+        )
     figure = _sheet(
         4.1,
         f"Learning: validation accuracy ends at {_tenths(last['val_accuracy'])}",
-        f"best {_tenths(best['val_accuracy'])} in epoch {best['epoch']:.0f};"
-        "  where training goes on and validation does not, images are learnt by heart",
+        f"best {_tenths(best['val_accuracy'])} in epoch {best['epoch']:.0f};  {hint}",
     )
     epochs = [row["epoch"] for row in history]
     panels = (("accuracy", "Accuracy (higher is better)", _tenths), ("loss", "Loss (lower is better)", "{:.3f}".format))
