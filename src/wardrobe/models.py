@@ -54,7 +54,8 @@ def build(recipe: Recipe, class_count: int, precision: str = FLOAT32, normalised
             x = keras.layers.Dropout(recipe.dropout, name="dense_dropout", dtype=policy)(x)
     logits = keras.layers.Dense(class_count, name="logits", dtype=FLOAT32)(x)
     model = keras.Model(pixels, logits, name=recipe.name)
-    convolutions(model)[0].trainable = not recipe.whiten
+    if recipe.whiten:
+        convolutions(model)[0].trainable = False
     return model
 
 

@@ -9,12 +9,16 @@ from wardrobe import report, runs
 from wardrobe.classifier import SHIPPED
 
 
-def write(figures: dict[str, Any], folder: Path) -> None:
-    """Writes results/NAME.json, then RESULTS.md from every file in results/, and in a source tree the model card."""
+def write(figures: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Writes results/NAME.json, then RESULTS.md from every file in results/, and in a source tree the model card.
+
+    Returns:
+        What each results/NAME.json holds, by its name.
+    """
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     runs.write_json(results / f"{figures['benchmark']}.json", figures)
-    tables = read(folder)
+    tables = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))}
     page = report.template("results.md").render(tables=tables)
     with runs.replacing(folder / "RESULTS.md") as path:
         path.write_text(page, encoding="utf-8")
@@ -22,12 +26,7 @@ def write(figures: dict[str, Any], folder: Path) -> None:
     if "photos" in tables and tables["photos"]["model"] == SHIPPED and card.parent.is_dir():
         with runs.replacing(card) as path:
             path.write_text(report.template("model_card.md").render(p=tables["photos"]), encoding="utf-8")
-
-
-def read(folder: Path) -> dict[str, Any]:
-    """Returns what each results/NAME.json holds, by its name."""
-    files = sorted((folder / "results").glob("*.json"))
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+    return tables
 
 
 def command(name: str, **options: Any) -> str:

@@ -56,12 +56,12 @@ def train(
     asked = {"recipes": ",".join(recipe_names), "seeds": seeds, "data": data, "epochs": epochs, "limit": limit}
     rate = float(np.median([run.info()["matmul_gflops"] for each in done.values() for run in each]))
     command = results.command("train", **asked)
-    name = "train" if BASELINE in recipe_names else "-".join(["train", *recipe_names])
-    figures = {"benchmark": name, "command": command, **_provenance(done), "matmul_gflops": rate}
+    benchmark = "train" if BASELINE in recipe_names else "-".join(["train", *recipe_names])
+    figures = {"benchmark": benchmark, "command": command, **_provenance(done), "matmul_gflops": rate}
     figures["rows"] = [_row(name, done[name], done.get(BASELINE), rate) for name in recipe_names]
     figures["published"] = PUBLISHED
-    results.write(figures, folder)
-    trained = [each for each in results.read(folder).values() if each["benchmark"].startswith("train")]
+    tables = results.write(figures, folder)
+    trained = [each for each in tables.values() if each["benchmark"].startswith("train")]
     rows = [row for each in trained if each["data"] == figures["data"] for row in each["rows"]]
     figure = plots.accuracy_against_time(rows, PUBLISHED)
     plots.save(figure, folder / "results" / "train.png", figures["data"], figures["data"] == SYNTHETIC)
