@@ -101,7 +101,7 @@ class Sprint(Recipe):
 
     Conv 16 4x4 stride 2, Conv 48 3x3 stride 2, both ReLU, Flatten, Dense 96 ReLU, Dense 10 logits. The first
     convolution is not learnt: it whitens patches of the training images. Muon with a one-cycle learning rate, batch
-    512, 2 epochs, each image once as it is and once mirrored; training's arithmetic is bfloat16. Its answers are the
+    512, 3 epochs; each image is mirrored in every other epoch. Training's arithmetic is bfloat16. Its answers are the
     mean over an image and its mirror image.
 
     Command:  wardrobe train sprint
@@ -116,7 +116,7 @@ class Sprint(Recipe):
     dense_units: int = 96
     learning_rate: float = 2e-2
     batch_size: int = 512
-    epochs: int = 2
+    epochs: int = 3
     stem_filters: tuple[int, ...] = (16, 48)
     whiten: bool = True
     initial: str = "he"
