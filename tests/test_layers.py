@@ -15,7 +15,7 @@ LEVELS = (
     {"labels", "errors", "confidence", "seeds"},
     {"recipes", "metrics", "console", "progress", "photo", "photo_augment", "batch_norm"},
     {"augment", "fashion_mnist", "folder", "synthetic", "runs"},
-    {"data", "models", "muon", "feed", "classifier"},
+    {"data", "models", "objectives", "muon", "feed", "classifier"},
     {"curriculum", "export", "predict"},
     {"training"},
     {"evaluation", "explain"},

@@ -1,11 +1,14 @@
-"""The seed recipe is exactly the network that was asked for."""
+"""The seed recipe is exactly the network that was asked for; what the others are made of does what it says."""
+
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 
-from wardrobe import models, recipes, synthetic, training
+from wardrobe import curriculum, metrics, models, recipes, synthetic, training
 from wardrobe.batch_norm import BatchNorm
+from wardrobe.data import Split
 from wardrobe.errors import UsageError
 
 
@@ -88,6 +91,49 @@ def test_batch_normalisation_becomes_part_of_the_convolutions() -> None:
     images = rng.integers(0, 256, (8, 28, 28, 1), np.uint8)
     expected = model.predict(images, verbose=0)
     np.testing.assert_allclose(used.predict(images, verbose=0), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.fixture(scope="module")
+def columns() -> tuple[keras.Model, keras.Model]:
+    """Three small columns with dropout and normalisation: as they are trained, and the same for use."""
+    recipe = replace(recipes.get("champion"), conv_filters=(4, 4, 6, 6), pool_after=(1, 2, 4), columns=3)
+    model = training.compiled(recipe, 10, seed=0, steps=1)
+    return model, models.for_use(model, recipe)
+
+
+def test_columns_answer_with_the_mean_of_their_logits(columns: tuple[keras.Model, keras.Model]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1), np.uint8)
+    apart, together = (model.predict(images, verbose=0) for model in columns)
+    assert apart.shape == (8, 3, 10)
+    assert np.abs(apart[:, 0] - apart[:, 1]).min() > 0, "two columns began with the same weights"
+    np.testing.assert_allclose(together, apart.mean(axis=1), atol=1e-4)
+
+
+def test_each_column_has_a_loss_of_its_own_and_the_mean_is_scored(columns: tuple[keras.Model, keras.Model]) -> None:
+    model, used = columns
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (50, 28, 28, 1), np.uint8), rng.integers(0, 10, 50)
+    logits = model.predict(images, verbose=0)
+    each = [metrics.cross_entropies(logits[:, column], labels).mean() for column in range(3)]
+    scores = model.evaluate(images, labels, verbose=0, return_dict=True)
+    assert scores["loss"] == pytest.approx(np.mean(each), rel=1e-4)
+    mean = metrics.cross_entropies(logits.mean(axis=1), labels).mean()
+    assert mean < scores["loss"] - 1e-3, "the columns agree, so the test can't tell"
+    right = used.predict(images, verbose=0).argmax(axis=1) == labels
+    assert scores["accuracy"] == pytest.approx(right.mean())
+    np.testing.assert_allclose(curriculum.losses(model, Split(images[..., 0], labels)).mean(), mean, rtol=1e-4)
+
+
+def test_looking_inside_columns_shows_the_first(columns: tuple[keras.Model, keras.Model]) -> None:
+    assert [layer.name for layer in models.convolutions(columns[1])] == [f"column1_conv{i}" for i in (1, 2, 3, 4)]
+
+
+def test_the_columns_of_a_recipe_that_whitens_all_do() -> None:
+    model = models.build(replace(recipes.get("sprint"), columns=2), 10)
+    models.whiten(model, synthetic.draw(100, 0)[0])
+    first, second = (model.get_layer(f"column{number}_stem1") for number in (1, 2))
+    np.testing.assert_array_equal(first.kernel, second.kernel)
+    assert not (first.trainable or second.trainable)
 
 
 def test_batch_normalisation_is_that_of_keras() -> None:

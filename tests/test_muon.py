@@ -18,9 +18,10 @@ def test_singular_values_come_near_1_whatever_the_shape() -> None:
         assert values.max() < 1.3
 
 
-def test_a_convolution_steps_like_the_matrix_it_is() -> None:
+@pytest.mark.parametrize("last", ["logits", "column1_logits"])
+def test_a_convolution_steps_like_the_matrix_it_is(last: str) -> None:
     model = keras.Sequential(
-        [keras.Input((6, 6, 3)), keras.layers.Conv2D(8, 3, name="conv"), keras.layers.Dense(2, name="logits")]
+        [keras.Input((6, 6, 3)), keras.layers.Conv2D(8, 3, name="conv"), keras.layers.Dense(2, name=last)]
     )
     optimizer = muon.Muon(0.01, momentum=0.9)
     optimizer.build(model.trainable_variables)

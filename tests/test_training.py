@@ -17,12 +17,15 @@ import pytest
 from conftest import WARDROBE, environment, refused, wardrobe
 from rich.console import Console
 
-from wardrobe import curriculum, jobs, pipeline, progress, recipes, runs, training
+from wardrobe import curriculum, jobs, objectives, pipeline, progress, recipes, runs, training
 from wardrobe.data import Dataset, Split, load_data
 from wardrobe.errors import InterruptedRunError, RunError
+from wardrobe.recipes import Recipe
 from wardrobe.runs import Run
 
 Weights = list[npt.NDArray[np.float32]]
+SEED_RECIPE = recipes.get("seed")
+SMALL_CHAMPION = replace(recipes.get("champion"), conv_filters=(4, 8, 8), pool_after=(1, 2, 3))
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +35,10 @@ def dataset() -> Dataset:
     return replace(whole, validation=Split(whole.validation.images[:100], whole.validation.labels[:100]))
 
 
-def fitted(dataset: Dataset, path: Path, seed: int, epochs: int = 3, name: str = "seed") -> tuple[Run, Weights]:
-    recipe = replace(recipes.get(name), epochs=epochs)
+def fitted(
+    dataset: Dataset, path: Path, seed: int, epochs: int = 3, recipe: Recipe = SEED_RECIPE
+) -> tuple[Run, Weights]:
+    recipe = replace(recipe, epochs=epochs)
     run = runs.create(recipe, path, data=dataset.name, seed=seed)
     model = training.fit(recipe, dataset, run, seed, progress.PlainDisplay(io.StringIO()))
     return run, model.get_weights()
@@ -51,15 +56,17 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(dataset: Data
     assert not any(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-@pytest.mark.parametrize("name", ["photo", "strong"])
+@pytest.mark.parametrize(
+    "recipe", [recipes.get("photo"), recipes.get("strong"), SMALL_CHAMPION], ids=lambda recipe: recipe.name
+)
 def test_other_recipes_are_as_repeatable_and_learn_a_cycle_of_rates(
-    dataset: Dataset, tmp_path: Path, name: str
+    dataset: Dataset, tmp_path: Path, recipe: Recipe
 ) -> None:
-    whole, expected = fitted(dataset, tmp_path / "whole", 1, epochs=4, name=name)
-    rates, highest = [row["learning_rate"] for row in whole.history()], recipes.get(name).learning_rate
+    whole, expected = fitted(dataset, tmp_path / "whole", 1, epochs=4, recipe=recipe)
+    rates, highest = [row["learning_rate"] for row in whole.history()], recipe.learning_rate
     assert rates == pytest.approx([highest * left / 12 / 0.75 for left in (8, 5, 2)] + [highest / 1000])  # of 12 steps
     assert 0 < whole.history()[-1]["val_accuracy"] <= 1
-    run = runs.create(replace(recipes.get(name), epochs=4), tmp_path / "cut", data=dataset.name, seed=1)
+    run = runs.create(replace(recipe, epochs=4), tmp_path / "cut", data=dataset.name, seed=1)
 
     class Stopping(progress.PlainDisplay):
         def epoch(self, row: Mapping[str, float]) -> None:
@@ -73,7 +80,7 @@ def test_other_recipes_are_as_repeatable_and_learn_a_cycle_of_rates(
 
 
 def test_none_of_the_classes_has_the_logit_0() -> None:
-    loss = training.CrossEntropyOrNone()
+    loss = objectives.CrossEntropyOrNone()
     none, first = np.array([[0, 0, 1.0]]), np.array([[1.0, 0, 0]])
     logits = np.array([[2.0, -1.0]], np.float32)
     total = np.exp([2.0, -1.0, 0.0]).sum()

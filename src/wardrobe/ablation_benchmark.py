@@ -68,6 +68,7 @@ def without(recipe: Recipe) -> dict[str, Recipe]:
     """Returns the recipe less each of its tricks, by the trick's name."""
     plain: dict[str, dict[str, Any]] = {
         "Adam, not Muon": {"optimizer": "adam", "learning_rate": ADAM_RATE} if recipe.optimizer == "muon" else {},
+        "one column": {"columns": 1},
         "a first convolution that is learnt": {"whiten": False},
         "no batch normalisation": {"batch_norm": False},
         "no weight decay": {"weight_decay": 0.0},

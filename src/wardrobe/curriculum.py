@@ -49,8 +49,10 @@ def epoch_order(count: int, seed: int, epoch: int, number: int = 0) -> Indices:
 
 
 def losses(model: keras.Model, split: Split) -> npt.NDArray[np.floating]:
-    """Returns the cross-entropy of each image, as it lies in the split: (n,)."""
+    """Returns the cross-entropy of each image, as it lies in the split: (n,); several columns are asked as one."""
     logits = model.predict(**feed.images_alone(split.images[..., None], BATCH), verbose=0)
+    if logits.ndim == 3:
+        logits = logits.mean(axis=1)
     return metrics.cross_entropies(logits, split.labels)
 
 

@@ -18,45 +18,62 @@ WHITENED_FROM = 2000  # images
 WHITENED_LEAST = 5e-4  # added to each variance, as a share of the largest: what varies less is mostly noise
 
 
-def build(recipe: Recipe, class_count: int, precision: str = FLOAT32, normalised: bool = False) -> keras.Model:
+def build(recipe: Recipe, class_count: int, precision: str = FLOAT32, for_training: bool = False) -> keras.Model:
     """Builds the untrained network of a recipe.
 
     Input:  (n, 28, 28, 1) float32, raw pixels 0-255; the scaling to 0-1 is a layer of the model.
-    Output: (n, class_count) float32, logits.
+    Output: (n, class_count) float32, logits; of several columns, their mean.
     Layers: pixels, scale, stem1, … (if the recipe has a stem), conv1, pool1, conv2, pool2, …, flatten, dense (if the
-    recipe has one), logits.
+    recipe has one), logits. Where there are several columns, all between scale and logits is there once for each:
+    column1_conv1, …, column1_logits, column2_conv1, ….
 
     Args:
         precision: of the layers' arithmetic, "float32" or "bfloat16"; weights and logits are float32 always.
-        normalised: for training: convolutions give what is not yet rectified, and after the pooling, which that leaves
-            the same and makes cheaper, come conv1_norm and conv1_relu, …; `for_use` turns it into the other.
+        for_training: where the recipe normalises, convolutions give what is not yet rectified, and after the pooling,
+            which that leaves the same and makes cheaper, come conv1_norm and conv1_relu, …; several columns give their
+            logits apart, (n, columns, class_count). `for_use` turns it into the other.
     """
     policy = "mixed_bfloat16" if precision == BFLOAT16 else FLOAT32
-    x = pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
-    x = keras.layers.Rescaling(1 / 255, name="scale", dtype=policy)(x)
+    pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
+    scaled = keras.layers.Rescaling(1 / 255, name="scale", dtype=policy)(pixels)
+    normalised = for_training and recipe.batch_norm
+    prefixes = [""] if recipe.columns == 1 else [f"column{number}_" for number in range(1, recipe.columns + 1)]
+    columns = [_column(recipe, scaled, class_count, policy, normalised, prefix) for prefix in prefixes]
+    if len(columns) == 1:
+        logits = columns[0]
+    elif for_training:
+        logits = keras.ops.stack(columns, axis=1)
+    else:
+        logits = keras.layers.Average(name="logits", dtype=FLOAT32)(columns)
+    model = keras.Model(pixels, logits, name=recipe.name)
+    if recipe.whiten:
+        for first in _first_convolutions(model):
+            first.trainable = False
+    return model
+
+
+def _column(recipe: Recipe, scaled: Any, class_count: int, policy: str, normalised: bool, prefix: str) -> Any:
+    """Returns the logits of one column, whose layers' names begin with `prefix`."""
+    x = scaled
     for name, filters, size, strides, padding, pool in _convolutions(recipe):
-        rectifier = None if normalised else "relu"
+        rectifier, called = None if normalised else "relu", prefix + name
         convolution = keras.layers.Conv2D(
-            filters, size, strides, padding, activation=rectifier, use_bias=not normalised, name=name, dtype=policy
+            filters, size, strides, padding, activation=rectifier, use_bias=not normalised, name=called, dtype=policy
         )
         x = convolution(x)
         if pool:
-            x = keras.layers.MaxPooling2D(2, name=pool, dtype=policy)(x)
+            x = keras.layers.MaxPooling2D(2, name=prefix + pool, dtype=policy)(x)
         if normalised:
-            x = BatchNorm(name=f"{name}_norm", dtype=policy)(x)
-            x = keras.layers.ReLU(name=f"{name}_relu", dtype=policy)(x)
-    x = keras.layers.Flatten(name="flatten", dtype=policy)(x)
+            x = BatchNorm(name=f"{called}_norm", dtype=policy)(x)
+            x = keras.layers.ReLU(name=f"{called}_relu", dtype=policy)(x)
+    x = keras.layers.Flatten(name=f"{prefix}flatten", dtype=policy)(x)
     if recipe.dropout:
-        x = keras.layers.Dropout(recipe.dropout, name="flatten_dropout", dtype=policy)(x)
+        x = keras.layers.Dropout(recipe.dropout, name=f"{prefix}flatten_dropout", dtype=policy)(x)
     if recipe.dense_units:
-        x = keras.layers.Dense(recipe.dense_units, activation="relu", name="dense", dtype=policy)(x)
+        x = keras.layers.Dense(recipe.dense_units, activation="relu", name=f"{prefix}dense", dtype=policy)(x)
         if recipe.dropout:
-            x = keras.layers.Dropout(recipe.dropout, name="dense_dropout", dtype=policy)(x)
-    logits = keras.layers.Dense(class_count, name="logits", dtype=FLOAT32)(x)
-    model = keras.Model(pixels, logits, name=recipe.name)
-    if recipe.whiten:
-        convolutions(model)[0].trainable = False
-    return model
+            x = keras.layers.Dropout(recipe.dropout, name=f"{prefix}dense_dropout", dtype=policy)(x)
+    return keras.layers.Dense(class_count, name=f"{prefix}logits", dtype=FLOAT32)(x)
 
 
 def _convolutions(recipe: Recipe) -> Iterator[tuple[str, int, int, int, str, str]]:
@@ -92,12 +109,11 @@ def whiten(model: keras.Model, images: npt.NDArray[np.uint8]) -> None:
     """Sets the first convolution to split patches into independent parts of variance 1, each with both its signs.
 
     Its filters are the principal components of the patches of `images` (n, 28, 28), the largest first, divided by their
-    standard deviation, and the same negated, so that no sign is lost to the ReLU.
+    standard deviation, and the same negated, so that no sign is lost to the ReLU. All columns get the same.
 
     Source: KellerJordan/cifar10-airbench, the whitening layer; here it has as many filters as the recipe says.
     """
-    first = convolutions(model)[0]
-    size, _, _, filters = first.kernel.shape
+    size, _, _, filters = convolutions(model)[0].kernel.shape
     scaled = images[:WHITENED_FROM].astype(np.float32) / 255
     windows = np.lib.stride_tricks.sliding_window_view(scaled, (size, size), (1, 2))
     patches = windows[:, ::2, ::2].reshape(-1, size * size)
@@ -105,11 +121,15 @@ def whiten(model: keras.Model, images: npt.NDArray[np.uint8]) -> None:
     whitening = components / np.sqrt(variances + WHITENED_LEAST * variances[-1])
     largest = whitening[:, ::-1][:, : filters // 2]
     kernel = np.concatenate([largest, -largest], axis=1).reshape(size, size, 1, filters)
-    first.kernel.assign(kernel.astype(np.float32))
+    for first in _first_convolutions(model):
+        first.kernel.assign(kernel.astype(np.float32))
 
 
 def for_use(model: keras.Model, recipe: Recipe) -> keras.Model:
-    """Returns the network that a trained one becomes: in float32, batch normalisation taken up in the convolutions."""
+    """Returns the network that a trained one becomes: in float32, batch normalisation taken up in the convolutions.
+
+    Several columns become one answer, the mean of their logits.
+    """
     used = build(recipe, model.output_shape[-1])
     for layer in used.layers:
         if hasattr(layer, "kernel"):
@@ -154,8 +174,14 @@ def _mean_of_both_sides(model: keras.Model, images: Any) -> Any:
 
 
 def convolutions(model: keras.Model) -> list[keras.layers.Conv2D]:
-    """Returns the model's convolutions, first to last."""
-    return [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    """Returns the model's convolutions, first to last; of several columns, those of the first."""
+    every = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    return [layer for layer in every if layer.name.startswith("column1_")] or every
+
+
+def _first_convolutions(model: keras.Model) -> list[keras.layers.Conv2D]:
+    """Returns the convolution of each column that sees the image itself, which has one channel."""
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D) and layer.kernel.shape[2] == 1]
 
 
 def intermediates(model: keras.Model, names: list[str]) -> keras.Model:

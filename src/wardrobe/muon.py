@@ -15,8 +15,8 @@ class Muon(keras.optimizers.Adam):
     """Takes the momentum of each kernel, makes its singular values all nearly 1, and steps that way; else Adam.
 
     `keras.optimizers.Muon` gives what is not two-dimensional to AdamW, and so every convolution. Here a kernel (height,
-    width, inputs, outputs) is taken as the matrix (height * width * inputs, outputs). Biases, and the layer called
-    "logits", get Adam, with the same learning rate.
+    width, inputs, outputs) is taken as the matrix (height * width * inputs, outputs). Biases, and layers whose
+    name ends in "logits", get Adam, with the same learning rate.
 
     Args:
         learning_rate: number or schedule, as for Adam.
@@ -78,4 +78,4 @@ def orthogonalised(matrix: Any, iterations: int) -> Any:
 
 
 def _is_hidden_kernel(variable: Any) -> bool:
-    return len(variable.shape) > 1 and "logits" not in variable.path.split("/")
+    return len(variable.shape) > 1 and not any(part.endswith("logits") for part in variable.path.split("/"))

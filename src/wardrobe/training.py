@@ -17,7 +17,7 @@ os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
 import keras
 import numpy as np
 
-from wardrobe import console, curriculum, feed, models
+from wardrobe import console, curriculum, feed, models, objectives
 from wardrobe.data import Dataset
 from wardrobe.errors import RunError
 from wardrobe.muon import Muon
@@ -88,41 +88,16 @@ def compiled(recipe: Recipe, class_count: int, seed: int, steps: int, precision:
         precision: of training's arithmetic.
     """
     keras.utils.set_random_seed(seed)  # of dropout
-    model = models.build(recipe, class_count, precision, normalised=recipe.batch_norm)
+    model = models.build(recipe, class_count, precision, for_training=True)
     models.initialise(model, recipe, seed)
     one_cycle = recipe.schedule == "one-cycle"
     rate = OneCycle(recipe.learning_rate, recipe.epochs * steps) if one_cycle else recipe.learning_rate
-    if recipe.augment == "none":
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-    else:
-        loss, accuracy = CrossEntropyOrNone(), keras.metrics.MeanMetricWrapper(_accuracy_or_none, name="accuracy")
+    loss, metric = objectives.objective(recipe)
     optimizer = OPTIMIZERS[recipe.optimizer](rate, weight_decay=recipe.weight_decay or None)
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta"])
-    model.compile(optimizer=optimizer, loss=loss, metrics=[accuracy], steps_per_execution=STEPS_PER_CALL)
+    model.compile(optimizer=optimizer, loss=loss, metrics=[metric], steps_per_execution=STEPS_PER_CALL)
     model.optimizer.build(model.trainable_variables)  # else a checkpoint's optimiser state has nowhere to go
     return model
-
-
-@keras.saving.register_keras_serializable("wardrobe")
-class CrossEntropyOrNone(keras.losses.Loss):
-    """Cross-entropy over the classes and "none of them", whose logit is 0 by definition.
-
-    Targets (n, k + 1) one-hot, the last for none; logits (n, k). The network learns that logits far below 0 mean none,
-    so that `confidence.familiarity` is the log-odds of being one of the classes.
-    """
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return keras.ops.categorical_crossentropy(y_true, _or_none(y_pred), from_logits=True)
-
-
-def _accuracy_or_none(y_true: Any, y_pred: Any) -> Any:
-    return keras.metrics.categorical_accuracy(y_true, _or_none(y_pred))
-
-
-def _or_none(logits: Any) -> Any:
-    """Appends the logit 0 to logits (n, k)."""
-    return keras.ops.concatenate([logits, keras.ops.zeros_like(logits[:, :1])], axis=-1)
 
 
 @keras.saving.register_keras_serializable("wardrobe")
