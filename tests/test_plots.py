@@ -1,6 +1,7 @@
 """What a person reads off each picture: the marks, colours, names and numbers that are drawn."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -155,13 +156,25 @@ def test_every_filter_is_drawn_on_one_scale(count: int) -> None:
 def test_feature_maps_of_any_depth() -> None:
     maps = {f"conv{i}": np.random.default_rng(i).random((2, 9, 9, count)) for i, count in enumerate((3, 8, 16), 1)}
     figure = plots.feature_maps(IMAGES[:2], maps, NAMES[:2])
-    assert {"conv1\n3 maps, 9x9", "conv3\n16 maps, 9x9"} <= set(texts(figure))
+    assert {"conv1\n3 maps\n9x9", "conv3\n16 maps\n9x9"} <= set(texts(figure))
     assert len(figure.axes) == 2 * 4
 
 
 def test_of_many_feature_maps_some_are_drawn_large_enough_to_see() -> None:
     maps = {f"conv{i}": np.zeros((2, 9, 9, count)) for i, count in enumerate((48, 96, 160), 1)}
-    assert "conv3\n40 of 160 maps, 9x9" in texts(plots.feature_maps(IMAGES[:2], maps, NAMES[:2]))
+    assert "conv3\n40 of 160\n9x9" in texts(plots.feature_maps(IMAGES[:2], maps, NAMES[:2]))
+
+
+@pytest.mark.parametrize("prefix", ["", "column1_"])
+def test_the_names_of_many_layers_do_not_run_into_each_other(prefix: str) -> None:
+    maps = {f"{prefix}conv{i}": np.zeros((2, 9, 9, 128)) for i in range(1, 9)}
+    figure = plots.feature_maps(IMAGES[:2], maps, NAMES[:2])
+    figure.canvas.draw()
+    titles = [text.get_window_extent() for text in figure.findobj(Text) if "conv" in text.get_text()]
+    titles.sort(key=lambda title: title.x0)
+    assert len(titles) == 8
+    assert all(one.x1 < other.x0 for one, other in pairwise(titles))
+    assert max(title.y1 for title in titles) < min(text.get_window_extent().y0 for text in figure.texts[:1])
 
 
 def test_photos_are_drawn_step_by_step_with_their_answers() -> None:

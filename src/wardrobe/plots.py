@@ -309,10 +309,11 @@ def feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str
     columns = [-(-count // rows_of_maps) for count in shown]
     cell = min(0.42, room / sum(columns))
     strip = max(rows_of_maps * cell, picture + 0.22) + 0.1
-    height = strip * len(images) + 1.25
+    head = 1.2 if not any("_" in layer for layer in maps) else 1.4  # inches, with the layers' names
+    height = strip * len(images) + head + 0.3
     figure = _sheet(height, "From edges to parts: what every filter answers to one image of a class")
     for row, name in enumerate(names):
-        bottom = height - 0.95 - (row + 1) * strip + 0.1
+        bottom = height - head - (row + 1) * strip + 0.1
         _picture(figure.add_axes(_inches(figure, 0.1, bottom + 0.02, picture, picture)), images[row], _short(name), INK)
         left = picture + 0.28
         for (layer, each), count, across in zip(maps.items(), shown, columns, strict=True):
@@ -321,8 +322,8 @@ def feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str
             axes.imshow(_map_mosaic(each[row][..., :count], across), cmap="magma", vmin=0, vmax=1)
             if row == 0:
                 _, side, _, filters = each.shape
-                of = f"{count}" if count == filters else f"{count} of {filters}"
-                axes.set_title(f"{layer}\n{of} maps, {side}x{side}", pad=6)
+                of = f"{count} maps" if count == filters else f"{count} of {filters}"
+                axes.set_title(f"{layer.replace('_', chr(10))}\n{of}\n{side}x{side}", pad=6)
             left += across * cell + gap
     return figure
 
