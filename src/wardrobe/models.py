@@ -175,13 +175,17 @@ def _mean_of_both_sides(model: keras.Model, images: Any) -> Any:
 
 def convolutions(model: keras.Model) -> list[keras.layers.Conv2D]:
     """Returns the model's convolutions, first to last; of several columns, those of the first."""
-    every = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    every = _all_convolutions(model)
     return [layer for layer in every if layer.name.startswith("column1_")] or every
 
 
 def _first_convolutions(model: keras.Model) -> list[keras.layers.Conv2D]:
     """Returns the convolution of each column that sees the image itself, which has one channel."""
-    return [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D) and layer.kernel.shape[2] == 1]
+    return [layer for layer in _all_convolutions(model) if layer.kernel.shape[2] == 1]
+
+
+def _all_convolutions(model: keras.Model) -> list[keras.layers.Conv2D]:
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
 
 
 def intermediates(model: keras.Model, names: list[str]) -> keras.Model:

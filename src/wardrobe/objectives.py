@@ -10,11 +10,10 @@ from wardrobe.recipes import Recipe
 
 def objective(recipe: Recipe) -> tuple[keras.losses.Loss, keras.metrics.Metric]:
     """Returns the recipe's loss, from logits, and the metric "accuracy"."""
-    loss, accuracy = (
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        keras.metrics.sparse_categorical_accuracy,
-    )
-    if recipe.augment != "none":
+    if recipe.augment == "none":
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        accuracy = keras.metrics.sparse_categorical_accuracy
+    else:
         loss, accuracy = CrossEntropyOrNone(), _accuracy_or_none
     if recipe.columns > 1:
         return LossOfEachColumn(loss), MetricOfTheMean(accuracy, name="accuracy")

@@ -309,7 +309,7 @@ def feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str
     columns = [-(-count // rows_of_maps) for count in shown]
     cell = min(0.42, room / sum(columns))
     strip = max(rows_of_maps * cell, picture + 0.22) + 0.1
-    head = 1.2 if not any("_" in layer for layer in maps) else 1.4  # inches, with the layers' names
+    head = 1.2 + 0.2 * max(layer.count("_") for layer in maps)  # inches, with a line for each part of a layer's name
     height = strip * len(images) + head + 0.3
     figure = _sheet(height, "From edges to parts: what every filter answers to one image of a class")
     for row, name in enumerate(names):
@@ -323,7 +323,7 @@ def feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str
             if row == 0:
                 _, side, _, filters = each.shape
                 of = f"{count} maps" if count == filters else f"{count} of {filters}"
-                axes.set_title(f"{layer.replace('_', chr(10))}\n{of}\n{side}x{side}", pad=6)
+                axes.set_title("\n".join([*layer.split("_"), of, f"{side}x{side}"]), pad=6)
             left += across * cell + gap
     return figure
 
