@@ -170,8 +170,8 @@ class Strong(Recipe):
 class Champion(Recipe):
     """The best, however long it takes.
 
-    Three columns side by side, whose logits are averaged; in each Conv 16, Conv 32, MaxPool 2x2, three times Conv 64,
-    MaxPool 2x2, three times Conv 128, MaxPool 2x2, Flatten, Dense 10 logits; convolutions are 3x3, batch-normalised,
+    Three columns side by side, whose logits are averaged; in each Conv 24, Conv 48, MaxPool 2x2, three times Conv 96,
+    MaxPool 2x2, three times Conv 160, MaxPool 2x2, Flatten, Dense 10 logits; convolutions are 3x3, batch-normalised,
     ReLU; dropout before the logits. Muon with weight decay and a one-cycle learning rate, batch 128. Images are
     mirrored in turn and moved by up to a pixel, and many lose a rectangle. After two epochs over all images, epochs go
     twice over those of highest loss. Training's arithmetic is bfloat16. Its answers are the mean over six views: the
@@ -184,7 +184,7 @@ class Champion(Recipe):
     """
 
     name: str = "champion"
-    conv_filters: tuple[int, ...] = (16, 32, 64, 64, 64, 128, 128, 128)
+    conv_filters: tuple[int, ...] = (24, 48, 96, 96, 96, 160, 160, 160)
     kernel_size: int = 3
     dense_units: int = 0
     learning_rate: float = 6e-3
