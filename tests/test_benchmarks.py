@@ -1,6 +1,7 @@
 """The benchmarks of photos and of speed measure what they say, on small things made here."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from conftest import wardrobe
 from PIL import Image
 from test_photo import scene, wood
 
-from wardrobe import metrics, photo_benchmark
+from wardrobe import ablation_benchmark, metrics, photo_benchmark, recipes
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.photo_benchmark import RIGHT
 
@@ -77,6 +78,15 @@ def test_a_recipe_is_trained_less_each_of_its_tricks(tmp_path: Path, drawn_folde
     assert {each["split"] for each in metrics} == {"validation"}, "the test split was opened"
     again = wardrobe(*arguments, cwd=tmp_path)
     assert json.loads(again.stdout)["rows"] == figures["rows"], "runs that are done were not kept"
+
+
+def test_the_tricks_of_a_recipe_of_columns_are_taken_out_of_one() -> None:
+    variants = ablation_benchmark.variants_of(recipes.get("champion"))
+    assert list(variants)[:2] == ["as it is", "one column"]
+    assert variants.pop("as it is").columns == 3
+    assert {variant.columns for variant in variants.values()} == {1}
+    assert variants["nothing erased"] == replace(variants["one column"], erase=0.0)
+    assert "one column" not in ablation_benchmark.variants_of(recipes.get("strong"))
 
 
 def test_speed_is_measured_against_keras(tmp_path: Path) -> None:
