@@ -10,7 +10,7 @@ from conftest import wardrobe
 from PIL import Image
 from test_photo import scene, wood
 
-from wardrobe import ablation_benchmark, metrics, photo_benchmark, recipes
+from wardrobe import ablation_benchmark, metrics, photo_benchmark, recipes, unknown
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.photo_benchmark import RIGHT
 
@@ -53,11 +53,11 @@ def test_the_calibration_error_is_the_gap_between_confidence_and_truth() -> None
 
 
 def test_digits_and_noise_are_pictures_of_the_models_form() -> None:
-    for images in (photo_benchmark.digits(), photo_benchmark.noise()):
+    for images in (unknown.digits(), unknown.noise(), unknown.patterns()):
         assert images.shape[1:] == (28, 28)
         assert images.dtype == np.uint8
         assert images.max() > 200
-    assert len(photo_benchmark.digits()) == 1797
+    assert len(unknown.digits()) == 1797
 
 
 def test_a_recipe_is_trained_less_each_of_its_tricks(tmp_path: Path, drawn_folder: Path) -> None:

@@ -91,7 +91,8 @@ def test_published_means_are_of_several_seeds_over_the_whole_split() -> None:
 
 def test_the_commands_of_the_readme_run(tmp_path: Path, drawn_folder: Path) -> None:
     lines = [line.partition("#")[0].strip() for line in blocks("sh").splitlines() if line.startswith("wardrobe ")]
-    assert len(lines) == 10
+    assert len(lines) == 12
+    Image.new("RGB", (90, 120), "white").save(tmp_path / "photo.jpg")
     for line in lines:
         words = shlex.split(line.replace("path/to/photos", shlex.quote(str(drawn_folder))))[1:]
         if words[:3] == ["train", "--resume", "latest"]:  # there must be one that was stopped
@@ -100,6 +101,8 @@ def test_the_commands_of_the_readme_run(tmp_path: Path, drawn_folder: Path) -> N
         elif words[0] in ("train", "benchmark", "tune"):
             words += ["--epochs", "1"] + ([] if "--data" in words else ["--data", str(drawn_folder)])
             words += {"benchmark": ["--seeds", "1", "--recipes", "sprint"], "tune": ["--trials", "1"]}.get(words[0], [])
+        elif words == ["explain", "latest"]:  # all of it is run in test_inspection.py
+            words += ["--layer", "conv1"]
         elif words[0] == "data":
             words += ["--data", str(drawn_folder)]
         result = wardrobe(*words, cwd=tmp_path)

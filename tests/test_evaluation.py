@@ -75,8 +75,9 @@ def test_the_run_folder_is_whole(real_run: tuple[Run, dict[str, Any]]) -> None:
         "filters", "feature_maps",
     )  # fmt: skip
     assert files == {
-        "run.json", "history.csv", "checkpoint/epoch-0002.keras", "model.keras", "model.onnx", "metrics.json",
-        "predictions.npz", "report.html", *(f"plots/{name}.png" for name in plots),
+        "run.json", "history.csv", "checkpoint/epoch-0002.keras", "snapshots/epoch-0001.npz",
+        "model.keras", "model.onnx", "metrics.json", "predictions.npz", "report.html",
+        *(f"plots/{name}.png" for name in plots),
     }  # fmt: skip
     info = run.info()
     assert info["status"] == "done"

@@ -13,14 +13,15 @@ SOURCE = Path(wardrobe.__file__).parent
 # A module imports only from rows above its own. docs/architecture.md says what each owns.
 LEVELS = (
     {"labels", "errors", "confidence", "seeds"},
-    {"recipes", "metrics", "console", "progress", "photo", "photo_augment", "batch_norm"},
-    {"augment", "fashion_mnist", "folder", "synthetic", "runs"},
-    {"data", "models", "objectives", "muon", "feed", "classifier"},
-    {"curriculum", "export", "predict"},
-    {"training"},
-    {"evaluation", "explain"},
-    {"plots", "report", "output"},
-    {"pipeline"},
+    {"recipes", "metrics", "trust", "console", "progress", "photo", "photo_augment", "batch_norm", "gradients"},
+    {"augment", "fashion_mnist", "folder", "synthetic", "corruptions", "unknown", "runs"},
+    {"data", "models", "objectives", "muon", "feed", "classifier", "attacks"},
+    {"curriculum", "export", "predict", "hierarchy", "explain"},
+    {"training", "faithfulness"},
+    {"evaluation"},
+    {"label_errors", "drawing", "report", "output"},
+    {"plots", "layer_plots", "answer_plots", "trust_plots"},
+    {"pipeline", "inspection"},
     {"jobs"},
     {"results", "tuning"},
     {"train_benchmark", "ablation_benchmark", "photo_benchmark", "speed_benchmark"},
@@ -84,11 +85,13 @@ def users(attribute: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize(
-    ("attribute", "owner"), [("open_test", "evaluation"), ("fit", "training")], ids=["test split", "training"]
-)
-def test_one_module_alone_uses_it(attribute: str, owner: str) -> None:
-    assert users(attribute) == {owner}
+def test_one_module_alone_opens_the_test_split() -> None:
+    assert users("open_test") == {"evaluation"}
+
+
+def test_one_module_alone_trains() -> None:
+    assert users("fit") == {"training", "hierarchy"}  # hierarchy fits scikit-learn's linear probes
+    assert "sklearn" not in (SOURCE / "training.py").read_text()
 
 
 def test_the_test_files_are_read_in_one_place() -> None:
@@ -108,7 +111,7 @@ def test_the_core_knows_keras_alone(module: str) -> None:
     assert not backends & {name.split(".")[0] for name in imported((SOURCE / f"{module}.py").read_text())}
 
 
-@pytest.mark.parametrize("module", ["plots", "report"])
+@pytest.mark.parametrize("module", ["plots", "layer_plots", "answer_plots", "trust_plots", "report"])
 def test_drawing_never_shows_and_never_loads(module: str) -> None:
     names = imported((SOURCE / f"{module}.py").read_text())
     assert not {name for name in names if "pyplot" in name or name.startswith(("keras", "wardrobe.data"))}

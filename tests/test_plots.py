@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from wardrobe import metrics, plots, synthetic
+from wardrobe import drawing, metrics, plots, synthetic
 from wardrobe.labels import CLASS_NAMES
 
 IMAGES, LABELS = synthetic.draw(20)
@@ -44,8 +44,8 @@ def test_right_and_wrong_are_told_apart_by_mark_and_colour(draw: object) -> None
     assert titles[5] == "✓ Sandal 91 %"
     assert [title[0] for title in titles].count("✓") == 19
     edges = [to_hex(axes.spines["left"].get_edgecolor()) for axes in pictures(figure)]
-    assert edges[3] == plots.WRONG.lower()
-    assert set(edges[:3] + edges[4:]) == {plots.RIGHT.lower()}
+    assert edges[3] == drawing.WRONG.lower()
+    assert set(edges[:3] + edges[4:]) == {drawing.RIGHT.lower()}
 
 
 def test_the_grid_names_the_actual_class_and_counts() -> None:
@@ -58,8 +58,8 @@ def test_the_bars_are_the_probabilities() -> None:
     figure = plots.confidence(IMAGES[:4], LABELS[:4], one_wrong()[:4], CLASS_NAMES, "Four")
     bars = [axes for axes in figure.axes if not axes.images][3].patches
     assert [bar.get_width() for bar in bars] == pytest.approx(one_wrong()[3])  # type: ignore[attr-defined]
-    assert to_hex(bars[3].get_facecolor()) == plots.RIGHT.lower()  # the true class
-    assert to_hex(bars[4].get_facecolor()) == plots.WRONG.lower()  # what it said
+    assert to_hex(bars[3].get_facecolor()) == drawing.RIGHT.lower()  # the true class
+    assert to_hex(bars[4].get_facecolor()) == drawing.WRONG.lower()  # what it said
 
 
 def test_many_classes_show_the_likeliest_ten() -> None:
@@ -188,9 +188,9 @@ def test_photos_are_drawn_step_by_step_with_their_answers() -> None:
 @pytest.mark.parametrize(("synthetic_data", "words"), [(True, "SYNTHETIC WARDROBE"), (False, "data: mine")])
 def test_the_data_is_named_in_the_picture_and_in_the_file(tmp_path: Path, synthetic_data: bool, words: str) -> None:
     figure = plots.samples(IMAGES, LABELS, CLASS_NAMES)
-    plots.save(figure, tmp_path / "a.png", "mine $x^$", synthetic_data)
+    drawing.save(figure, tmp_path / "a.png", "mine $x^$", synthetic_data)
     assert any(words in text for text in texts(figure))
     with Image.open(tmp_path / "a.png") as picture:
         assert words in picture.info["Description"]
-        assert picture.width == plots.WIDTH * plots.DPI
+        assert picture.width == drawing.WIDTH * drawing.DPI
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -182,6 +182,32 @@ def predict(
 
 
 @app.command()
+def explain(
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="A run folder, or 'latest'; with IMAGE an .onnx file or 'photo' too.")
+    ] = "latest",
+    image: Annotated[
+        str | None, typer.Argument(metavar="[IMAGE]", help="Explain this picture alone.", show_default=False)
+    ] = None,
+    layer: Annotated[str | None, typer.Option(help="Draw what this layer looks for, and nothing else.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """See how a model sees: what each layer learnt, why it answers, how far to trust it.
+
+    Given a picture in place of RUN, the model that ships explains it.
+    """
+    from wardrobe import jobs
+
+    picture_alone = image is None and Path(run).is_file() and Path(run).suffix != ".onnx"
+    if image is None and not picture_alone:
+        jobs.explain(run, layer, data_dir)
+    elif layer is not None:
+        raise UsageError("--layer and IMAGE were both given; choose one")
+    else:
+        print(jobs.explain_image(image or run, None if picture_alone else run, data_dir))
+
+
+@app.command()
 def report(run: RunName = "latest") -> None:
     """Write a run's page again: report.html, one file, no network needed."""
     from wardrobe import report as page
@@ -216,13 +242,13 @@ def data(
 ) -> None:
     """Where the data is, its sums, class counts, and a sheet of samples."""
     from wardrobe import data as datasets
-    from wardrobe import plots
+    from wardrobe import drawing, plots
 
     dataset = datasets.load_data(name, data_dir)
     sheet = Path("runs") / f"samples-{Path(dataset.name).name}.png"
     sheet.parent.mkdir(exist_ok=True)
     figure = plots.samples(dataset.train.images, dataset.train.labels, dataset.class_names)
-    plots.save(figure, sheet, dataset.name, dataset.is_synthetic)
+    drawing.save(figure, sheet, dataset.name, dataset.is_synthetic)
     about = {"data": dataset.name, **dataset.describe(), "class_counts": dataset.class_counts(), "sheet": str(sheet)}
     if as_json:
         _print_json(about)

@@ -37,7 +37,7 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
     seen_logits = predict_logits(model, seen, recipe.views)
     temperature = metrics.fit_temperature(seen_logits, dataset.validation.labels)
     threshold = float(np.quantile(confidence.familiarity(seen_logits), 1 - ACCEPTED))
-    chosen = dataset.open_test() if split == TEST else dataset.validation
+    chosen = opened(dataset, split)
     logits = predict_logits(model, chosen.images, recipe.views)
     scores = metrics.score(logits, chosen.labels, dataset.class_names, temperature)
     sure = float((confidence.familiarity(logits) >= threshold).mean())
@@ -56,6 +56,11 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
             "sure": sure,
         },
     )
+
+
+def opened(dataset: Dataset, split: str) -> Split:
+    """Returns the images and labels of "test" or "validation", to measure on; choose nothing on them."""
+    return dataset.open_test() if split == TEST else dataset.validation
 
 
 def _as_trained(dataset: Dataset, recipe: Recipe) -> npt.NDArray[Any]:

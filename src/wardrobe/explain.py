@@ -1,25 +1,141 @@
-"""What the network learnt: arrays in, arrays out. plots.py draws them."""
+"""Why this answer: heat maps of an image and the training images most like it. Arrays in, arrays out; plots draw them.
 
+Throughout: images (n, 28, 28), 0-255; classes (n,) int, of which the answer is to be explained; maps (n, 28, 28) float,
+higher where the image speaks for its class.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cv2
 import keras
 import numpy as np
 import numpy.typing as npt
+from scipy.special import log_softmax
 
-from wardrobe import models
+from wardrobe import feed, gradients, models
+from wardrobe.models import SIDE
+from wardrobe.recipes import Recipe
 
 Floats = npt.NDArray[np.floating]
+Images = npt.NDArray[np.uint8]
+Classes = npt.NDArray[np.int64]
+Logits = Callable[[npt.NDArray[Any]], Floats]  # (n, 28, 28) → (n, k)
+
+PATCH, PATCH_STEP = 6, 2  # pixels a side of what occlusion covers, and from one place to the next
+BLUR = 4.0  # pixels; standard deviation
+BATCH = 500  # images
+FEW = 40  # images, of which occlusion makes hundreds each
 
 
-def first_filters(model: keras.Model) -> Floats:
-    """Returns the kernels of the first convolution: (filters, height, width), any sign; it sees one grey channel."""
-    kernel = keras.ops.convert_to_numpy(models.convolutions(model)[0].kernel)
-    return kernel[:, :, 0, :].transpose(2, 0, 1)
+def grad_cam(model: keras.Model, recipe: Recipe, images: Images, classes: Classes, averaged: bool = False) -> Floats:
+    """Returns where the last convolution found what speaks for the class: maps, 0 and up.
 
-
-def feature_maps(model: keras.Model, images: npt.NDArray[np.uint8]) -> dict[str, Floats]:
-    """Returns each convolution's activations: layer name → (n, height, width, filters), 0 and up after ReLU.
+    The sum over its filters of activation times gradient of the class's logit, place by place; of several columns, the
+    mean. A map is laid over the image by where the convolution's units look, not just stretched.
 
     Args:
-        images: (n, 28, 28) uint8, 0-255.
+        averaged: the gradient of each filter is averaged over the image first, as in the paper of 2017, which suits
+            networks that end in global pooling. After Flatten each place has weights of its own, which that mixes up.
+
+    Source: Selvaraju et al. 2017, arXiv 1610.02391; place by place: HiResCAM, Draelos and Carin 2020, arXiv 2011.08891.
     """
-    names = [layer.name for layer in models.convolutions(model)]
-    return models.intermediates(model, names).predict(images[..., None], verbose=0)
+    prefixes = models.prefixes(recipe)
+    maps = [
+        np.mean([_cam(model, prefix, images[some], classes[some], averaged) for prefix in prefixes], axis=0)
+        for some in _batches(len(images), BATCH)
+    ]
+    first, step, _ = list(models.windows(recipe).values())[-1]
+    return _laid_over_image(np.concatenate(maps), first, step)
+
+
+def _cam(model: keras.Model, prefix: str, images: Images, classes: Classes, averaged: bool) -> Floats:
+    """Returns the map of one column's last convolution, as small as it is: (n, height, width)."""
+    last = models.convolutions(model, prefix)[-1]
+    before = keras.Model(model.input, last.output)
+    after = keras.Model(last.output, model.get_layer(f"{prefix}logits").output)
+    chosen = np.eye(model.output_shape[-1], dtype=np.float32)[classes]
+    activations = keras.ops.convert_to_numpy(before(images[..., None].astype(np.float32)))
+    _, gradient = gradients.of_sum(lambda each: keras.ops.sum(after(each) * chosen, axis=1), activations)
+    weights = gradient.mean(axis=(1, 2), keepdims=True) if averaged else gradient
+    return np.maximum((activations * weights).sum(axis=-1), 0)
+
+
+def _laid_over_image(maps: Floats, first: float, step: float) -> Floats:
+    """Returns maps (n, h, h), whose units lie at pixels first, first + step, …, at every pixel: linear in between."""
+    places = first + step * np.arange(maps.shape[1])
+    each_unit = np.eye(maps.shape[1])
+    spread = np.stack([np.interp(np.arange(SIDE), places, unit) for unit in each_unit], axis=1)  # (28, h)
+    return spread @ maps @ spread.T
+
+
+def occlusion(logits: Logits, images: Images, classes: Classes) -> Floats:
+    """Returns how much less sure of the class the model is with a pixel's surroundings blurred: maps, any sign.
+
+    A square of `PATCH` pixels, in which all detail is gone, goes over the image in steps of `PATCH_STEP`. A pixel's
+    value is the mean, over the squares that cover it, of what the logarithm of the class's probability loses. Asks for
+    answers alone, so that it serves any model.
+
+    Source: Zeiler and Fergus 2014, arXiv 1311.2901, section 4.2.
+    """
+    starts = np.arange(PATCH_STEP - PATCH, SIDE, PATCH_STEP)  # squares at the edge lie half outside
+    covers = np.stack(
+        [_square(int(top), int(left)) for top in starts for left in starts]
+    )  # (squares, 28, 28), 1 where the square is
+    maps = [_occluded(logits, images[some], classes[some], covers) for some in _batches(len(images), FEW)]
+    return np.concatenate(maps)
+
+
+def _occluded(logits: Logits, images: Images, classes: Classes, covers: npt.NDArray[np.bool_]) -> Floats:
+    covered = np.where(covers, blurred(images)[:, None], images[:, None])  # (n, squares, 28, 28)
+    answers = logits(np.concatenate([images, covered.reshape(-1, SIDE, SIDE)]))
+    sure = log_softmax(answers.astype(np.float64), axis=1)
+    count = len(images)
+    whole = sure[np.arange(count), classes]
+    without = sure[count:].reshape(count, len(covers), -1)[np.arange(count), :, classes]
+    lost = whole[:, None] - without  # (n, squares)
+    return np.einsum("ns,shw->nhw", lost, covers.astype(np.float64)) / covers.sum(axis=0)
+
+
+def blurred(images: Images) -> Images:
+    """Returns the images without detail, by a Gaussian of `BLUR` pixels: what "taken away" means here.
+
+    Black in its place would be no absence: it is what these images' background is, and its edges look like a garment's.
+    """
+    return np.stack([cv2.GaussianBlur(image, (0, 0), BLUR) for image in images])
+
+
+def _square(top: int, left: int) -> npt.NDArray[np.bool_]:
+    square = np.zeros((SIDE, SIDE), bool)
+    square[max(top, 0) : top + PATCH, max(left, 0) : left + PATCH] = True
+    return square
+
+
+def penultimate(model: keras.Model, images: Images) -> Floats:
+    """Returns what the last layer makes its logits of, of several columns the first's: (n, features) float32."""
+    last = models.last_dense(model)
+    before = keras.Model(model.input, last.input)
+    return before.predict(**feed.images_alone(images[..., None], BATCH), verbose=0)
+
+
+def nearest(features: Floats, of: Floats, count: int) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Returns for each row of `of` the rows of `features` at the smallest angle to it, the nearest first.
+
+    Args:
+        features: (n, f), 0 and up, as from `penultimate`; of: (m, f).
+
+    Returns:
+        indices (m, count); cosines (m, count), 0-1.
+    """
+    cosines = _unit_length(of) @ _unit_length(features).T
+    best = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+    return best, np.take_along_axis(cosines, best, axis=1)
+
+
+def _unit_length(features: Floats) -> Floats:
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def _batches(count: int, size: int) -> Iterator[slice]:
+    for start in range(0, count, size):
+        yield slice(start, start + size)

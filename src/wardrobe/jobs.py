@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from wardrobe import console, progress, recipes, runs
 from wardrobe.data import AUTO, TEST, VALIDATION, Dataset, load_data
-from wardrobe.errors import RunError, UsageError
+from wardrobe.errors import PhotoError, RunError, UsageError
 from wardrobe.progress import TrainingDisplay
 from wardrobe.recipes import VIEWS, Recipe
 from wardrobe.runs import Run
@@ -130,6 +130,73 @@ def evaluate(
     return run
 
 
+def explain(
+    name: str | Path, layer: str | None = None, data_dir: str | Path | None = None, stream: TextIO | None = None
+) -> Run:
+    """Looks into a run: pictures into its plots folder, numbers into explain.json, and the report anew.
+
+    Args:
+        layer: draw what excites the filters of this layer, as plots/layer-NAME.png, and nothing else.
+
+    Raises:
+        RunError: no such run, one that was not scored yet, or its data has changed. UsageError: no such layer.
+    """
+    run = runs.find(name)
+    if not run.metrics_path.is_file():
+        raise RunError(f"{run.path} was not scored yet: its training did not end; go on with: {run.resume_line}")
+    display = progress.training_display(stream or sys.stdout)
+    display.stage("Opening the data")
+    dataset = _same_data(run, data_dir)
+    inspection = _inspection(display)
+    if layer is None:
+        inspection.inspect(run, dataset, display)
+    else:
+        display.stage(f"Written: {inspection.inspect_layer(run, dataset, layer, display)}")
+    return run
+
+
+def explain_image(
+    image: str | Path,
+    model: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    path: str | Path | None = None,
+    stream: TextIO | None = None,
+) -> Path:
+    """Draws one image's way from its pixels to the answer.
+
+    Args:
+        image: a photo, or a 28x28 picture in the form of the data.
+        model: a run, "latest", an .onnx file, or None for the model that ships.
+        path: the PNG to write; without it, `explain-<image>.png` in the run folder, or here where there is none.
+
+    Returns:
+        The PNG's path.
+
+    Raises:
+        PhotoError: the image cannot be read. ModelError, RunError: there is no such model, or its data has changed.
+    """
+    from wardrobe import photo
+    from wardrobe.classifier import model_file
+
+    try:
+        steps = photo.prepare_steps(image)
+    except OSError as error:
+        raise PhotoError(f"{image} cannot be read: {error.strerror or error}; give a picture") from error
+    except PhotoError as error:
+        raise PhotoError(f"{image}: {error}") from error
+    file = model_file(model)  # told before Keras is loaded, if there is no such model
+    run = Run(file.parent) if (file.parent / "run.json").is_file() else None
+    display = progress.training_display(stream or sys.stdout)
+    dataset = None
+    if run is not None and run.keras_path.is_file():
+        display.stage("Opening the data")
+        dataset = _same_data(run, data_dir)
+    home = run.path if run is not None else Path()
+    target = Path(path) if path is not None else home / f"explain-{Path(image).stem}.png"
+    _inspection(display).inspect_image(Path(image).name, steps, run or model, dataset, target, display)
+    return target
+
+
 def summary(run: Run) -> dict[str, Any]:
     """Returns the object that `--json` prints for a run: who it is, and metrics.json."""
     info = run.info()
@@ -177,3 +244,11 @@ def _pipeline(display: TrainingDisplay) -> ModuleType:
     with console.loading_quietly():
         from wardrobe import pipeline
     return pipeline
+
+
+def _inspection(display: TrainingDisplay) -> ModuleType:
+    """Returns inspection.py, which loads Keras as well."""
+    display.stage("Starting Keras")
+    with console.loading_quietly():
+        from wardrobe import inspection
+    return inspection

@@ -37,8 +37,7 @@ def build(recipe: Recipe, class_count: int, precision: str = FLOAT32, for_traini
     pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
     scaled = keras.layers.Rescaling(1 / 255, name="scale", dtype=policy)(pixels)
     normalised = for_training and recipe.batch_norm
-    prefixes = [""] if recipe.columns == 1 else [f"column{number}_" for number in range(1, recipe.columns + 1)]
-    columns = [_column(recipe, scaled, class_count, policy, normalised, prefix) for prefix in prefixes]
+    columns = [_column(recipe, scaled, class_count, policy, normalised, prefix) for prefix in prefixes(recipe)]
     if len(columns) == 1:
         logits = columns[0]
     elif for_training:
@@ -50,6 +49,11 @@ def build(recipe: Recipe, class_count: int, precision: str = FLOAT32, for_traini
         for first in _first_convolutions(model):
             first.trainable = False
     return model
+
+
+def prefixes(recipe: Recipe) -> list[str]:
+    """Returns what the names of each column's layers begin with: nothing, where there is one column."""
+    return [""] if recipe.columns == 1 else [f"column{number}_" for number in range(1, recipe.columns + 1)]
 
 
 def _column(recipe: Recipe, scaled: Any, class_count: int, policy: str, normalised: bool, prefix: str) -> Any:
@@ -173,10 +177,16 @@ def _mean_of_both_sides(model: keras.Model, images: Any) -> Any:
     return (model(images) + model(images[:, :, ::-1])) / 2
 
 
-def convolutions(model: keras.Model) -> list[keras.layers.Conv2D]:
-    """Returns the model's convolutions, first to last; of several columns, those of the first."""
+def convolutions(model: keras.Model, prefix: str = "column1_") -> list[keras.layers.Conv2D]:
+    """Returns the model's convolutions, first to last; of several columns, those whose names begin with `prefix`."""
     every = _all_convolutions(model)
-    return [layer for layer in every if layer.name.startswith("column1_")] or every
+    return [layer for layer in every if layer.name.startswith(prefix)] or every
+
+
+def last_dense(model: keras.Model) -> keras.layers.Dense:
+    """Returns the layer that gives the logits; of several columns, those of the first."""
+    dense = (layer for layer in model.layers if isinstance(layer, keras.layers.Dense))
+    return next(layer for layer in dense if layer.name.endswith("logits"))
 
 
 def _first_convolutions(model: keras.Model) -> list[keras.layers.Conv2D]:
@@ -191,6 +201,27 @@ def _all_convolutions(model: keras.Model) -> list[keras.layers.Conv2D]:
 def intermediates(model: keras.Model, names: list[str]) -> keras.Model:
     """Returns a model with the same input whose outputs are those of the named layers, as a dictionary by name."""
     return keras.Model(model.input, {name: model.get_layer(name).output for name in names})
+
+
+def windows(recipe: Recipe) -> dict[str, tuple[float, int, int]]:
+    """Returns where in the image each convolution's units look: layer name → (first, step, size), in pixels.
+
+    Unit i along a side has the middle of its window at pixel `first + i * step`, and its window, the receptive field,
+    is `size` pixels wide; at the image's edge a part of it may lie outside. Of columns, the first.
+    """
+    prefix = prefixes(recipe)[0]
+    side, first, step, size = SIDE, 0.0, 1, 1
+    found = {}
+    for name, _, kernel, stride, padding, pool in _convolutions(recipe):
+        outputs = -(-side // stride) if padding == "same" else (side - kernel) // stride + 1
+        before = max((outputs - 1) * stride + kernel - side, 0) // 2 if padding == "same" else 0
+        first += ((kernel - 1) / 2 - before) * step
+        size += (kernel - 1) * step
+        side, step = outputs, step * stride
+        found[prefix + name] = first, step, size
+        if pool:
+            first, size, side, step = first + step / 2, size + step, side // 2, step * 2
+    return found
 
 
 def forward_flops(model: keras.Model) -> int:

@@ -8,10 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from sklearn.datasets import load_digits
-from sklearn.metrics import roc_auc_score
 
-from wardrobe import metrics, photo, plots, results
+from wardrobe import drawing, metrics, photo, plots, results, trust, unknown
 from wardrobe.classifier import SHIPPED, Classifier, Predictions
 from wardrobe.errors import DataError, PhotoError, UsageError
 
@@ -29,7 +27,6 @@ RIGHT = {
     "shoes": ("Sandal", "Sneaker", "Ankle boot"),
     "t-shirt": ("T-shirt/top",),
 }
-NOISE_IMAGES = 1000
 SHEET_PHOTOS = 40
 PALE_BLUE = np.array([181, 211, 231])  # shows white garments and black ones
 
@@ -121,7 +118,9 @@ def _draw_sheet(steps: Sequence[photo.Steps], kinds: Kinds, predictions: Predict
     captions = [f"{kinds[i]}: {answers[i]}{'' if answers[i] == 'not sure' else shares[i]}" for i in chosen]
     right = [answers[i] in RIGHT.get(kinds[i], ("not sure",)) for i in chosen]
     path.parent.mkdir(exist_ok=True)
-    plots.save(plots.photo_steps([_strip(steps[i]) for i in chosen], captions, right), path, "photos", synthetic=False)
+    drawing.save(
+        plots.photo_steps([_strip(steps[i]) for i in chosen], captions, right), path, "photos", synthetic=False
+    )
 
 
 def _strip(steps: photo.Steps) -> tuple[Images, ...]:
@@ -139,20 +138,6 @@ def grey_resized(path: Path) -> Images:
     """Returns what most people do with a photo: grey, squeezed to 28x28, nothing else. (28, 28) uint8."""
     with photo.open_image(path) as image:
         return np.asarray(image.convert("L").resize((photo.SIDE, photo.SIDE), Image.Resampling.BILINEAR))
-
-
-def digits() -> Images:
-    """Returns scikit-learn's 1,797 handwritten digits, enlarged: (n, 28, 28) uint8, light on dark."""
-    small = (load_digits().images / 16 * 255).astype(np.uint8)
-    size = (photo.SIDE, photo.SIDE)
-    return np.stack([np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BICUBIC)) for one in small])
-
-
-def noise() -> Images:
-    """Returns images of uniform noise, and as many of normal noise about mid-grey: (n, 28, 28) uint8."""
-    rng = np.random.default_rng(0)
-    shape = (NOISE_IMAGES // 2, photo.SIDE, photo.SIDE)
-    return np.concatenate([rng.integers(0, 256, shape), rng.normal(128, 50, shape).clip(0, 255)]).astype(np.uint8)
 
 
 def _correct(labels: Iterable[str], kinds: Kinds) -> npt.NDArray[np.bool_]:
@@ -180,10 +165,9 @@ def _auroc(classifier: Classifier, familiarity: npt.NDArray[np.floating], kinds:
     known = np.isin(kinds, list(RIGHT))
 
     def against(other: npt.NDArray[np.floating]) -> float:
-        scores = np.concatenate([familiarity[known], other])
-        return float(roc_auc_score(np.arange(len(scores)) < known.sum(), scores))
+        return trust.auroc(familiarity[known], other)
 
     found = {kind: against(familiarity[kinds == kind]) for kind in _others(kinds)}
-    drawn = {"digits": digits(), "noise": noise()}
+    drawn = {"digits": unknown.digits(), "noise": unknown.noise()}
     found |= {name: against(classifier.classify(images).familiarity) for name, images in drawn.items()}
     return {"all other clothing": against(familiarity[~known]), **found} if (~known).any() else found

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from wardrobe import curriculum, evaluation, explain, export, metrics, models, plots, report, runs, training
+from wardrobe import curriculum, drawing, evaluation, export, hierarchy, metrics, models, plots, report, runs, training
 from wardrobe.data import TEST, VALIDATION, Dataset
 from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.evaluation import Evaluation
@@ -130,7 +130,7 @@ def _draw(model: keras.Model, run: Run, dataset: Dataset, evaluated: Evaluation,
     barred = np.concatenate([first[:BARS_FIRST], wrong[wrong >= BARS_FIRST][:BARS_WRONG]])
     examples = dataset.validation.images[evaluation.first_of_each_class(dataset.validation)]
     before, after = (metrics.reliability(each, labels) for each in (evaluated.uncalibrated, probabilities))
-    figures = {
+    drawn = {
         "samples": plots.samples(dataset.train.images, dataset.train.labels, names),
         "curves": plots.curves(run.history(), curriculum.ALL_FIRST if run.recipe().hardest < 1 else None),
         "predictions": plots.predictions(
@@ -147,9 +147,9 @@ def _draw(model: keras.Model, run: Run, dataset: Dataset, evaluated: Evaluation,
         "per_class": plots.per_class(scores["per_class"]),
         "reliability": plots.reliability(before, after, scores["ece"], scores["temperature"]),
         "mistakes": plots.mistakes(images[worst], labels[worst], probabilities[worst], names, len(wrong)),
-        "filters": plots.filters(explain.first_filters(model), models.convolutions(model)[0].name),
-        "feature_maps": plots.feature_maps(examples, explain.feature_maps(model, examples), names),
+        "filters": plots.filters(hierarchy.first_filters(model), models.convolutions(model)[0].name),
+        "feature_maps": plots.feature_maps(examples, hierarchy.feature_maps(model, examples), names),
     }
     run.plots_folder.mkdir(exist_ok=True)
-    for name, figure in figures.items():
-        plots.save(figure, run.plots_folder / f"{name}.png", dataset.name, dataset.is_synthetic)
+    for name, figure in drawn.items():
+        drawing.save(figure, run.plots_folder / f"{name}.png", dataset.name, dataset.is_synthetic)

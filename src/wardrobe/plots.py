@@ -1,95 +1,40 @@
-"""Arrays → figures. Nothing is loaded, computed or shown here; `save` writes a figure with the data's name on it.
+"""A run's arrays → drawing. Nothing is loaded, computed or shown here."""
 
-Figures are 10.4 inches wide, the report's column at 100 pixels an inch, so that type is read at its own size.
-Colours are Okabe and Ito's, told apart by the colour-blind; right and wrong carry a mark as well.
-"""
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, ParamSpec
-
-import matplotlib
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from wardrobe.runs import replacing
+from wardrobe import drawing
+from wardrobe.drawing import BLUE, GREY, INK, ORANGE, PALE, RIGHT, WIDTH, WRONG
 
 Floats = npt.NDArray[np.floating]
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
-P = ParamSpec("P")
 
-WIDTH = 10.4  # inches
-DPI = 160
-BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8a8f98", "#22262b"
-PALE = "#b5d3e7"
-RIGHT, WRONG = BLUE, ORANGE
 FEW_ANSWERS = 25  # in a bin of the reliability diagram
-LONGEST_IN_GRID = 11  # characters of a class name over a picture in a grid
-LONGEST_NAME = 14  # characters of a class name where room is short
 NAMES_UP_TO = 30  # names along one side of the confusion matrix; of more classes every second, third, …
 MAPS_UP_TO = 128  # maps that are all shown; of more, as many as have room
 SMALLEST_MAP = 0.28  # inches
 MAPPED_CLASSES = 12  # in the picture of feature maps
 NUMBERS_UP_TO = 20  # classes; beyond, a confusion matrix's cells are too small for figures
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, and has the marks
-    "font.size": 9.5,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": "#c9ccd1",
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": "#e6e8eb",
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "figure.facecolor": "white",
-    "legend.frameon": False,
-    "text.parse_math": False,  # a $ in a class name is a $
-}
 
 
-def save(figure: Figure, path: Path, data: str, synthetic: bool) -> None:
-    """Writes the figure as PNG in one step, its data named at the foot and in the file."""
-    text = "SYNTHETIC WARDROBE, drawn by code: not Fashion-MNIST" if synthetic else f"data: {data}"
-    foot = 0.06 / figure.get_size_inches()[1]
-    colour, weight = (ORANGE, "bold") if synthetic else (GREY, "normal")
-    with replacing(path) as temporary, matplotlib.rc_context(STYLE):
-        figure.text(0.995, foot, text, ha="right", va="bottom", fontsize=8, color=colour, weight=weight)
-        figure.savefig(temporary, dpi=DPI, metadata={"Description": text})
-
-
-def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    @functools.wraps(draw)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with matplotlib.rc_context(STYLE):
-            return draw(*args, **kwargs)
-
-    return drawn
-
-
-@_styled
+@drawing.styled
 def samples(images: Images, labels: Labels, class_names: Sequence[str], columns: int = 16) -> Figure:
     """Draws the first images of each class, a row a class."""
     rows = [images[labels == label][:columns] for label in range(len(class_names))]
-    figure, axes = _figure(0.575 * len(rows) + 0.8, "What the network learns from: samples of each class")
-    axes.imshow(_mosaic([_filled(row, columns) for row in rows], gap=2), cmap="gray", vmin=0, vmax=255)
-    _row_names(axes, class_names, cell=30)
-    _place(axes, left=1.15, top=0.55)
+    figure, axes = drawing.one_panel(0.575 * len(rows) + 0.8, "What the network learns from: samples of each class")
+    axes.imshow(drawing.mosaic([drawing.filled(row, columns) for row in rows], gap=2), cmap="gray", vmin=0, vmax=255)
+    drawing.row_names(axes, class_names, cell=30)
+    drawing.place(axes, left=1.15, top=0.55)
     return figure
 
 
-@_styled
+@drawing.styled
 def curves(history: Sequence[Mapping[str, float]], all_first: int | None = None) -> Figure:
     """Draws accuracy and loss over the epochs, training and validation.
 
@@ -102,15 +47,20 @@ def curves(history: Sequence[Mapping[str, float]], all_first: int | None = None)
         hint = (
             f"from epoch {all_first + 1} on, training is on the images that are hardest for it, so that it scores lower"
         )
-    figure = _sheet(
+    figure = drawing.sheet(
         4.1,
-        f"Learning: validation accuracy ends at {_tenths(last['val_accuracy'])}",
-        f"best {_tenths(best['val_accuracy'])} in epoch {best['epoch']:.0f};  {hint}",
+        f"Learning: validation accuracy ends at {drawing.tenths(last['val_accuracy'])}",
+        f"best {drawing.tenths(best['val_accuracy'])} in epoch {best['epoch']:.0f};  {hint}",
     )
     epochs = [row["epoch"] for row in history]
-    panels = (("accuracy", "Accuracy (higher is better)", _tenths), ("loss", "Loss (lower is better)", "{:.3f}".format))
+    panels = (
+        ("accuracy", "Accuracy (higher is better)", drawing.tenths),
+        ("loss", "Loss (lower is better)", "{:.3f}".format),
+    )
     for number, (name, title, written) in enumerate(panels):
-        axes = figure.add_axes(_inches(figure, 0.7 + 5.2 * number, 0.75, 3.95, 2.35), title=title, xlabel="epoch")
+        axes = figure.add_axes(
+            drawing.inches(figure, 0.7 + 5.2 * number, 0.75, 3.95, 2.35), title=title, xlabel="epoch"
+        )
         ends = {"training": last[name], "validation": last[f"val_{name}"]}
         for label, key, colour, style in (("training", name, GREY, "--"), ("validation", f"val_{name}", BLUE, "-")):
             values = [row[key] for row in history]
@@ -122,28 +72,28 @@ def curves(history: Sequence[Mapping[str, float]], all_first: int | None = None)
             )  # fmt: skip
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if name == "accuracy":
-            axes.yaxis.set_major_formatter(_per_cent())
+            axes.yaxis.set_major_formatter(drawing.per_cent())
         axes.grid(axis="y")
         axes.legend(loc="best")
     return figure
 
 
-@_styled
+@drawing.styled
 def predictions(images: Images, labels: Labels, probabilities: Floats, class_names: Sequence[str], what: str) -> Figure:
     """Draws images with what was predicted, how surely, and what is true; `what` begins the title."""
     right = int((probabilities.argmax(axis=1) == labels).sum())
     title = f"{what}: {right} right (blue ✓), {len(labels) - right} wrong (orange ✗)"
-    return _grid(images, labels, probabilities, class_names, title)
+    return drawing.grid(images, labels, probabilities, class_names, title)
 
 
-@_styled
+@drawing.styled
 def mistakes(images: Images, labels: Labels, probabilities: Floats, class_names: Sequence[str], total: int) -> Figure:
     """Draws mistakes, the most confident first; `total` is how many there are in the split."""
     title = f"The most confident of {total:,} mistakes: which would you have got right?" if total else "No mistakes"
-    return _grid(images, labels, probabilities, class_names, title)
+    return drawing.grid(images, labels, probabilities, class_names, title)
 
 
-@_styled
+@drawing.styled
 def confidence(images: Images, labels: Labels, probabilities: Floats, class_names: Sequence[str], what: str) -> Figure:
     """Draws each image beside the bars of its class probabilities."""
     columns, shown = 3, min(len(class_names), 10)
@@ -151,32 +101,34 @@ def confidence(images: Images, labels: Labels, probabilities: Floats, class_name
     tall = max(0.155 * shown, 1.3)  # inches of a cell's bars
     cell = tall + 0.3
     height = rows * cell + 0.95
-    figure = _sheet(height, f"{what}: how sure, and of what else", "blue: the true class;  orange: a wrong answer")
+    figure = drawing.sheet(
+        height, f"{what}: how sure, and of what else", "blue: the true class;  orange: a wrong answer"
+    )
     for i, label in enumerate(labels):
         left = (i % columns) / columns * WIDTH
         bottom = height - 0.72 - (i // columns) * cell - tall
-        picture = figure.add_axes(_inches(figure, left + 0.15, bottom + (tall - 1.3) / 2, 1.05, 1.05))
-        bars = figure.add_axes(_inches(figure, left + 2.13, bottom, 0.93, tall))
-        _bars(bars, probabilities[i], int(label), class_names, shown)
-        _picture(picture, images[i], *_verdict(probabilities[i], int(label), class_names))
-        _actual(picture, class_names[label])
+        picture = figure.add_axes(drawing.inches(figure, left + 0.15, bottom + (tall - 1.3) / 2, 1.05, 1.05))
+        bars = figure.add_axes(drawing.inches(figure, left + 2.13, bottom, 0.93, tall))
+        drawing.bars(bars, probabilities[i], int(label), class_names, shown)
+        drawing.picture(picture, images[i], *drawing.verdict(probabilities[i], int(label), class_names))
+        drawing.actual(picture, class_names[label])
     return figure
 
 
-@_styled
+@drawing.styled
 def confusion(matrix: npt.NDArray[np.int64], class_names: Sequence[str]) -> Figure:
     """Draws the confusion matrix, each row as shares of its class; the title names the commonest confusion."""
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     off = matrix - np.diag(np.diag(matrix))
     actual, predicted = (int(index) for index in np.unravel_index(off.argmax(), off.shape))
     title = "No mistakes" if not off.any() else (
-        f"Where it errs: {off[actual, predicted]:,} of {matrix[actual].sum():,} {_short(class_names[actual])}"
-        f" are taken for {_short(class_names[predicted])}"
+        f"Where it errs: {off[actual, predicted]:,} of {matrix[actual].sum():,} {drawing.short(class_names[actual])}"
+        f" are taken for {drawing.short(class_names[predicted])}"
     )  # fmt: skip
-    figure, axes = _figure(8.6, title)
+    figure, axes = drawing.one_panel(8.6, title)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     step = -(-len(class_names) // NAMES_UP_TO)
-    ticks, names = range(0, len(class_names), step), [_short(name) for name in class_names[::step]]
+    ticks, names = range(0, len(class_names), step), [drawing.short(name) for name in class_names[::step]]
     axes.set_xticks(ticks, names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(ticks, names)
     axes.set_xlabel("predicted")
@@ -195,18 +147,18 @@ def confusion(matrix: npt.NDArray[np.int64], class_names: Sequence[str]) -> Figu
     return figure
 
 
-@_styled
+@drawing.styled
 def per_class(scores: Mapping[str, Mapping[str, float]]) -> Figure:
     """Draws precision, recall and F1 of each class, the hardest on top."""
     ordered = sorted(scores.items(), key=lambda item: item[1]["f1"], reverse=True)
     hardest, easiest = ordered[-1][0], ordered[0][0]
     told_apart = ordered[-1][1]["f1"] < ordered[0][1]["f1"]
     title = (
-        f"Class by class: {_short(hardest)} is hardest, {_short(easiest)} easiest"
+        f"Class by class: {drawing.short(hardest)} is hardest, {drawing.short(easiest)} easiest"
         if told_apart
         else "Class by class: all alike"
     )
-    figure, axes = _figure(0.33 * len(ordered) + 1.5, title)
+    figure, axes = drawing.one_panel(0.33 * len(ordered) + 1.5, title)
     y = np.arange(len(ordered))
     values = {key: np.array([score[key] for _, score in ordered]) for key in ("precision", "recall", "f1")}
     axes.hlines(y, values["precision"], values["recall"], color="#c9ccd1", linewidth=3, zorder=1)
@@ -215,34 +167,34 @@ def per_class(scores: Mapping[str, Mapping[str, float]]) -> Figure:
     )
     axes.scatter(values["recall"], y, s=70, color=BLUE, label="recall: of those that are, how many are called so")
     axes.scatter(values["f1"], y, s=70, marker="|", color=INK, label="F1", zorder=3)
-    axes.set_yticks(y, [f"{_short(name)}  {_tenths(score['f1'])}" for name, score in ordered])
-    axes.xaxis.set_major_formatter(_per_cent())
+    axes.set_yticks(y, [f"{drawing.short(name)}  {drawing.tenths(score['f1'])}" for name, score in ordered])
+    axes.xaxis.set_major_formatter(drawing.per_cent())
     axes.grid(axis="x")
     axes.set_xlim(right=1.01)
     axes.set_ylim(-0.6, len(ordered) - 0.4)
     axes.legend(loc="upper center", bbox_to_anchor=(0.45, 0.0), ncols=3, borderaxespad=2.6, handletextpad=0.2)
-    _place(axes, left=1.75, top=0.55, right=0.25, bottom=0.9)
+    drawing.place(axes, left=1.75, top=0.55, right=0.25, bottom=0.9)
     return figure
 
 
-@_styled
+@drawing.styled
 def reliability(
     before: Mapping[str, Floats], after: Mapping[str, Floats], ece: Mapping[str, float], temperature: float
 ) -> Figure:
     """Draws accuracy against confidence, without and with temperature scaling, and the answers in each bin."""
-    figure = _sheet(
+    figure = drawing.sheet(
         5.3,
         "Is it as sure as it is right? On the orange line, 80 % sure means right 80 times in 100",
         f"blue: measured;  pale: fewer than {FEW_ANSWERS} answers, so mostly chance",
     )
     titles = (
-        f"As trained: off by {_tenths(ece['before'])} on average (ECE)",
-        f"With temperature {temperature:.2f}: off by {_tenths(ece['after'])}",
+        f"As trained: off by {drawing.tenths(ece['before'])} on average (ECE)",
+        f"With temperature {temperature:.2f}: off by {drawing.tenths(ece['after'])}",
     )
     for number, (bins, title) in enumerate(zip((before, after), titles, strict=True)):
         left = 0.75 + 5.1 * number
-        axes = figure.add_axes(_inches(figure, left, 1.85, 4.2, 2.4), title=title)
-        counts = figure.add_axes(_inches(figure, left, 0.7, 4.2, 0.85), xlabel="confidence")
+        axes = figure.add_axes(drawing.inches(figure, left, 1.85, 4.2, 2.4), title=title)
+        counts = figure.add_axes(drawing.inches(figure, left, 0.7, 4.2, 0.85), xlabel="confidence")
         width = bins["edges"][1] * 0.92
         centres = (bins["edges"][:-1] + bins["edges"][1:]) / 2
         colours = [BLUE if count >= FEW_ANSWERS else PALE for count in bins["count"]]
@@ -251,8 +203,8 @@ def reliability(
         counts.bar(centres, bins["count"] / max(bins["count"].sum(), 1), width, color=GREY)
         for each in (axes, counts):
             each.set_xlim(0, 1)
-            each.xaxis.set_major_formatter(_per_cent())
-            each.yaxis.set_major_formatter(_per_cent())
+            each.xaxis.set_major_formatter(drawing.per_cent())
+            each.yaxis.set_major_formatter(drawing.per_cent())
             each.grid(axis="y")
         axes.set_ylim(0, 1)
         axes.set_xticklabels([])
@@ -262,12 +214,12 @@ def reliability(
     return figure
 
 
-@_styled
+@drawing.styled
 def filters(kernels: Floats, layer: str) -> Figure:
     """Draws the kernels of the first convolution: (filters, height, width), any sign."""
     columns = 16 if len(kernels) > 16 else 8
     rows = -(-len(kernels) // columns)
-    figure = _sheet(
+    figure = drawing.sheet(
         rows * WIDTH / columns * 0.93 + 1.25,
         f"The first thing it looks for: the {len(kernels)} filters of {layer}",
         "red: wants light there;  blue: wants dark;  white: does not care",
@@ -289,7 +241,7 @@ def filters(kernels: Floats, layer: str) -> Figure:
     return figure
 
 
-@_styled
+@drawing.styled
 def feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str]) -> Figure:
     """Draws, for each of the first `MAPPED_CLASSES` images, the maps of each convolution, scaled to their brightest.
 
@@ -311,13 +263,18 @@ def feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str
     strip = max(rows_of_maps * cell, picture + 0.22) + 0.1
     head = 1.2 + 0.2 * max(layer.count("_") for layer in maps)  # inches, with a line for each part of a layer's name
     height = strip * len(images) + head + 0.3
-    figure = _sheet(height, "From edges to parts: what every filter answers to one image of a class")
+    figure = drawing.sheet(height, "From edges to parts: what every filter answers to one image of a class")
     for row, name in enumerate(names):
         bottom = height - head - (row + 1) * strip + 0.1
-        _picture(figure.add_axes(_inches(figure, 0.1, bottom + 0.02, picture, picture)), images[row], _short(name), INK)
+        drawing.picture(
+            figure.add_axes(drawing.inches(figure, 0.1, bottom + 0.02, picture, picture)),
+            images[row],
+            drawing.short(name),
+            INK,
+        )
         left = picture + 0.28
         for (layer, each), count, across in zip(maps.items(), shown, columns, strict=True):
-            axes = figure.add_axes(_inches(figure, left, bottom, across * cell, rows_of_maps * cell))
+            axes = figure.add_axes(drawing.inches(figure, left, bottom, across * cell, rows_of_maps * cell))
             axes.set_axis_off()
             axes.imshow(_map_mosaic(each[row][..., :count], across), cmap="magma", vmin=0, vmax=1)
             if row == 0:
@@ -328,7 +285,7 @@ def feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str
     return figure
 
 
-@_styled
+@drawing.styled
 def photo_steps(strips: Sequence[Sequence[Images]], captions: Sequence[str], right: Sequence[bool]) -> Figure:
     """Draws photos on their way to the model, a strip each: photo, garment found, light normalised, 28x28.
 
@@ -338,7 +295,7 @@ def photo_steps(strips: Sequence[Sequence[Images]], captions: Sequence[str], rig
     """
     columns, cell, gap = 3, 0.82, 0.28
     height = -(-len(strips) // columns) * (cell + gap) + 0.95
-    figure = _sheet(
+    figure = drawing.sheet(
         height,
         f"From photo to 28×28: {sum(right)} of {len(strips)} answered right (blue ✓), the others wrong (orange ✗)",
         "in each strip: the photo; the garment that was found; its light normalised and negated; what the model sees",
@@ -347,7 +304,9 @@ def photo_steps(strips: Sequence[Sequence[Images]], captions: Sequence[str], rig
         left = 0.08 + number % columns * (WIDTH / columns)
         bottom = height - 0.75 - (number // columns + 1) * (cell + gap) + 0.12
         for step, picture in enumerate(strip):
-            axes = figure.add_axes(_inches(figure, left + step * (cell + 0.01), bottom, cell - 0.03, cell - 0.03))
+            axes = figure.add_axes(
+                drawing.inches(figure, left + step * (cell + 0.01), bottom, cell - 0.03, cell - 0.03)
+            )
             axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axes.axis("off")
         mark, colour = ("✓", RIGHT) if is_right else ("✗", WRONG)
@@ -357,7 +316,7 @@ def photo_steps(strips: Sequence[Sequence[Images]], captions: Sequence[str], rig
     return figure
 
 
-@_styled
+@drawing.styled
 def accuracy_against_time(rows: Sequence[Mapping[str, Any]], published: Mapping[str, float]) -> Figure:
     """Draws each recipe's accuracy (mean and standard deviation over its seeds) over its fit time.
 
@@ -365,7 +324,7 @@ def accuracy_against_time(rows: Sequence[Mapping[str, Any]], published: Mapping[
         rows: recipe, accuracy_mean and accuracy_std (0-1, the latter None for one seed), fit_seconds.
         published: what else has been reached, 0-1, drawn as lines.
     """
-    figure, axes = _figure(4.4, "How accurate after how long: each recipe on the test images")
+    figure, axes = drawing.one_panel(4.4, "How accurate after how long: each recipe on the test images")
     for name, accuracy in published.items():
         axes.axhline(accuracy, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
         axes.annotate(f"{name}: {100 * accuracy:.2f} %", (1, accuracy), (-4, 3), xycoords=("axes fraction", "data"),
@@ -384,135 +343,11 @@ def accuracy_against_time(rows: Sequence[Mapping[str, Any]], published: Mapping[
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g} s")
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(_per_cent())
+    axes.yaxis.set_major_formatter(drawing.per_cent())
     axes.grid(True)
     axes.set_xlabel("fit time, the mean over the seeds; bars: one standard deviation")
-    _place(axes, left=0.75, top=0.55, bottom=0.62)
+    drawing.place(axes, left=0.75, top=0.55, bottom=0.62)
     return figure
-
-
-def _sheet(height: float, title: str, subtitle: str = "") -> Figure:
-    """Returns an empty figure of `height` inches with its title, and a line under it, at the top left."""
-    figure = Figure(figsize=(WIDTH, height))
-    figure.text(0.007, 1 - 0.12 / height, title, fontsize=12, weight="bold", va="top", color=INK)
-    figure.text(0.007, 1 - 0.38 / height, subtitle, va="top", color=GREY)
-    return figure
-
-
-def _figure(height: float, title: str) -> tuple[Figure, Axes]:
-    figure = _sheet(height, title)
-    return figure, figure.add_subplot()
-
-
-def _place(axes: Axes, left: float, top: float, right: float = 0.08, bottom: float = 0.25) -> None:
-    """Puts the axes so many inches from the figure's edges."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    width, height = figure.get_size_inches()
-    axes.set_position(_inches(figure, left, bottom, width - left - right, height - top - bottom))
-
-
-def _inches(
-    figure: Figure, left: float, bottom: float, width: float, height: float
-) -> tuple[float, float, float, float]:
-    """Returns a rectangle given in inches as the shares of the figure that matplotlib wants."""
-    across, up = figure.get_size_inches()
-    return left / across, bottom / up, width / across, height / up
-
-
-def _grid(images: Images, labels: Labels, probabilities: Floats, class_names: Sequence[str], title: str) -> Figure:
-    columns = 8
-    rows = max(1, -(-len(labels) // columns))
-    cell = 1.62
-    height = rows * cell + 0.62
-    figure = _sheet(height, title)
-    for i, label in enumerate(labels):
-        text, colour = _verdict(probabilities[i], int(label), class_names)
-        bottom = 1 - (0.68 + (i // columns) * cell + 1.13) / height
-        axes = figure.add_axes(((i % columns + 0.06) / columns, bottom, 0.88 / columns, 1.13 / height))
-        _picture(axes, images[i], text, colour)
-        _actual(axes, class_names[label])
-    return figure
-
-
-def _verdict(probabilities: Floats, label: int, class_names: Sequence[str]) -> tuple[str, str]:
-    """Returns "✓ Sneaker 99 %" and its colour."""
-    predicted = int(probabilities.argmax())
-    mark, colour = ("✓", RIGHT) if predicted == label else ("✗", WRONG)
-    return f"{mark} {_short(class_names[predicted], LONGEST_IN_GRID)} {_percent(probabilities[predicted])}", colour
-
-
-def _per_cent() -> PercentFormatter:
-    """Returns a formatter of shares of 1; one for each axis, for it fits its decimals to the axis that it has."""
-    return PercentFormatter(1, symbol=" %")
-
-
-def _tenths(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _percent(share: float) -> str:
-    """Returns whole per cent, never 100 for less than certain."""
-    return f"{min(99, round(100 * share)) if share < 0.9995 else 100} %"
-
-
-def _picture(axes: Axes, image: Images, title: str, colour: str) -> None:
-    axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(True)
-    axes.spines[:].set(color=colour, linewidth=2.2)
-    axes.set_title(title, color=colour, fontsize=8, pad=4, loc="center")
-
-
-def _actual(axes: Axes, name: str) -> None:
-    axes.set_xlabel(f"actual: {_short(name, LONGEST_IN_GRID)}", fontsize=8.5, color=INK, labelpad=3)
-
-
-def _bars(axes: Axes, probabilities: Floats, label: int, class_names: Sequence[str], shown: int) -> None:
-    """Draws one image's probabilities; in the classes' order, the true one and the likeliest others."""
-    likeliest = probabilities.argsort()[::-1]
-    others = likeliest[likeliest != label][: shown - 1]
-    classes = np.sort(np.append(others, label))
-    colours = ["#c3c8cf"] * len(classes)
-    for place, each in enumerate(classes):
-        if each == label:
-            colours[place] = RIGHT
-        elif each == probabilities.argmax():
-            colours[place] = WRONG
-    values = probabilities[classes]
-    axes.barh(np.arange(len(classes)), values, color=colours, height=0.78)
-    axes.set_yticks(np.arange(len(classes)), [_short(class_names[each]) for each in classes], fontsize=8)
-    for place, value in enumerate(values):
-        if value >= 0.005:
-            axes.text(min(value, 1) + 0.03, place, _percent(value), va="center", fontsize=8)
-    axes.set_xlim(0, 1)
-    axes.set_xticks([])
-    axes.invert_yaxis()
-    axes.spines["bottom"].set_visible(False)
-
-
-def _row_names(axes: Axes, names: Sequence[str], cell: int) -> None:
-    axes.set_yticks([cell * row + cell / 2 for row in range(len(names))], [_short(name) for name in names])
-    axes.set_xticks([])
-    axes.spines[:].set_visible(False)
-
-
-def _short(name: str, longest: int = LONGEST_NAME) -> str:
-    """Cuts a long name in its middle: what tells names apart often stands at their end."""
-    return name if len(name) <= longest else f"{name[: longest - 5]}…{name[-4:]}"
-
-
-def _filled(images: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
-    """Returns `count` images, white ones at the end where there are too few."""
-    missing = np.full((count - len(images), *images.shape[1:]), 255, images.dtype)
-    return np.concatenate([images, missing])
-
-
-def _mosaic(rows: Sequence[npt.NDArray[Any]], gap: int) -> npt.NDArray[Any]:
-    """Puts rows of images, each (columns, h, w), together in one, white between them."""
-    lines = [np.hstack([np.pad(image, ((0, gap), (0, gap)), constant_values=255) for image in row]) for row in rows]
-    return np.vstack(lines)
 
 
 def _map_mosaic(maps: Floats, columns: int) -> Floats:

@@ -11,16 +11,12 @@ from wardrobe.runs import Run, replacing
 
 # Each plot of the page, in the order of reading: its name, the chapter's heading, and what to look for in it.
 CHAPTERS: tuple[tuple[str, str, str], ...] = (
-    (
-        "samples",
-        "The data",
-        "Training images, a row a class. The model sees exactly this: 28 by 28 grey pixels.",
-    ),
+    ("samples", "The data", "Training images, a row a class. The model sees exactly this: 28 by 28 grey pixels."),
     (
         "curves",
         "Learning",
-        "Each epoch shows the network every training image once. Validation images are never trained on: where "
-        "training improves and validation does not, the network is learning its images by heart.",
+        "Each epoch shows the network every training image once. Validation images are never trained on: "
+        "where training improves and validation does not, the network is learning its images by heart.",
     ),
     (
         "predictions",
@@ -30,8 +26,8 @@ CHAPTERS: tuple[tuple[str, str, str], ...] = (
     (
         "confidence",
         "How sure it is",
-        "The probability of every class beside the image; the last rows are mistakes, if there are any. A good "
-        "network that errs is torn between two classes rather than sure of a wrong one.",
+        "The probability of every class beside the image; the last rows are mistakes, if there are any. A "
+        "good network that errs is torn between two classes rather than sure of a wrong one.",
     ),
     (
         "confusion",
@@ -46,22 +42,110 @@ CHAPTERS: tuple[tuple[str, str, str], ...] = (
     (
         "reliability",
         "How far to trust it",
-        "The temperature divides all logits before the softmax. It is fitted on the validation split, changes no "
-        "answer, and brings the stated confidence nearer to the truth, given enough images to tell.",
+        "The temperature divides all logits before the softmax. It is fitted on the validation split, changes "
+        "no answer, and brings the stated confidence nearer to the truth, given enough images to tell.",
     ),
     ("mistakes", "The most confident mistakes", "Some are hard for a person too, and some labels are wrong."),
     (
+        "confused",
+        "The commonest confusions",
+        "Each row is one kind of mistake. Ask yourself what you would have said: where two classes differ by "
+        "a collar or a zip, 28 by 28 pixels may not show it.",
+    ),
+    (
+        "label_errors",
+        "Labels that are likely wrong",
+        "Networks were trained on four fifths of the images and asked about the last fifth, until each image "
+        "had been asked about. Shown are the labels that they doubt most. Judge by eye; the test images were "
+        "not looked through.",
+    ),
+    (
         "filters",
         "The first layer",
-        "The first convolution slides these small patterns over the image and answers where they fit: edges, bars "
-        "and spots.",
+        "The first convolution slides these small patterns over the image and answers where they fit: edges, "
+        "bars and spots.",
     ),
     (
         "feature_maps",
         "Layer by layer",
-        "Bright is where a filter found its pattern. The first layer's maps are still pictures of the garment, its "
-        "edges and textures; the next layer combines them to parts, coarser in place and more particular in kind. "
-        "The images are from the validation split.",
+        "Bright is where a filter found its pattern. The first layer's maps are still pictures of the "
+        "garment, its edges and textures; the next layer combines them to parts, coarser in place and more "
+        "particular in kind. The images are from the validation split.",
+    ),
+    (
+        "parts",
+        "What a part is made of",
+        "A filter of the second layer looks for filters of the first, each in its place. The four that weigh "
+        "most are drawn: what that filter looks for, and where in its window the second layer wants it.",
+    ),
+    (
+        "maximised",
+        "From edges to garments",
+        "Starting from the mean garment, an image was changed, step by step, to excite one filter more, and "
+        "kept like the images of the data. Early layers want edges, later ones parts, the last one whole "
+        "garments.",
+    ),
+    (
+        "exciting",
+        "What makes a filter answer",
+        "The training images that excite a filter most, and where in them. If the bright windows show the "
+        "same thing, the filter has a meaning that a person can name.",
+    ),
+    (
+        "probes",
+        "How the classes come apart",
+        "How well a linear classifier does if it is given what a layer gives, before, during and after "
+        "training. What training adds is the distance to the grey line: random layers do not help.",
+    ),
+    (
+        "embedding",
+        "The map that it made",
+        "Each point is an image, as the layer before the last sees it, flattened to two dimensions. Where "
+        "colours touch, the network is torn; t-SNE keeps neighbours together, but the distances between "
+        "clusters mean nothing.",
+    ),
+    (
+        "heat_maps",
+        "Why this answer",
+        "Grad-CAM shows where the last convolution found what speaks for the answer; occlusion shows where a "
+        "blurred patch makes the network less sure of it.",
+    ),
+    (
+        "map_check",
+        "Are the heat maps true?",
+        "A map that tells the truth names pixels without which the answer falls, and with which it rises; and "
+        "it must change if the network forgets what it learnt. Compare with an order by chance, with "
+        "brightness alone, and with the maps of a network of random weights.",
+    ),
+    (
+        "selective",
+        "When to say nothing",
+        "If the network may keep silent where it is less sure than a threshold, the answers that it gives are "
+        "right more often. The thresholds were chosen on validation images.",
+    ),
+    (
+        "conformal",
+        "Sets that keep a promise",
+        "In place of one answer a set of classes, as large as it must be to hold the truth as often as "
+        "promised. An empty set says: like nothing that was seen in calibration.",
+    ),
+    (
+        "unknown",
+        "What it does not know",
+        "Digits, noise and patterns are none of the classes, and a network has to say something. Familiarity, "
+        "the logarithm of the sum of the logits' exponentials, tells some of them from clothing.",
+    ),
+    (
+        "corruptions",
+        "Bad light, bad lenses, bad aim",
+        "The same images, changed as cameras and people change them. The network was not trained for it; what "
+        "falls fast is what it takes for granted.",
+    ),
+    (
+        "attacks",
+        "Changes made to mislead",
+        "Whoever knows the weights can find a small change of each pixel that misleads the network and that a "
+        "person hardly sees. FGSM takes one step, PGD many.",
     ),
 )
 

@@ -26,7 +26,11 @@ except ImportError:  # Windows
 ROOT = Path("runs")
 LATEST = "latest"
 RUNNING, DONE, INTERRUPTED = "running", "done", "interrupted"
-REQUIRED = {"run.json": {"recipe", "started", "status"}, "metrics.json": {"split", "n", "accuracy", "ece"}}
+REQUIRED: dict[str, set[str]] = {
+    "run.json": {"recipe", "started", "status"},
+    "metrics.json": {"split", "n", "accuracy", "ece"},
+    "explain.json": set(),
+}
 HISTORY_FIELDS = ("epoch", "seconds", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy", "data")
 PACKAGES = (
     *("keras", "tensorflow", "tensorflow-cpu", "numpy", "scipy", "scikit-learn"),
@@ -65,6 +69,14 @@ class Run:
     @property
     def checkpoint_folder(self) -> Path:
         return self.path / "checkpoint"
+
+    @property
+    def snapshots_folder(self) -> Path:
+        return self.path / "snapshots"
+
+    @property
+    def explanation_path(self) -> Path:
+        return self.path / "explain.json"
 
     @property
     def plots_folder(self) -> Path:
@@ -106,6 +118,10 @@ class Run:
             RunError: the run was not evaluated yet.
         """
         return self._read_json("metrics.json")
+
+    def explanation(self) -> dict[str, Any]:
+        """Returns explain.json; empty before the run was explained."""
+        return self._read_json("explain.json") if self.explanation_path.is_file() else {}
 
     def update(self, **fields: Any) -> None:
         """Writes fields into run.json, beside those it has."""

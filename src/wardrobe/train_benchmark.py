@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from wardrobe import jobs, plots, recipes, results, runs
+from wardrobe import drawing, jobs, plots, recipes, results, runs
 from wardrobe.data import SYNTHETIC, TEST
 from wardrobe.errors import UsageError
 from wardrobe.runs import Run
@@ -64,7 +64,7 @@ def train(
     trained = [each for each in tables.values() if each["benchmark"].startswith("train")]
     rows = [row for each in trained if each["data"] == figures["data"] for row in each["rows"]]
     figure = plots.accuracy_against_time(rows, PUBLISHED)
-    plots.save(figure, folder / "results" / "train.png", figures["data"], figures["data"] == SYNTHETIC)
+    drawing.save(figure, folder / "results" / "train.png", figures["data"], figures["data"] == SYNTHETIC)
     return figures
 
 

@@ -63,6 +63,7 @@ def fit(recipe: Recipe, dataset: Dataset, run: Run, seed: int, display: Training
             history.append(row)
             run.write_history(history)
             _checkpoint(model, run, epoch + 1)
+            _keep_snapshot(model, recipe, run, epoch + 1)
             display.epoch(row)
     finally:
         display.close()
@@ -198,6 +199,28 @@ def _checkpoint(model: keras.Model, run: Run, done: int) -> None:
 
 def _checkpoints(run: Run) -> list[Path]:
     return sorted(run.checkpoint_folder.glob("epoch-*.keras"))
+
+
+def _keep_snapshot(model: keras.Model, recipe: Recipe, run: Run, done: int) -> None:
+    """Writes the weights for use, in half precision, after 1, 2, 4, 8, … epochs: how the layers came to be."""
+    if done & (done - 1) or done == recipe.epochs:
+        return
+    run.snapshots_folder.mkdir(exist_ok=True)
+    weights = models.for_use(model, recipe).get_weights()
+    with replacing(run.snapshots_folder / f"epoch-{done:04d}.npz") as path:
+        np.savez_compressed(path, *[each.astype(np.float16) for each in weights])
+
+
+def snapshots(run: Run) -> dict[int, keras.Model]:
+    """Returns the run's network as it was after some of its epochs: epochs done → network; none in an older run."""
+    recipe, classes = run.recipe(), len(run.info()["dataset"]["class_names"])
+    found = {}
+    for path in sorted(run.snapshots_folder.glob("epoch-*.npz")):
+        network = models.build(recipe, classes)
+        with np.load(path) as weights:
+            network.set_weights([weights[name].astype(np.float32) for name in weights.files])
+        found[int(path.stem.removeprefix("epoch-"))] = network
+    return found
 
 
 def _wind_dropout(model: keras.Model, steps: int) -> None:

@@ -1,0 +1,464 @@
+"""Looks into a run, chapter by chapter: pictures into its plots folder, numbers into explain.json, then the report.
+
+What a run without model.keras cannot show is said and passed over. Nothing here chooses anything on the split that the
+run was scored on: thresholds come from the validation split.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from wardrobe import (
+    answer_plots,
+    attacks,
+    confidence,
+    corruptions,
+    drawing,
+    evaluation,
+    explain,
+    faithfulness,
+    hierarchy,
+    label_errors,
+    layer_plots,
+    models,
+    recipes,
+    report,
+    runs,
+    training,
+    trust,
+    trust_plots,
+    unknown,
+)
+from wardrobe.classifier import Classifier
+from wardrobe.data import SYNTHETIC, Dataset, Split
+from wardrobe.errors import DataError, RunError, UsageError
+from wardrobe.explain import Logits
+from wardrobe.photo import Steps
+from wardrobe.progress import TrainingDisplay
+from wardrobe.recipes import Recipe
+from wardrobe.runs import Run
+
+Images = npt.NDArray[np.uint8]
+Chapter = tuple[dict[str, Figure], dict[str, Any]]  # pictures and numbers, by name
+
+# How many images each measurement takes: as many as tell, and no more than some seconds each.
+LIKE = 5_000  # that show what images are like, and that linear probes learn from
+SEARCHED = 10_000  # training images that are searched for what excites a filter, or is nearest
+MAPPED = 2_000  # points on the map of the last layer
+EXPLAINED = 500  # that heat maps are checked on
+FORGOTTEN = 100  # that heat maps are made of for every layer that is drawn anew
+CORRUPTED = 2_000
+ATTACKED = 500
+EXCITED_FILTERS, EXCITING_IMAGES = 16, 12  # filters in all; images of each
+PARTS_FILTERS, PARTS = 12, 4  # filters that are taken apart, and into how many
+SHOWN_MISTAKES, SHOWN_PAIRS, SHOWN_ERRORS, SHOWN_ATTACKED = 5, 8, 50, 5
+LAYER_FILTERS = 40  # of one layer that is asked for
+NEAREST, SHEET_LAYERS, SHEET_MAPS = 8, 4, 10  # on the sheet of one image
+WANTED = 0.95, 0.98, 0.99  # accuracies
+PROMISED = 0.90, 0.95, 0.99
+EPSILONS = 0.01, 0.02, 0.03, 0.05, 0.1  # shares of white
+LABEL_RECIPE = "sprint"  # of the networks that look for label errors
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run that is looked into."""
+
+    run: Run
+    recipe: Recipe
+    model: keras.Model | None  # None: the run has model.onnx alone
+    logits: Logits  # of one view of each image where there is a model, else as the run answers
+    answers: Logits  # as the run answers
+    dataset: Dataset
+    scored: Split  # what the run was scored on
+    scored_logits: npt.NDArray[np.float32]  # (n, k) its answers there
+    probabilities: npt.NDArray[np.floating]  # (n, k) the same, with the temperature
+    display: TrainingDisplay
+
+    @property
+    def network(self) -> keras.Model:
+        """The Keras model, in chapters that are opened with one alone."""
+        assert self.model is not None
+        return self.model
+
+
+def inspect(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
+    """Writes every chapter that the run can have.
+
+    Raises:
+        RunError: the run was not scored yet, or its files cannot be read.
+    """
+    subject = _subject(run, dataset, display)
+    numbers: dict[str, Any] = {"data": dataset.name, "split": run.metrics()["split"]}
+    run.plots_folder.mkdir(exist_ok=True)
+    for text, chapter, needs_keras in CHAPTERS:
+        if needs_keras and subject.model is None:
+            display.stage(f"{text}: left out, the run has no model.keras")
+            continue
+        display.stage(text)
+        pictures, found = chapter(subject)
+        for name, figure in pictures.items():
+            drawing.save(figure, run.plots_folder / f"{name}.png", dataset.name, dataset.is_synthetic)
+        numbers |= found
+        runs.write_json(run.explanation_path, numbers)
+    display.stage(f"Report: {report.write(run)}")
+
+
+def inspect_layer(run: Run, dataset: Dataset, layer: str, display: TrainingDisplay) -> Path:
+    """Draws what excites the filters of one layer; returns the picture's path.
+
+    Raises:
+        RunError: the run has no model.keras. UsageError: there is no such layer; the message lists them.
+    """
+    model, recipe = training.load(run), run.recipe()
+    convolutions = [each.name for each in models.convolutions(model)]
+    dense = [each.name for each in model.layers if isinstance(each, keras.layers.Dense)]
+    if layer not in convolutions + dense:
+        raise UsageError(f"{run.path} has no layer {layer!r}; give one of {', '.join(convolutions + dense)}")
+    display.stage(f"What {layer} looks for")
+    train = dataset.train.images
+    whole = hierarchy.maximised(model, recipe, layer, range(model.get_layer(layer).kernel.shape[-1]), train[:LIKE])
+    if layer in convolutions:
+        searched = train[:SEARCHED]
+        found = hierarchy.most_exciting(model, recipe, searched, LAYER_FILTERS, EXCITING_IMAGES)[layer]
+        row = found.filters.tolist(), whole[found.filters], searched[found.images], found.middles, found.size
+        figure = layer_plots.exciting({layer: row})
+    else:
+        figure = layer_plots.units(layer, whole, dataset.class_names if layer.endswith("logits") else None)
+    path = run.plots_folder / f"layer-{layer}.png"
+    drawing.save(figure, path, dataset.name, dataset.is_synthetic)
+    return path
+
+
+def inspect_image(
+    name: str,
+    steps: Steps,
+    source: Run | str | Path | None,
+    dataset: Dataset | None,
+    target: Path,
+    display: TrainingDisplay,
+) -> None:
+    """Draws one image's way from pixels to answer into `target`.
+
+    Args:
+        steps: the image as `photo.prepare_steps` gives it.
+        source: a run, or what `Classifier.load` takes.
+        dataset: what the run was trained on; None where there is no model.keras to look into.
+    """
+    display.stage(f"Looking at {name}")
+    classifier = Classifier.load(source)
+    pixels = steps.pixels[None]
+    answer = classifier.classify(pixels)
+    best = answer.probabilities.argmax(axis=1)
+    story: dict[str, Any] = {
+        "name": name,
+        "photo": steps.photo if steps.photo.shape[:2] != steps.pixels.shape else None,
+        "pixels": steps.pixels,
+        "probabilities": answer.probabilities[0],
+        "not_sure": answer.reason(0),
+        "layers": {},
+        "nearest": None,
+        "left_out": "Grad-CAM, layers and the nearest training images need a run with model.keras: left out",
+    }
+    if isinstance(source, Run) and dataset is not None:
+        model, recipe = training.load(source), source.recipe()
+        maps = heat_maps(model, recipe, keras_logits(model), pixels, best)
+        display.stage(f"Searching {min(SEARCHED, len(dataset.train)):,} training images for the nearest")
+        searched = explain.penultimate(model, dataset.train.images[:SEARCHED])
+        nearest, likeness = explain.nearest(searched, explain.penultimate(model, pixels), NEAREST)
+        story |= {
+            "layers": _strongest_maps(model, pixels),
+            "nearest": dataset.train.images[nearest[0]],
+            "nearest_labels": dataset.train.labels[nearest[0]],
+            "likeness": likeness[0],
+            "left_out": None,
+        }
+        data, synthetic = dataset.name, dataset.is_synthetic
+    else:
+        maps = heat_maps(None, None, classifier.logits, pixels, best)
+        data = str(classifier.metadata.get("data", "unknown"))
+        synthetic = data == SYNTHETIC
+    story["maps"] = {each: found[0] for each, found in maps.items()}
+    drawing.save(answer_plots.sheet(story, classifier.class_names), target, data, synthetic)
+
+
+def _strongest_maps(model: keras.Model, pixels: Images) -> dict[str, npt.NDArray[np.floating]]:
+    """Returns for some convolutions, first and last among them, the maps that are brightest: name → (h, w, filters)."""
+    maps = hierarchy.feature_maps(model, pixels)
+    places = np.unique(np.linspace(0, len(maps) - 1, min(SHEET_LAYERS, len(maps))).round().astype(int))
+    chosen = {name: maps[name][0] for name in np.array(list(maps))[places].tolist()}
+    return {
+        name: each[..., np.argsort(-each.max(axis=(0, 1)), kind="stable")[:SHEET_MAPS]] for name, each in chosen.items()
+    }
+
+
+def _subject(run: Run, dataset: Dataset, display: TrainingDisplay) -> Subject:
+    metrics, recipe = run.metrics(), run.recipe()
+    model = training.load(run) if run.keras_path.is_file() else None
+    answers: Logits = Classifier.load(run).logits if model is None else keras_logits(model, metrics["views"])
+    logits: Logits = answers if model is None else keras_logits(model)
+    scored = evaluation.opened(dataset, metrics["split"])
+    given = _stored_logits(run)
+    return Subject(
+        run, recipe, model, logits, answers, dataset, scored, given,
+        confidence.probabilities(given, metrics["temperature"]), display,
+    )  # fmt: skip
+
+
+def _stored_logits(run: Run) -> npt.NDArray[np.float32]:
+    """Returns the logits (n, k) of predictions.npz."""
+    try:
+        with np.load(run.predictions_path) as stored:
+            return stored["logits"]
+    except Exception as error:  # NumPy and zipfile each raise their own
+        again = f"make it again with: wardrobe evaluate {run.path}"
+        raise RunError(f"{run.predictions_path} cannot be read ({type(error).__name__}); {again}") from error
+
+
+def keras_logits(model: keras.Model, views: int = 1) -> Logits:
+    """Returns the function from images (n, 28, 28) to logits (n, k) that a Keras model is, over so many views."""
+    averaged = models.averaged(model, views)  # made once, for TensorFlow traces each model anew
+    return lambda images: evaluation.predict_logits(averaged, images)
+
+
+def _layers(it: Subject) -> Chapter:
+    """What each layer looks for, and what it is made of."""
+    train, convolutions = it.dataset.train, models.convolutions(it.network)
+    dense = [layer.name for layer in it.network.layers if layer.name in ("dense", "column1_dense")]
+    names = [*(layer.name for layer in convolutions), *dense, models.last_dense(it.network).name]
+    like = train.images[:LIKE]
+    whole = {
+        name: hierarchy.maximised(it.network, it.recipe, name, range(it.network.get_layer(name).kernel.shape[-1]), like)
+        for name in names
+    }
+    searched = train.images[:SEARCHED]
+    each = max(3, EXCITED_FILTERS // len(convolutions))
+    excited = hierarchy.most_exciting(it.network, it.recipe, searched, each, EXCITING_IMAGES)
+    pictures = {
+        "maximised": layer_plots.maximised(whole, it.dataset.class_names),
+        "exciting": layer_plots.exciting(
+            {
+                name: (one.filters.tolist(), whole[name][one.filters], searched[one.images], one.middles, one.size)
+                for name, one in excited.items()
+            }
+        ),
+    }
+    if len(convolutions) > 1:
+        first, second = names[:2]
+        filters = np.sort(np.argsort(-np.ptp(whole[second], axis=(1, 2)), kind="stable")[:PARTS_FILTERS])
+        made_of, kernels = hierarchy.made_of(it.network, 1, PARTS)
+        pictures["parts"] = layer_plots.parts(
+            whole[second][filters], whole[first][made_of[filters]], kernels[filters], filters.tolist(), second, first
+        )
+    return pictures, {}
+
+
+def _depth(it: Subject) -> Chapter:
+    """How the classes come apart, layer by layer and epoch by epoch."""
+    train, validation = it.dataset.train, it.dataset.validation
+    seen = train.images[:LIKE], train.labels[:LIKE]
+    untrained = models.build(it.recipe, len(it.dataset.class_names))
+    models.initialise(untrained, it.recipe, it.run.info()["seed"])
+    epochs = {f"epoch {done}": network for done, network in training.snapshots(it.run).items()}
+    states = {"untrained": untrained, **epochs, "trained": it.network}
+    curves = {
+        state: hierarchy.probes(network, seen, (validation.images, validation.labels))
+        for state, network in states.items()
+    }
+    some = slice(MAPPED)
+    points = hierarchy.flattened(explain.penultimate(it.network, validation.images[some]))
+    labels = validation.labels[some]
+    wrong = it.logits(validation.images[some]).argmax(axis=1) != labels
+    pictures = {
+        "probes": layer_plots.probes(curves),
+        "embedding": layer_plots.embedding(points, labels, wrong, it.dataset.class_names),
+    }
+    return pictures, {"probes": curves}
+
+
+def _heat_maps(it: Subject) -> Chapter:
+    """Where in some images the answer comes from."""
+    predicted = it.probabilities.argmax(axis=1)
+    right = predicted == it.scored.labels
+    first_right = [
+        np.flatnonzero(right & (it.scored.labels == label))[:1] for label in range(len(it.dataset.class_names))
+    ]
+    wrong = np.flatnonzero(~right)
+    surest = wrong[np.argsort(-it.probabilities[wrong].max(axis=1), kind="stable")][:SHOWN_MISTAKES]
+    chosen = np.concatenate([*first_right, surest])
+    images, classes = it.scored.images[chosen], predicted[chosen]
+    maps = heat_maps(it.model, it.recipe, it.logits, images, classes)
+    figure = answer_plots.heat_maps(
+        images, it.scored.labels[chosen], it.probabilities[chosen], maps, it.dataset.class_names
+    )
+    return {"heat_maps": figure}, {}
+
+
+def heat_maps(
+    model: keras.Model | None, recipe: Recipe | None, logits: Logits, images: Images, classes: npt.NDArray[np.int64]
+) -> dict[str, npt.NDArray[np.floating]]:
+    """Returns the heat maps that a model can have: name → (n, 28, 28); Grad-CAM asks for a Keras model."""
+    maps = {"occlusion": explain.occlusion(logits, images, classes)}
+    if model is None or recipe is None:
+        return maps
+    return {"Grad-CAM": explain.grad_cam(model, recipe, images, classes), **maps}
+
+
+def _map_check(it: Subject) -> Chapter:
+    """Deletion and insertion against other orders, and maps of a network that forgets."""
+    images = it.scored.images[:EXPLAINED]
+    classes = it.logits(images).argmax(axis=1)
+    maps = heat_maps(it.model, it.recipe, it.logits, images, classes)
+    averaged = explain.grad_cam(it.network, it.recipe, images, classes, averaged=True)
+    some = slice(FORGOTTEN)
+    forgetting: dict[str, dict[str, float]] = {name: {} for name in maps}
+    for layer, network in faithfulness.forgetting(it.network, it.recipe, it.run.info()["seed"] + 1):
+        forgotten = heat_maps(network, it.recipe, keras_logits(network), images[some], classes[some])
+        for name, each in forgotten.items():
+            forgetting[name][layer] = float(faithfulness.likeness(maps[name][some], each, images[some]).mean())
+    untrained = heat_maps(network, it.recipe, keras_logits(network), images, classes)
+    orders = {
+        **maps,
+        "Grad-CAM, averaged": averaged,
+        **{f"{name}, untrained": each for name, each in untrained.items()},
+        "brightness": images.astype(np.float64),
+        "by chance": faithfulness.random_maps(len(images)),
+    }
+    numbers: dict[str, Any] = {"images": len(images), "forgetting": forgetting}
+    for what, measure in (("deletion", faithfulness.deletion), ("insertion", faithfulness.insertion)):
+        numbers[what] = {name: _curve(measure(it.logits, images, classes, each)) for name, each in orders.items()}
+    return {"map_check": answer_plots.map_check(numbers)}, {"map_check": numbers}
+
+
+def _curve(curves: npt.NDArray[np.floating]) -> dict[str, Any]:
+    area, low, high = faithfulness.mean_and_interval(curves.mean(axis=1))
+    return {"curve": curves.mean(axis=0).tolist(), "area": area, "interval": [low, high]}
+
+
+def _confused(it: Subject) -> Chapter:
+    """The pairs of classes that are confused most."""
+    predicted, names = it.probabilities.argmax(axis=1), it.dataset.class_names
+    matrix = np.array(it.run.metrics()["confusion"])
+    off = matrix - np.diag(np.diag(matrix))
+    pairs = []
+    for flat in np.argsort(-off, axis=None, kind="stable")[:SHOWN_PAIRS]:
+        actual, taken_for = divmod(int(flat), len(names))
+        if off[actual, taken_for] == 0:
+            break
+        which = np.flatnonzero((it.scored.labels == actual) & (predicted == taken_for))
+        surest = which[np.argsort(-it.probabilities[which, taken_for], kind="stable")]
+        pairs.append(
+            {
+                "actual": names[actual],
+                "predicted": names[taken_for],
+                "count": int(off[actual, taken_for]),
+                "of": int(matrix[actual].sum()),
+                "images": it.scored.images[surest],
+            }
+        )
+    numbers = [{key: value for key, value in pair.items() if key != "images"} for pair in pairs]
+    return ({"confused": answer_plots.confused(pairs)} if pairs else {}), {"confused": numbers}
+
+
+def _label_errors(it: Subject) -> Chapter:
+    """Labels in the training and validation data that are likely wrong."""
+    try:
+        found = label_errors.find(recipes.get(LABEL_RECIPE), it.dataset, it.run.info()["seed"], it.display)
+    except DataError as error:
+        it.display.stage(f"Label errors: left out, {error}")
+        return {}, {}
+    images, labels = label_errors.everything(it.dataset)
+    shown = found.indices[:SHOWN_ERRORS]
+    figure = answer_plots.label_errors(
+        images[shown],
+        labels[shown],
+        found.suggested[:SHOWN_ERRORS],
+        it.dataset.class_names,
+        len(found.indices),
+        len(labels),
+    )
+    rows = [
+        {
+            "image": int(index),
+            "given": it.dataset.class_names[labels[index]],
+            "suggested": it.dataset.class_names[suggested],
+            "probability_of_given": float(found.probabilities[index, labels[index]]),
+        }
+        for index, suggested in zip(found.indices.tolist(), found.suggested.tolist(), strict=True)
+    ]
+    numbers = {"recipe": LABEL_RECIPE, "of": len(labels), "found": len(rows), "likeliest": rows}
+    return {"label_errors": figure}, {"label_errors": numbers}
+
+
+def _trust(it: Subject) -> Chapter:
+    """When to keep silent, sets that hold the truth, and what is none of the classes."""
+    metrics, validation = it.run.metrics(), it.dataset.validation
+    on_validation = it.answers(validation.images)
+    calibration = confidence.probabilities(on_validation, metrics["temperature"]), validation.labels
+    given = it.probabilities, it.scored.labels
+    chosen = [asdict(trust.selective(wanted, calibration, *given)) for wanted in WANTED]
+    sets = [trust.conformal(promise, calibration, *given) for promise in PROMISED]
+    known = confidence.familiarity(it.scored_logits)
+    others = {name: confidence.familiarity(it.answers(made())) for name, made in unknown.UNKNOWN.items()}
+    auroc = {name: trust.auroc(known, scores) for name, scores in others.items()}
+    pictures = {
+        "selective": trust_plots.selective(*trust.accuracy_by_coverage(*given), chosen),
+        "conformal": trust_plots.conformal(sets),
+        "unknown": trust_plots.unknown(known, others, auroc, metrics["familiarity_threshold"]),
+    }
+    return pictures, {"selective": chosen, "conformal": sets, "unknown": auroc}
+
+
+def _corruptions(it: Subject) -> Chapter:
+    """Accuracy in bad light and badly aimed."""
+    images, labels = it.scored.images[:CORRUPTED], it.scored.labels[:CORRUPTED]
+    clean = _accuracy(it.answers(images), labels)
+    rows = {
+        kind: [
+            _accuracy(it.answers(corruptions.corrupted(images, kind, severity)), labels)
+            for severity in corruptions.SEVERITIES
+        ]
+        for kind in corruptions.CORRUPTIONS
+    }
+    numbers = {"images": len(images), "clean": clean, "accuracy": rows}
+    return {"corruptions": trust_plots.corruptions(rows, clean)}, {"corruptions": numbers}
+
+
+def _attacks(it: Subject) -> Chapter:
+    """Accuracy under changes made to mislead."""
+    images, labels = it.scored.images[:ATTACKED], it.scored.labels[:ATTACKED]
+    clean = _accuracy(it.logits(images), labels)
+    rows: dict[str, dict[float, float]] = {"FGSM": {}, "PGD": {}}
+    examples = []
+    for epsilon in EPSILONS:
+        for name, attack in (("FGSM", attacks.fgsm), ("PGD", attacks.pgd)):
+            changed = attack(it.network, images, labels, epsilon)
+            rows[name][epsilon] = _accuracy(it.logits(changed), labels)
+        examples.append(changed[:SHOWN_ATTACKED])
+    named = {name: {str(epsilon): accuracy for epsilon, accuracy in row.items()} for name, row in rows.items()}
+    numbers = {"images": len(images), "clean": clean, "accuracy": named}
+    return {"attacks": trust_plots.attacks(rows, clean, examples)}, {"attacks": numbers}
+
+
+def _accuracy(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:
+    return float((logits.argmax(axis=1) == labels).mean())
+
+
+# What is said, what is done, and whether it asks for a Keras model.
+CHAPTERS: tuple[tuple[str, Callable[[Subject], Chapter], bool], ...] = (
+    ("What each layer looks for", _layers, True),
+    ("How the classes come apart, layer by layer", _depth, True),
+    ("Where the answers come from", _heat_maps, False),
+    ("Whether the heat maps are true", _map_check, True),
+    ("What is confused", _confused, False),
+    ("Labels that are likely wrong", _label_errors, False),
+    ("How far the answers can be trusted", _trust, False),
+    ("Bad light, bad lenses, bad aim", _corruptions, False),
+    ("Changes made to mislead", _attacks, True),
+)

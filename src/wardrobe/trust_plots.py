@@ -1,0 +1,189 @@
+"""How far to trust the answers → figures. Nothing is computed here."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from wardrobe import drawing
+from wardrobe.drawing import BLUE, GREY, INK, ORANGE
+
+Floats = npt.NDArray[np.floating]
+
+COLOURS = (BLUE, ORANGE, INK, "#009e73", "#cc79a7")  # Okabe and Ito
+
+
+@drawing.styled
+def selective(coverage: Floats, accuracy: Floats, chosen: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draws the accuracy over the surest answers for every share that is given.
+
+    Args:
+        coverage, accuracy: (n,) 0-1, as from `trust.accuracy_by_coverage`.
+        chosen: wanted, threshold, coverage, accuracy of each threshold that was chosen on validation.
+    """
+    best = next((each for each in chosen if each["accuracy"] is not None), None)
+    title = (
+        f"Saying nothing when unsure: the surest {drawing.tenths(best['coverage'])} of the answers are "
+        f"{drawing.tenths(best['accuracy'])} right"
+        if best
+        else "Saying nothing when unsure: no threshold is sure enough"
+    )
+    figure = drawing.sheet(4.3, title, "marked: thresholds chosen on validation images, for the accuracy beside them")
+    axes = figure.add_axes(drawing.inches(figure, 0.9, 0.65, 9.1, 2.9))
+    few = max(1, len(coverage) // 100)  # below 1 % of the images chance rules
+    axes.plot(coverage[few:], accuracy[few:], color=BLUE, linewidth=2)
+    for each in chosen:
+        if each["accuracy"] is not None:
+            axes.plot(each["coverage"], each["accuracy"], "o", color=ORANGE, markersize=8)
+            axes.annotate(
+                f"{each['wanted']:.0%} wanted: answers {drawing.tenths(each['coverage'])}, "
+                f"{drawing.tenths(each['accuracy'])} right".replace("%", " %", 1),
+                (each["coverage"], each["accuracy"]), (-9, -4), textcoords="offset points", ha="right", va="top",
+                fontsize=8.5, color=ORANGE,
+            )  # fmt: skip
+    axes.set_xlim(0, 1.01)
+    axes.set_xlabel("share of the images that is answered, the surest first")
+    axes.set_ylabel("of these right")
+    axes.xaxis.set_major_formatter(drawing.per_cent())
+    axes.yaxis.set_major_formatter(drawing.per_cent())
+    axes.grid(axis="y")
+    return figure
+
+
+@drawing.styled
+def conformal(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draws how many classes the sets of each promise have, and how often they hold the truth.
+
+    Args:
+        rows: promise, coverage, size, sizes, as from `trust.conformal`.
+    """
+    figure = drawing.sheet(
+        3.9,
+        "Sets that keep a promise: all classes that it might be",
+        "calibrated on validation images;  a bar: the share of images whose set has so many classes",
+    )
+    largest = max(int(np.flatnonzero(np.array(row["sizes"]) > 0.0005).max()) for row in rows)
+    width = 3.05
+    for number, row in enumerate(rows):
+        title = f"{row['promise']:.0%} promised: true in {drawing.tenths(row['coverage'])}".replace("%", " %", 1)
+        axes = figure.add_axes(drawing.inches(figure, 0.65 + 3.35 * number, 0.7, width - 0.3, 2.15), title=title)
+        shares = row["sizes"][: largest + 1]
+        axes.bar(range(largest + 1), shares, color=[GREY if size == 0 else BLUE for size in range(largest + 1)])
+        for size, share in enumerate(shares):
+            if share >= 0.005:
+                axes.text(size, share, drawing.percent(share), ha="center", va="bottom", fontsize=8)
+        axes.set_ylim(0, 1.05)
+        axes.set_xticks(range(largest + 1))
+        axes.set_xlabel(f"classes in the set; {row['size']:.2f} on average")
+        axes.yaxis.set_major_formatter(drawing.per_cent())
+        axes.grid(axis="y")
+    return figure
+
+
+@drawing.styled
+def unknown(known: Floats, others: Mapping[str, Floats], auroc: Mapping[str, float], threshold: float) -> Figure:
+    """Draws how familiar known clothing is to the model, and pictures that are none.
+
+    Args:
+        known: (n,) familiarity of clothing; others: name → (m,); auroc: name → 0-1.
+        threshold: below it the answer is "not sure".
+    """
+    figure = drawing.sheet(
+        1.15 + 1.0 * (len(others) + 1),
+        "Does it know what it does not know? Familiarity of clothing, and of what is none",
+        "left of the orange line it is not sure;  AUROC: how often clothing is the more familiar of two pictures",
+    )
+    height = figure.get_size_inches()[1]
+    low = min(float(np.quantile(each, 0.002)) for each in (known, *others.values()))
+    high = max(float(np.quantile(each, 0.998)) for each in (known, *others.values()))
+    edges = np.linspace(low, high, 70)
+    for row, (name, scores) in enumerate({"clothing": known, **others}.items()):
+        axes = figure.add_axes(drawing.inches(figure, 2.5, height - 0.75 - (row + 1) * 1.0 + 0.2, 7.6, 0.72))
+        axes.hist(np.clip(scores, low, high), edges.tolist(), color=BLUE if row == 0 else GREY)
+        axes.axvline(threshold, color=ORANGE, linewidth=2)
+        axes.set_xlim(low, high)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        unsure = f"{drawing.tenths(float((scores < threshold).mean()))} not sure"
+        text = name if row == 0 else f"{name}: AUROC {auroc[name]:.3f}"
+        axes.text(-0.32, 0.62, text, transform=axes.transAxes, weight="bold", va="center")
+        axes.text(-0.32, 0.32, unsure, transform=axes.transAxes, fontsize=8.5, color=GREY, va="center")
+        if row < len(others):
+            axes.set_xticklabels([])
+    axes.set_xlabel("familiarity")
+    return figure
+
+
+@drawing.styled
+def corruptions(rows: Mapping[str, Sequence[float]], clean: float) -> Figure:
+    """Draws accuracy under each corruption, by severity: curves, and a table of the same.
+
+    Args:
+        rows: corruption → accuracy at severities 1 to 5, 0-1; clean: accuracy without.
+    """
+    worst = min(rows, key=lambda name: rows[name][-1])
+    height = 4.75 + 0.28 * len(rows)
+    figure = drawing.sheet(
+        height,
+        f"In bad light and badly aimed: {worst} hurts most, to {drawing.tenths(rows[worst][-1])}",
+        f"accuracy of {drawing.tenths(clean)} without, and under ten corruptions of five severities",
+    )
+    columns = 5
+    for number, (name, values) in enumerate(rows.items()):
+        left = 0.6 + number % columns * 1.97
+        bottom = height - 2.05 - number // columns * 1.55
+        axes = figure.add_axes(drawing.inches(figure, left, bottom, 1.72, 1.05))
+        axes.set_title(name, fontsize=9)
+        axes.plot(range(6), [clean, *values], "o-", color=BLUE, markersize=4, linewidth=2)
+        axes.set_ylim(0, 1)
+        axes.set_xticks(range(6))
+        axes.tick_params(labelsize=8)
+        axes.yaxis.set_major_formatter(drawing.per_cent())
+        axes.grid(axis="y")
+        if number % columns:
+            axes.set_yticklabels([])
+    table = np.array([[clean, *values] for values in rows.values()])
+    axes = figure.add_axes(drawing.inches(figure, 1.6, 0.6, 8.4, 0.28 * len(rows)))
+    axes.imshow(table, cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
+    for (row, column), value in np.ndenumerate(table):
+        axes.text(column, row, drawing.tenths(value), ha="center", va="center", fontsize=8.5)
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.set_xticks(range(6), ["without", *(f"severity {number}" for number in range(1, 6))])
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+@drawing.styled
+def attacks(rows: Mapping[str, Mapping[float, float]], clean: float, examples: Sequence[npt.NDArray[Any]]) -> Figure:
+    """Draws accuracy under attacks of growing strength, and what they look like.
+
+    Args:
+        rows: attack → epsilon, as a share of white → accuracy, 0-1.
+        clean: accuracy without, on the same images.
+        examples: for each epsilon, images (n, 28, 28) after the stronger attack.
+    """
+    epsilons = list(next(iter(rows.values())))
+    figure = drawing.sheet(
+        4.4,
+        f"Changes made to mislead: {drawing.tenths(clean)} fall to {drawing.tenths(min(rows['PGD'].values()))}",
+        "each pixel is changed by at most so much, by someone who knows the weights;  right: images after PGD",
+    )
+    axes = figure.add_axes(drawing.inches(figure, 0.75, 0.65, 4.5, 3.0))
+    for (name, values), colour in zip(rows.items(), COLOURS, strict=False):
+        axes.plot([0, *values], [clean, *values.values()], "o-", color=colour, linewidth=2, label=name)
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("largest change of a pixel, as a share of white")
+    axes.set_ylabel("right")
+    axes.xaxis.set_major_formatter(drawing.per_cent())
+    axes.yaxis.set_major_formatter(drawing.per_cent())
+    axes.grid(axis="y")
+    axes.legend()
+    cell = min(0.72, 3.05 / len(epsilons))
+    for row, (epsilon, images) in enumerate(zip(epsilons, examples, strict=True)):
+        bottom = 3.65 - (row + 1) * cell
+        drawing.label(figure, 5.75, bottom + cell / 2, f"{epsilon:.0%}".replace("%", " %"), va="center", fontsize=8.5)
+        for place, image in enumerate(images[: int(3.9 / cell)]):
+            drawing.thumbnail(figure, 6.3 + place * cell, bottom, cell - 0.04, image)
+    return figure

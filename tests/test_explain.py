@@ -1,0 +1,143 @@
+"""Why this answer, and whether the heat maps are true."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from wardrobe import attacks, explain, faithfulness, gradients, inspection, models, recipes, training
+from wardrobe.data import load_data
+from wardrobe.runs import Run
+
+SEED = recipes.get("seed")
+Images = Any
+
+
+@pytest.fixture(scope="module")
+def trained(real_run: tuple[Run, dict[str, Any]]) -> keras.Model:
+    return training.load(real_run[0])
+
+
+@pytest.fixture(scope="module")
+def images(fashion_mnist_dir: Any) -> Images:
+    return load_data("fashion-mnist", fashion_mnist_dir).validation.images[:80]
+
+
+def corner_model(row: int, column: int) -> keras.Model:
+    """Returns a network whose logit of class 1 grows with the pixels about one place and with nothing else."""
+    model = models.build(SEED, 10)
+    for layer in model.layers:
+        if layer.weights:
+            layer.set_weights([np.zeros_like(weights) for weights in layer.get_weights()])
+    first, second, dense, logits = (model.get_layer(name) for name in ("conv1", "conv2", "dense", "logits"))
+    for layer, place in ((first, (1, 1, 0, 0)), (second, (1, 1, 0, 0))):
+        kernel, bias = layer.get_weights()
+        kernel[place] = 1
+        layer.set_weights([kernel, bias])
+    kernel, bias = dense.get_weights()
+    kernel[(row * 5 + column) * 64, 0] = 1  # of the 5x5 places after the second pooling
+    dense.set_weights([kernel, bias])
+    kernel, bias = logits.get_weights()
+    kernel[0, 1] = 5
+    logits.set_weights([kernel, bias])
+    return model
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (1, 3), (4, 2)])
+def test_heat_maps_name_the_place_that_counts(row: int, column: int) -> None:
+    model = corner_model(row, column)
+    image = np.random.default_rng(1).integers(60, 255, (1, 28, 28), np.uint8)
+    logits, one = inspection.keras_logits(model), np.array([1])
+    middle = np.array([4.5 + 4 * row, 4.5 + 4 * column])  # two convolutions without padding, two poolings
+    for name, found in (
+        ("Grad-CAM", explain.grad_cam(model, SEED, image, one)),
+        ("occlusion", np.abs(explain.occlusion(logits, image, one))),
+    ):
+        assert found.shape == (1, 28, 28)
+        places = np.moveaxis(np.mgrid[:28, :28], 0, -1)
+        centre = (found[0][..., None] * places).sum(axis=(0, 1)) / found.sum()
+        np.testing.assert_allclose(centre, middle, atol=2.1, err_msg=name)
+
+
+def test_heat_maps_beat_chance(trained: keras.Model, images: Images) -> None:
+    logits = inspection.keras_logits(trained)
+    classes = logits(images).argmax(axis=1)
+    maps = inspection.heat_maps(trained, SEED, logits, images, classes)
+    chance = faithfulness.random_maps(len(images))
+    for name, each in maps.items():
+        for measure, sign in ((faithfulness.deletion, 1), (faithfulness.insertion, -1)):
+            gained = sign * (measure(logits, images, classes, chance) - measure(logits, images, classes, each)).mean(
+                axis=1
+            )
+            assert faithfulness.mean_and_interval(gained)[1] > 0, (name, measure.__name__)
+
+
+def test_heat_maps_forget_with_the_network(trained: keras.Model, images: Images) -> None:
+    logits = inspection.keras_logits(trained)
+    classes = logits(images).argmax(axis=1)
+    maps = inspection.heat_maps(trained, SEED, logits, images, classes)
+    layers = []
+    for layer, network in faithfulness.forgetting(trained, SEED, 1):
+        layers.append(layer)
+        random = inspection.heat_maps(network, SEED, inspection.keras_logits(network), images, classes)
+    assert layers == ["logits", "dense", "conv2", "conv1"]
+    assert faithfulness.likeness(maps["occlusion"], maps["occlusion"], images).mean() == pytest.approx(1)
+    assert abs(faithfulness.likeness(maps["occlusion"], random["occlusion"], images).mean()) < 0.3
+    assert faithfulness.likeness(maps["Grad-CAM"], random["Grad-CAM"], images).mean() < 0.7
+    chance = faithfulness.random_maps(len(images))
+    gained = faithfulness.insertion(logits, images, classes, random["occlusion"]) - faithfulness.insertion(
+        logits, images, classes, chance
+    )
+    assert abs(gained.mean()) < 0.15, "an occlusion map of random weights is worth more than chance"
+
+
+def test_deletion_and_insertion_start_and_end_where_they_must(trained: keras.Model, images: Images) -> None:
+    logits = inspection.keras_logits(trained)
+    classes = logits(images).argmax(axis=1)
+    order = faithfulness.random_maps(len(images))
+    taken, put = (
+        measure(logits, images, classes, order) for measure in (faithfulness.deletion, faithfulness.insertion)
+    )
+    assert taken.shape == put.shape == (len(images), 50)
+    np.testing.assert_allclose(taken[:, 0], put[:, -1], atol=1e-5)  # the whole image
+    np.testing.assert_allclose(taken[:, -1], put[:, 0], atol=1e-5)  # the blurred image
+
+
+def test_the_nearest_are_nearest() -> None:
+    features = np.array([[1, 0], [0, 1], [1, 1], [5, 0.1]], float)
+    found, cosines = explain.nearest(features, np.array([[2.0, 0.0]]), 3)
+    assert found.tolist() == [[0, 3, 2]]
+    assert cosines[0, 0] == pytest.approx(1)
+    assert cosines[0, 2] == pytest.approx(np.sqrt(0.5))
+
+
+def test_grad_cam_of_columns_is_their_mean() -> None:
+    recipe = recipes.get("champion")
+    model = models.build(recipe, 10)
+    models.initialise(model, recipe, 0)
+    images = np.random.default_rng(0).integers(0, 256, (2, 28, 28), np.uint8)
+    classes = np.array([3, 4])
+    whole = explain.grad_cam(model, recipe, images, classes)
+    each = [explain._cam(model, prefix, images, classes, False) for prefix in models.prefixes(recipe)]
+    first, step, _ = list(models.windows(recipe).values())[-1]
+    np.testing.assert_allclose(whole, explain._laid_over_image(np.mean(each, axis=0), first, step), rtol=1e-5)
+
+
+def test_attacks_stay_within_their_bounds_and_mislead(trained: keras.Model, images: Images) -> None:
+    logits = inspection.keras_logits(trained)
+    labels = logits(images).argmax(axis=1)
+    right = {}
+    for name, attack in (("FGSM", attacks.fgsm), ("PGD", attacks.pgd)):
+        changed = attack(trained, images, labels, 0.05)
+        assert np.abs(changed - images).max() <= 0.05 * 255 + 1e-3
+        assert changed.min() >= 0
+        assert changed.max() <= 255
+        right[name] = (logits(changed).argmax(axis=1) == labels).mean()
+    assert right["PGD"] <= right["FGSM"] < 0.8
+
+
+def test_a_gradient_is_the_slope() -> None:
+    values, gradient = gradients.of_sum(lambda x: keras.ops.sum(x**2, axis=1), np.array([[1.0, 2.0], [3.0, -1.0]]))
+    assert values.tolist() == [5, 10]
+    assert gradient.tolist() == [[2, 4], [6, -2]]

@@ -1,0 +1,117 @@
+"""What the layers learnt: windows, made of, most exciting, maximised, probes."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from wardrobe import explain, gradients, hierarchy, models, recipes, training
+from wardrobe.data import Dataset, load_data
+from wardrobe.runs import Run
+
+SEED = recipes.get("seed")
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Dataset:
+    return load_data("synthetic", limit=1500)
+
+
+@pytest.fixture(scope="module")
+def trained(drawn_training: tuple[Run, object]) -> keras.Model:
+    return training.load(drawn_training[0])
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_a_unit_sees_its_window_and_nothing_else(name: str) -> None:
+    recipe = recipes.get(name)
+    model = models.build(recipe, 10)
+    models.initialise(model, recipe, 0)
+    images = np.random.default_rng(0).uniform(0, 255, (4, 28, 28, 1))
+    for layer, (first, step, size) in models.windows(recipe).items():
+        inner = models.intermediates(model, [layer])
+        middle = model.get_layer(layer).output.shape[1] // 2
+
+        def unit(batch: Any, inner: Any = inner, layer: str = layer, middle: int = middle) -> Any:
+            return keras.ops.sum(inner(batch)[layer][:, middle, middle], axis=-1)
+
+        seen = np.flatnonzero(np.abs(gradients.of_sum(unit, images)[1]).sum(axis=(0, 2, 3)))
+        centre = first + step * middle
+        assert (seen.min(), seen.max()) == (max(0, centre - (size - 1) / 2), min(27, centre + (size - 1) / 2)), layer
+
+
+def test_the_parts_of_a_filter_are_those_of_the_largest_weights() -> None:
+    model = models.build(SEED, 10)
+    kernel = np.zeros((3, 3, 32, 64), np.float32)
+    kernel[1, 2, 7, 5], kernel[0, 0, 30, 5], kernel[2, 2, 3, 5] = -3, 2, 1
+    model.get_layer("conv2").set_weights([kernel, np.zeros(64)])
+    made_of, kernels = hierarchy.made_of(model, 1, 3)
+    assert made_of[5].tolist() == [7, 30, 3]
+    assert kernels.shape == (64, 3, 3, 3)
+    assert kernels[5, 0, 1, 2] == -3
+
+
+def test_the_most_exciting_images_are_found_with_their_place() -> None:
+    model = models.build(SEED, 10)
+    kernel, bias = model.get_layer("conv1").get_weights()
+    kernel[:], bias[:] = 0, 0
+    kernel[1, 1, 0, 4] = 1  # filter 4 answers to a bright pixel in the middle of its window
+    model.get_layer("conv1").set_weights([kernel, bias])
+    images = np.zeros((30, 28, 28), np.uint8)
+    images[11, 20, 6], images[23, 3, 15] = 255, 200
+    found = hierarchy.most_exciting(model, SEED, images, filters=1, count=2)["conv1"]
+    assert found.filters.tolist() == [4]
+    assert found.images.tolist() == [[11, 23]]
+    assert found.middles.tolist() == [[[20, 6], [3, 15]]]
+    assert found.size == 3
+
+
+def test_the_image_made_to_excite_a_unit_excites_it_more_than_any_real_one(
+    drawn: Dataset, trained: keras.Model
+) -> None:
+    images = drawn.train.images
+    for layer in ("dense", "logits"):
+        units = list(range(10))
+        made = hierarchy.maximised(trained, SEED, layer, units, images)
+        assert made.shape == (10, 28, 28)
+        assert made.dtype == np.uint8
+        excite = hierarchy._excitement(trained, layer, units)
+        typical = np.median(
+            [
+                gradients.of_sum(excite, np.repeat(image[None, ..., None], 10, axis=0).astype(float))[0]
+                for image in images[:50]
+            ],
+            axis=0,
+        )
+        assert (gradients.of_sum(excite, made[..., None].astype(float))[0] > typical).mean() > 0.85, layer
+    assert hierarchy.maximised(trained, SEED, "conv2", [0, 1], images).shape == (2, 8, 8)
+
+
+def test_depth_helps_a_trained_network_and_not_an_untrained_one(drawn: Dataset, trained: keras.Model) -> None:
+    untrained = models.build(SEED, 10)
+    models.initialise(untrained, SEED, 0)
+    seen = drawn.train.images, drawn.train.labels
+    new = drawn.validation.images[:1000], drawn.validation.labels[:1000]
+    learnt, random = (hierarchy.probes(model, seen, new) for model in (trained, untrained))
+    assert list(learnt) == ["pixels", "conv1", "conv2", "dense", "logits"]
+    assert learnt["pixels"] == random["pixels"]
+    assert learnt["dense"] > learnt["pixels"] + 0.03
+    assert random["logits"] < random["pixels"]
+
+
+def test_columns_are_looked_into_by_their_first() -> None:
+    recipe = recipes.get("champion")
+    model = models.build(recipe, 10)
+    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
+    assert all(name.startswith("column1_") for name in hierarchy.most_exciting(model, recipe, images, 2, 3))
+    labels = np.arange(20) % 10
+    assert list(hierarchy.probes(model, (images, labels), (images, labels)))[-1] == "column1_logits"
+    assert explain.penultimate(model, images).shape == (20, 3 * 3 * 160)
+
+
+def test_the_network_of_earlier_epochs_is_kept(real_run: tuple[Run, dict[str, Any]]) -> None:
+    early = training.snapshots(real_run[0])
+    assert list(early) == [1]
+    final = training.load(real_run[0])
+    assert np.abs(early[1].get_layer("conv1").kernel - final.get_layer("conv1").kernel).max() > 1e-3

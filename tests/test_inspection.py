@@ -1,0 +1,124 @@
+"""`wardrobe explain`: every chapter of a person's own run, one image, one layer, and what bad input gets."""
+
+import io
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import OWN_CLASSES, once, refused, wardrobe
+from PIL import Image
+
+from wardrobe import label_errors, recipes
+from wardrobe.data import Split, load_data
+from wardrobe.labels import CLASS_NAMES
+from wardrobe.progress import PlainDisplay
+from wardrobe.runs import Run
+
+CHAPTERS = {
+    *("parts", "maximised", "exciting", "probes", "embedding", "heat_maps", "map_check", "confused", "label_errors"),
+    *("selective", "conformal", "unknown", "corruptions", "attacks"),
+}
+
+
+@pytest.fixture(scope="session")
+def own_run(tmp_path_factory: pytest.TempPathFactory, drawn_folder: Path) -> Run:
+    """A run of `sprint` on a person's own folder with three classes, looked into. Not to be changed."""
+
+    def made(cwd: Path) -> Any:
+        shutil.copytree(drawn_folder, cwd / "own")
+        trained = wardrobe("train", "sprint", "--data", "own", "--epochs", 2, "--run", "run", cwd=cwd)
+        assert trained.returncode == 0, trained.stderr
+        return wardrobe("explain", "run", cwd=cwd)
+
+    cwd, result = once(tmp_path_factory, "explained", made)
+    assert "Warning" not in result.stderr, result.stderr
+    return Run(cwd / "run")
+
+
+def test_every_chapter_is_drawn_and_stands_in_the_report(own_run: Run) -> None:
+    drawn = {path.stem for path in own_run.plots_folder.glob("*.png")}
+    assert drawn >= CHAPTERS - {"confused"}
+    page = own_run.report_path.read_text(encoding="utf-8")
+    assert all(f'<section id="{name}">' in page for name in CHAPTERS & drawn)
+    for path in own_run.plots_folder.glob("*.png"):
+        with Image.open(path) as picture:
+            assert np.ptp(np.asarray(picture.convert("L"))) > 100, path
+
+
+def test_what_was_measured_can_be_read(own_run: Run) -> None:
+    numbers = own_run.explanation()
+    assert numbers["data"] == own_run.info()["data"]
+    assert list(numbers["probes"]) == ["untrained", "epoch 1", "trained"]
+    assert {row["promise"] for row in numbers["conformal"]} == {0.9, 0.95, 0.99}
+    assert len(numbers["corruptions"]["accuracy"]) == 10
+    assert {"digits", "noise", "patterns"} == set(numbers["unknown"])
+    assert numbers["map_check"]["deletion"]["occlusion"]["area"] < numbers["map_check"]["deletion"]["by chance"]["area"]
+    assert numbers["label_errors"]["of"] == sum(
+        own_run.info()["dataset"]["splits"][each] for each in ("train", "validation")
+    )
+    assert all(row["given"] in OWN_CLASSES for row in numbers["label_errors"]["likeliest"])
+
+
+def test_wrong_labels_are_found() -> None:
+    whole = load_data("synthetic", limit=3000)
+    few = Split(whole.validation.images[:300], whole.validation.labels[:300])
+    labels = whole.train.labels.copy()
+    boots = np.flatnonzero(labels == CLASS_NAMES.index("Ankle boot"))[:12]
+    labels[boots] = CLASS_NAMES.index("Dress")
+    mislabelled = replace(whole, train=Split(whole.train.images, labels), validation=few)
+    found = label_errors.find(recipes.get("sprint"), mislabelled, 0, PlainDisplay(io.StringIO()))
+    assert found.probabilities.shape == (3300, 10)
+    named = set(found.indices[: 2 * len(boots)].tolist())
+    assert len(named & set(boots.tolist())) >= 6  # of 12; by chance, none
+
+
+def test_one_image_is_explained(tmp_path: Path, own_run: Run) -> None:
+    own_image = next((own_run.path.parent / "own" / "boots").glob("*.png"))
+    heights = []
+    for arguments, place in (((own_run.path, own_image), own_run.path), ((own_image,), tmp_path)):
+        result = wardrobe("explain", *arguments, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        picture = place / f"explain-{own_image.stem}.png"
+        assert result.stdout.splitlines()[-1] == str(picture if place != tmp_path else Path(picture.name))
+        with Image.open(picture) as sheet:
+            assert sheet.width == 1664
+            heights.append(sheet.height)
+    assert heights[0] > heights[1], "the run's own sheet shows layers and neighbours as well"
+
+
+def test_a_run_of_onnx_alone_shows_what_it_can(tmp_path: Path, own_run: Run) -> None:
+    shutil.copytree(own_run.path.parent, tmp_path / "copy")
+    run = Run(tmp_path / "copy/run")
+    run.keras_path.unlink()
+    shutil.rmtree(run.plots_folder)
+    result = wardrobe("explain", "run", cwd=tmp_path / "copy")
+    assert result.returncode == 0, result.stderr
+    drawn = {path.stem for path in run.plots_folder.glob("*.png")}
+    assert {"heat_maps", "selective", "conformal", "unknown", "corruptions", "label_errors"} <= drawn
+    assert not {"maximised", "probes", "map_check", "attacks"} & drawn
+    assert result.stdout.count("left out, the run has no model.keras") == 4
+
+
+def test_one_layer_is_shown_and_a_wrong_one_is_refused(tmp_path: Path, own_run: Run) -> None:
+    shutil.copytree(own_run.path.parent, tmp_path / "copy")
+    result = wardrobe("explain", "run", "--layer", "stem2", cwd=tmp_path / "copy")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "copy/run/plots/layer-stem2.png").is_file()
+    wrong = wardrobe("explain", "run", "--layer", "conv9", cwd=tmp_path / "copy")
+    refused(wrong, 2, "no layer 'conv9'", "stem1, stem2, dense, logits")
+
+
+def test_bad_input_gets_one_line(tmp_path: Path, own_run: Run) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    refused(wardrobe("explain", own_run.path, "text.jpg", cwd=tmp_path), 1, "text.jpg", "no picture")
+    refused(wardrobe("explain", own_run.path, "nothing.jpg", cwd=tmp_path), 1, "nothing.jpg", "No such file")
+    refused(wardrobe("explain", "nothing", cwd=tmp_path), 1, "nothing does not exist")
+    interrupted = tmp_path / "interrupted"
+    interrupted.mkdir()
+    info = {**own_run.info(), "status": "interrupted"}
+    (interrupted / "run.json").write_text(json.dumps(info))
+    refused(wardrobe("explain", "interrupted", cwd=tmp_path), 1, "not scored yet", "--resume interrupted")
