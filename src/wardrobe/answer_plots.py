@@ -100,8 +100,8 @@ def map_check(figures: Mapping[str, Any]) -> Figure:
         axes.set_xlabel("blocks" + (" blurred" if what == "deletion" else " put in"))
         axes.grid(axis="y")
         axes.legend(
-            fontsize=8, title="area below the curve, 95 % interval", title_fontsize=8, ncols=2, loc="upper left",
-            bbox_to_anchor=(-0.08, -0.2), columnspacing=1, alignment="left",
+            fontsize=7.5, title="area below the curve, 95 % interval", title_fontsize=8, ncols=2, loc="upper left",
+            bbox_to_anchor=(-0.14, -0.2), columnspacing=0.8, handlelength=1.7, alignment="left",
         )  # fmt: skip
     figure.axes[0].set_ylabel("probability of the answer")
     forgetting = figures["forgetting"]
