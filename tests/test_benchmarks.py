@@ -13,6 +13,7 @@ from test_photo import scene, wood
 from wardrobe import ablation_benchmark, metrics, photo_benchmark, recipes, unknown
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.photo_benchmark import RIGHT
+from wardrobe.runs import Run
 
 
 def test_photos_are_scored_by_kind(tmp_path: Path) -> None:
@@ -87,6 +88,30 @@ def test_the_tricks_of_a_recipe_of_columns_are_taken_out_of_one() -> None:
     assert {variant.columns for variant in variants.values()} == {1}
     assert variants["nothing erased"] == replace(variants["one column"], erase=0.0)
     assert "one column" not in ablation_benchmark.variants_of(recipes.get("strong"))
+
+
+def test_models_are_scored_on_corrupted_images(tmp_path: Path, drawn_training: tuple[Run, object]) -> None:
+    run = drawn_training[0].path
+    arguments = (
+        "benchmark",
+        "corruptions",
+        "--models",
+        f"{run},{run / 'model.onnx'},photo",
+        "--data",
+        "synthetic",
+        "--json",
+    )
+    result = wardrobe(*arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures["models"] == [{"recipe": "seed", "networks": 2}, {"recipe": "photo", "networks": 1}]
+    rows = {row["corruption"]: row["accuracy"] for row in figures["rows"]}
+    assert rows["none"]["seed"]["mean"] == [pytest.approx(drawn_training[0].metrics()["accuracy"])]
+    assert rows["none"]["seed"]["deviation"] == [0]
+    assert len(rows["noise"]["photo"]["mean"]) == 5
+    assert rows["rotation"]["seed"]["mean"][4] < rows["none"]["seed"]["mean"][0] - 0.2
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert "| corruption | `seed` | on average | `photo` | on average |\n|---|---|---|---|---|\n| none |" in page
 
 
 def test_speed_is_measured_against_keras(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ LEVELS = (
     {"recipes", "metrics", "trust", "console", "progress", "photo", "photo_augment", "batch_norm", "gradients"},
     {"augment", "fashion_mnist", "folder", "synthetic", "corruptions", "unknown", "runs"},
     {"data", "models", "objectives", "muon", "feed", "classifier", "attacks"},
-    {"curriculum", "export", "predict", "hierarchy", "explain"},
+    {"curriculum", "export", "predict", "hierarchy", "attribution"},
     {"training", "faithfulness"},
     {"evaluation"},
     {"label_errors", "drawing", "report", "output"},
@@ -24,7 +24,7 @@ LEVELS = (
     {"pipeline", "inspection"},
     {"jobs"},
     {"results", "tuning"},
-    {"train_benchmark", "ablation_benchmark", "photo_benchmark", "speed_benchmark"},
+    {"train_benchmark", "ablation_benchmark", "photo_benchmark", "corruption_benchmark", "speed_benchmark", "essay"},
     {"cli"},
 )
 LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in modules}

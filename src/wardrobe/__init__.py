@@ -4,6 +4,7 @@
 
     run = wardrobe.train("seed")       # the whole job: data, training, evaluation, plots, report, ONNX
     run.metrics()["accuracy"]          # 0-1, on the 10,000 test images
+    wardrobe.explain(run.path)         # what each layer learnt, why it answers, how far to trust it: in run.report_path
     data = wardrobe.load_data()        # data.train.images: (55000, 28, 28) uint8, 0-255
 
     pixels = wardrobe.photo.prepare("photo.jpg")                  # (28, 28) uint8: what a model sees
@@ -20,6 +21,8 @@ __version__ = "0.3.0"
 _HOMES = {
     "Classifier": "wardrobe.classifier",
     "evaluate": "wardrobe.jobs",
+    "explain": "wardrobe.jobs",
+    "explain_image": "wardrobe.jobs",
     "load_data": "wardrobe.data",
     "resume": "wardrobe.jobs",
     "train": "wardrobe.jobs",
@@ -27,14 +30,26 @@ _HOMES = {
     "WardrobeError": "wardrobe.errors",
 }
 _MODULES = ("photo",)
-__all__ = ["Classifier", "Run", "WardrobeError", "__version__", "evaluate", "load_data", "photo", "resume", "train"]
+__all__ = [
+    "Classifier",
+    "Run",
+    "WardrobeError",
+    "__version__",
+    "evaluate",
+    "explain",
+    "explain_image",
+    "load_data",
+    "photo",
+    "resume",
+    "train",
+]
 
 if TYPE_CHECKING:
     from wardrobe import photo
     from wardrobe.classifier import Classifier
     from wardrobe.data import load_data
     from wardrobe.errors import WardrobeError
-    from wardrobe.jobs import evaluate, resume, train
+    from wardrobe.jobs import evaluate, explain, explain_image, resume, train
     from wardrobe.runs import Run
 
 

@@ -298,6 +298,42 @@ def benchmark_ablation(
     _print_benchmark(figures, folder, as_json)
 
 
+@benchmarks.command("corruptions")
+def benchmark_corruptions(
+    models: Annotated[
+        str, typer.Option(help="Runs and .onnx files, with commas between; 'photo': the one that ships.")
+    ],
+    data: Annotated[str, typer.Option(help="As in train.")] = "fashion-mnist",
+    data_dir: DataDir = None,
+    folder: ResultsFolder = Path(),
+    as_json: Json = False,
+) -> None:
+    """Score models on the test images in bad light, behind bad lenses and badly aimed."""
+    from wardrobe import corruption_benchmark
+
+    figures = corruption_benchmark.corrupted(
+        models.split(","), data=data, data_dir=data_dir, folder=folder, stream=sys.stderr if as_json else sys.stdout
+    )
+    _print_benchmark(figures, folder, as_json)
+
+
+@benchmarks.command("essay")
+def benchmark_essay(
+    data: Annotated[str, typer.Option(help="As in train.")] = "fashion-mnist",
+    data_dir: DataDir = None,
+    epochs: Epochs = None,
+    folder: ResultsFolder = Path(),
+    as_json: Json = False,
+) -> None:
+    """Train the seed recipe, look into it, and write docs/how-a-cnn-sees.md with its figures."""
+    from wardrobe import essay
+
+    figures = essay.write(
+        folder, data=data, data_dir=data_dir, epochs=epochs, stream=sys.stderr if as_json else sys.stdout
+    )
+    _print_benchmark(figures, folder, as_json)
+
+
 @benchmarks.command("photos")
 def benchmark_photos(
     photos: Annotated[Path, typer.Option(help="Folder of photos, one sub-folder a kind of clothing.")],

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from scipy.stats import spearmanr
 
 from wardrobe import models, seeds
+from wardrobe.attribution import FEW, Logits, blurred
 from wardrobe.confidence import probabilities
-from wardrobe.explain import FEW, Logits, blurred
 from wardrobe.models import SIDE
 from wardrobe.recipes import Recipe
 

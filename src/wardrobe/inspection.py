@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from wardrobe import (
     answer_plots,
     attacks,
+    attribution,
     confidence,
     corruptions,
     drawing,
     evaluation,
-    explain,
     faithfulness,
     hierarchy,
     label_errors,
@@ -35,10 +35,10 @@ from wardrobe import (
     trust_plots,
     unknown,
 )
+from wardrobe.attribution import Logits
 from wardrobe.classifier import Classifier
 from wardrobe.data import SYNTHETIC, Dataset, Split
 from wardrobe.errors import DataError, RunError, UsageError
-from wardrobe.explain import Logits
 from wardrobe.photo import Steps
 from wardrobe.progress import TrainingDisplay
 from wardrobe.recipes import Recipe
@@ -170,8 +170,8 @@ def inspect_image(
         model, recipe = training.load(source), source.recipe()
         maps = heat_maps(model, recipe, keras_logits(model), pixels, best)
         display.stage(f"Searching {min(SEARCHED, len(dataset.train)):,} training images for the nearest")
-        searched = explain.penultimate(model, dataset.train.images[:SEARCHED])
-        nearest, likeness = explain.nearest(searched, explain.penultimate(model, pixels), NEAREST)
+        searched = attribution.penultimate(model, dataset.train.images[:SEARCHED])
+        nearest, likeness = attribution.nearest(searched, attribution.penultimate(model, pixels), NEAREST)
         story |= {
             "layers": _strongest_maps(model, pixels),
             "nearest": dataset.train.images[nearest[0]],
@@ -272,7 +272,7 @@ def _depth(it: Subject) -> Chapter:
         for state, network in states.items()
     }
     some = slice(MAPPED)
-    points = hierarchy.flattened(explain.penultimate(it.network, validation.images[some]))
+    points = hierarchy.flattened(attribution.penultimate(it.network, validation.images[some]))
     labels = validation.labels[some]
     wrong = it.logits(validation.images[some]).argmax(axis=1) != labels
     pictures = {
@@ -304,10 +304,10 @@ def heat_maps(
     model: keras.Model | None, recipe: Recipe | None, logits: Logits, images: Images, classes: npt.NDArray[np.int64]
 ) -> dict[str, npt.NDArray[np.floating]]:
     """Returns the heat maps that a model can have: name → (n, 28, 28); Grad-CAM asks for a Keras model."""
-    maps = {"occlusion": explain.occlusion(logits, images, classes)}
+    maps = {"occlusion": attribution.occlusion(logits, images, classes)}
     if model is None or recipe is None:
         return maps
-    return {"Grad-CAM": explain.grad_cam(model, recipe, images, classes), **maps}
+    return {"Grad-CAM": attribution.grad_cam(model, recipe, images, classes), **maps}
 
 
 def _map_check(it: Subject) -> Chapter:
@@ -315,7 +315,7 @@ def _map_check(it: Subject) -> Chapter:
     images = it.scored.images[:EXPLAINED]
     classes = it.logits(images).argmax(axis=1)
     maps = heat_maps(it.model, it.recipe, it.logits, images, classes)
-    averaged = explain.grad_cam(it.network, it.recipe, images, classes, averaged=True)
+    averaged = attribution.grad_cam(it.network, it.recipe, images, classes, averaged=True)
     some = slice(FORGOTTEN)
     forgetting: dict[str, dict[str, float]] = {name: {} for name in maps}
     for layer, network in faithfulness.forgetting(it.network, it.recipe, it.run.info()["seed"] + 1):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from wardrobe import attacks, explain, faithfulness, gradients, inspection, models, recipes, training
+from wardrobe import attacks, attribution, faithfulness, gradients, inspection, models, recipes, training
 from wardrobe.data import load_data
 from wardrobe.runs import Run
 
@@ -51,8 +51,8 @@ def test_heat_maps_name_the_place_that_counts(row: int, column: int) -> None:
     logits, one = inspection.keras_logits(model), np.array([1])
     middle = np.array([4.5 + 4 * row, 4.5 + 4 * column])  # two convolutions without padding, two poolings
     for name, found in (
-        ("Grad-CAM", explain.grad_cam(model, SEED, image, one)),
-        ("occlusion", np.abs(explain.occlusion(logits, image, one))),
+        ("Grad-CAM", attribution.grad_cam(model, SEED, image, one)),
+        ("occlusion", np.abs(attribution.occlusion(logits, image, one))),
     ):
         assert found.shape == (1, 28, 28)
         places = np.moveaxis(np.mgrid[:28, :28], 0, -1)
@@ -106,7 +106,7 @@ def test_deletion_and_insertion_start_and_end_where_they_must(trained: keras.Mod
 
 def test_the_nearest_are_nearest() -> None:
     features = np.array([[1, 0], [0, 1], [1, 1], [5, 0.1]], float)
-    found, cosines = explain.nearest(features, np.array([[2.0, 0.0]]), 3)
+    found, cosines = attribution.nearest(features, np.array([[2.0, 0.0]]), 3)
     assert found.tolist() == [[0, 3, 2]]
     assert cosines[0, 0] == pytest.approx(1)
     assert cosines[0, 2] == pytest.approx(np.sqrt(0.5))
@@ -118,10 +118,10 @@ def test_grad_cam_of_columns_is_their_mean() -> None:
     models.initialise(model, recipe, 0)
     images = np.random.default_rng(0).integers(0, 256, (2, 28, 28), np.uint8)
     classes = np.array([3, 4])
-    whole = explain.grad_cam(model, recipe, images, classes)
-    each = [explain._cam(model, prefix, images, classes, False) for prefix in models.prefixes(recipe)]
+    whole = attribution.grad_cam(model, recipe, images, classes)
+    each = [attribution._cam(model, prefix, images, classes, False) for prefix in models.prefixes(recipe)]
     first, step, _ = list(models.windows(recipe).values())[-1]
-    np.testing.assert_allclose(whole, explain._laid_over_image(np.mean(each, axis=0), first, step), rtol=1e-5)
+    np.testing.assert_allclose(whole, attribution._laid_over_image(np.mean(each, axis=0), first, step), rtol=1e-5)
 
 
 def test_attacks_stay_within_their_bounds_and_mislead(trained: keras.Model, images: Images) -> None:

@@ -1,0 +1,75 @@
+"""Makes docs/how-a-cnn-sees.md: trains the seed recipe, looks into it, and writes the essay with its figures."""
+
+import re
+from pathlib import Path
+from typing import Any, TextIO
+
+from PIL import Image
+
+from wardrobe import jobs, report, results, runs
+from wardrobe.data import FASHION_MNIST
+from wardrobe.runs import Run
+
+NAME = "how-a-cnn-sees"
+WIDTH = 1120  # pixels; of the figures
+COLOURS = 128  # of a figure's palette, which makes its file a third as large
+
+
+def write(
+    folder: Path, *, data: str, data_dir: Path | None, epochs: int | None, stream: TextIO | None = None
+) -> dict[str, Any]:
+    """Trains, or goes on with, runs/essay, explains it, and writes results/essay.json and the essay in docs/.
+
+    Args:
+        folder: gets runs/essay, results/essay.json, docs/how-a-cnn-sees.md and docs/how-a-cnn-sees/.
+
+    Returns:
+        What results/essay.json holds.
+    """
+    run = _trained(folder / "runs" / "essay", data, data_dir, epochs, stream)
+    jobs.explain(run.path, data_dir=data_dir, stream=stream)
+    info, metrics, found = run.info(), run.metrics(), run.explanation()
+    found["label_errors"].pop("likeliest", None)  # a thousand rows; they stay in the run
+    figures = {
+        "benchmark": "essay",
+        "command": results.command("essay", data=data if data != FASHION_MNIST else None, epochs=epochs),
+        **results.provenance(),
+        "seed": info["seed"],
+        "parameters": info["parameters"],
+        "epochs": len(run.history()),
+        "accuracy": metrics["accuracy"],
+        "n": metrics["n"],
+        "ece": metrics["ece"],
+        "temperature": metrics["temperature"],
+        **found,
+    }
+    results.write(figures, folder)
+    essay = folder / "docs" / f"{NAME}.md"
+    pictures = essay.with_suffix("")
+    pictures.mkdir(parents=True, exist_ok=True)
+    text = page(figures)
+    for name in re.findall(rf"{NAME}/(\w+)\.png", text):
+        _copy(run.plots_folder / f"{name}.png", pictures / f"{name}.png")
+    with runs.replacing(essay) as path:
+        path.write_text(text, encoding="utf-8")
+    return figures
+
+
+def page(figures: dict[str, Any]) -> str:
+    """Returns the essay, Markdown, with the numbers of results/essay.json; its figures lie beside it, in a folder."""
+    return report.template("essay.md").render(e=figures, picture=lambda name: f"{NAME}/{name}.png")
+
+
+def _trained(path: Path, data: str, data_dir: Path | None, epochs: int | None, stream: TextIO | None) -> Run:
+    if not path.exists():
+        return jobs.train("seed", data=data, data_dir=data_dir, epochs=epochs, path=path, stream=stream)
+    run = runs.find(path)
+    return run if run.info()["status"] == runs.DONE else jobs.resume(path, data_dir=data_dir, stream=stream)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies a picture, smaller."""
+    with Image.open(source) as picture, runs.replacing(target) as path:
+        height = round(picture.height * WIDTH / picture.width)
+        small = picture.convert("RGB").resize((WIDTH, height), Image.Resampling.LANCZOS)
+        small.quantize(COLOURS, dither=Image.Dither.NONE).save(path, format="PNG", optimize=True)
