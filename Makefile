@@ -16,13 +16,16 @@ ifneq ($(wildcard ../shared/data/fashion-mnist),)
 export WARDROBE_DATA ?= $(abspath ../shared/data/fashion-mnist)
 endif
 
+# Two workers share two cores; with two threads each they would be in each other's way.
+ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
 .PHONY: train test lint lock picture pretrained clean
 
 train: .venv/train
 	$(BIN)/wardrobe train seed
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/dev
 	$(BIN)/ruff format --check

@@ -138,6 +138,7 @@ def test_attacks_stay_within_their_bounds_and_mislead(trained: keras.Model, imag
 
 
 def test_a_gradient_is_the_slope() -> None:
-    values, gradient = gradients.of_sum(lambda x: keras.ops.sum(x**2, axis=1), np.array([[1.0, 2.0], [3.0, -1.0]]))
-    assert values.tolist() == [5, 10]
-    assert gradient.tolist() == [[2, 4], [6, -2]]
+    squares = gradients.of_sum(lambda x, weights: keras.ops.sum(weights * x**2, axis=1))
+    values, gradient = squares(np.array([[1, 2], [3, -1]]), np.array([[1, 2]], np.float32))
+    assert values.tolist() == [9, 11]
+    assert gradient.tolist() == [[2, 8], [6, -4]]

@@ -36,7 +36,7 @@ def test_a_unit_sees_its_window_and_nothing_else(name: str) -> None:
         def unit(batch: Any, inner: Any = inner, layer: str = layer, middle: int = middle) -> Any:
             return keras.ops.sum(inner(batch)[layer][:, middle, middle], axis=-1)
 
-        seen = np.flatnonzero(np.abs(gradients.of_sum(unit, images)[1]).sum(axis=(0, 2, 3)))
+        seen = np.flatnonzero(np.abs(gradients.of_sum(unit)(images)[1]).sum(axis=(0, 2, 3)))
         centre = first + step * middle
         assert (seen.min(), seen.max()) == (max(0, centre - (size - 1) / 2), min(27, centre + (size - 1) / 2)), layer
 
@@ -76,15 +76,9 @@ def test_the_image_made_to_excite_a_unit_excites_it_more_than_any_real_one(
         made = hierarchy.maximised(trained, SEED, layer, units, images)
         assert made.shape == (10, 28, 28)
         assert made.dtype == np.uint8
-        excite = hierarchy._excitement(trained, layer, units)
-        typical = np.median(
-            [
-                gradients.of_sum(excite, np.repeat(image[None, ..., None], 10, axis=0).astype(float))[0]
-                for image in images[:50]
-            ],
-            axis=0,
-        )
-        assert (gradients.of_sum(excite, made[..., None].astype(float))[0] > typical).mean() > 0.85, layer
+        excite = gradients.of_sum(hierarchy._excitement(trained, layer, units))
+        real = [excite(np.repeat(image[None, ..., None], 10, axis=0))[0] for image in images[:50]]
+        assert (excite(made[..., None])[0] > np.median(real, axis=0)).mean() > 0.85, layer
     assert hierarchy.maximised(trained, SEED, "conv2", [0, 1], images).shape == (2, 8, 8)
 
 

@@ -4,6 +4,9 @@ Throughout: images (n, 28, 28), 0-255; labels (n,) int; epsilon, the most by whi
 white: an attack in the maximum norm.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +27,7 @@ def fgsm(model: keras.Model, images: npt.NDArray[np.uint8], labels: Labels, epsi
     Source: Goodfellow et al. 2015, arXiv 1412.6572.
     """
     start = images.astype(np.float32)
-    return _within(start + 255 * epsilon * np.sign(_gradient(model, start, labels)), start, epsilon)
+    return _within(start + 255 * epsilon * np.sign(_slope(model)(start, labels)), start, epsilon)
 
 
 def pgd(model: keras.Model, images: npt.NDArray[np.uint8], labels: Labels, epsilon: float, seed: int = 0) -> Floats:
@@ -32,12 +35,11 @@ def pgd(model: keras.Model, images: npt.NDArray[np.uint8], labels: Labels, epsil
 
     Source: Madry et al. 2018, arXiv 1706.06083.
     """
-    start = images.astype(np.float32)
+    start, slope = images.astype(np.float32), _slope(model)
     rng = seeds.generator("pgd", seed)
     changed = _within(start + 255 * epsilon * rng.uniform(-1, 1, start.shape).astype(np.float32), start, epsilon)
     for _ in range(STEPS):
-        ascent = np.sign(_gradient(model, changed, labels))
-        changed = _within(changed + 255 * epsilon * STEP * ascent, start, epsilon)
+        changed = _within(changed + 255 * epsilon * STEP * np.sign(slope(changed, labels)), start, epsilon)
     return changed
 
 
@@ -46,14 +48,16 @@ def _within(changed: Floats, start: Floats, epsilon: float) -> Floats:
     return np.clip(near, 0, 255).astype(np.float32)
 
 
-def _gradient(model: keras.Model, images: Floats, labels: Labels) -> Floats:
-    """Returns the gradient of each image's cross-entropy with respect to its pixels: (n, 28, 28)."""
-    found = []
-    for start in range(0, len(images), BATCH):
-        truth = labels[start : start + BATCH]
+def _slope(model: keras.Model) -> Callable[[Floats, Labels], Floats]:
+    """Returns the function that gives the gradient of each image's cross-entropy with respect to its pixels."""
 
-        def loss(batch: keras.KerasTensor, truth: Labels = truth) -> keras.KerasTensor:
-            return keras.losses.sparse_categorical_crossentropy(truth, model(batch), from_logits=True)
+    def loss(batch: Any, truth: Any) -> Any:
+        return keras.losses.sparse_categorical_crossentropy(truth, model(batch), from_logits=True)
 
-        found.append(gradients.of_sum(loss, images[start : start + BATCH, ..., None])[1][..., 0])
-    return np.concatenate(found)
+    slope = gradients.of_sum(loss)
+
+    def of(images: Floats, labels: Labels) -> Floats:
+        batches = [slice(start, start + BATCH) for start in range(0, len(images), BATCH)]
+        return np.concatenate([slope(images[some, ..., None], labels[some])[1][..., 0] for some in batches])
+
+    return of

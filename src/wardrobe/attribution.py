@@ -56,7 +56,8 @@ def _cam(model: keras.Model, prefix: str, images: Images, classes: Classes, aver
     after = keras.Model(last.output, model.get_layer(f"{prefix}logits").output)
     chosen = np.eye(model.output_shape[-1], dtype=np.float32)[classes]
     activations = keras.ops.convert_to_numpy(before(images[..., None].astype(np.float32)))
-    _, gradient = gradients.of_sum(lambda each: keras.ops.sum(after(each) * chosen, axis=1), activations)
+    logit = gradients.of_sum(lambda each, chosen: keras.ops.sum(after(each) * chosen, axis=1))
+    _, gradient = logit(activations, chosen)
     weights = gradient.mean(axis=(1, 2), keepdims=True) if averaged else gradient
     return np.maximum((activations * weights).sum(axis=-1), 0)
 

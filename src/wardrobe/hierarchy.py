@@ -129,7 +129,7 @@ def maximised(
     components = PCA(min(ASCENT_COMPONENTS, *patches.shape), svd_solver="full").fit(patches)
     spread = np.sqrt(components.explained_variance_)
     patterns = components.components_ * np.sqrt(spread * spread.mean())[:, None]
-    excitement = _excitement(model, layer, filters)
+    excitement = gradients.of_sum(_excitement(model, layer, filters))
     farthest = np.sqrt(len(patterns))
     weights = np.zeros((len(filters), len(patterns)))
     side = window.stop - window.start
@@ -139,7 +139,7 @@ def maximised(
             break
         images = np.repeat(outside[None], len(filters), axis=0)
         images[:, window, window] = found
-        _, gradient = gradients.of_sum(excitement, images[..., None].astype(np.float32))
+        _, gradient = excitement(images[..., None])
         ascent = gradient[:, window, window, 0].reshape(len(filters), -1) @ patterns.T
         weights += farthest * ASCENT_RATE * ascent / np.maximum(np.linalg.norm(ascent, axis=1, keepdims=True), 1e-12)
         weights /= np.maximum(np.linalg.norm(weights, axis=1, keepdims=True) / farthest, 1)
