@@ -115,3 +115,18 @@ def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number, image in enumerate(images[labels == label]):
             Image.fromarray(image).save(root / name / f"{number}.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def own_run(tmp_path_factory: pytest.TempPathFactory, drawn_folder: Path) -> Run:
+    """A run of `sprint` on a person's own folder with three classes, looked into. Not to be changed."""
+
+    def made(cwd: Path) -> Any:
+        shutil.copytree(drawn_folder, cwd / "own")
+        trained = wardrobe("train", "sprint", "--data", "own", "--epochs", 2, "--run", "run", cwd=cwd)
+        assert trained.returncode == 0, trained.stderr
+        return wardrobe("explain", "run", cwd=cwd)
+
+    cwd, result = once(tmp_path_factory, "explained", made)
+    assert "Warning" not in result.stderr, result.stderr
+    return Run(cwd / "run")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import wardrobe
+from conftest import refused, wardrobe
 from PIL import Image
 from test_photo import scene, wood
 
@@ -90,28 +90,20 @@ def test_the_tricks_of_a_recipe_of_columns_are_taken_out_of_one() -> None:
     assert "one column" not in ablation_benchmark.variants_of(recipes.get("strong"))
 
 
-def test_models_are_scored_on_corrupted_images(tmp_path: Path, drawn_training: tuple[Run, object]) -> None:
-    run = drawn_training[0].path
-    arguments = (
-        "benchmark",
-        "corruptions",
-        "--models",
-        f"{run},{run / 'model.onnx'},photo",
-        "--data",
-        "synthetic",
-        "--json",
-    )
+def test_models_are_scored_on_corrupted_images(tmp_path: Path, own_run: Run) -> None:
+    own = own_run.path.parent / "own"
+    arguments = ("benchmark", "corruptions", "--models", f"{own_run.path},{own_run.onnx_path}", "--data", own, "--json")
     result = wardrobe(*arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     figures = json.loads(result.stdout)
-    assert figures["models"] == [{"recipe": "seed", "networks": 2}, {"recipe": "photo", "networks": 1}]
-    rows = {row["corruption"]: row["accuracy"] for row in figures["rows"]}
-    assert rows["none"]["seed"]["mean"] == [pytest.approx(drawn_training[0].metrics()["accuracy"])]
-    assert rows["none"]["seed"]["deviation"] == [0]
-    assert len(rows["noise"]["photo"]["mean"]) == 5
-    assert rows["rotation"]["seed"]["mean"][4] < rows["none"]["seed"]["mean"][0] - 0.2
-    page = (tmp_path / "RESULTS.md").read_text()
-    assert "| corruption | `seed` | on average | `photo` | on average |\n|---|---|---|---|---|\n| none |" in page
+    assert figures["models"] == [{"recipe": "sprint", "networks": 2}]
+    rows = {row["corruption"]: row["accuracy"]["sprint"] for row in figures["rows"]}
+    assert rows["none"] == {"mean": [pytest.approx(own_run.metrics()["accuracy"])], "deviation": [0]}
+    assert len(rows) == 11
+    assert rows["contrast"]["mean"][4] < rows["none"]["mean"][0] - 0.1
+    assert "| corruption | `sprint` | on average |\n|---|---|---|\n| none |" in (tmp_path / "RESULTS.md").read_text()
+    unlike = wardrobe("benchmark", "corruptions", "--models", "photo", "--data", own, cwd=tmp_path)
+    refused(unlike, 2, "photo knows T-shirt/top", "expected the classes of")
 
 
 def test_speed_is_measured_against_keras(tmp_path: Path) -> None:

@@ -5,11 +5,9 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytest
-from conftest import OWN_CLASSES, once, refused, wardrobe
+from conftest import OWN_CLASSES, refused, wardrobe
 from PIL import Image
 
 from wardrobe import label_errors, recipes
@@ -22,21 +20,6 @@ CHAPTERS = {
     *("parts", "maximised", "exciting", "probes", "embedding", "heat_maps", "map_check", "confused", "label_errors"),
     *("selective", "conformal", "unknown", "corruptions", "attacks"),
 }
-
-
-@pytest.fixture(scope="session")
-def own_run(tmp_path_factory: pytest.TempPathFactory, drawn_folder: Path) -> Run:
-    """A run of `sprint` on a person's own folder with three classes, looked into. Not to be changed."""
-
-    def made(cwd: Path) -> Any:
-        shutil.copytree(drawn_folder, cwd / "own")
-        trained = wardrobe("train", "sprint", "--data", "own", "--epochs", 2, "--run", "run", cwd=cwd)
-        assert trained.returncode == 0, trained.stderr
-        return wardrobe("explain", "run", cwd=cwd)
-
-    cwd, result = once(tmp_path_factory, "explained", made)
-    assert "Warning" not in result.stderr, result.stderr
-    return Run(cwd / "run")
 
 
 def test_every_chapter_is_drawn_and_stands_in_the_report(own_run: Run) -> None:
