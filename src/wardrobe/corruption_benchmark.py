@@ -6,7 +6,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from wardrobe import corruptions, evaluation, results
+from wardrobe import console, corruptions, results
 from wardrobe.classifier import Classifier
 from wardrobe.data import TEST, load_data
 from wardrobe.errors import UsageError
@@ -34,6 +34,8 @@ def corrupted(
             raise UsageError(
                 f"{classifier.name} knows {', '.join(classifier.class_names)}; expected the classes of {dataset.name}"
             )
+    with console.loading_quietly():
+        from wardrobe import evaluation
     test = evaluation.opened(dataset, TEST)
     recipes = list(dict.fromkeys(str(classifier.metadata["recipe"]) for classifier in classifiers))
     rows = []
