@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from wardrobe import seeds
+from wardrobe.photo import SIDE
 
 Images = npt.NDArray[np.uint8]
 Corruption = Callable[[np.random.Generator, Images, float], npt.NDArray[np.floating]]
 
-SIDE = 28  # pixels
 SEVERITIES = 1, 2, 3, 4, 5
 GREY = 128
 

@@ -5,7 +5,7 @@ Colours are Okabe and Ito's, told apart by the colour-blind; right and wrong car
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -61,6 +61,13 @@ def save(figure: Figure, path: Path, data: str, synthetic: bool) -> None:
     with replacing(path) as temporary, matplotlib.rc_context(STYLE):
         figure.text(0.995, foot, text, ha="right", va="bottom", fontsize=8, color=colour, weight=weight)
         figure.savefig(temporary, dpi=DPI, metadata={"Description": text})
+
+
+def save_all(figures: Mapping[str, Figure], folder: Path, data: str, synthetic: bool) -> None:
+    """Writes figures as NAME.png into a folder, which is made where there is none."""
+    folder.mkdir(exist_ok=True)
+    for name, figure in figures.items():
+        save(figure, folder / f"{name}.png", data, synthetic)
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:

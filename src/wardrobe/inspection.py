@@ -96,15 +96,13 @@ def inspect(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
     """
     subject = _subject(run, dataset, display)
     numbers: dict[str, Any] = {"data": dataset.name, "split": run.metrics()["split"]}
-    run.plots_folder.mkdir(exist_ok=True)
     for text, chapter, needs_keras in CHAPTERS:
         if needs_keras and subject.model is None:
             display.stage(f"{text}: left out, the run has no model.keras")
             continue
         display.stage(text)
         pictures, found = chapter(subject)
-        for name, figure in pictures.items():
-            drawing.save(figure, run.plots_folder / f"{name}.png", dataset.name, dataset.is_synthetic)
+        drawing.save_all(pictures, run.plots_folder, dataset.name, dataset.is_synthetic)
         numbers |= found
         runs.write_json(run.explanation_path, numbers)
     display.stage(f"Report: {report.write(run)}")
@@ -127,8 +125,7 @@ def inspect_layer(run: Run, dataset: Dataset, layer: str, display: TrainingDispl
     if layer in convolutions:
         searched = train[:SEARCHED]
         found = hierarchy.most_exciting(model, recipe, searched, LAYER_FILTERS, EXCITING_IMAGES)[layer]
-        row = found.filters.tolist(), whole[found.filters], searched[found.images], found.middles, found.size
-        figure = layer_plots.exciting({layer: row})
+        figure = layer_plots.exciting({layer: _excited(found, whole, searched)})
     else:
         figure = layer_plots.units(layer, whole, dataset.class_names if layer.endswith("logits") else None)
     path = run.plots_folder / f"layer-{layer}.png"
@@ -242,12 +239,7 @@ def _layers(it: Subject) -> Chapter:
     excited = hierarchy.most_exciting(it.network, it.recipe, searched, each, EXCITING_IMAGES)
     pictures = {
         "maximised": layer_plots.maximised(whole, it.dataset.class_names),
-        "exciting": layer_plots.exciting(
-            {
-                name: (one.filters.tolist(), whole[name][one.filters], searched[one.images], one.middles, one.size)
-                for name, one in excited.items()
-            }
-        ),
+        "exciting": layer_plots.exciting({name: _excited(one, whole[name], searched) for name, one in excited.items()}),
     }
     if len(convolutions) > 1:
         first, second = names[:2]
@@ -257,6 +249,11 @@ def _layers(it: Subject) -> Chapter:
             whole[second][filters], whole[first][made_of[filters]], kernels[filters], filters.tolist(), second, first
         )
     return pictures, {}
+
+
+def _excited(found: hierarchy.Excited, whole: Images, searched: Images) -> tuple[Any, ...]:
+    """Returns what `layer_plots.exciting` takes of a layer: `whole` what excites each filter most, of all filters."""
+    return found.filters.tolist(), whole[found.filters], searched[found.images], found.middles, found.size
 
 
 def _depth(it: Subject) -> Chapter:

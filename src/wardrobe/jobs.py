@@ -5,6 +5,8 @@ Keras is loaded last, so that a wrong call is answered at once.
 
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -239,16 +241,20 @@ def _same_data(run: Run, data_dir: str | Path | None) -> Dataset:
 
 
 def _pipeline(display: TrainingDisplay) -> ModuleType:
-    """Returns pipeline.py, which loads Keras and its backend: some seconds."""
-    display.stage("Starting Keras")
-    with console.loading_quietly():
+    with _starting_keras(display):
         from wardrobe import pipeline
     return pipeline
 
 
 def _inspection(display: TrainingDisplay) -> ModuleType:
-    """Returns inspection.py, which loads Keras as well."""
-    display.stage("Starting Keras")
-    with console.loading_quietly():
+    with _starting_keras(display):
         from wardrobe import inspection
     return inspection
+
+
+@contextmanager
+def _starting_keras(display: TrainingDisplay) -> Iterator[None]:
+    """Says that Keras and its backend are being loaded, some seconds, and keeps them quiet meanwhile."""
+    display.stage("Starting Keras")
+    with console.loading_quietly():
+        yield

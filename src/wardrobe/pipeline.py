@@ -150,6 +150,4 @@ def _draw(model: keras.Model, run: Run, dataset: Dataset, evaluated: Evaluation,
         "filters": plots.filters(hierarchy.first_filters(model), models.convolutions(model)[0].name),
         "feature_maps": plots.feature_maps(examples, hierarchy.feature_maps(model, examples), names),
     }
-    run.plots_folder.mkdir(exist_ok=True)
-    for name, figure in drawn.items():
-        drawing.save(figure, run.plots_folder / f"{name}.png", dataset.name, dataset.is_synthetic)
+    drawing.save_all(drawn, run.plots_folder, dataset.name, dataset.is_synthetic)

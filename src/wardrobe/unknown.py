@@ -9,10 +9,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from wardrobe import seeds
+from wardrobe.photo import SIDE
 
 Images = npt.NDArray[np.uint8]
 
-SIDE = 28  # pixels
 COUNT = 1000  # of noise, and of patterns
 
 
