@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from wardrobe import attacks, attribution, faithfulness, gradients, inspection, models, recipes, training
+from wardrobe import attacks, attribution, evaluation, faithfulness, gradients, models, recipes, training
 from wardrobe.data import load_data
 from wardrobe.runs import Run
 
@@ -48,7 +48,7 @@ def corner_model(row: int, column: int) -> keras.Model:
 def test_heat_maps_name_the_place_that_counts(row: int, column: int) -> None:
     model = corner_model(row, column)
     image = np.random.default_rng(1).integers(60, 255, (1, 28, 28), np.uint8)
-    logits, one = inspection.keras_logits(model), np.array([1])
+    logits, one = evaluation.logits_of(model), np.array([1])
     middle = np.array([4.5 + 4 * row, 4.5 + 4 * column])  # two convolutions without padding, two poolings
     for name, found in (
         ("Grad-CAM", attribution.grad_cam(model, SEED, image, one)),
@@ -61,9 +61,9 @@ def test_heat_maps_name_the_place_that_counts(row: int, column: int) -> None:
 
 
 def test_heat_maps_beat_chance(trained: keras.Model, images: Images) -> None:
-    logits = inspection.keras_logits(trained)
+    logits = evaluation.logits_of(trained)
     classes = logits(images).argmax(axis=1)
-    maps = inspection.heat_maps(trained, SEED, logits, images, classes)
+    maps = attribution.heat_maps(trained, SEED, logits, images, classes)
     chance = faithfulness.random_maps(len(images))
     for name, each in maps.items():
         for measure, sign in ((faithfulness.deletion, 1), (faithfulness.insertion, -1)):
@@ -74,13 +74,13 @@ def test_heat_maps_beat_chance(trained: keras.Model, images: Images) -> None:
 
 
 def test_heat_maps_forget_with_the_network(trained: keras.Model, images: Images) -> None:
-    logits = inspection.keras_logits(trained)
+    logits = evaluation.logits_of(trained)
     classes = logits(images).argmax(axis=1)
-    maps = inspection.heat_maps(trained, SEED, logits, images, classes)
+    maps = attribution.heat_maps(trained, SEED, logits, images, classes)
     layers = []
     for layer, network in faithfulness.forgetting(trained, SEED, 1):
         layers.append(layer)
-        random = inspection.heat_maps(network, SEED, inspection.keras_logits(network), images, classes)
+        random = attribution.heat_maps(network, SEED, evaluation.logits_of(network), images, classes)
     assert layers == ["logits", "dense", "conv2", "conv1"]
     assert faithfulness.likeness(maps["occlusion"], maps["occlusion"], images).mean() == pytest.approx(1)
     assert abs(faithfulness.likeness(maps["occlusion"], random["occlusion"], images).mean()) < 0.3
@@ -93,7 +93,7 @@ def test_heat_maps_forget_with_the_network(trained: keras.Model, images: Images)
 
 
 def test_deletion_and_insertion_start_and_end_where_they_must(trained: keras.Model, images: Images) -> None:
-    logits = inspection.keras_logits(trained)
+    logits = evaluation.logits_of(trained)
     classes = logits(images).argmax(axis=1)
     order = faithfulness.random_maps(len(images))
     taken, put = (
@@ -125,7 +125,7 @@ def test_grad_cam_of_columns_is_their_mean() -> None:
 
 
 def test_attacks_stay_within_their_bounds_and_mislead(trained: keras.Model, images: Images) -> None:
-    logits = inspection.keras_logits(trained)
+    logits = evaluation.logits_of(trained)
     labels = logits(images).argmax(axis=1)
     right = {}
     for name, attack in (("FGSM", attacks.fgsm), ("PGD", attacks.pgd)):

@@ -78,7 +78,7 @@ def map_check(figures: Mapping[str, Any]) -> Figure:
             "forgetting": map → {layer drawn anew → rank correlation with the trained network's map}.
     """
     figure = drawing.sheet(
-        8.9,
+        9.3,
         "Are the heat maps true? What they hold important is, and they forget with the network",
         f"mean over {figures['images']:,} images;  blocks of 4x4 pixels are blurred, or put in, in the map's order",
     )
@@ -87,23 +87,19 @@ def map_check(figures: Mapping[str, Any]) -> Figure:
         ("insertion", "Put in: a true map makes it rise early"),
     )
     for number, (what, title) in enumerate(panels):
-        axes = figure.add_axes(drawing.inches(figure, 0.75 + 5.15 * number, 5.4, 4.25, 2.45), title=title)
+        axes = figure.add_axes(drawing.inches(figure, 0.75 + 5.15 * number, 5.8, 4.25, 2.45), title=title)
         for order, (colour, line) in LINES.items():
             each = figures[what][order]
             shares = np.linspace(0, 1, len(each["curve"]))
-            name = f"{order}: {each['area']:.3f} ± {(each['interval'][1] - each['interval'][0]) / 2:.3f}"
-            axes.plot(shares, each["curve"], line, color=colour, linewidth=2, label=name)
+            axes.plot(shares, each["curve"], line, color=colour, linewidth=2)
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(drawing.per_cent())
         axes.set_xlabel("blocks" + (" blurred" if what == "deletion" else " put in"))
         axes.grid(axis="y")
-        axes.legend(
-            fontsize=7.5, title="area below the curve, 95 % interval", title_fontsize=8, ncols=2, loc="upper left",
-            bbox_to_anchor=(-0.14, -0.2), columnspacing=0.8, handlelength=1.7, alignment="left",
-        )  # fmt: skip
     figure.axes[0].set_ylabel("probability of the answer")
+    _areas(figure, figures, top=5.15)
     forgetting = figures["forgetting"]
     layers = list(next(iter(forgetting.values())))
     axes = figure.add_axes(
@@ -120,6 +116,26 @@ def map_check(figures: Mapping[str, Any]) -> Figure:
     axes.grid(axis="y")
     axes.legend(fontsize=8.5, title="rank correlation", title_fontsize=8)
     return figure
+
+
+def _areas(figure: Figure, figures: Mapping[str, Any], top: float) -> None:
+    """Writes what each line is and the areas below the curves, a row an order, from so many inches downward."""
+    name, columns, step = 1.3, {"deletion": 3.6, "insertion": 6.1}, 0.2
+    style = {"fontsize": 8.5, "va": "center"}
+    drawing.label(figure, name, top, "area below the curve, with its 95 % interval", color=GREY, **style)
+    for what, left in columns.items():
+        text = "taken away (less is better)" if what == "deletion" else "put in (more is better)"
+        drawing.label(figure, left + 0.6, top, text, color=GREY, **style)
+    for row, (order, (colour, line)) in enumerate(LINES.items(), 1):
+        height = top - row * step
+        axes = figure.add_axes(drawing.inches(figure, 0.75, height - 0.05, 0.42, 0.1))
+        axes.set_axis_off()
+        axes.plot([0, 1], [0, 0], line, color=colour, linewidth=2)
+        drawing.label(figure, name, height, order, **style)
+        for what, left in columns.items():
+            low, high = figures[what][order]["interval"]
+            text = f"{figures[what][order]['area']:.3f}   {low:.3f} to {high:.3f}"
+            drawing.label(figure, left + 0.6, height, text, **style)
 
 
 @drawing.styled

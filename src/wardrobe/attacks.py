@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe import gradients, seeds
+from wardrobe import feed, gradients, seeds
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.int64]
@@ -57,7 +57,7 @@ def _slope(model: keras.Model) -> Callable[[Floats, Labels], Floats]:
     slope = gradients.of_sum(loss)
 
     def of(images: Floats, labels: Labels) -> Floats:
-        batches = [slice(start, start + BATCH) for start in range(0, len(images), BATCH)]
+        batches = feed.batches(len(images), BATCH)
         return np.concatenate([slope(images[some, ..., None], labels[some])[1][..., 0] for some in batches])
 
     return of

@@ -4,7 +4,7 @@ Throughout: images (n, 28, 28), 0-255; classes (n,) int, of which the answer is 
 higher where the image speaks for its class.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -28,6 +28,16 @@ BATCH = 500  # images
 FEW = 40  # images, of which occlusion makes hundreds each
 
 
+def heat_maps(
+    model: keras.Model | None, recipe: Recipe | None, logits: Logits, images: Images, classes: Classes
+) -> dict[str, Floats]:
+    """Returns the heat maps that a model can have: name → (n, 28, 28); Grad-CAM asks for a Keras model."""
+    maps = {"occlusion": occlusion(logits, images, classes)}
+    if model is None or recipe is None:
+        return maps
+    return {"Grad-CAM": grad_cam(model, recipe, images, classes), **maps}
+
+
 def grad_cam(model: keras.Model, recipe: Recipe, images: Images, classes: Classes, averaged: bool = False) -> Floats:
     """Returns where the last convolution found what speaks for the class: maps, 0 and up.
 
@@ -43,7 +53,7 @@ def grad_cam(model: keras.Model, recipe: Recipe, images: Images, classes: Classe
     prefixes = models.prefixes(recipe)
     maps = [
         np.mean([_cam(model, prefix, images[some], classes[some], averaged) for prefix in prefixes], axis=0)
-        for some in _batches(len(images), BATCH)
+        for some in feed.batches(len(images), BATCH)
     ]
     first, step, _ = list(models.windows(recipe).values())[-1]
     return _laid_over_image(np.concatenate(maps), first, step)
@@ -83,7 +93,7 @@ def occlusion(logits: Logits, images: Images, classes: Classes) -> Floats:
     covers = np.stack(
         [_square(int(top), int(left)) for top in starts for left in starts]
     )  # (squares, 28, 28), 1 where the square is
-    maps = [_occluded(logits, images[some], classes[some], covers) for some in _batches(len(images), FEW)]
+    maps = [_occluded(logits, images[some], classes[some], covers) for some in feed.batches(len(images), FEW)]
     return np.concatenate(maps)
 
 
@@ -135,8 +145,3 @@ def nearest(features: Floats, of: Floats, count: int) -> tuple[npt.NDArray[np.in
 
 def _unit_length(features: Floats) -> Floats:
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-
-
-def _batches(count: int, size: int) -> Iterator[slice]:
-    for start in range(0, count, size):
-        yield slice(start, start + size)

@@ -208,6 +208,15 @@ def short(name: str, longest: int = LONGEST_NAME) -> str:
     return name if len(name) <= longest else f"{name[: longest - 5]}…{name[-4:]}"
 
 
+def two_lines(name: str, longest: int) -> str:
+    """Breaks a name of more than `longest` characters behind the space or stroke nearest its middle."""
+    breaks = [place + 1 for place, letter in enumerate(name[:-1]) if letter in " /-_"]
+    if len(name) <= longest or not breaks:
+        return short(name, longest)
+    middle = min(breaks, key=lambda place: abs(place - len(name) / 2))
+    return "\n".join(short(part.strip(), longest) for part in (name[:middle], name[middle:]))
+
+
 def percent(share: float) -> str:
     """Returns whole per cent, never 100 for less than certain."""
     return f"{min(99, round(100 * share)) if share < 0.9995 else 100} %"

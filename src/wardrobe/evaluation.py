@@ -1,5 +1,6 @@
 """Scores a model on a split. The only reader of the test split; nothing here chooses anything on it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +75,13 @@ def _as_trained(dataset: Dataset, recipe: Recipe) -> npt.NDArray[Any]:
 
 def predict_logits(model: keras.Model, images: npt.NDArray[Any], views: int = 1) -> npt.NDArray[np.float32]:
     """Returns the logits (n, k) of images (n, 28, 28), 0-255: means over `views` of each, see `models.averaged`."""
-    return models.averaged(model, views).predict(**feed.images_alone(images[..., None], BATCH), verbose=0)
+    return logits_of(model, views)(images)
+
+
+def logits_of(model: keras.Model, views: int = 1) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
+    """Returns the function that `predict_logits` is of one model: TensorFlow traces it once, not at each call."""
+    averaged = models.averaged(model, views)
+    return lambda images: averaged.predict(**feed.images_alone(images[..., None], BATCH), verbose=0)
 
 
 def first_of_each_class(split: Split) -> npt.NDArray[np.int64]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
 
-from wardrobe import models, seeds
+from wardrobe import feed, models, seeds
 from wardrobe.attribution import FEW, Logits, blurred
 from wardrobe.confidence import probabilities
 from wardrobe.models import SIDE
@@ -64,8 +64,7 @@ def _curves(
     """Returns the probabilities (n, BLOCKS + 1) with those blocks shown whose rank and the step `shown` says yes to."""
     steps = np.arange(BLOCKS + 1)[:, None, None]
     curves = []
-    for start in range(0, len(images), FEW):
-        some = slice(start, start + FEW)
+    for some in feed.batches(len(images), FEW):
         visible = shown(_ranks(maps[some])[:, None], steps)  # (n, steps, 28, 28)
         partial = np.where(visible, images[some, None], blurred(images[some])[:, None])
         answers = probabilities(logits(partial.reshape(-1, SIDE, SIDE))).reshape(*partial.shape[:2], -1)

@@ -1,11 +1,11 @@
-"""The batches of an epoch, in the form that the backend takes quickest.
+"""Batches: those of an epoch in the form that the backend takes quickest, and slices of arrays.
 
 Under TensorFlow, `model.fit` given arrays wraps them into a tf.data pipeline that tunes itself in a thread; at the end
 of an epoch that thread may sleep for as long as the epoch took, and training waits for it (docs/log.md). The pipelines
 here do not tune themselves. Other backends get what Keras makes of the arrays.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -29,6 +29,12 @@ def images_alone(images: npt.NDArray[np.uint8], batch_size: int) -> dict[str, An
     if keras.backend.backend() != "tensorflow":
         return {"x": images, "batch_size": batch_size}
     return {"x": _slices(images, batch_size)}
+
+
+def batches(count: int, size: int) -> Iterator[slice]:
+    """Yields the slices, of `size` or fewer, that go through `count` things in order."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
 
 
 def made(batch: Callable[[int], Batch], count: int) -> dict[str, Any]:

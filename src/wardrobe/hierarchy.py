@@ -79,8 +79,8 @@ def most_exciting(model: keras.Model, recipe: Recipe, images: Images, filters: i
     inner = models.intermediates(model, names)
     heights: dict[str, list[Floats]] = {name: [] for name in names}
     places: dict[str, list[npt.NDArray[np.int64]]] = {name: [] for name in names}
-    for start in range(0, len(images), BATCH):
-        maps = inner.predict_on_batch(images[start : start + BATCH, ..., None])
+    for some in feed.batches(len(images), BATCH):
+        maps = inner.predict_on_batch(images[some, ..., None])
         for name in names:
             flat = maps[name].reshape(len(maps[name]), -1, maps[name].shape[-1])
             heights[name].append(flat.max(axis=1))

@@ -37,9 +37,8 @@ from wardrobe import (
 )
 from wardrobe.attribution import Logits
 from wardrobe.classifier import Classifier
-from wardrobe.data import SYNTHETIC, Dataset, Split
+from wardrobe.data import Dataset, Split
 from wardrobe.errors import DataError, RunError, UsageError
-from wardrobe.photo import Steps
 from wardrobe.progress import TrainingDisplay
 from wardrobe.recipes import Recipe
 from wardrobe.runs import Run
@@ -49,7 +48,7 @@ Chapter = tuple[dict[str, Figure], dict[str, Any]]  # pictures and numbers, by n
 
 # How many images each measurement takes: as many as tell, and no more than some seconds each.
 LIKE = 5_000  # that show what images are like, and that linear probes learn from
-SEARCHED = 10_000  # training images that are searched for what excites a filter, or is nearest
+SEARCHED = 10_000  # training images that are searched for what excites a filter
 MAPPED = 2_000  # points on the map of the last layer
 EXPLAINED = 500  # that heat maps are checked on
 FORGOTTEN = 100  # that heat maps are made of for every layer that is drawn anew
@@ -59,7 +58,6 @@ EXCITED_FILTERS, EXCITING_IMAGES = 16, 12  # filters in all; images of each
 PARTS_FILTERS, PARTS = 12, 4  # filters that are taken apart, and into how many
 SHOWN_MISTAKES, SHOWN_PAIRS, SHOWN_ERRORS, SHOWN_ATTACKED = 5, 8, 50, 5
 LAYER_FILTERS = 40  # of one layer that is asked for
-NEAREST, SHEET_LAYERS, SHEET_MAPS = 8, 4, 10  # on the sheet of one image
 WANTED = 0.95, 0.98, 0.99  # accuracies
 PROMISED = 0.90, 0.95, 0.99
 EPSILONS = 0.01, 0.02, 0.03, 0.05, 0.1  # shares of white
@@ -133,73 +131,11 @@ def inspect_layer(run: Run, dataset: Dataset, layer: str, display: TrainingDispl
     return path
 
 
-def inspect_image(
-    name: str,
-    steps: Steps,
-    source: Run | str | Path | None,
-    dataset: Dataset | None,
-    target: Path,
-    display: TrainingDisplay,
-) -> None:
-    """Draws one image's way from pixels to answer into `target`.
-
-    Args:
-        steps: the image as `photo.prepare_steps` gives it.
-        source: a run, or what `Classifier.load` takes.
-        dataset: what the run was trained on; None where there is no model.keras to look into.
-    """
-    display.stage(f"Looking at {name}")
-    classifier = Classifier.load(source)
-    pixels = steps.pixels[None]
-    answer = classifier.classify(pixels)
-    best = answer.probabilities.argmax(axis=1)
-    story: dict[str, Any] = {
-        "name": name,
-        "photo": steps.photo if steps.photo.shape[:2] != steps.pixels.shape else None,
-        "pixels": steps.pixels,
-        "probabilities": answer.probabilities[0],
-        "not_sure": answer.reason(0),
-        "layers": {},
-        "nearest": None,
-        "left_out": "Grad-CAM, layers and the nearest training images need a run with model.keras: left out",
-    }
-    if isinstance(source, Run) and dataset is not None:
-        model, recipe = training.load(source), source.recipe()
-        maps = heat_maps(model, recipe, keras_logits(model), pixels, best)
-        display.stage(f"Searching {min(SEARCHED, len(dataset.train)):,} training images for the nearest")
-        searched = attribution.penultimate(model, dataset.train.images[:SEARCHED])
-        nearest, likeness = attribution.nearest(searched, attribution.penultimate(model, pixels), NEAREST)
-        story |= {
-            "layers": _strongest_maps(model, pixels),
-            "nearest": dataset.train.images[nearest[0]],
-            "nearest_labels": dataset.train.labels[nearest[0]],
-            "likeness": likeness[0],
-            "left_out": None,
-        }
-        data, synthetic = dataset.name, dataset.is_synthetic
-    else:
-        maps = heat_maps(None, None, classifier.logits, pixels, best)
-        data = str(classifier.metadata.get("data", "unknown"))
-        synthetic = data == SYNTHETIC
-    story["maps"] = {each: found[0] for each, found in maps.items()}
-    drawing.save(answer_plots.sheet(story, classifier.class_names), target, data, synthetic)
-
-
-def _strongest_maps(model: keras.Model, pixels: Images) -> dict[str, npt.NDArray[np.floating]]:
-    """Returns for some convolutions, first and last among them, the maps that are brightest: name → (h, w, filters)."""
-    maps = hierarchy.feature_maps(model, pixels)
-    places = np.unique(np.linspace(0, len(maps) - 1, min(SHEET_LAYERS, len(maps))).round().astype(int))
-    chosen = {name: maps[name][0] for name in np.array(list(maps))[places].tolist()}
-    return {
-        name: each[..., np.argsort(-each.max(axis=(0, 1)), kind="stable")[:SHEET_MAPS]] for name, each in chosen.items()
-    }
-
-
 def _subject(run: Run, dataset: Dataset, display: TrainingDisplay) -> Subject:
     metrics, recipe = run.metrics(), run.recipe()
     model = training.load(run) if run.keras_path.is_file() else None
-    answers: Logits = Classifier.load(run).logits if model is None else keras_logits(model, metrics["views"])
-    logits: Logits = answers if model is None else keras_logits(model)
+    answers: Logits = Classifier.load(run).logits if model is None else evaluation.logits_of(model, metrics["views"])
+    logits: Logits = answers if model is None else evaluation.logits_of(model)
     scored = evaluation.opened(dataset, metrics["split"])
     given = _stored_logits(run)
     return Subject(
@@ -216,12 +152,6 @@ def _stored_logits(run: Run) -> npt.NDArray[np.float32]:
     except Exception as error:  # NumPy and zipfile each raise their own
         again = f"make it again with: wardrobe evaluate {run.path}"
         raise RunError(f"{run.predictions_path} cannot be read ({type(error).__name__}); {again}") from error
-
-
-def keras_logits(model: keras.Model, views: int = 1) -> Logits:
-    """Returns the function from images (n, 28, 28) to logits (n, k) that a Keras model is, over so many views."""
-    averaged = models.averaged(model, views)  # made once, for TensorFlow traces each model anew
-    return lambda images: evaluation.predict_logits(averaged, images)
 
 
 def _layers(it: Subject) -> Chapter:
@@ -290,36 +220,28 @@ def _heat_maps(it: Subject) -> Chapter:
     surest = wrong[np.argsort(-it.probabilities[wrong].max(axis=1), kind="stable")][:SHOWN_MISTAKES]
     chosen = np.concatenate([*first_right, surest])
     images, classes = it.scored.images[chosen], predicted[chosen]
-    maps = heat_maps(it.model, it.recipe, it.logits, images, classes)
+    maps = attribution.heat_maps(it.model, it.recipe, it.logits, images, classes)
     figure = answer_plots.heat_maps(
         images, it.scored.labels[chosen], it.probabilities[chosen], maps, it.dataset.class_names
     )
     return {"heat_maps": figure}, {}
 
 
-def heat_maps(
-    model: keras.Model | None, recipe: Recipe | None, logits: Logits, images: Images, classes: npt.NDArray[np.int64]
-) -> dict[str, npt.NDArray[np.floating]]:
-    """Returns the heat maps that a model can have: name → (n, 28, 28); Grad-CAM asks for a Keras model."""
-    maps = {"occlusion": attribution.occlusion(logits, images, classes)}
-    if model is None or recipe is None:
-        return maps
-    return {"Grad-CAM": attribution.grad_cam(model, recipe, images, classes), **maps}
-
-
 def _map_check(it: Subject) -> Chapter:
     """Deletion and insertion against other orders, and maps of a network that forgets."""
     images = it.scored.images[:EXPLAINED]
     classes = it.logits(images).argmax(axis=1)
-    maps = heat_maps(it.model, it.recipe, it.logits, images, classes)
+    maps = attribution.heat_maps(it.model, it.recipe, it.logits, images, classes)
     averaged = attribution.grad_cam(it.network, it.recipe, images, classes, averaged=True)
     some = slice(FORGOTTEN)
     forgetting: dict[str, dict[str, float]] = {name: {} for name in maps}
     for layer, network in faithfulness.forgetting(it.network, it.recipe, it.run.info()["seed"] + 1):
-        forgotten = heat_maps(network, it.recipe, keras_logits(network), images[some], classes[some])
+        forgotten = attribution.heat_maps(
+            network, it.recipe, evaluation.logits_of(network), images[some], classes[some]
+        )
         for name, each in forgotten.items():
             forgetting[name][layer] = float(faithfulness.likeness(maps[name][some], each, images[some]).mean())
-    untrained = heat_maps(network, it.recipe, keras_logits(network), images, classes)
+    untrained = attribution.heat_maps(network, it.recipe, evaluation.logits_of(network), images, classes)
     orders = {
         **maps,
         "Grad-CAM, averaged": averaged,

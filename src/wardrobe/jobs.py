@@ -149,7 +149,8 @@ def explain(
     display = progress.training_display(stream or sys.stdout)
     display.stage("Opening the data")
     dataset = _same_data(run, data_dir)
-    inspection = _inspection(display)
+    with _starting_keras(display):
+        from wardrobe import inspection
     if layer is None:
         inspection.inspect(run, dataset, display)
     else:
@@ -195,7 +196,9 @@ def explain_image(
         dataset = _same_data(run, data_dir)
     home = run.path if run is not None else Path()
     target = Path(path) if path is not None else home / f"explain-{Path(image).stem}.png"
-    _inspection(display).inspect_image(Path(image).name, steps, run or model, dataset, target, display)
+    with _starting_keras(display):
+        from wardrobe import image_sheet
+    image_sheet.write(Path(image).name, steps, run or model, dataset, target, display)
     return target
 
 
@@ -244,12 +247,6 @@ def _pipeline(display: TrainingDisplay) -> ModuleType:
     with _starting_keras(display):
         from wardrobe import pipeline
     return pipeline
-
-
-def _inspection(display: TrainingDisplay) -> ModuleType:
-    with _starting_keras(display):
-        from wardrobe import inspection
-    return inspection
 
 
 @contextmanager

@@ -15,6 +15,7 @@ Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
 ACROSS = 16  # pictures of filters in a row
+LONGEST_UNDER = 9  # characters of a class name, in a line, under one of them
 DIM = 0.3  # of the brightness outside the window of a filter
 # Ten colours that are told apart on white (Tableau 10); of more classes they come again.
 CLASS_COLOURS = (
@@ -31,7 +32,7 @@ def maximised(rows: Mapping[str, Images], class_names: Sequence[str]) -> Figure:
         rows: layer name → (filters, side, side), 0-255; of more than `ACROSS` the first are drawn.
     """
     cell, head, gap = (WIDTH - 1.2) / ACROSS, 0.75, 0.14
-    height = head + len(rows) * (cell + gap) + 0.5
+    height = head + len(rows) * (cell + gap) + 0.55
     figure = drawing.sheet(
         height,
         "From edges to garments: the image that excites each filter most",
@@ -47,7 +48,7 @@ def maximised(rows: Mapping[str, Images], class_names: Sequence[str]) -> Figure:
             left = 1.15 + number * cell
             drawing.thumbnail(figure, left, bottom, cell - 0.06, image)
             if is_last:
-                name = drawing.short(class_names[number], 9)
+                name = drawing.two_lines(class_names[number], LONGEST_UNDER)
                 drawing.label(figure, left + cell / 2 - 0.03, bottom - 0.05, name, ha="center", va="top", fontsize=7)
     return figure
 
@@ -55,15 +56,15 @@ def maximised(rows: Mapping[str, Images], class_names: Sequence[str]) -> Figure:
 @drawing.styled
 def units(layer: str, images: Images, class_names: Sequence[str] | None) -> Figure:
     """Draws the images that excite each unit of a dense layer most: (units, side, side), 0-255; logits by class."""
-    cell = WIDTH / ACROSS
+    cell, text = WIDTH / ACROSS, 0.26 if class_names else 0.16
     rows = -(-len(images) // ACROSS)
-    height = 0.8 + rows * (cell + 0.16) + 0.3
+    height = 0.8 + rows * (cell + text) + 0.3
     figure = drawing.sheet(height, f"What each unit of {_last_part(layer)} looks for", "the image that excites it most")
     for number, image in enumerate(images):
         left = number % ACROSS * cell + 0.04
-        bottom = height - 0.75 - (number // ACROSS + 1) * (cell + 0.16) + 0.16
+        bottom = height - 0.75 - (number // ACROSS + 1) * (cell + text) + text
         drawing.thumbnail(figure, left, bottom, cell - 0.08, image)
-        name = drawing.short(class_names[number], 9) if class_names else str(number)
+        name = drawing.two_lines(class_names[number], LONGEST_UNDER) if class_names else str(number)
         drawing.label(
             figure, left + cell / 2 - 0.04, bottom - 0.03, name, ha="center", va="top", fontsize=7, color=GREY
         )

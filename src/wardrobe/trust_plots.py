@@ -146,9 +146,10 @@ def corruptions(rows: Mapping[str, Sequence[float]], clean: float) -> Figure:
             axes.set_yticklabels([])
     table = np.array([[clean, *values] for values in rows.values()])
     axes = figure.add_axes(drawing.inches(figure, 1.6, 0.6, 8.4, 0.28 * len(rows)))
-    axes.imshow(table, cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
+    axes.imshow(table, cmap="Blues", vmin=0, vmax=1.1, aspect="auto")
     for (row, column), value in np.ndenumerate(table):
-        axes.text(column, row, drawing.tenths(value), ha="center", va="center", fontsize=8.5)
+        colour = "white" if value > 0.8 else INK
+        axes.text(column, row, drawing.tenths(value), ha="center", va="center", fontsize=8.5, color=colour)
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set_xticks(range(6), ["without", *(f"severity {number}" for number in range(1, 6))])
     axes.spines[:].set_visible(False)
