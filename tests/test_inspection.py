@@ -18,7 +18,7 @@ from wardrobe.runs import Run
 
 CHAPTERS = {
     *("parts", "maximised", "exciting", "probes", "embedding", "heat_maps", "map_check", "confused", "label_errors"),
-    *("selective", "conformal", "unknown", "corruptions", "attacks"),
+    *("selective", "conformal", "unknown", "corruptions", "attacks", "attacked"),
 }
 
 

@@ -319,7 +319,6 @@ def benchmark_corruptions(
 
 @benchmarks.command("essay")
 def benchmark_essay(
-    data: Annotated[str, typer.Option(help="As in train.")] = "fashion-mnist",
     data_dir: DataDir = None,
     epochs: Epochs = None,
     folder: ResultsFolder = Path(),
@@ -328,9 +327,7 @@ def benchmark_essay(
     """Train the seed recipe, look into it, and write docs/how-a-cnn-sees.md with its figures."""
     from wardrobe import essay
 
-    figures = essay.write(
-        folder, data=data, data_dir=data_dir, epochs=epochs, stream=sys.stderr if as_json else sys.stdout
-    )
+    figures = essay.write(folder, data_dir=data_dir, epochs=epochs, stream=sys.stderr if as_json else sys.stdout)
     _print_benchmark(figures, folder, as_json)
 
 

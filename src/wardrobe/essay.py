@@ -1,4 +1,8 @@
-"""Makes docs/how-a-cnn-sees.md: trains the seed recipe, looks into it, and writes the essay with its figures."""
+"""Makes docs/how-a-cnn-sees.md: trains the seed recipe, looks into it, and writes the essay with its figures.
+
+Images of the data set are not in this repository, whole or in part. Figures that show garments are therefore made with
+the synthetic wardrobe, by a second network that was trained on it; numbers and all other figures are Fashion-MNIST's.
+"""
 
 import re
 from pathlib import Path
@@ -7,32 +11,45 @@ from typing import Any, TextIO
 from PIL import Image
 
 from wardrobe import jobs, report, results, runs
-from wardrobe.data import FASHION_MNIST
+from wardrobe.data import FASHION_MNIST, SYNTHETIC
 from wardrobe.runs import Run
 
 NAME = "how-a-cnn-sees"
+SHOW_GARMENTS = ("samples", "exciting", "feature_maps", "heat_maps", "attacked")
 WIDTH = 1120  # pixels; of the figures
 COLOURS = 128  # of a figure's palette, which makes its file a third as large
 
 
-def write(
-    folder: Path, *, data: str, data_dir: Path | None, epochs: int | None, stream: TextIO | None = None
-) -> dict[str, Any]:
-    """Trains, or goes on with, runs/essay, explains it, and writes results/essay.json and the essay in docs/.
+def write(folder: Path, *, data_dir: Path | None, epochs: int | None, stream: TextIO | None = None) -> dict[str, Any]:
+    """Trains two networks, or goes on with them, explains both, and writes what `assemble` does.
 
     Args:
-        folder: gets runs/essay, results/essay.json, docs/how-a-cnn-sees.md and docs/how-a-cnn-sees/.
+        folder: gets runs/essay, runs/essay-drawn, results/essay.json, docs/how-a-cnn-sees.md and docs/how-a-cnn-sees/.
 
     Returns:
         What results/essay.json holds.
     """
-    run = _trained(folder / "runs" / "essay", data, data_dir, epochs, stream)
-    jobs.explain(run.path, data_dir=data_dir, stream=stream)
+    run, drawn = (
+        jobs.explain(_trained(folder / "runs" / name, data, data_dir, epochs, stream).path, stream=stream)
+        for name, data in (("essay", FASHION_MNIST), ("essay-drawn", SYNTHETIC))
+    )
+    return assemble(run, drawn, folder, command=results.command("essay", epochs=epochs))
+
+
+def assemble(run: Run, drawn: Run, folder: Path, command: str) -> dict[str, Any]:
+    """Writes results/essay.json, docs/how-a-cnn-sees.md and its figures from two runs that were explained.
+
+    Args:
+        run: of which the essay tells; drawn: one whose images may be shown.
+
+    Returns:
+        What results/essay.json holds.
+    """
     info, metrics, found = run.info(), run.metrics(), run.explanation()
     found["label_errors"].pop("likeliest", None)  # a thousand rows; they stay in the run
     figures = {
         "benchmark": "essay",
-        "command": results.command("essay", data=data if data != FASHION_MNIST else None, epochs=epochs),
+        "command": command,
         **results.provenance(),
         "seed": info["seed"],
         "parameters": info["parameters"],
@@ -49,7 +66,8 @@ def write(
     pictures.mkdir(parents=True, exist_ok=True)
     text = page(figures)
     for name in re.findall(rf"{NAME}/(\w+)\.png", text):
-        _copy(run.plots_folder / f"{name}.png", pictures / f"{name}.png")
+        source = drawn if name in SHOW_GARMENTS else run
+        _copy(source.plots_folder / f"{name}.png", pictures / f"{name}.png")
     with runs.replacing(essay) as path:
         path.write_text(text, encoding="utf-8")
     return figures

@@ -56,7 +56,7 @@ CORRUPTED = 2_000
 ATTACKED = 500
 EXCITED_FILTERS, EXCITING_IMAGES = 16, 12  # filters in all; images of each
 PARTS_FILTERS, PARTS = 12, 4  # filters that are taken apart, and into how many
-SHOWN_MISTAKES, SHOWN_PAIRS, SHOWN_ERRORS, SHOWN_ATTACKED = 5, 8, 50, 5
+SHOWN_MISTAKES, SHOWN_PAIRS, SHOWN_ERRORS, SHOWN_ATTACKED = 5, 8, 50, 7
 LAYER_FILTERS = 40  # of one layer that is asked for
 WANTED = 0.95, 0.98, 0.99  # accuracies
 PROMISED = 0.90, 0.95, 0.99
@@ -354,15 +354,25 @@ def _attacks(it: Subject) -> Chapter:
     images, labels = it.scored.images[:ATTACKED], it.scored.labels[:ATTACKED]
     clean = _accuracy(it.logits(images), labels)
     rows: dict[str, dict[float, float]] = {"FGSM": {}, "PGD": {}}
-    examples = []
+    some = slice(SHOWN_ATTACKED)
+    temperature = it.run.metrics()["temperature"]
+
+    def shown(changed: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.floating]]:
+        return changed[some], confidence.probabilities(it.logits(changed[some]), temperature)
+
+    examples = {0.0: shown(images)}
     for epsilon in EPSILONS:
         for name, attack in (("FGSM", attacks.fgsm), ("PGD", attacks.pgd)):
             changed = attack(it.network, images, labels, epsilon)
             rows[name][epsilon] = _accuracy(it.logits(changed), labels)
-        examples.append(changed[:SHOWN_ATTACKED])
+        examples[epsilon] = shown(changed)
     named = {name: {str(epsilon): accuracy for epsilon, accuracy in row.items()} for name, row in rows.items()}
     numbers = {"images": len(images), "clean": clean, "accuracy": named}
-    return {"attacks": trust_plots.attacks(rows, clean, examples)}, {"attacks": numbers}
+    pictures = {
+        "attacks": trust_plots.attacks(rows, clean),
+        "attacked": trust_plots.attacked(examples, labels[some], it.dataset.class_names),
+    }
+    return pictures, {"attacks": numbers}
 
 
 def _accuracy(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> float:

@@ -147,6 +147,11 @@ CHAPTERS: tuple[tuple[str, str, str], ...] = (
         "Whoever knows the weights can find a small change of each pixel that misleads the network and that a "
         "person hardly sees. FGSM takes one step, PGD many.",
     ),
+    (
+        "attacked",
+        "What such a change looks like",
+        "A row a strength. Most of the garment stays what it was to you; see when the network's answer leaves it.",
+    ),
 )
 
 

@@ -157,21 +157,19 @@ def corruptions(rows: Mapping[str, Sequence[float]], clean: float) -> Figure:
 
 
 @drawing.styled
-def attacks(rows: Mapping[str, Mapping[float, float]], clean: float, examples: Sequence[npt.NDArray[Any]]) -> Figure:
-    """Draws accuracy under attacks of growing strength, and what they look like.
+def attacks(rows: Mapping[str, Mapping[float, float]], clean: float) -> Figure:
+    """Draws accuracy under attacks of growing strength.
 
     Args:
         rows: attack → epsilon, as a share of white → accuracy, 0-1.
         clean: accuracy without, on the same images.
-        examples: for each epsilon, images (n, 28, 28) after the stronger attack.
     """
-    epsilons = list(next(iter(rows.values())))
     figure = drawing.sheet(
-        4.4,
+        4.2,
         f"Changes made to mislead: {drawing.tenths(clean)} fall to {drawing.tenths(min(rows['PGD'].values()))}",
-        "each pixel is changed by at most so much, by someone who knows the weights;  right: images after PGD",
+        "each pixel is changed by at most so much, by someone who knows the weights",
     )
-    axes = figure.add_axes(drawing.inches(figure, 0.75, 0.65, 4.5, 3.0))
+    axes = figure.add_axes(drawing.inches(figure, 0.75, 0.65, 9.4, 2.8))
     for (name, values), colour in zip(rows.items(), COLOURS, strict=False):
         axes.plot([0, *values], [clean, *values.values()], "o-", color=colour, linewidth=2, label=name)
     axes.set_ylim(0, 1)
@@ -181,10 +179,32 @@ def attacks(rows: Mapping[str, Mapping[float, float]], clean: float, examples: S
     axes.yaxis.set_major_formatter(drawing.per_cent())
     axes.grid(axis="y")
     axes.legend()
-    cell = min(0.72, 3.05 / len(epsilons))
-    for row, (epsilon, images) in enumerate(zip(epsilons, examples, strict=True)):
-        bottom = 3.65 - (row + 1) * cell
-        drawing.label(figure, 5.75, bottom + cell / 2, f"{epsilon:.0%}".replace("%", " %"), va="center", fontsize=8.5)
-        for place, image in enumerate(images[: int(3.9 / cell)]):
-            drawing.thumbnail(figure, 6.3 + place * cell, bottom, cell - 0.04, image)
+    return figure
+
+
+@drawing.styled
+def attacked(
+    rows: Mapping[float, tuple[npt.NDArray[Any], Floats]], labels: npt.NDArray[np.int64], class_names: Sequence[str]
+) -> Figure:
+    """Draws images after attacks of growing strength, a row each, with what the network says of them.
+
+    Args:
+        rows: epsilon, as a share of white, 0 for none → the images (n, 28, 28), 0-255, and the probabilities (n, k).
+        labels: (n,) what they are.
+    """
+    cell, text, left = 1.1, 0.3, 1.25
+    height = 0.8 + len(rows) * (cell + text) + 0.25
+    figure = drawing.sheet(
+        height, "What a person hardly sees: the same garments, changed to mislead", "images after PGD"
+    )
+    for row, (epsilon, (images, probabilities)) in enumerate(rows.items()):
+        bottom = height - 0.75 - (row + 1) * (cell + text)
+        name = f"{epsilon:.0%} of white".replace("%", " %") if epsilon else "as they are"
+        drawing.label(figure, 0.1, bottom + cell / 2, name, va="center", weight="bold")
+        for place, image in enumerate(images):
+            at = left + place * (cell + 0.19)
+            drawing.thumbnail(figure, at, bottom, cell, image)
+            verdict, colour = drawing.verdict(probabilities[place], int(labels[place]), class_names)
+            style = {"ha": "center", "fontsize": 8, "color": colour, "weight": "bold"}
+            drawing.label(figure, at + cell / 2, bottom + cell + 0.05, verdict, **style)
     return figure
