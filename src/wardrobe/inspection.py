@@ -46,10 +46,13 @@ from wardrobe.runs import Run
 Images = npt.NDArray[np.uint8]
 Chapter = tuple[dict[str, Figure], dict[str, Any]]  # pictures and numbers, by name
 
-# How many images each measurement takes: as many as tell, and no more than some seconds each.
+# How many images each measurement takes: as many as tell, and no more than some seconds each. A network above `HEAVY`
+# gets fewer of those that `affordable` is asked about.
 LIKE = 5_000  # that show what images are like, and that linear probes learn from
 SEARCHED = 10_000  # training images that are searched for what excites a filter
 MAPPED = 2_000  # points on the map of the last layer
+HEAVY = 50e6  # FLOPs an image
+FEWEST = 4
 EXPLAINED = 500  # that heat maps are checked on
 FORGOTTEN = 100  # that heat maps are made of for every layer that is drawn anew
 CORRUPTED = 2_000
@@ -84,6 +87,10 @@ class Subject:
         """The Keras model, in chapters that are opened with one alone."""
         assert self.model is not None
         return self.model
+
+    def affordable(self, images: int) -> int:
+        """Returns how many images a measurement takes that asks the network a hundred times and more about each."""
+        return max(FEWEST, round(images * min(1.0, HEAVY / self.run.info()["forward_flops"])))
 
 
 def inspect(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
@@ -229,11 +236,11 @@ def _heat_maps(it: Subject) -> Chapter:
 
 def _map_check(it: Subject) -> Chapter:
     """Deletion and insertion against other orders, and maps of a network that forgets."""
-    images = it.scored.images[:EXPLAINED]
+    images = it.scored.images[: it.affordable(EXPLAINED)]
     classes = it.logits(images).argmax(axis=1)
     maps = attribution.heat_maps(it.model, it.recipe, it.logits, images, classes)
     averaged = attribution.grad_cam(it.network, it.recipe, images, classes, averaged=True)
-    some = slice(FORGOTTEN)
+    some = slice(it.affordable(FORGOTTEN))
     forgetting: dict[str, dict[str, float]] = {name: {} for name in maps}
     for layer, network in faithfulness.forgetting(it.network, it.recipe, it.run.info()["seed"] + 1):
         forgotten = attribution.heat_maps(
@@ -336,7 +343,8 @@ def _trust(it: Subject) -> Chapter:
 
 def _corruptions(it: Subject) -> Chapter:
     """Accuracy in bad light and badly aimed."""
-    images, labels = it.scored.images[:CORRUPTED], it.scored.labels[:CORRUPTED]
+    some = slice(it.affordable(CORRUPTED))
+    images, labels = it.scored.images[some], it.scored.labels[some]
     clean = _accuracy(it.answers(images), labels)
     rows = {
         kind: [
@@ -346,19 +354,20 @@ def _corruptions(it: Subject) -> Chapter:
         for kind in corruptions.CORRUPTIONS
     }
     numbers = {"images": len(images), "clean": clean, "accuracy": rows}
-    return {"corruptions": trust_plots.corruptions(rows, clean)}, {"corruptions": numbers}
+    return {"corruptions": trust_plots.corruptions(rows, clean, len(images))}, {"corruptions": numbers}
 
 
 def _attacks(it: Subject) -> Chapter:
     """Accuracy under changes made to mislead."""
-    images, labels = it.scored.images[:ATTACKED], it.scored.labels[:ATTACKED]
+    some = slice(it.affordable(ATTACKED))
+    images, labels = it.scored.images[some], it.scored.labels[some]
     clean = _accuracy(it.logits(images), labels)
     rows: dict[str, dict[float, float]] = {"FGSM": {}, "PGD": {}}
-    some = slice(SHOWN_ATTACKED)
+    first = slice(SHOWN_ATTACKED)
     temperature = it.run.metrics()["temperature"]
 
     def shown(changed: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.floating]]:
-        return changed[some], confidence.probabilities(it.logits(changed[some]), temperature)
+        return changed[first], confidence.probabilities(it.logits(changed[first]), temperature)
 
     examples = {0.0: shown(images)}
     for epsilon in EPSILONS:
@@ -369,8 +378,8 @@ def _attacks(it: Subject) -> Chapter:
     named = {name: {str(epsilon): accuracy for epsilon, accuracy in row.items()} for name, row in rows.items()}
     numbers = {"images": len(images), "clean": clean, "accuracy": named}
     pictures = {
-        "attacks": trust_plots.attacks(rows, clean),
-        "attacked": trust_plots.attacked(examples, labels[some], it.dataset.class_names),
+        "attacks": trust_plots.attacks(rows, clean, len(images)),
+        "attacked": trust_plots.attacked(examples, labels[first], it.dataset.class_names),
     }
     return pictures, {"attacks": numbers}
 

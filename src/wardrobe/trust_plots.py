@@ -117,18 +117,18 @@ def unknown(known: Floats, others: Mapping[str, Floats], auroc: Mapping[str, flo
 
 
 @drawing.styled
-def corruptions(rows: Mapping[str, Sequence[float]], clean: float) -> Figure:
+def corruptions(rows: Mapping[str, Sequence[float]], clean: float, images: int) -> Figure:
     """Draws accuracy under each corruption, by severity: curves, and a table of the same.
 
     Args:
-        rows: corruption → accuracy at severities 1 to 5, 0-1; clean: accuracy without.
+        rows: corruption → accuracy at severities 1 to 5, 0-1; clean: accuracy without; images: asked about.
     """
     worst = min(rows, key=lambda name: rows[name][-1])
     height = 4.75 + 0.28 * len(rows)
     figure = drawing.sheet(
         height,
         f"In bad light and badly aimed: {worst} hurts most, to {drawing.tenths(rows[worst][-1])}",
-        f"accuracy of {drawing.tenths(clean)} without, and under ten corruptions of five severities",
+        f"accuracy of {drawing.tenths(clean)} without, under ten corruptions of five severities;  {images:,} images",
     )
     columns = 5
     for number, (name, values) in enumerate(rows.items()):
@@ -157,17 +157,17 @@ def corruptions(rows: Mapping[str, Sequence[float]], clean: float) -> Figure:
 
 
 @drawing.styled
-def attacks(rows: Mapping[str, Mapping[float, float]], clean: float) -> Figure:
+def attacks(rows: Mapping[str, Mapping[float, float]], clean: float, images: int) -> Figure:
     """Draws accuracy under attacks of growing strength.
 
     Args:
         rows: attack → epsilon, as a share of white → accuracy, 0-1.
-        clean: accuracy without, on the same images.
+        clean: accuracy without; images: how many were asked about.
     """
     figure = drawing.sheet(
         4.2,
         f"Changes made to mislead: {drawing.tenths(clean)} fall to {drawing.tenths(min(rows['PGD'].values()))}",
-        "each pixel is changed by at most so much, by someone who knows the weights",
+        f"each pixel is changed by at most so much, by someone who knows the weights;  {images:,} images",
     )
     axes = figure.add_axes(drawing.inches(figure, 0.75, 0.65, 9.4, 2.8))
     for (name, values), colour in zip(rows.items(), COLOURS, strict=False):
