@@ -78,7 +78,7 @@ def test_heat_maps_forget_with_the_network(trained: keras.Model, images: Images)
     classes = logits(images).argmax(axis=1)
     maps = attribution.heat_maps(trained, SEED, logits, images, classes)
     layers = []
-    for layer, network in faithfulness.forgetting(trained, SEED, 1):
+    for layer, network in faithfulness.forgetting(trained, models.untrained(SEED, 10, 1, images), SEED):
         layers.append(layer)
         random = attribution.heat_maps(network, SEED, evaluation.logits_of(network), images, classes)
     assert layers == ["logits", "dense", "conv2", "conv1"]
@@ -129,12 +129,32 @@ def test_attacks_stay_within_their_bounds_and_mislead(trained: keras.Model, imag
     labels = logits(images).argmax(axis=1)
     right = {}
     for name, attack in (("FGSM", attacks.fgsm), ("PGD", attacks.pgd)):
-        changed = attack(trained, images, labels, 0.05)
+        changed = attack(attacks.slope_of(trained), images, labels, 0.05)
         assert np.abs(changed - images).max() <= 0.05 * 255 + 1e-3
         assert changed.min() >= 0
         assert changed.max() <= 255
         right[name] = (logits(changed).argmax(axis=1) == labels).mean()
     assert right["PGD"] <= right["FGSM"] < 0.8
+
+
+def test_an_attack_knows_its_direction_however_sure_the_network_is(trained: keras.Model, images: Images) -> None:
+    surer = keras.models.clone_model(trained)
+    surer.set_weights(trained.get_weights())
+    last = surer.get_layer("logits")
+    last.set_weights([50 * weights for weights in last.get_weights()])
+    labels = evaluation.predict_logits(trained, images).argmax(axis=1)
+    slopes = [attacks.slope_of(model)(images.astype(np.float32), labels) for model in (trained, surer)]
+    assert (np.sign(slopes[1]) != 0).mean() > 0.5
+    assert (np.sign(slopes[0]) == np.sign(slopes[1])).mean() > 0.75  # one other class leads, not several
+
+
+def test_what_training_does_not_touch_is_not_forgotten() -> None:
+    recipe = recipes.get("sprint")
+    some = np.random.default_rng(0).integers(0, 256, (50, 28, 28), np.uint8)
+    model, other = (models.untrained(recipe, 10, seed, some) for seed in (0, 1))
+    layers = dict(faithfulness.forgetting(model, other, recipe))
+    assert "stem1" not in layers
+    np.testing.assert_array_equal(model.get_layer("stem1").kernel, other.get_layer("stem1").kernel)
 
 
 def test_a_gradient_is_the_slope() -> None:

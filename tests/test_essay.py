@@ -4,42 +4,58 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
+import pytest
 from conftest import ROOT
 from PIL import Image
 
 from wardrobe import essay
 from wardrobe.runs import Run
 
-FIGURES = json.loads((ROOT / "results/essay.json").read_text())
-PAGE = (ROOT / "docs/how-a-cnn-sees.md").read_text()
-NAMES = re.findall(r"!\[.+\]\(how-a-cnn-sees/(\w+)\.png\)", PAGE)
+
+@pytest.fixture(scope="module")
+def figures() -> dict[str, Any]:
+    return json.loads((ROOT / "results/essay.json").read_text())
 
 
-def test_the_page_is_what_its_numbers_make() -> None:
-    assert essay.page(FIGURES) == PAGE
+@pytest.fixture(scope="module")
+def page() -> str:
+    return (ROOT / "docs/how-a-cnn-sees.md").read_text()
 
 
-def test_every_figure_is_there_and_used() -> None:
-    assert len(NAMES) >= 15
-    assert sorted(NAMES) == sorted(path.stem for path in (ROOT / "docs/how-a-cnn-sees").iterdir())
-    assert set(essay.SHOW_GARMENTS) <= set(NAMES)
+@pytest.fixture(scope="module")
+def names(page: str) -> list[str]:
+    return re.findall(r"!\[.+\]\(how-a-cnn-sees/(\w+)\.png\)", page)
 
 
-def test_garments_come_from_the_drawn_run(tmp_path: Path, own_run: Run) -> None:
+def test_the_page_is_what_its_numbers_make(figures: dict[str, Any], page: str) -> None:
+    assert essay.page(figures) == page
+
+
+def test_every_figure_is_there_and_used(names: list[str]) -> None:
+    assert len(names) >= 15
+    assert sorted(names) == sorted(path.stem for path in (ROOT / "docs/how-a-cnn-sees").iterdir())
+    assert set(essay.SHOW_GARMENTS) <= set(names)
+
+
+def test_garments_come_from_the_drawn_run(
+    tmp_path: Path, own_run: Run, figures: dict[str, Any], names: list[str]
+) -> None:
     runs = {}
     for number, name in enumerate(("real", "drawn")):
         runs[name] = Run(shutil.copytree(own_run.path, tmp_path / name))
-        for picture in {*NAMES, "mistakes"}:
+        for picture in {*names, "mistakes"}:
             Image.new("L", (2240, 1000), 40 + 100 * number).save(runs[name].plots_folder / f"{picture}.png")
-        found = {key: FIGURES[key] for key in own_run.explanation()}
+        found = own_run.explanation()
+        found |= {key: figures[key] for key in found if key in figures and key != "label_errors"}
         runs[name].explanation_path.write_text(json.dumps(found))
-    figures = essay.assemble(runs["real"], runs["drawn"], tmp_path / "out", command="again")
-    assert (tmp_path / "out/docs/how-a-cnn-sees.md").read_text() == essay.page(figures)
-    assert figures["accuracy"] == own_run.metrics()["accuracy"]
+    written = essay.assemble(runs["real"], runs["drawn"], tmp_path / "out", command="again")
+    assert (tmp_path / "out/docs/how-a-cnn-sees.md").read_text() == essay.page(written)
+    assert written["accuracy"] == own_run.metrics()["accuracy"]
     shades = {}
     for path in (tmp_path / "out/docs/how-a-cnn-sees").iterdir():
-        with Image.open(path) as picture:
-            assert picture.size == (1120, 500)
-            shades[path.stem] = picture.convert("L").getpixel((0, 0))
-    assert shades == {name: 140 if name in essay.SHOW_GARMENTS else 40 for name in NAMES}
+        with Image.open(path) as shown:
+            assert shown.size == (1120, 500)
+            shades[path.stem] = shown.convert("L").getpixel((0, 0))
+    assert shades == {name: 140 if name in essay.SHOW_GARMENTS else 40 for name in names}

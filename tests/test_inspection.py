@@ -59,10 +59,19 @@ def test_wrong_labels_are_found() -> None:
     assert len(named & set(boots.tolist())) >= 6  # of 12; by chance, none
 
 
+def test_every_image_is_asked_about_by_a_network_that_did_not_see_it() -> None:
+    labels = np.repeat([0, 1, 2], (40, 40, 2))
+    folds = label_errors._folds(labels)
+    assert np.bincount(folds).max() <= len(labels) / 5 + 1
+    assert all(len(np.unique(folds[labels == label])) >= 2 for label in range(3))
+
+
 def test_one_image_is_explained(tmp_path: Path, own_run: Run) -> None:
     own_image = next((own_run.path.parent / "own" / "boots").glob("*.png"))
     heights = []
-    for arguments, place in (((own_run.path, own_image), own_run.path), ((own_image,), tmp_path)):
+    other = shutil.copy(own_run.onnx_path, own_run.path / "other.onnx")  # not the run's own, though beside it
+    cases = ((own_run.path, own_image), own_run.path), ((own_image,), tmp_path), ((other, own_image), tmp_path)
+    for arguments, place in cases:
         result = wardrobe("explain", *arguments, cwd=tmp_path)
         assert result.returncode == 0, result.stderr
         picture = place / f"explain-{own_image.stem}.png"
@@ -70,20 +79,33 @@ def test_one_image_is_explained(tmp_path: Path, own_run: Run) -> None:
         with Image.open(picture) as sheet:
             assert sheet.width == 1664
             heights.append(sheet.height)
-    assert heights[0] > heights[1], "the run's own sheet shows layers and neighbours as well"
+    Path(other).unlink()
+    assert heights[0] > heights[1] == heights[2], "the run's own sheet shows layers and neighbours as well"
 
 
 def test_a_run_of_onnx_alone_shows_what_it_can(tmp_path: Path, own_run: Run) -> None:
     shutil.copytree(own_run.path.parent, tmp_path / "copy")
     run = Run(tmp_path / "copy/run")
     run.keras_path.unlink()
-    shutil.rmtree(run.plots_folder)
+    assert "maximised" in run.explanation()["pictures"]
     result = wardrobe("explain", "run", cwd=tmp_path / "copy")
     assert result.returncode == 0, result.stderr
     drawn = {path.stem for path in run.plots_folder.glob("*.png")}
     assert {"heat_maps", "selective", "conformal", "unknown", "corruptions", "label_errors"} <= drawn
     assert not {"maximised", "probes", "map_check", "attacks"} & drawn
     assert result.stdout.count("left out, the run has no model.keras") == 4
+    assert set(run.explanation()["pictures"]) <= drawn
+
+
+def test_another_score_ends_what_was_shown_of_the_first(tmp_path: Path, own_run: Run) -> None:
+    shutil.copytree(own_run.path.parent, tmp_path / "copy")
+    run = Run(tmp_path / "copy/run")
+    assert wardrobe("evaluate", "run", "--split", "validation", cwd=tmp_path / "copy").returncode == 0
+    assert run.explanation() == {}
+    drawn = {path.stem for path in run.plots_folder.glob("*.png")}
+    assert "samples" in drawn
+    assert not CHAPTERS & drawn
+    assert '<section id="heat_maps">' not in run.report_path.read_text(encoding="utf-8")
 
 
 def test_one_layer_is_shown_and_a_wrong_one_is_refused(tmp_path: Path, own_run: Run) -> None:

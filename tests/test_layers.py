@@ -23,7 +23,7 @@ LEVELS = (
     {"plots", "layer_plots", "answer_plots", "trust_plots"},
     {"pipeline", "inspection", "image_sheet"},
     {"jobs"},
-    {"results", "tuning"},
+    {"results", "tuning", "kept_runs"},
     {"train_benchmark", "ablation_benchmark", "photo_benchmark", "corruption_benchmark", "speed_benchmark", "essay"},
     {"cli"},
 )

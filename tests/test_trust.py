@@ -36,7 +36,16 @@ def test_the_threshold_gives_the_accuracy_that_is_wanted() -> None:
     found = trust.selective(0.9, chosen_on, *measured_on)
     assert found.accuracy == pytest.approx(0.9, abs=0.02)
     assert 0.1 < found.coverage < 0.9
-    assert (trust.selective(1.1, chosen_on, *measured_on).threshold, 0.0) == (None, 0.0)
+    never = trust.selective(1.1, chosen_on, *measured_on)
+    assert (never.threshold, never.coverage, never.accuracy) == (None, 0, None)
+
+
+def test_equal_confidences_are_answered_together() -> None:
+    probabilities = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.6, 0.4]])
+    labels = np.array([0, 1, 1, 0])
+    assert trust.selective(0.99, (probabilities, labels), probabilities, labels).threshold is None
+    found = trust.selective(0.5, (probabilities, labels), probabilities, labels)
+    assert (found.threshold, found.coverage, found.accuracy) == (0.6, 1, 0.5)
 
 
 def test_accuracy_by_coverage_counts_the_surest_first() -> None:

@@ -1,7 +1,7 @@
 """Small changes made to mislead: how far a network holds out against whoever knows its weights.
 
 Throughout: images (n, 28, 28), 0-255; labels (n,) int; epsilon, the most by which a pixel is changed, as a share of
-white: an attack in the maximum norm.
+white: an attack in the maximum norm; slope, as from `slope_of`.
 """
 
 from collections.abc import Callable
@@ -15,27 +15,50 @@ from wardrobe import feed, gradients, seeds
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.int64]
+Slope = Callable[[Floats, Labels], Floats]
 
 STEPS = 20  # of PGD
 STEP = 2.5 / STEPS  # of epsilon
 BATCH = 250  # images
+VERY_LARGE = 1e4  # above any logit
 
 
-def fgsm(model: keras.Model, images: npt.NDArray[np.uint8], labels: Labels, epsilon: float) -> Floats:
-    """Returns the images with each pixel changed by epsilon in the direction that raises the loss: (n, 28, 28), 0-255.
+def slope_of(model: keras.Model) -> Slope:
+    """Returns the function from images and labels to the gradient, (n, 28, 28), of how far each answer is from right.
+
+    That is the log-sum-exp of the other logits less the true one, of which the cross-entropy is an increasing function:
+    the same direction, also where the network is so sure that the cross-entropy's gradient is rounded to nothing.
+    """
+
+    def wrongness(batch: Any, truth: Any) -> Any:
+        logits = model(batch)
+        is_true = keras.ops.one_hot(truth, logits.shape[-1])
+        return keras.ops.logsumexp(logits - VERY_LARGE * is_true, axis=1) - keras.ops.sum(logits * is_true, axis=1)
+
+    gradient = gradients.of_sum(wrongness)
+
+    def slope(images: Floats, labels: Labels) -> Floats:
+        batches = feed.batches(len(images), BATCH)
+        return np.concatenate([gradient(images[some, ..., None], labels[some])[1][..., 0] for some in batches])
+
+    return slope
+
+
+def fgsm(slope: Slope, images: npt.NDArray[np.uint8], labels: Labels, epsilon: float) -> Floats:
+    """Returns the images with each pixel changed by epsilon in the direction of error: (n, 28, 28), 0-255.
 
     Source: Goodfellow et al. 2015, arXiv 1412.6572.
     """
     start = images.astype(np.float32)
-    return _within(start + 255 * epsilon * np.sign(_slope(model)(start, labels)), start, epsilon)
+    return _within(start + 255 * epsilon * np.sign(slope(start, labels)), start, epsilon)
 
 
-def pgd(model: keras.Model, images: npt.NDArray[np.uint8], labels: Labels, epsilon: float, seed: int = 0) -> Floats:
+def pgd(slope: Slope, images: npt.NDArray[np.uint8], labels: Labels, epsilon: float, seed: int = 0) -> Floats:
     """Returns the images after `STEPS` shorter steps of that kind from a random start: (n, 28, 28), 0-255.
 
     Source: Madry et al. 2018, arXiv 1706.06083.
     """
-    start, slope = images.astype(np.float32), _slope(model)
+    start = images.astype(np.float32)
     rng = seeds.generator("pgd", seed)
     changed = _within(start + 255 * epsilon * rng.uniform(-1, 1, start.shape).astype(np.float32), start, epsilon)
     for _ in range(STEPS):
@@ -46,18 +69,3 @@ def pgd(model: keras.Model, images: npt.NDArray[np.uint8], labels: Labels, epsil
 def _within(changed: Floats, start: Floats, epsilon: float) -> Floats:
     near = np.clip(changed, start - 255 * epsilon, start + 255 * epsilon)
     return np.clip(near, 0, 255).astype(np.float32)
-
-
-def _slope(model: keras.Model) -> Callable[[Floats, Labels], Floats]:
-    """Returns the function that gives the gradient of each image's cross-entropy with respect to its pixels."""
-
-    def loss(batch: Any, truth: Any) -> Any:
-        return keras.losses.sparse_categorical_crossentropy(truth, model(batch), from_logits=True)
-
-    slope = gradients.of_sum(loss)
-
-    def of(images: Floats, labels: Labels) -> Floats:
-        batches = feed.batches(len(images), BATCH)
-        return np.concatenate([slope(images[some, ..., None], labels[some])[1][..., 0] for some in batches])
-
-    return of

@@ -10,29 +10,32 @@ from typing import Any, TextIO
 
 from PIL import Image
 
-from wardrobe import jobs, report, results, runs
+from wardrobe import jobs, kept_runs, report, results, runs
 from wardrobe.data import FASHION_MNIST, SYNTHETIC
 from wardrobe.runs import Run
 
 NAME = "how-a-cnn-sees"
 SHOW_GARMENTS = ("samples", "exciting", "feature_maps", "heat_maps", "attacked")
 WIDTH = 1120  # pixels; of the figures
-COLOURS = 128  # of a figure's palette, which makes its file a third as large
+COLOURS = 256  # of a figure's palette, which makes its file a third as large
 
 
 def write(folder: Path, *, data_dir: Path | None, epochs: int | None, stream: TextIO | None = None) -> dict[str, Any]:
     """Trains two networks, or goes on with them, explains both, and writes what `assemble` does.
 
     Args:
-        folder: gets runs/essay, runs/essay-drawn, results/essay.json, docs/how-a-cnn-sees.md and docs/how-a-cnn-sees/.
+        folder: gets runs/benchmark-essay, results/essay.json, docs/how-a-cnn-sees.md and docs/how-a-cnn-sees/.
 
     Returns:
         What results/essay.json holds.
     """
+    place = folder / "runs" / "benchmark-essay"
     run, drawn = (
-        jobs.explain(_trained(folder / "runs" / name, data, data_dir, epochs, stream).path, stream=stream)
-        for name, data in (("essay", FASHION_MNIST), ("essay-drawn", SYNTHETIC))
+        kept_runs.trained(place / data, "seed", data=data, data_dir=data_dir, epochs=epochs, stream=stream)
+        for data in (FASHION_MNIST, SYNTHETIC)
     )
+    for each in (run, drawn):
+        jobs.explain(each.path, stream=stream)
     return assemble(run, drawn, folder, command=results.command("essay", epochs=epochs))
 
 
@@ -46,7 +49,7 @@ def assemble(run: Run, drawn: Run, folder: Path, command: str) -> dict[str, Any]
         What results/essay.json holds.
     """
     info, metrics, found = run.info(), run.metrics(), run.explanation()
-    found["label_errors"].pop("likeliest", None)  # a thousand rows; they stay in the run
+    del found["label_errors"]["likeliest"], found["pictures"]  # a thousand rows and names; they stay in the run
     figures = {
         "benchmark": "essay",
         "command": command,
@@ -78,16 +81,10 @@ def page(figures: dict[str, Any]) -> str:
     return report.template("essay.md").render(e=figures, picture=lambda name: f"{NAME}/{name}.png")
 
 
-def _trained(path: Path, data: str, data_dir: Path | None, epochs: int | None, stream: TextIO | None) -> Run:
-    if not path.exists():
-        return jobs.train("seed", data=data, data_dir=data_dir, epochs=epochs, path=path, stream=stream)
-    run = runs.find(path)
-    return run if run.info()["status"] == runs.DONE else jobs.resume(path, data_dir=data_dir, stream=stream)
-
-
 def _copy(source: Path, target: Path) -> None:
     """Copies a picture, smaller."""
     with Image.open(source) as picture, runs.replacing(target) as path:
         height = round(picture.height * WIDTH / picture.width)
         small = picture.convert("RGB").resize((WIDTH, height), Image.Resampling.LANCZOS)
-        small.quantize(COLOURS, dither=Image.Dither.NONE).save(path, format="PNG", optimize=True)
+        palette = small.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
+        palette.save(path, format="PNG", optimize=True)

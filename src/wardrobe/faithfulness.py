@@ -87,24 +87,24 @@ def mean_and_interval(values: Floats) -> tuple[float, float, float]:
     return float(values.mean()), float(low), float(high)
 
 
-def forgetting(model: keras.Model, recipe: Recipe, seed: int) -> Iterator[tuple[str, keras.Model]]:
-    """Yields the model with its layers' weights drawn anew, from the logits downward: one more layer each time.
+def forgetting(model: keras.Model, untrained: keras.Model, recipe: Recipe) -> Iterator[tuple[str, keras.Model]]:
+    """Yields the model with its layers' weights taken from an untrained one, from the logits downward: one more a time.
 
-    Each comes with the name of the layer that was drawn last; of columns, the same layer of all at once. The weights
-    are drawn as before training, biases set to zero.
+    Each comes with the name of the layer that was taken last; of columns, the same layer of all at once. A layer that
+    training leaves as it is has nothing to forget.
+
+    Args:
+        untrained: as from `models.untrained`, of another seed.
 
     Source: the cascading randomisation of Adebayo et al. 2018, arXiv 1810.03292.
     """
     forgetful = keras.models.clone_model(model)
     forgetful.set_weights(model.get_weights())
-    fresh = keras.models.clone_model(model)
-    models.initialise(fresh, recipe, seed)
-    bare = [layer.name.removeprefix(models.prefixes(recipe)[0]) for layer in model.layers if hasattr(layer, "kernel")]
+    learnt = [layer.name for layer in untrained.layers if hasattr(layer, "kernel") and layer.trainable]
+    bare = [name.removeprefix(models.prefixes(recipe)[0]) for name in learnt]
     for name in reversed(list(dict.fromkeys(each for each in bare if not each.startswith("column")))):
         for prefix in models.prefixes(recipe):
-            layer = forgetful.get_layer(prefix + name)
-            kernel, bias = fresh.get_layer(prefix + name).get_weights()
-            layer.set_weights([kernel, np.zeros_like(bias)])
+            forgetful.get_layer(prefix + name).set_weights(untrained.get_layer(prefix + name).get_weights())
         yield name, forgetful
 
 

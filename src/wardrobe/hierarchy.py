@@ -13,7 +13,6 @@ import numpy.typing as npt
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE
-from sklearn.pipeline import make_pipeline
 
 from wardrobe import feed, gradients, models
 from wardrobe.models import SIDE
@@ -26,6 +25,7 @@ Labels = npt.NDArray[np.int64]
 BATCH = 500  # images
 PROBE_SIDE = 7  # cells a side that a layer's maps are averaged to before a probe sees them
 PROBE_COMPONENTS = 128  # principal components that a probe sees at most
+LEAST_SPREAD = 1e-3  # of a component's deviation to the first's: what hardly varies would be blown up
 ASCENT_COMPONENTS = 100
 ASCENT_STEPS = 60
 ASCENT_RATE = 0.1  # length of a step, in mean distances of images from their mean
@@ -110,7 +110,7 @@ def _excited(
 def maximised(
     model: keras.Model, recipe: Recipe, layer: str, filters: Sequence[int], like: Images
 ) -> npt.NDArray[np.uint8]:
-    """Returns for each filter in the middle of its map, or unit of a dense layer, the image that excites it most.
+    """Returns for each filter in the middle of its map, or unit of a dense layer, an image made to excite it.
 
     Gradient ascent on what the filter gives before its ReLU. So that a person can read the result, it is looked for
     among images like those of `like`, (n, 28, 28): their mean and a sum of their `ASCENT_COMPONENTS` first principal
@@ -180,17 +180,15 @@ def probes(
 ) -> dict[str, float]:
     """Returns how well a linear classifier does on what each layer makes of an image: name → accuracy, 0-1, in order.
 
-    The layers are the pixels, each convolution, the hidden dense layer and the logits. Maps are averaged to 7x7 cells
-    and all of it turned to its `PROBE_COMPONENTS` first principal components, so that every probe has as much to learn.
+    The layers are the pixels, each convolution, the hidden dense layer and the logits. A convolution's maps are
+    averaged to 7x7 cells, and of each layer its `PROBE_COMPONENTS` first principal components are given, so that no
+    probe has more to learn from than that.
 
     Source: Alain and Bengio 2016, arXiv 1610.01644.
     """
     names = ["pixels", *_probed(model)]
     inner = models.intermediates(model, names)
-    seen, new = (
-        _pooled(inner.predict(**feed.images_alone(images[..., None], BATCH), verbose=0))
-        for images, _ in (train, held_out)
-    )
+    seen, new = (_features(inner, images) for images, _ in (train, held_out))
     return {name: _probe(seen[name], train[1], new[name], held_out[1], seed) for name in names}
 
 
@@ -201,11 +199,17 @@ def _probed(model: keras.Model) -> list[str]:
     return [layer.name for layer in models.convolutions(model)] + [name for name in dense if name.startswith(prefix)]
 
 
+def _features(inner: keras.Model, images: Images) -> dict[str, Floats]:
+    """Returns what each layer gives, pooled: name → (n, features). A batch at a time, for all the maps are large."""
+    batches = [_pooled(inner.predict_on_batch(images[some, ..., None])) for some in feed.batches(len(images), BATCH)]
+    return {name: np.concatenate([each[name] for each in batches]) for name in batches[0]}
+
+
 def _pooled(outputs: dict[str, Floats]) -> dict[str, Floats]:
     """Returns each layer's outputs, (n, h, w, c) or (n, f), as (n, features), maps averaged to 7x7 cells at most."""
     pooled = {}
     for name, each in outputs.items():
-        if each.ndim == 4:
+        if each.ndim == 4 and name != "pixels":
             starts = np.linspace(0, each.shape[1], min(PROBE_SIDE, each.shape[1]), endpoint=False).astype(int)
             across = np.add.reduceat(np.add.reduceat(each, starts, axis=1), starts, axis=2)
             counts = np.diff(np.append(starts, each.shape[1]))
@@ -215,9 +219,12 @@ def _pooled(outputs: dict[str, Floats]) -> dict[str, Floats]:
 
 
 def _probe(seen: Floats, labels: Labels, new: Floats, truth: Labels, seed: int) -> float:
-    components = PCA(min(PROBE_COMPONENTS, *seen.shape), whiten=True, random_state=seed)
-    probe = make_pipeline(components, LogisticRegression(C=0.1, tol=1e-3))
-    return float(probe.fit(seen, labels).score(new, truth))
+    components = PCA(min(PROBE_COMPONENTS, *seen.shape), random_state=seed).fit(seen)
+    spread = np.sqrt(components.explained_variance_)
+    kept = spread >= LEAST_SPREAD * spread[0]
+    scale = np.maximum(spread[kept], 1e-12)  # of a layer that gives the same for every image, 0
+    given, asked = (components.transform(each)[:, kept] / scale for each in (seen, new))
+    return float(LogisticRegression(C=0.1, tol=1e-3).fit(given, labels).score(asked, truth))
 
 
 def flattened(features: Floats, seed: int = 0) -> dict[str, Floats]:

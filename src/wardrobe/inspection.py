@@ -37,13 +37,14 @@ from wardrobe import (
 )
 from wardrobe.attribution import Logits
 from wardrobe.classifier import Classifier
-from wardrobe.data import Dataset, Split
+from wardrobe.data import VALIDATION, Dataset, Split
 from wardrobe.errors import DataError, RunError, UsageError
 from wardrobe.progress import TrainingDisplay
 from wardrobe.recipes import Recipe
 from wardrobe.runs import Run
 
 Images = npt.NDArray[np.uint8]
+Answers = tuple[npt.NDArray[np.floating], npt.NDArray[np.int64]]  # probabilities (n, k) and labels (n,)
 Chapter = tuple[dict[str, Figure], dict[str, Any]]  # pictures and numbers, by name
 
 # How many images each measurement takes: as many as tell, and no more than some seconds each. A network above `HEAVY`
@@ -101,6 +102,8 @@ def inspect(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
     """
     subject = _subject(run, dataset, display)
     numbers: dict[str, Any] = {"data": dataset.name, "split": run.metrics()["split"]}
+    earlier = set(run.explanation().get("pictures", []))
+    drawn: set[str] = set()
     for text, chapter, needs_keras in CHAPTERS:
         if needs_keras and subject.model is None:
             display.stage(f"{text}: left out, the run has no model.keras")
@@ -108,8 +111,12 @@ def inspect(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
         display.stage(text)
         pictures, found = chapter(subject)
         drawing.save_all(pictures, run.plots_folder, dataset.name, dataset.is_synthetic)
+        drawn |= pictures.keys()
         numbers |= found
-        runs.write_json(run.explanation_path, numbers)
+        runs.write_json(run.explanation_path, {**numbers, "pictures": sorted(earlier | drawn)})
+    for name in earlier - drawn:
+        (run.plots_folder / f"{name}.png").unlink(missing_ok=True)
+    runs.write_json(run.explanation_path, {**numbers, "pictures": sorted(drawn)})
     display.stage(f"Report: {report.write(run)}")
 
 
@@ -189,7 +196,7 @@ def _layers(it: Subject) -> Chapter:
 
 
 def _excited(found: hierarchy.Excited, whole: Images, searched: Images) -> tuple[Any, ...]:
-    """Returns what `layer_plots.exciting` takes of a layer: `whole` what excites each filter most, of all filters."""
+    """Returns what `layer_plots.exciting` takes of a layer; `whole`: images made to excite it, of all filters."""
     return found.filters.tolist(), whole[found.filters], searched[found.images], found.middles, found.size
 
 
@@ -197,8 +204,7 @@ def _depth(it: Subject) -> Chapter:
     """How the classes come apart, layer by layer and epoch by epoch."""
     train, validation = it.dataset.train, it.dataset.validation
     seen = train.images[:LIKE], train.labels[:LIKE]
-    untrained = models.build(it.recipe, len(it.dataset.class_names))
-    models.initialise(untrained, it.recipe, it.run.info()["seed"])
+    untrained = models.untrained(it.recipe, len(it.dataset.class_names), it.run.info()["seed"], train.images)
     epochs = {f"epoch {done}": network for done, network in training.snapshots(it.run).items()}
     states = {"untrained": untrained, **epochs, "trained": it.network}
     curves = {
@@ -242,7 +248,9 @@ def _map_check(it: Subject) -> Chapter:
     averaged = attribution.grad_cam(it.network, it.recipe, images, classes, averaged=True)
     some = slice(it.affordable(FORGOTTEN))
     forgetting: dict[str, dict[str, float]] = {name: {} for name in maps}
-    for layer, network in faithfulness.forgetting(it.network, it.recipe, it.run.info()["seed"] + 1):
+    others = it.run.info()["seed"] + 1, it.dataset.train.images
+    fresh = models.untrained(it.recipe, len(it.dataset.class_names), *others)
+    for layer, network in faithfulness.forgetting(it.network, fresh, it.recipe):
         forgotten = attribution.heat_maps(
             network, it.recipe, evaluation.logits_of(network), images[some], classes[some]
         )
@@ -328,6 +336,8 @@ def _trust(it: Subject) -> Chapter:
     on_validation = it.answers(validation.images)
     calibration = confidence.probabilities(on_validation, metrics["temperature"]), validation.labels
     given = it.probabilities, it.scored.labels
+    if metrics["split"] == VALIDATION:  # what is chosen is measured on other images: a half for each
+        calibration, given = _every_other(calibration, 0), _every_other(given, 1)
     chosen = [asdict(trust.selective(wanted, calibration, *given)) for wanted in WANTED]
     sets = [trust.conformal(promise, calibration, *given) for promise in PROMISED]
     known = confidence.familiarity(it.scored_logits)
@@ -339,6 +349,11 @@ def _trust(it: Subject) -> Chapter:
         "unknown": trust_plots.unknown(known, others, auroc, metrics["familiarity_threshold"]),
     }
     return pictures, {"selective": chosen, "conformal": sets, "unknown": auroc}
+
+
+def _every_other(answers: Answers, first: int) -> Answers:
+    probabilities, labels = answers
+    return probabilities[first::2], labels[first::2]
 
 
 def _corruptions(it: Subject) -> Chapter:
@@ -363,6 +378,7 @@ def _attacks(it: Subject) -> Chapter:
     images, labels = it.scored.images[some], it.scored.labels[some]
     clean = _accuracy(it.logits(images), labels)
     rows: dict[str, dict[float, float]] = {"FGSM": {}, "PGD": {}}
+    slope = attacks.slope_of(it.network)
     first = slice(SHOWN_ATTACKED)
     temperature = it.run.metrics()["temperature"]
 
@@ -372,7 +388,7 @@ def _attacks(it: Subject) -> Chapter:
     examples = {0.0: shown(images)}
     for epsilon in EPSILONS:
         for name, attack in (("FGSM", attacks.fgsm), ("PGD", attacks.pgd)):
-            changed = attack(it.network, images, labels, epsilon)
+            changed = attack(slope, images, labels, epsilon)
             rows[name][epsilon] = _accuracy(it.logits(changed), labels)
         examples[epsilon] = shown(changed)
     named = {name: {str(epsilon): accuracy for epsilon, accuracy in row.items()} for name, row in rows.items()}

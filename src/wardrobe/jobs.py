@@ -189,6 +189,8 @@ def explain_image(
         raise PhotoError(f"{image}: {error}") from error
     file = model_file(model)  # told before Keras is loaded, if there is no such model
     run = Run(file.parent) if (file.parent / "run.json").is_file() else None
+    if run is not None and file != run.onnx_path:  # another model, kept beside the run's own
+        run = None
     display = progress.training_display(stream or sys.stdout)
     dataset = None
     if run is not None and run.keras_path.is_file():

@@ -30,8 +30,8 @@ class LabelErrors:
 def find(recipe: Recipe, dataset: Dataset, seed: int, display: TrainingDisplay) -> LabelErrors:
     """Trains a network on four fifths of the training and validation images, five times, and asks it about the others.
 
-    A label is likely wrong where the networks are surer of another class than they are, on average, where that class is
-    given.
+    How many labels of each class are wrong, and really of which other, is counted by confident learning; so many are
+    named, those first where the networks are surest of the other.
 
     Raises:
         DataError: a class has fewer than two images.
@@ -58,14 +58,14 @@ def everything(dataset: Dataset) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.
 
 
 def _folds(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Returns the fold of each image, every class shared out evenly: (n,)."""
+    """Returns the fold of each image, every class shared out evenly: (n,); a class of few is in the first of them."""
     smallest = int(np.bincount(labels).min())
     if smallest < 2:
         raise DataError("a class has fewer than 2 images, so that none can be asked about; add images to it")
     folds = np.zeros(len(labels), np.int64)
     for label in np.unique(labels):
         here = np.flatnonzero(labels == label)
-        folds[here] = np.arange(len(here)) % min(FOLDS, smallest)
+        folds[here] = np.arange(len(here)) % FOLDS
     return folds
 
 

@@ -26,7 +26,7 @@ CLASS_COLOURS = (
 
 @drawing.styled
 def maximised(rows: Mapping[str, Images], class_names: Sequence[str]) -> Figure:
-    """Draws, a row a layer, the images that excite its filters most; the last row is that of the classes.
+    """Draws, a row a layer, images made to excite its filters; the last row is that of the classes.
 
     Args:
         rows: layer name → (filters, side, side), 0-255; of more than `ACROSS` the first are drawn.
@@ -35,7 +35,7 @@ def maximised(rows: Mapping[str, Images], class_names: Sequence[str]) -> Figure:
     height = head + len(rows) * (cell + gap) + 0.55
     figure = drawing.sheet(
         height,
-        "From edges to garments: the image that excites each filter most",
+        "From edges to garments: images made to excite each filter",
         "a row a layer, first to last, each picture all that the filter sees;  last: what each class is to the network",
     )
     for row, (layer, images) in enumerate(rows.items()):
@@ -55,11 +55,11 @@ def maximised(rows: Mapping[str, Images], class_names: Sequence[str]) -> Figure:
 
 @drawing.styled
 def units(layer: str, images: Images, class_names: Sequence[str] | None) -> Figure:
-    """Draws the images that excite each unit of a dense layer most: (units, side, side), 0-255; logits by class."""
+    """Draws images made to excite each unit of a dense layer: (units, side, side), 0-255; logits by class."""
     cell, text = WIDTH / ACROSS, 0.26 if class_names else 0.16
     rows = -(-len(images) // ACROSS)
     height = 0.8 + rows * (cell + text) + 0.3
-    figure = drawing.sheet(height, f"What each unit of {_last_part(layer)} looks for", "the image that excites it most")
+    figure = drawing.sheet(height, f"What each unit of {_last_part(layer)} looks for", "an image made to excite it")
     for number, image in enumerate(images):
         left = number % ACROSS * cell + 0.04
         bottom = height - 0.75 - (number // ACROSS + 1) * (cell + text) + text
@@ -78,8 +78,8 @@ def parts(
     """Draws what some filters of a layer are made of, in filters of the layer before.
 
     Args:
-        wholes: (f, side, side) what excites each filter most.
-        pieces: (f, parts, side, side) what excites the filters of the layer before that it is made of.
+        wholes: (f, side, side) made to excite each filter.
+        pieces: (f, parts, side, side) made to excite the filters of the layer before that it is made of.
         kernels: (f, parts, h, w) where it wants to find each, any sign.
         filters: (f,) their numbers.
     """
@@ -89,7 +89,7 @@ def parts(
     figure = drawing.sheet(
         height,
         f"Edges make parts: what filters of {_last_part(layer)} are made of, in filters of {_last_part(before)}",
-        "left: what excites it most;  right: what it looks for, and where it wants that (red) and where not (blue)",
+        "left: made to excite it;  right: what it looks for, and where it wants that (red) and where not (blue)",
     )
     for number, (whole, each, kernel) in enumerate(zip(wholes, pieces, kernels, strict=True)):
         left = 0.1 + number % columns * WIDTH / columns
@@ -115,7 +115,7 @@ def exciting(
     """Draws the images that excite some filters of each layer most, all but the window that the filter sees dimmed.
 
     Args:
-        layers: layer name → numbers of the filters (f,); what excites each most (f, side, side); the images
+        layers: layer name → numbers of the filters (f,); images made to excite each (f, side, side); the images
             (f, count, 28, 28); the middles of the windows (f, count, 2), row and column; the windows' size in pixels.
     """
     total = sum(len(each[0]) for each in layers.values())
@@ -126,7 +126,7 @@ def exciting(
     figure = drawing.sheet(
         height,
         "What makes a filter answer: the training images that excite it most",
-        "first: the image that would excite it most of all;  bright in an image: the window that it looks through",
+        "first: an image made to excite it;  bright in an image: the window that it looks through",
     )
     bottom = height - 0.8
     for layer, (filters, wholes, images, middles, size) in layers.items():
@@ -158,7 +158,8 @@ def probes(curves: Mapping[str, Mapping[str, float]]) -> Figure:
         4.4,
         f"Layer by layer the classes come apart: from {drawing.tenths(trained['pixels'])} on pixels to "
         f"{drawing.tenths(trained[last])} on {_last_part(last)}",
-        "validation accuracy of a linear classifier on what each layer gives;  untrained, depth does not help",
+        "validation accuracy of a linear classifier on what each layer gives;  "
+        f"untrained, it ends at {drawing.tenths(untrained[last])}",
     )
     axes = figure.add_axes(drawing.inches(figure, 0.75, 0.65, 7.9, 2.95))
     names = [_last_part(name) for name in trained]

@@ -129,6 +129,15 @@ def whiten(model: keras.Model, images: npt.NDArray[np.uint8]) -> None:
         first.kernel.assign(kernel.astype(np.float32))
 
 
+def untrained(recipe: Recipe, class_count: int, seed: int, images: npt.NDArray[np.uint8]) -> keras.Model:
+    """Returns the network as it is before training on `images`, (n, 28, 28), with the weights of `seed`."""
+    model = build(recipe, class_count)
+    initialise(model, recipe, seed)
+    if recipe.whiten:
+        whiten(model, images)
+    return model
+
+
 def for_use(model: keras.Model, recipe: Recipe) -> keras.Model:
     """Returns the network that a trained one becomes: in float32, batch normalisation taken up in the convolutions.
 

@@ -112,6 +112,8 @@ def _evaluate(
     size = dataset.test_size if split == TEST else len(dataset.validation)
     display.stage(f"Scoring {size:,} {split} images")
     evaluated = evaluation.evaluate(model, dataset, replace(run.recipe(), views=views), split)
+    if run.metrics_path.is_file() and any(run.metrics()[key] != evaluated.metrics[key] for key in ("split", "views")):
+        run.forget_explanation()
     run.write_metrics(evaluated.metrics)
     with runs.replacing(run.predictions_path) as path:
         np.savez_compressed(path, logits=evaluated.logits, labels=evaluated.labels, data=np.array(dataset.name))

@@ -224,7 +224,7 @@ def filters(kernels: Floats, layer: str) -> Figure:
         f"The first thing it looks for: the {len(kernels)} filters of {layer}",
         "red: wants light there;  blue: wants dark;  white: does not care",
     )
-    limit = np.abs(kernels).max()
+    limit = float(np.quantile(np.abs(kernels), 0.98))  # few weights are far larger, and would leave the others pale
     axes = figure.subplots(rows, columns, squeeze=False)
     for number, each in enumerate(axes.flat):
         each.set_axis_off()
@@ -234,7 +234,7 @@ def filters(kernels: Floats, layer: str) -> Figure:
     height = figure.get_size_inches()[1]
     figure.subplots_adjust(left=0.01, right=0.99, top=1 - 0.85 / height, bottom=0.5 / height, wspace=0.14, hspace=0.32)
     bar = figure.colorbar(
-        shown, cax=figure.add_axes((0.01, 0.28 / height, 0.3, 0.10 / height)), orientation="horizontal"
+        shown, cax=figure.add_axes((0.01, 0.28 / height, 0.3, 0.10 / height)), orientation="horizontal", extend="both"
     )
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, pad=1)

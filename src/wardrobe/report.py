@@ -95,7 +95,8 @@ CHAPTERS: tuple[tuple[str, str, str], ...] = (
         "probes",
         "How the classes come apart",
         "How well a linear classifier does if it is given what a layer gives, before, during and after "
-        "training. What training adds is the distance to the grey line: random layers do not help.",
+        "training. Random convolutions keep what pixels have, and add a little; random layers behind them lose it. "
+        "What training adds is the distance to the grey line.",
     ),
     (
         "embedding",
@@ -127,7 +128,7 @@ CHAPTERS: tuple[tuple[str, str, str], ...] = (
         "conformal",
         "Sets that keep a promise",
         "In place of one answer a set of classes, as large as it must be to hold the truth as often as "
-        "promised. An empty set says: like nothing that was seen in calibration.",
+        "promised. An empty set says: torn between classes, none of them likely enough.",
     ),
     (
         "unknown",

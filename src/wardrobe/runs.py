@@ -123,6 +123,12 @@ class Run:
         """Returns explain.json; empty before the run was explained."""
         return self._read_json("explain.json") if self.explanation_path.is_file() else {}
 
+    def forget_explanation(self) -> None:
+        """Removes explain.json and the pictures that it names, when the run is scored otherwise than they show."""
+        for name in self.explanation().get("pictures", []):
+            (self.plots_folder / f"{name}.png").unlink(missing_ok=True)
+        self.explanation_path.unlink(missing_ok=True)
+
     def update(self, **fields: Any) -> None:
         """Writes fields into run.json, beside those it has."""
         write_json(self.path / "run.json", {**self.info(), **fields})

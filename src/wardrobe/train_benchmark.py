@@ -1,6 +1,5 @@
 """How good and how fast each recipe is: trains with several seeds and scores once on the test split."""
 
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,8 +7,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from wardrobe import drawing, jobs, plots, recipes, results, runs
-from wardrobe.data import SYNTHETIC, TEST
+from wardrobe import drawing, kept_runs, plots, recipes, results
+from wardrobe.data import SYNTHETIC
 from wardrobe.errors import UsageError
 from wardrobe.runs import Run
 
@@ -57,7 +56,12 @@ def train(
     rate = float(np.median([run.info()["matmul_gflops"] for each in done.values() for run in each]))
     command = results.command("train", **asked)
     benchmark = "train" if BASELINE in recipe_names else "-".join(["train", *recipe_names])
-    figures = {"benchmark": benchmark, "command": command, **_provenance(done), "matmul_gflops": rate}
+    figures = {
+        "benchmark": benchmark,
+        "command": command,
+        **kept_runs.provenance([run for each in done.values() for run in each]),
+        "matmul_gflops": rate,
+    }
     figures["rows"] = [_row(name, done[name], done.get(BASELINE), rate) for name in recipe_names]
     figures["published"] = PUBLISHED
     tables = results.write(figures, folder)
@@ -70,42 +74,10 @@ def train(
 
 def _one(path: Path, name: str, options: dict[str, Any], stream: TextIO | None) -> Run:
     """Returns the finished run in `path`: as it lies there, resumed, or made; the machine's rate noted after it."""
-    if path.exists():
-        run = _gone_on_with(path, name, options, stream)
-    else:
-        run = jobs.train(name, path=path, stream=stream, **options)
+    run = kept_runs.trained(path, name, stream=stream, **options)
     if "matmul_gflops" not in run.info():
         run.update(matmul_gflops=_matmul_gflops())
     return run
-
-
-def _gone_on_with(path: Path, name: str, options: dict[str, Any], stream: TextIO | None) -> Run:
-    run = runs.find(path)
-    info = run.info()
-    wanted = recipes.lasting(recipes.get(name), options["epochs"])
-    if (info["limit"], run.recipe(), info["versions"]) != (options["limit"], wanted, runs.versions()):
-        raise UsageError(f"{path} was made with other options or versions; remove {path.parent} to measure anew")
-    if info["status"] != runs.DONE:
-        return jobs.resume(path, stream=stream)
-    if run.metrics()["split"] != TEST:
-        raise UsageError(f"{path} was last scored on another split; score it on test: wardrobe evaluate {path}")
-    print(f"{path} is done; kept", file=stream or sys.stdout)
-    return run
-
-
-def _provenance(done: dict[str, list[Run]]) -> dict[str, Any]:
-    """Returns what the runs' own run.json say of their data, machine, versions and source.
-
-    Raises:
-        UsageError: they do not agree, so that no one table can speak for all.
-    """
-    infos = [run.info() for each in done.values() for run in each]
-    shared = {}
-    for key in ("data", "machine", "versions", "git_commit"):
-        if any(info[key] != infos[0][key] for info in infos):
-            raise UsageError(f"the benchmark's runs differ in {key}; remove runs/benchmark-train to measure anew")
-        shared[key] = infos[0][key]
-    return {"finished": max(info["finished"] for info in infos), **shared}
 
 
 def _matmul_gflops() -> float:

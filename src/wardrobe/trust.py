@@ -45,10 +45,12 @@ def selective(wanted: float, chosen_on: tuple[Floats, Labels], probabilities: Fl
         chosen_on: probabilities and labels of the images to choose on.
     """
     _, accuracy = accuracy_by_coverage(*chosen_on)
-    enough = np.flatnonzero(accuracy >= wanted)
+    confidences = np.sort(chosen_on[0].max(axis=1))[::-1]
+    last_of_equals = np.append(confidences[1:] < confidences[:-1], True)
+    enough = np.flatnonzero((accuracy >= wanted) & last_of_equals)
     if not len(enough):
         return Selective(wanted, None, 0.0, None)
-    threshold = float(np.sort(chosen_on[0].max(axis=1))[::-1][enough[-1]])
+    threshold = float(confidences[enough[-1]])
     given = probabilities.max(axis=1) >= threshold
     correct = (probabilities.argmax(axis=1) == labels)[given]
     return Selective(wanted, threshold, float(given.mean()), float(correct.mean()) if len(correct) else None)

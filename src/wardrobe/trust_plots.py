@@ -12,8 +12,6 @@ from wardrobe.drawing import BLUE, GREY, INK, ORANGE
 
 Floats = npt.NDArray[np.floating]
 
-COLOURS = (BLUE, ORANGE, INK, "#009e73", "#cc79a7")  # Okabe and Ito
-
 
 @drawing.styled
 def selective(coverage: Floats, accuracy: Floats, chosen: Sequence[Mapping[str, Any]]) -> Figure:
@@ -170,7 +168,7 @@ def attacks(rows: Mapping[str, Mapping[float, float]], clean: float, images: int
         f"each pixel is changed by at most so much, by someone who knows the weights;  {images:,} images",
     )
     axes = figure.add_axes(drawing.inches(figure, 0.75, 0.65, 9.4, 2.8))
-    for (name, values), colour in zip(rows.items(), COLOURS, strict=False):
+    for (name, values), colour in zip(rows.items(), (BLUE, ORANGE), strict=True):
         axes.plot([0, *values], [clean, *values.values()], "o-", color=colour, linewidth=2, label=name)
     axes.set_ylim(0, 1)
     axes.set_xlabel("largest change of a pixel, as a share of white")

@@ -1,0 +1,61 @@
+"""Runs that a benchmark makes once: started again after a break, it keeps those that are done and resumes the other."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from wardrobe import jobs, recipes, runs
+from wardrobe.data import TEST
+from wardrobe.errors import UsageError
+from wardrobe.runs import Run
+
+
+def trained(
+    path: Path,
+    recipe: str,
+    *,
+    data: str,
+    data_dir: Path | None,
+    epochs: int | None,
+    limit: int | None = None,
+    seed: int = 0,
+    stream: TextIO | None = None,
+) -> Run:
+    """Returns the run in `path`, done and scored on test: as it lies there, resumed, or made.
+
+    Args: as in `jobs.train`.
+
+    Raises:
+        UsageError: the run there was made with other options or versions, or was last scored on another split.
+    """
+    if not path.exists():
+        return jobs.train(
+            recipe, data=data, data_dir=data_dir, epochs=epochs, limit=limit, seed=seed, path=path, stream=stream
+        )
+    run = runs.find(path)
+    info = run.info()
+    wanted = recipes.lasting(recipes.get(recipe), epochs)
+    if (info["limit"], run.recipe(), info["versions"]) != (limit, wanted, runs.versions()):
+        raise UsageError(f"{path} was made with other options or versions; remove {path.parent} to measure anew")
+    if info["status"] != runs.DONE:
+        return jobs.resume(path, stream=stream)
+    if run.metrics()["split"] != TEST:
+        raise UsageError(f"{path} was last scored on another split; score it on test: wardrobe evaluate {path}")
+    print(f"{path} is done; kept", file=stream or sys.stdout)
+    return run
+
+
+def provenance(done: Sequence[Run]) -> dict[str, Any]:
+    """Returns what the runs' own run.json say of their data, machine, versions and source.
+
+    Raises:
+        UsageError: they do not agree, so that no one table can speak for all.
+    """
+    infos = [run.info() for run in done]
+    shared = {}
+    for key in ("data", "machine", "versions", "git_commit"):
+        if any(info[key] != infos[0][key] for info in infos):
+            raise UsageError(f"the benchmark's runs differ in {key}; remove {done[0].path.parent} to measure anew")
+        shared[key] = infos[0][key]
+    return {"finished": max(info["finished"] for info in infos), **shared}
