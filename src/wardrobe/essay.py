@@ -78,7 +78,8 @@ def assemble(run: Run, drawn: Run, folder: Path, command: str) -> dict[str, Any]
 
 def page(figures: dict[str, Any]) -> str:
     """Returns the essay, Markdown, with the numbers of results/essay.json; its figures lie beside it, in a folder."""
-    return report.template("essay.md").render(e=figures, picture=lambda name: f"{NAME}/{name}.png")
+    text = report.template("essay.md").render(e=figures, picture=lambda name: f"{NAME}/{name}.png")
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _copy(source: Path, target: Path) -> None:
