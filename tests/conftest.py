@@ -118,12 +118,23 @@ def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def own_run(tmp_path_factory: pytest.TempPathFactory, drawn_folder: Path) -> Run:
+def few_of_own(tmp_path_factory: pytest.TempPathFactory, drawn_folder: Path) -> Path:
+    """The same with 150 images a class, for what looks at each image hundreds of times."""
+    root = tmp_path_factory.mktemp("few") / drawn_folder.name
+    for path in drawn_folder.iterdir():
+        (root / path.name).mkdir(parents=True)
+        for image in sorted(path.iterdir())[:150]:
+            shutil.copy(image, root / path.name)
+    return root
+
+
+@pytest.fixture(scope="session")
+def own_run(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> Run:
     """A run of `sprint` on a person's own folder with three classes, looked into. Not to be changed."""
 
     def made(cwd: Path) -> Any:
-        shutil.copytree(drawn_folder, cwd / "own")
-        trained = wardrobe("train", "sprint", "--data", "own", "--epochs", 2, "--run", "run", cwd=cwd)
+        shutil.copytree(few_of_own, cwd / "own")
+        trained = wardrobe("train", "sprint", "--data", "own", "--epochs", 12, "--run", "run", cwd=cwd)
         assert trained.returncode == 0, trained.stderr
         return wardrobe("explain", "run", cwd=cwd)
 

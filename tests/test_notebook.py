@@ -10,10 +10,10 @@ from nbclient import NotebookClient
 TOUR = ROOT / "notebooks/tour.ipynb"
 
 
-def test_the_tour_runs(tmp_path: Path, drawn_folder: Path) -> None:
+def test_the_tour_runs(tmp_path: Path, few_of_own: Path) -> None:
     notebook = nbformat.read(TOUR, as_version=4)
     settings = next(cell for cell in notebook.cells if "DATA, LIMIT, EPOCHS =" in cell.source)
-    settings.source = re.sub(r"DATA, LIMIT.*", f"DATA, LIMIT, EPOCHS = {str(drawn_folder)!r}, 1000, 1", settings.source)
+    settings.source = re.sub(r"DATA, LIMIT.*", f"DATA, LIMIT, EPOCHS = {str(few_of_own)!r}, 300, 2", settings.source)
     NotebookClient(notebook, timeout=280, resources={"metadata": {"path": tmp_path}}).execute(env=environment(tmp_path))
     pictures = [
         output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})

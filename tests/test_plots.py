@@ -148,9 +148,12 @@ def test_samples_name_every_class_and_stand_a_class_with_few() -> None:
 @pytest.mark.parametrize("count", [1, 8, 32, 50])
 def test_every_filter_is_drawn_on_one_scale(count: int) -> None:
     kernels = np.random.default_rng(0).normal(size=(count, 3, 3))
+    kernels[0, 1, 1] = 50  # one far larger leaves the others their colours
     drawn = [axes.images[0] for axes in plots.filters(kernels, "conv1").axes if axes.images]
     assert len(drawn) == count
-    assert {image.get_clim() for image in drawn} == {(-np.abs(kernels).max(), np.abs(kernels).max())}
+    ((low, high),) = {image.get_clim() for image in drawn}
+    assert low == -high
+    assert count == 1 or (high < 5 and (np.abs(kernels) <= high).mean() > 0.97)
 
 
 def test_feature_maps_of_any_depth() -> None:
