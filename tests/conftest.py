@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -60,6 +61,12 @@ def refused(result: Result, status: int, *words: str) -> None:
     assert all(line.startswith("wardrobe: ") for line in result.stderr.splitlines()), result.stderr
     for word in words:
         assert word in errors[0]
+
+
+@pytest.fixture(autouse=True)
+def _what_is_started_can_be_interrupted() -> None:
+    """Ctrl-C reaches the programs that a test starts, also where pytest was started in the background, without it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
