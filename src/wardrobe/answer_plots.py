@@ -79,7 +79,7 @@ def map_check(figures: Mapping[str, Any]) -> Figure:
     """
     figure = drawing.sheet(
         9.3,
-        "Are the heat maps true? What they hold important is, and they forget with the network",
+        "Are the heat maps true? Measured against chance, and on a network that forgets",
         f"mean over {figures['images']:,} images;  blocks of 4x4 pixels are blurred, or put in, in the map's order",
     )
     panels = (
@@ -112,7 +112,8 @@ def map_check(figures: Mapping[str, Any]) -> Figure:
     axes.set_xticks(range(len(layers) + 1), ["trained", *layers])
     axes.set_ylabel("likeness to before")
     axes.axhline(0, color=GREY, linewidth=1)
-    axes.set_ylim(-0.2, 1.05)
+    lowest = min(min(likeness.values()) for likeness in forgetting.values())
+    axes.set_ylim(min(-0.2, lowest - 0.05), 1.05)
     axes.grid(axis="y")
     axes.legend(fontsize=8.5, title="rank correlation", title_fontsize=8)
     return figure

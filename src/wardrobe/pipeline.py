@@ -80,6 +80,9 @@ def _train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
     model = training.fit(run.recipe(), dataset, run, run.info()["seed"], display)
     training.save(model, run)
     evaluated = _evaluate(model, run, dataset, TEST, run.recipe().views, display)
+    if keras.backend.backend() != "tensorflow":
+        again = f"KERAS_BACKEND=tensorflow {run.resume_line}"
+        raise RunError(f"{run.path} is trained and scored; model.onnx is written under TensorFlow, with: {again}")
     display.stage("Writing model.onnx and checking it against Keras")
     about = _about(run, dataset, evaluated)
     averaged = models.averaged(model, run.recipe().views)
