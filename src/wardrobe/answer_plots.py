@@ -45,7 +45,7 @@ def heat_maps(
     figure = drawing.sheet(
         height,
         "Why this answer: where the image speaks for it (red) and against it (blue)",
-        "in each group: the image, " + ", ".join(maps),
+        "in each group: the image, " + ", ".join(maps).replace("Grad-CAM", "Grad-CAM (for alone)"),
     )
     for number, image in enumerate(images):
         left = 0.1 + number % MAP_COLUMNS * WIDTH / MAP_COLUMNS
@@ -178,7 +178,7 @@ def label_errors(
     height = rows * row_height + 1.0
     figure = drawing.sheet(
         height,
-        f"Labels that are likely wrong: {found:,} of {of:,}",
+        f"Labels that networks doubt: {found:,} of {of:,}, those doubted most",
         "grey: the label in the data;  blue: what networks say that did not learn from the image",
     )
     for number, image in enumerate(images):
@@ -209,9 +209,9 @@ def sheet(story: Mapping[str, Any], class_names: Sequence[str]) -> Figure:
     height = 3.35 + 1.0 * len(layers) + (1.75 if nearest is not None else 0) + 0.45
     probabilities = story["probabilities"]
     best = int(probabilities.argmax())
-    answer = f"{class_names[best]}, {drawing.percent(probabilities[best])} sure"
-    doubt = f"but not sure: {story['not_sure']}" if story["not_sure"] else "from its pixels to the answer"
-    figure = drawing.sheet(height, f"{story['name']}: {answer}", doubt)
+    answer = f"{class_names[best]}, {drawing.percent(probabilities[best])}"
+    title = f"{story['name']}: not sure, likeliest {answer}" if story["not_sure"] else f"{story['name']}: {answer}"
+    figure = drawing.sheet(height, title, story["not_sure"] or "from its pixels to the answer")
     top = height - 0.95
     pictures = [("the picture", story["photo"]), ("what the model sees", story["pixels"])]
     pictures += [(name, overlaid(story["pixels"], each)) for name, each in story["maps"].items()]
@@ -242,7 +242,7 @@ def sheet(story: Mapping[str, Any], class_names: Sequence[str]) -> Figure:
             figure,
             0.1,
             bottom + 0.05,
-            "the training images that it sees as most alike;  per cent: cosine",
+            "the training images that it sees as most alike, with the cosine;  blue: of the class that is answered",
             fontsize=8.5,
             weight="bold",
         )
@@ -252,7 +252,7 @@ def sheet(story: Mapping[str, Any], class_names: Sequence[str]) -> Figure:
             at = 0.1 + place * 1.28
             drawing.thumbnail(figure, at, bottom - 1.12, 1.08, image)
             colour = RIGHT if label == best else WRONG
-            name = f"{drawing.short(class_names[label], drawing.LONGEST_IN_GRID)} {drawing.percent(float(cosine))}"
+            name = f"{drawing.short(class_names[label], drawing.LONGEST_IN_GRID)} {cosine:.2f}"
             drawing.label(figure, at + 0.54, bottom - 1.15, name, ha="center", va="top", fontsize=8, color=colour)
     if story["left_out"]:
         drawing.label(figure, 0.1, 0.12, story["left_out"], fontsize=8.5, color=GREY)

@@ -73,9 +73,12 @@ def _cam(model: keras.Model, prefix: str, images: Images, classes: Classes, aver
 
 
 def _laid_over_image(maps: Floats, first: float, step: float) -> Floats:
-    """Returns maps (n, h, h), whose units lie at pixels first, first + step, …, at every pixel: linear in between."""
-    places = first + step * np.arange(maps.shape[1])
-    each_unit = np.eye(maps.shape[1])
+    """Returns maps (n, h, h), whose units lie at pixels first, first + step, …, at every pixel: linear in between.
+
+    Beyond the outermost units they fade within a step: no unit has what lies there in its middle.
+    """
+    places = first + step * np.arange(-1, maps.shape[1] + 1)
+    each_unit = np.pad(np.eye(maps.shape[1]), ((0, 0), (1, 1)))
     spread = np.stack([np.interp(np.arange(SIDE), places, unit) for unit in each_unit], axis=1)  # (28, h)
     return spread @ maps @ spread.T
 

@@ -198,7 +198,12 @@ def explain(
     """
     from wardrobe import jobs
 
-    picture_alone = image is None and Path(run).is_file() and Path(run).suffix != ".onnx"
+    is_picture = Path(run).is_file() and Path(run).suffix != ".onnx"
+    if image is not None and is_picture:
+        raise UsageError(f"{run} is no model; give a run folder, 'latest' or an .onnx file, and then one picture")
+    if image is None and Path(run).suffix and not Path(run).exists():
+        raise UsageError(f"{run} does not exist; give a run folder, 'latest', or a picture")
+    picture_alone = image is None and is_picture
     if image is None and not picture_alone:
         jobs.explain(run, layer, data_dir)
     elif layer is not None:

@@ -101,9 +101,9 @@ def inspect(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
         RunError: the run was not scored yet, or its files cannot be read.
     """
     subject = _subject(run, dataset, display)
-    numbers: dict[str, Any] = {"data": dataset.name, "split": run.metrics()["split"]}
-    earlier = set(run.explanation().get("pictures", []))
-    drawn: set[str] = set()
+    # What an earlier call found of the same scores stays, where a chapter can no longer be had.
+    numbers = {**run.explanation(), "data": dataset.name, "split": run.metrics()["split"]}
+    drawn = set(numbers.get("pictures", []))
     for text, chapter, needs_keras in CHAPTERS:
         if needs_keras and subject.model is None:
             display.stage(f"{text}: left out, the run has no model.keras")
@@ -113,10 +113,7 @@ def inspect(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
         drawing.save_all(pictures, run.plots_folder, dataset.name, dataset.is_synthetic)
         drawn |= pictures.keys()
         numbers |= found
-        runs.write_json(run.explanation_path, {**numbers, "pictures": sorted(earlier | drawn)})
-    for name in earlier - drawn:
-        (run.plots_folder / f"{name}.png").unlink(missing_ok=True)
-    runs.write_json(run.explanation_path, {**numbers, "pictures": sorted(drawn)})
+        runs.write_json(run.explanation_path, {**numbers, "pictures": sorted(drawn)})
     display.stage(f"Report: {report.write(run)}")
 
 
@@ -126,6 +123,8 @@ def inspect_layer(run: Run, dataset: Dataset, layer: str, display: TrainingDispl
     Raises:
         RunError: the run has no model.keras. UsageError: there is no such layer; the message lists them.
     """
+    if not run.keras_path.is_file():
+        raise RunError(f"{run.path} has no model.keras, which has the layers; restore it, or train again")
     model, recipe = training.load(run), run.recipe()
     convolutions = [each.name for each in models.convolutions(model)]
     dense = [each.name for each in model.layers if isinstance(each, keras.layers.Dense)]
@@ -151,21 +150,24 @@ def _subject(run: Run, dataset: Dataset, display: TrainingDisplay) -> Subject:
     answers: Logits = Classifier.load(run).logits if model is None else evaluation.logits_of(model, metrics["views"])
     logits: Logits = answers if model is None else evaluation.logits_of(model)
     scored = evaluation.opened(dataset, metrics["split"])
-    given = _stored_logits(run)
+    given = _stored_logits(run, (len(scored), len(dataset.class_names)))
     return Subject(
         run, recipe, model, logits, answers, dataset, scored, given,
         confidence.probabilities(given, metrics["temperature"]), display,
     )  # fmt: skip
 
 
-def _stored_logits(run: Run) -> npt.NDArray[np.float32]:
-    """Returns the logits (n, k) of predictions.npz."""
+def _stored_logits(run: Run, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Returns the logits of predictions.npz, which must have that shape."""
+    again = f"make it again with: wardrobe evaluate {run.path}"
     try:
         with np.load(run.predictions_path) as stored:
-            return stored["logits"]
+            logits = stored["logits"]
     except Exception as error:  # NumPy and zipfile each raise their own
-        again = f"make it again with: wardrobe evaluate {run.path}"
         raise RunError(f"{run.predictions_path} cannot be read ({type(error).__name__}); {again}") from error
+    if logits.shape != shape:
+        raise RunError(f"{run.predictions_path} has logits of shape {logits.shape}, expected {shape}; {again}")
+    return logits
 
 
 def _layers(it: Subject) -> Chapter:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from wardrobe import drawing
 from wardrobe.drawing import BLUE, GREY, INK, WIDTH
@@ -16,7 +17,8 @@ Labels = npt.NDArray[np.int64]
 
 ACROSS = 16  # pictures of filters in a row
 LONGEST_UNDER = 9  # characters of a class name, in a line, under one of them
-DIM = 0.3  # of the brightness outside the window of a filter
+FRAME = "#ffb000"  # seen on black and on white
+SIDE = 28  # pixels of an image
 # Ten colours that are told apart on white (Tableau 10); of more classes they come again.
 CLASS_COLOURS = (
     *("#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f"),
@@ -126,7 +128,7 @@ def exciting(
     figure = drawing.sheet(
         height,
         "What makes a filter answer: the training images that excite it most",
-        "first: an image made to excite it;  bright in an image: the window that it looks through",
+        "first: an image made to excite it;  framed in an image: the window that it looks through",
     )
     bottom = height - 0.8
     for layer, (filters, wholes, images, middles, size) in layers.items():
@@ -139,8 +141,8 @@ def exciting(
             drawing.label(figure, 0.85, middle, f"filter {number}", ha="right", va="center", fontsize=8.5, color=GREY)
             drawing.thumbnail(figure, 1.1, bottom + 0.03, wide - 0.06, whole)
             for place, image in enumerate(row):
-                shown = _dimmed_outside(image, places[place], size)
-                drawing.thumbnail(figure, left_of_images + place * wide, bottom + 0.03, wide - 0.06, shown)
+                axes = drawing.thumbnail(figure, left_of_images + place * wide, bottom + 0.03, wide - 0.06, image)
+                _frame(axes, places[place], size)
     return figure
 
 
@@ -156,7 +158,7 @@ def probes(curves: Mapping[str, Mapping[str, float]]) -> Figure:
     last = list(trained)[-1]
     figure = drawing.sheet(
         4.4,
-        f"Layer by layer the classes come apart: from {drawing.tenths(trained['pixels'])} on pixels to "
+        f"How far the classes come apart: {drawing.tenths(trained['pixels'])} on pixels, "
         f"{drawing.tenths(trained[last])} on {_last_part(last)}",
         "validation accuracy of a linear classifier on what each layer gives;  "
         f"untrained, it ends at {drawing.tenths(untrained[last])}",
@@ -213,10 +215,11 @@ def _last_part(layer: str) -> str:
     return layer.removeprefix("column1_")
 
 
-def _dimmed_outside(image: Images, middle: Floats, size: int) -> Images:
-    rows, columns = (np.abs(np.arange(image.shape[0]) - place) <= (size - 1) / 2 + 0.01 for place in middle)
-    inside = rows[:, None] & columns[None, :]
-    return np.where(inside, image, 40 + DIM * image).astype(np.uint8)
+def _frame(axes: Axes, middle: Floats, size: int) -> None:
+    """Draws the window of `size` pixels about `middle`, row and column, as far as it lies in the image."""
+    top, left = (max(-0.5, place - size / 2) for place in middle)
+    bottom, right = (min(SIDE - 0.5, place + size / 2) for place in middle)
+    axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=FRAME, linewidth=1.2))
 
 
 def _label_ends(axes: Axes, at: float, ends: Mapping[str, float]) -> None:

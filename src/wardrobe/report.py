@@ -82,21 +82,21 @@ CHAPTERS: tuple[tuple[str, str, str], ...] = (
         "maximised",
         "From edges to garments",
         "Starting from the mean garment, an image was changed, step by step, to excite one filter more, and "
-        "kept like the images of the data. Early layers want edges, later ones parts, the last one whole "
-        "garments.",
+        "made of patterns found in the data: that garments appear is put in, which of them appears is the "
+        "network's. Early layers want edges, later ones parts, the last one whole garments.",
     ),
     (
         "exciting",
         "What makes a filter answer",
-        "The training images that excite a filter most, and where in them. If the bright windows show the "
+        "The training images that excite a filter most, and where in them. If the framed windows show the "
         "same thing, the filter has a meaning that a person can name.",
     ),
     (
         "probes",
         "How the classes come apart",
         "How well a linear classifier does if it is given what a layer gives, before, during and after "
-        "training. Random convolutions keep what pixels have, and add a little; random layers behind them lose it. "
-        "What training adds is the distance to the grey line.",
+        "training. Random convolutions keep what pixels have; squeezed into a few random sums behind them it is "
+        "lost, and trained sums keep it: the distance to the grey line.",
     ),
     (
         "embedding",
@@ -108,8 +108,8 @@ CHAPTERS: tuple[tuple[str, str, str], ...] = (
     (
         "heat_maps",
         "Why this answer",
-        "Grad-CAM shows where the last convolution found what speaks for the answer; occlusion shows where a "
-        "blurred patch makes the network less sure of it.",
+        "Grad-CAM shows where the last convolution found what speaks for the answer, and that alone; occlusion "
+        "shows where a blurred patch makes the network less sure of it (red) or surer (blue).",
     ),
     (
         "map_check",

@@ -120,8 +120,12 @@ class Run:
         return self._read_json("metrics.json")
 
     def explanation(self) -> dict[str, Any]:
-        """Returns explain.json; empty before the run was explained."""
-        return self._read_json("explain.json") if self.explanation_path.is_file() else {}
+        """Returns explain.json; empty before the run was explained, or where the file is damaged: it is made again."""
+        try:
+            found = self._read_json("explain.json")
+        except RunError:
+            return {}
+        return found if isinstance(found.get("pictures"), list) else {}
 
     def forget_explanation(self) -> None:
         """Removes explain.json and the pictures that it names, when the run is scored otherwise than they show."""

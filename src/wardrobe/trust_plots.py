@@ -146,7 +146,7 @@ def corruptions(rows: Mapping[str, Sequence[float]], clean: float, images: int) 
     axes = figure.add_axes(drawing.inches(figure, 1.6, 0.6, 8.4, 0.28 * len(rows)))
     axes.imshow(table, cmap="Blues", vmin=0, vmax=1.1, aspect="auto")
     for (row, column), value in np.ndenumerate(table):
-        colour = "white" if value > 0.8 else INK
+        colour = "white" if value > 0.6 else INK
         axes.text(column, row, drawing.tenths(value), ha="center", va="center", fontsize=8.5, color=colour)
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set_xticks(range(6), ["without", *(f"severity {number}" for number in range(1, 6))])
@@ -169,7 +169,7 @@ def attacks(rows: Mapping[str, Mapping[float, float]], clean: float, images: int
     )
     axes = figure.add_axes(drawing.inches(figure, 0.75, 0.65, 9.4, 2.8))
     for (name, values), colour in zip(rows.items(), (BLUE, ORANGE), strict=True):
-        axes.plot([0, *values], [clean, *values.values()], "o-", color=colour, linewidth=2, label=name)
+        axes.plot([0, *values], [clean, *values.values()], "o-", color=colour, linewidth=2, label=name, clip_on=False)
     axes.set_ylim(0, 1)
     axes.set_xlabel("largest change of a pixel, as a share of white")
     axes.set_ylabel("right")
@@ -192,9 +192,7 @@ def attacked(
     """
     cell, text, left = 1.1, 0.3, 1.25
     height = 0.8 + len(rows) * (cell + text) + 0.25
-    figure = drawing.sheet(
-        height, "What a person hardly sees: the same garments, changed to mislead", "images after PGD"
-    )
+    figure = drawing.sheet(height, "The same images, changed to mislead, step by step", "images after PGD")
     for row, (epsilon, (images, probabilities)) in enumerate(rows.items()):
         bottom = height - 0.75 - (row + 1) * (cell + text)
         name = f"{epsilon:.0%} of white".replace("%", " %") if epsilon else "as they are"
