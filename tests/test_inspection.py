@@ -88,6 +88,8 @@ def test_a_run_of_onnx_alone_shows_what_it_can(tmp_path: Path, own_run: Run) -> 
     run = Run(tmp_path / "copy/run")
     run.keras_path.unlink()
     assert "maximised" in run.explanation()["pictures"]
+    run.explanation_path.write_text("{")  # damaged: made again
+    shutil.rmtree(run.plots_folder)
     result = wardrobe("explain", "run", cwd=tmp_path / "copy")
     assert result.returncode == 0, result.stderr
     drawn = {path.stem for path in run.plots_folder.glob("*.png")}
@@ -122,6 +124,15 @@ def test_bad_input_gets_one_line(tmp_path: Path, own_run: Run) -> None:
     refused(wardrobe("explain", own_run.path, "text.jpg", cwd=tmp_path), 1, "text.jpg", "no picture")
     refused(wardrobe("explain", own_run.path, "nothing.jpg", cwd=tmp_path), 1, "nothing.jpg", "No such file")
     refused(wardrobe("explain", "nothing", cwd=tmp_path), 1, "nothing does not exist")
+    picture = next((own_run.path.parent / "own" / "boots").glob("*.png"))
+    refused(wardrobe("explain", picture, picture, cwd=tmp_path), 2, "is no model", "one picture")
+    refused(wardrobe("explain", "missing.jpg", cwd=tmp_path), 2, "missing.jpg does not exist", "or a picture")
+    shutil.copytree(own_run.path.parent, tmp_path / "copy")
+    damaged = Run(tmp_path / "copy/run")
+    np.savez(damaged.predictions_path, logits=np.zeros((5, 3), np.float32), labels=np.zeros(5))
+    refused(wardrobe("explain", "run", cwd=tmp_path / "copy"), 1, "shape (5, 3), expected (", "wardrobe evaluate run")
+    damaged.keras_path.unlink()
+    refused(wardrobe("explain", "run", "--layer", "dense", cwd=tmp_path / "copy"), 1, "run has no model.keras")
     interrupted = tmp_path / "interrupted"
     interrupted.mkdir()
     info = {**own_run.info(), "status": "interrupted"}
