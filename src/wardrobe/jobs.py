@@ -92,9 +92,7 @@ def resume(
         )
     with run.locked():  # told before Keras is loaded, if another process trains it
         pass
-    display = progress.training_display(stream or sys.stdout)
-    display.stage("Opening the data")
-    dataset = _same_data(run, data_dir)
+    display, dataset = _opened(run, data_dir, stream)
     pipeline = _pipeline(display)
     run.update(status=runs.RUNNING)
     pipeline.train(run, dataset, display)
@@ -125,9 +123,7 @@ def evaluate(
     run = runs.find(name)
     if not run.keras_path.is_file():
         raise RunError(f"{run.path} has no model.keras: its training did not end; go on with: {run.resume_line}")
-    display = progress.training_display(stream or sys.stdout)
-    display.stage("Opening the data")
-    dataset = _same_data(run, data_dir)
+    display, dataset = _opened(run, data_dir, stream)
     _pipeline(display).evaluate(run, dataset, split, views or run.recipe().views, display)
     return run
 
@@ -146,9 +142,7 @@ def explain(
     run = runs.find(name)
     if not run.metrics_path.is_file():
         raise RunError(f"{run.path} was not scored yet: its training did not end; go on with: {run.resume_line}")
-    display = progress.training_display(stream or sys.stdout)
-    display.stage("Opening the data")
-    dataset = _same_data(run, data_dir)
+    display, dataset = _opened(run, data_dir, stream)
     with _starting_keras(display):
         from wardrobe import inspection
     if layer is None:
@@ -188,9 +182,8 @@ def explain_image(
     except PhotoError as error:
         raise PhotoError(f"{image}: {error}") from error
     file = model_file(model)  # told before Keras is loaded, if there is no such model
-    run = Run(file.parent) if (file.parent / "run.json").is_file() else None
-    if run is not None and file != run.onnx_path:  # another model, kept beside the run's own
-        run = None
+    beside = Run(file.parent)  # whose own model the file is, or another that is kept there
+    run = beside if file == beside.onnx_path and (beside.path / "run.json").is_file() else None
     display = progress.training_display(stream or sys.stdout)
     dataset = None
     if run is not None and run.keras_path.is_file():
@@ -227,6 +220,13 @@ def _reproduce(recipe: Recipe, data: str, seed: int, limit: int | None) -> str:
     words += ["--epochs", str(recipe.epochs)] if recipe.epochs != shipped.epochs else []
     words += ["--limit", str(limit)] if limit else []
     return " ".join(words)
+
+
+def _opened(run: Run, data_dir: str | Path | None, stream: TextIO | None) -> tuple[TrainingDisplay, Dataset]:
+    """Returns what shows the work on a run, and the run's data."""
+    display = progress.training_display(stream or sys.stdout)
+    display.stage("Opening the data")
+    return display, _same_data(run, data_dir)
 
 
 def _same_data(run: Run, data_dir: str | Path | None) -> Dataset:

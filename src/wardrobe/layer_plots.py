@@ -18,7 +18,6 @@ Labels = npt.NDArray[np.int64]
 ACROSS = 16  # pictures of filters in a row
 LONGEST_UNDER = 9  # characters of a class name, in a line, under one of them
 FRAME = "#ffb000"  # seen on black and on white
-SIDE = 28  # pixels of an image
 # Ten colours that are told apart on white (Tableau 10); of more classes they come again.
 CLASS_COLOURS = (
     *("#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f"),
@@ -142,7 +141,7 @@ def exciting(
             drawing.thumbnail(figure, 1.1, bottom + 0.03, wide - 0.06, whole)
             for place, image in enumerate(row):
                 axes = drawing.thumbnail(figure, left_of_images + place * wide, bottom + 0.03, wide - 0.06, image)
-                _frame(axes, places[place], size)
+                _frame(axes, places[place], size, len(image))
     return figure
 
 
@@ -215,10 +214,10 @@ def _last_part(layer: str) -> str:
     return layer.removeprefix("column1_")
 
 
-def _frame(axes: Axes, middle: Floats, size: int) -> None:
-    """Draws the window of `size` pixels about `middle`, row and column, as far as it lies in the image."""
+def _frame(axes: Axes, middle: Floats, size: int, side: int) -> None:
+    """Draws the window of `size` pixels about `middle`, row and column, as far as it lies in an image of `side`."""
     top, left = (max(-0.5, place - size / 2) for place in middle)
-    bottom, right = (min(SIDE - 0.5, place + size / 2) for place in middle)
+    bottom, right = (min(side - 0.5, place + size / 2) for place in middle)
     axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=FRAME, linewidth=1.2))
 
 
