@@ -115,7 +115,7 @@ def test_the_nearest_are_nearest() -> None:
 def test_grad_cam_of_columns_is_their_mean() -> None:
     recipe = recipes.get("champion")
     model = models.build(recipe, 10)
-    models.initialise(model, recipe, 0)
+    models.initialise(model, 0)
     images = np.random.default_rng(0).integers(0, 256, (2, 28, 28), np.uint8)
     classes = np.array([3, 4])
     whole = attribution.grad_cam(model, recipe, images, classes)

@@ -27,7 +27,7 @@ def trained(drawn_training: tuple[Run, object]) -> keras.Model:
 def test_a_unit_sees_its_window_and_nothing_else(name: str) -> None:
     recipe = recipes.get(name)
     model = models.build(recipe, 10)
-    models.initialise(model, recipe, 0)
+    models.initialise(model, 0)
     images = np.random.default_rng(0).uniform(0, 255, (4, 28, 28, 1))
     for layer, (first, step, size) in models.windows(recipe).items():
         inner = models.intermediates(model, [layer])

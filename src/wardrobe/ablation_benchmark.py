@@ -80,7 +80,6 @@ def variants_of(recipe: Recipe) -> dict[str, Recipe]:
         "nothing erased": {"erase": 0.0},
         "all images in every epoch": {"hardest": 1.0},
         "no dropout": {"dropout": 0.0},
-        "Glorot's first weights, not He's": {"initial": "glorot"},
         "float32": {"precision": FLOAT32} if recipe.precision == BFLOAT16 else {},
         "one view": {"views": 1},
     }

@@ -91,22 +91,17 @@ def _convolutions(recipe: Recipe) -> Iterator[tuple[str, int, int, int, str, str
         yield f"conv{depth}", filters, recipe.kernel_size, stride, recipe.padding, pools.get(depth, "")
 
 
-def initialise(model: keras.Model, recipe: Recipe, seed: int) -> None:
-    """Draws every kernel, by NumPy, so that a seed gives the same weights on every backend.
+def initialise(model: keras.Model, seed: int) -> None:
+    """Draws every kernel as Keras would, but by NumPy, so that a seed gives the same weights on every backend.
 
-    "glorot": uniform, of variance 2 / (inputs + outputs), Keras's own (Glorot and Bengio 2010); "he": normal, of
-    variance 2 / inputs (He et al. 2015, arXiv 1502.01852).
+    Uniform, of variance 2 / (inputs + outputs) (Glorot and Bengio 2010).
     """
     rng = seeds.generator("initial", seed)
     for layer in model.layers:
         if hasattr(layer, "kernel"):
             *window, inputs, outputs = layer.kernel.shape
-            if recipe.initial == "he":
-                drawn = rng.normal(0, np.sqrt(2 / (np.prod(window) * inputs)), layer.kernel.shape)
-            else:
-                limit = np.sqrt(6 / (np.prod(window) * (inputs + outputs)))
-                drawn = rng.uniform(-limit, limit, layer.kernel.shape)
-            layer.kernel.assign(drawn.astype(np.float32))
+            limit = np.sqrt(6 / (np.prod(window) * (inputs + outputs)))
+            layer.kernel.assign(rng.uniform(-limit, limit, layer.kernel.shape).astype(np.float32))
 
 
 def whiten(model: keras.Model, images: npt.NDArray[np.uint8]) -> None:
@@ -132,7 +127,7 @@ def whiten(model: keras.Model, images: npt.NDArray[np.uint8]) -> None:
 def untrained(recipe: Recipe, class_count: int, seed: int, images: npt.NDArray[np.uint8]) -> keras.Model:
     """Returns the network as it is before training on `images`, (n, 28, 28), with the weights of `seed`."""
     model = build(recipe, class_count)
-    initialise(model, recipe, seed)
+    initialise(model, seed)
     if recipe.whiten:
         whiten(model, images)
     return model

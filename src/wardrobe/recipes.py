@@ -31,7 +31,6 @@ class Recipe:
     batch_norm: bool = False  # each convolution's outputs are normalised over the batch in training
     columns: int = 1  # networks side by side, each with its own weights and loss, whose mean logits are the answer
     whiten: bool = False  # the first convolution is not learnt: it takes patches apart, see models.whiten
-    initial: str = "glorot"  # how the first weights are drawn: "glorot" or "he", see models.initialise
     dropout: float = 0.0  # share of the inputs of both dense layers that a training step leaves out
     optimizer: str = "adam"  # "adam" or "muon", see muon.py
     weight_decay: float = 0.0  # share of itself, times the learning rate, that a kernel loses a step
@@ -120,7 +119,6 @@ class Sprint(Recipe):
     epochs: int = 3
     stem_filters: tuple[int, ...] = (16, 48)
     whiten: bool = True
-    initial: str = "he"
     optimizer: str = "muon"
     schedule: str = "one-cycle"
     precision: str = BFLOAT16
@@ -155,9 +153,8 @@ class Strong(Recipe):
     pool_after: tuple[int, ...] = (2, 5)
     padding: str = "same"
     batch_norm: bool = True
-    initial: str = "he"
     optimizer: str = "muon"
-    weight_decay: float = 0.2
+    weight_decay: float = 0.1
     schedule: str = "one-cycle"
     precision: str = BFLOAT16
     flip: bool = True
@@ -194,7 +191,6 @@ class Champion(Recipe):
     padding: str = "same"
     batch_norm: bool = True
     columns: int = 3
-    initial: str = "he"
     dropout: float = 0.1
     optimizer: str = "muon"
     weight_decay: float = 0.1

@@ -90,7 +90,7 @@ def compiled(recipe: Recipe, class_count: int, seed: int, steps: int, precision:
     """
     keras.utils.set_random_seed(seed)  # of dropout
     model = models.build(recipe, class_count, precision, for_training=True)
-    models.initialise(model, recipe, seed)
+    models.initialise(model, seed)
     one_cycle = recipe.schedule == "one-cycle"
     rate = OneCycle(recipe.learning_rate, recipe.epochs * steps) if one_cycle else recipe.learning_rate
     loss, metric = objectives.objective(recipe)
