@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from wardrobe import console, progress, recipes, results, runs
+from wardrobe import console, kept_runs, progress, recipes, results, runs
 from wardrobe.data import VALIDATION, Dataset, load_data
 from wardrobe.errors import UsageError
 from wardrobe.recipes import BFLOAT16, FLOAT32, Recipe
@@ -96,9 +96,7 @@ def _one(path: Path, recipe: Recipe, dataset: Dataset, seed: int, stream: TextIO
     """Returns the run in `path`: as it lies there, resumed, or made."""
     with console.loading_quietly():
         from wardrobe import pipeline
-    run = runs.find(path) if path.exists() else runs.create(recipe, path, data=dataset.name, seed=seed)
-    if (run.recipe(), run.info()["versions"]) != (recipe, runs.versions()):
-        raise UsageError(f"{path} was made with another recipe or versions; remove {path.parent} to measure anew")
+    run = kept_runs.found(path, recipe) or runs.create(recipe, path, data=dataset.name, seed=seed)
     if run.info()["status"] != runs.DONE:
         pipeline.validate(run, dataset, progress.training_display(stream))
     return run

@@ -94,8 +94,7 @@ def map_check(figures: Mapping[str, Any]) -> Figure:
             axes.plot(shares, each["curve"], line, color=colour, linewidth=2)
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(drawing.per_cent())
+        drawing.in_per_cent(axes.xaxis, axes.yaxis)
         axes.set_xlabel("blocks" + (" blurred" if what == "deletion" else " put in"))
         axes.grid(axis="y")
     figure.axes[0].set_ylabel("probability of the answer")
@@ -221,9 +220,10 @@ def sheet(story: Mapping[str, Any], class_names: Sequence[str]) -> Figure:
             drawing.thumbnail(figure, left, top - side - 0.2, side, picture)
             drawing.label(figure, left, top - 0.13, name, fontsize=8.5, weight="bold")
             left += side + 0.12
-    bars = figure.add_axes(drawing.inches(figure, 8.15, top - side - 0.2, 1.55, side))
+    answer_at = left + 1.1  # room for the classes' names
+    bars = figure.add_axes(drawing.inches(figure, answer_at, top - side - 0.2, 1.55, side))
     drawing.bars(bars, probabilities, best, class_names, min(len(class_names), 10))
-    drawing.label(figure, 8.15, top - 0.13, "the answer", fontsize=8.5, weight="bold")
+    drawing.label(figure, answer_at, top - 0.13, "the answer", fontsize=8.5, weight="bold")
     drawing.label(
         figure, 0.1, top - side - 0.42, "red speaks for the answer, blue against it", fontsize=8, color=GREY, va="top"
     )

@@ -13,6 +13,7 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -227,9 +228,10 @@ def tenths(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def per_cent() -> PercentFormatter:
-    """Returns a formatter of shares of 1; one for each axis, for it fits its decimals to the axis that it has."""
-    return PercentFormatter(1, symbol=" %")
+def in_per_cent(*axes: Axis) -> None:
+    """Writes the shares of 1 along each axis in per cent."""
+    for axis in axes:
+        axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
 
 
 def filled(images: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:

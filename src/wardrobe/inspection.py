@@ -130,9 +130,11 @@ def inspect_layer(run: Run, dataset: Dataset, layer: str, display: TrainingDispl
     dense = [each.name for each in model.layers if isinstance(each, keras.layers.Dense)]
     if layer not in convolutions + dense:
         raise UsageError(f"{run.path} has no layer {layer!r}; give one of {', '.join(convolutions + dense)}")
-    display.stage(f"What {layer} looks for")
+    filters = model.get_layer(layer).kernel.shape[-1]
+    shown = min(filters, LAYER_FILTERS) if layer in convolutions else filters
+    display.stage(f"What {layer} looks for: {shown} of its {filters} {'filters' if layer in convolutions else 'units'}")
     train = dataset.train.images
-    whole = hierarchy.maximised(model, recipe, layer, range(model.get_layer(layer).kernel.shape[-1]), train[:LIKE])
+    whole = hierarchy.maximised(model, recipe, layer, range(filters), train[:LIKE])
     if layer in convolutions:
         searched = train[:SEARCHED]
         found = hierarchy.most_exciting(model, recipe, searched, LAYER_FILTERS, EXCITING_IMAGES)[layer]

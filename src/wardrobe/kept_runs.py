@@ -8,6 +8,7 @@ from typing import Any, TextIO
 from wardrobe import jobs, recipes, runs
 from wardrobe.data import TEST
 from wardrobe.errors import UsageError
+from wardrobe.recipes import Recipe
 from wardrobe.runs import Run
 
 
@@ -29,20 +30,31 @@ def trained(
     Raises:
         UsageError: the run there was made with other options or versions, or was last scored on another split.
     """
-    if not path.exists():
+    run = found(path, recipes.lasting(recipes.get(recipe), epochs), limit=limit)
+    if run is None:
         return jobs.train(
             recipe, data=data, data_dir=data_dir, epochs=epochs, limit=limit, seed=seed, path=path, stream=stream
         )
-    run = runs.find(path)
-    info = run.info()
-    wanted = recipes.lasting(recipes.get(recipe), epochs)
-    if (info["limit"], run.recipe(), info["versions"]) != (limit, wanted, runs.versions()):
-        raise UsageError(f"{path} was made with other options or versions; remove {path.parent} to measure anew")
-    if info["status"] != runs.DONE:
+    if run.info()["status"] != runs.DONE:
         return jobs.resume(path, stream=stream)
     if run.metrics()["split"] != TEST:
         raise UsageError(f"{path} was last scored on another split; score it on test: wardrobe evaluate {path}")
     print(f"{path} is done; kept", file=stream or sys.stdout)
+    return run
+
+
+def found(path: Path, recipe: Recipe, **info: Any) -> Run | None:
+    """Returns the run in `path`; None where there is none.
+
+    Raises:
+        UsageError: it was made with another recipe, with other versions, or its run.json does not say `info`.
+    """
+    if not path.exists():
+        return None
+    run = runs.find(path)
+    said = run.info()
+    if run.recipe() != recipe or any(said[key] != each for key, each in {**info, "versions": runs.versions()}.items()):
+        raise UsageError(f"{path} was made with other options or versions; remove {path.parent} to measure anew")
     return run
 
 

@@ -171,7 +171,7 @@ def probes(curves: Mapping[str, Mapping[str, float]]) -> Figure:
         colour = GREY if curve is untrained else (0, 0.447, 0.698, 0.25 + 0.75 * share)
         axes.plot(names, values, "o--" if curve is untrained else "o-", color=colour, linewidth=2, markersize=5)
     _label_ends(axes, len(names) - 1, {state: list(curve.values())[-1] for state, curve in states})
-    axes.yaxis.set_major_formatter(drawing.per_cent())
+    drawing.in_per_cent(axes.yaxis)
     axes.grid(axis="y")
     axes.set_xlim(-0.25, len(names) - 0.75)
     return figure

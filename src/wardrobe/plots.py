@@ -72,7 +72,7 @@ def curves(history: Sequence[Mapping[str, float]], all_first: int | None = None)
             )  # fmt: skip
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if name == "accuracy":
-            axes.yaxis.set_major_formatter(drawing.per_cent())
+            drawing.in_per_cent(axes.yaxis)
         axes.grid(axis="y")
         axes.legend(loc="best")
     return figure
@@ -168,7 +168,7 @@ def per_class(scores: Mapping[str, Mapping[str, float]]) -> Figure:
     axes.scatter(values["recall"], y, s=70, color=BLUE, label="recall: of those that are, how many are called so")
     axes.scatter(values["f1"], y, s=70, marker="|", color=INK, label="F1", zorder=3)
     axes.set_yticks(y, [f"{drawing.short(name)}  {drawing.tenths(score['f1'])}" for name, score in ordered])
-    axes.xaxis.set_major_formatter(drawing.per_cent())
+    drawing.in_per_cent(axes.xaxis)
     axes.grid(axis="x")
     axes.set_xlim(right=1.01)
     axes.set_ylim(-0.6, len(ordered) - 0.4)
@@ -203,8 +203,7 @@ def reliability(
         counts.bar(centres, bins["count"] / max(bins["count"].sum(), 1), width, color=GREY)
         for each in (axes, counts):
             each.set_xlim(0, 1)
-            each.xaxis.set_major_formatter(drawing.per_cent())
-            each.yaxis.set_major_formatter(drawing.per_cent())
+            drawing.in_per_cent(each.xaxis, each.yaxis)
             each.grid(axis="y")
         axes.set_ylim(0, 1)
         axes.set_xticklabels([])
@@ -343,7 +342,7 @@ def accuracy_against_time(rows: Sequence[Mapping[str, Any]], published: Mapping[
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g} s")
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(drawing.per_cent())
+    drawing.in_per_cent(axes.yaxis)
     axes.grid(True)
     axes.set_xlabel("fit time, the mean over the seeds; bars: one standard deviation")
     drawing.place(axes, left=0.75, top=0.55, bottom=0.62)

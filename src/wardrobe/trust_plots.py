@@ -44,8 +44,7 @@ def selective(coverage: Floats, accuracy: Floats, chosen: Sequence[Mapping[str, 
     axes.set_xlim(0, 1.01)
     axes.set_xlabel("share of the images that is answered, the surest first")
     axes.set_ylabel("of these right")
-    axes.xaxis.set_major_formatter(drawing.per_cent())
-    axes.yaxis.set_major_formatter(drawing.per_cent())
+    drawing.in_per_cent(axes.xaxis, axes.yaxis)
     axes.grid(axis="y")
     return figure
 
@@ -75,7 +74,7 @@ def conformal(rows: Sequence[Mapping[str, Any]]) -> Figure:
         axes.set_ylim(0, 1.05)
         axes.set_xticks(range(largest + 1))
         axes.set_xlabel(f"classes in the set; {row['size']:.2f} on average")
-        axes.yaxis.set_major_formatter(drawing.per_cent())
+        drawing.in_per_cent(axes.yaxis)
         axes.grid(axis="y")
     return figure
 
@@ -138,7 +137,7 @@ def corruptions(rows: Mapping[str, Sequence[float]], clean: float, images: int) 
         axes.set_ylim(0, 1)
         axes.set_xticks(range(6))
         axes.tick_params(labelsize=8)
-        axes.yaxis.set_major_formatter(drawing.per_cent())
+        drawing.in_per_cent(axes.yaxis)
         axes.grid(axis="y")
         if number % columns:
             axes.set_yticklabels([])
@@ -173,8 +172,7 @@ def attacks(rows: Mapping[str, Mapping[float, float]], clean: float, images: int
     axes.set_ylim(0, 1)
     axes.set_xlabel("largest change of a pixel, as a share of white")
     axes.set_ylabel("right")
-    axes.xaxis.set_major_formatter(drawing.per_cent())
-    axes.yaxis.set_major_formatter(drawing.per_cent())
+    drawing.in_per_cent(axes.xaxis, axes.yaxis)
     axes.grid(axis="y")
     axes.legend()
     return figure
