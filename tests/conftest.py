@@ -3,18 +3,24 @@
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from wardrobe import synthetic
+from wardrobe.data import Dataset, Split
+from wardrobe.labels import CLASS_NAMES
 from wardrobe.runs import Run
 
 ROOT = Path(__file__).parents[1]
@@ -69,6 +75,44 @@ def _what_is_started_can_be_interrupted() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+class Server:
+    """`wardrobe serve` in a process of its own.
+
+    Attributes:
+        url: without a slash at the end.
+        address: host and port.
+        stderr: what it said, once it has ended.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+        self.process, self.url, self.stderr = process, url, ""
+        self.address = "127.0.0.1", int(url.rpartition(":")[2])
+
+    def metric(self, name: str) -> float:
+        """Returns a metric, the sum over its labels."""
+        with urlopen(self.url + "/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if re.match(rf"{name}({{| )", line))
+
+
+@contextmanager
+def serving(cwd: Path, *arguments: object) -> Iterator[Server]:
+    """Starts `wardrobe serve` on a free port; ends it with SIGTERM, to which it must exit with 0 and no word."""
+    command = [str(WARDROBE), "serve", "--port", "0", *map(str, arguments)]
+    process = subprocess.Popen(
+        command, cwd=cwd, env=environment(cwd), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    first = process.stdout.readline()
+    if not first:
+        raise AssertionError(process.communicate()[1])
+    server = Server(process, first.split()[2].replace("0.0.0.0", "127.0.0.1"))
+    yield server
+    process.send_signal(signal.SIGTERM)
+    _, server.stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, server.stderr
+
+
 @pytest.fixture(scope="session")
 def fashion_mnist_dir() -> Path:
     """The folder of the real Fashion-MNIST files; tests that need it are skipped where there is none."""
@@ -113,13 +157,23 @@ def drawn_training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Resul
 
 
 @pytest.fixture(scope="session")
+def drawn_data() -> Dataset:
+    """A small synthetic wardrobe: 3,000 drawn images to train on, 1,000 to validate with, 200 to test with."""
+    images, labels = synthetic.draw(4_200)
+    train, validation, test = (
+        Split(images[each], labels[each]) for each in map(slice, (0, 3000, 4000), (3000, 4000, 4200))
+    )
+    return Dataset("synthetic", "drawn by code", CLASS_NAMES, {}, train, validation, len(test), lambda: test)
+
+
+@pytest.fixture(scope="session")
 def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A person's own data: 1,800 drawn images in three classes; the names have what trips markup, maths and paths."""
     root = tmp_path_factory.mktemp("own") / "vêtements [old]"
-    images, labels = synthetic.draw(6_000, seed=7)
     for name, label in OWN_CLASSES.items():
         (root / name).mkdir(parents=True)
-        for number, image in enumerate(images[labels == label]):
+        for number in range(600):
+            image = synthetic.draw_one(label, np.random.default_rng((label, number)))
             Image.fromarray(image).save(root / name / f"{number}.png")
     return root
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from wardrobe import attacks, attribution, evaluation, faithfulness, gradients, models, recipes, training
+from wardrobe import attacks, attribution, evaluation, faithfulness, gradients, models, occlusion, recipes, training
 from wardrobe.data import load_data
 from wardrobe.runs import Run
 
@@ -52,7 +52,7 @@ def test_heat_maps_name_the_place_that_counts(row: int, column: int) -> None:
     middle = np.array([4.5 + 4 * row, 4.5 + 4 * column])  # two convolutions without padding, two poolings
     for name, found in (
         ("Grad-CAM", attribution.grad_cam(model, SEED, image, one)),
-        ("occlusion", np.abs(attribution.occlusion(logits, image, one))),
+        ("occlusion", np.abs(occlusion.heat_maps(logits, image, one))),
     ):
         assert found.shape == (1, 28, 28)
         places = np.moveaxis(np.mgrid[:28, :28], 0, -1)

@@ -22,14 +22,14 @@ import numpy as np
 warnings.simplefilter("ignore")
 from wardrobe import augment, recipes, synthetic, training
 
-images, labels = synthetic.draw(1280, 0)
+images, labels = synthetic.draw(640, 0)
 losses = {{}}
 for name in {RECIPES}:
-    recipe = replace(recipes.get(name.split()[0]), precision="float32", batch_size=64)
+    recipe = replace(recipes.get(name.split()[0]), precision="float32", batch_size=32)
     recipe = replace(recipe, columns=2) if "columns" in name else recipe
     model = training.compiled(recipe, 10, seed=0, steps={STEPS_AN_EPOCH})
     changed = augment.changed(recipe, images, np.arange(len(images)), 0, 0)[..., None]
-    batches = (slice(64 * i, 64 * i + 64) for i in range({STEPS}))
+    batches = (slice(32 * i, 32 * i + 32) for i in range({STEPS}))
     losses[name] = [float(model.train_on_batch(changed[each], labels[each])[0]) for each in batches]
 print(json.dumps(losses))
 """

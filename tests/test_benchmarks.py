@@ -61,8 +61,8 @@ def test_digits_and_noise_are_pictures_of_the_models_form() -> None:
     assert len(unknown.digits()) == 1797
 
 
-def test_a_recipe_is_trained_less_each_of_its_tricks(tmp_path: Path, drawn_folder: Path) -> None:
-    arguments = ("benchmark", "ablation", "sprint", "--data", drawn_folder, "--seeds", 1, "--epochs", 1, "--json")
+def test_a_recipe_is_trained_less_each_of_its_tricks(tmp_path: Path, few_of_own: Path) -> None:
+    arguments = ("benchmark", "ablation", "sprint", "--data", few_of_own, "--seeds", 1, "--epochs", 1, "--json")
     result = wardrobe(*arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     figures = json.loads(result.stdout)

@@ -8,14 +8,14 @@ import numpy.typing as npt
 import pytest
 
 from wardrobe import curriculum, feed, recipes, training
-from wardrobe.data import Dataset, load_data
+from wardrobe.data import Dataset, Split
 
 PLAIN = recipes.get("seed")
 
 
 @pytest.fixture(scope="module")
-def dataset() -> Dataset:
-    return load_data("synthetic", limit=600)
+def dataset(drawn_data: Dataset) -> Dataset:
+    return replace(drawn_data, train=Split(drawn_data.train.images[:600], drawn_data.train.labels[:600]))
 
 
 class Knowing:

@@ -11,18 +11,16 @@ import pytest
 from conftest import refused, wardrobe
 
 from wardrobe import evaluation, recipes, training
-from wardrobe.data import Dataset, Split, load_data
+from wardrobe.data import Dataset, Split
 from wardrobe.runs import Run
 
 SEED = recipes.get("seed")
 
 
 @pytest.fixture(scope="module")
-def small() -> Dataset:
-    whole = load_data("synthetic", limit=10)
-    validation = Split(whole.validation.images[:200], whole.validation.labels[:200])
-    test = Split(whole.validation.images[200:400], whole.validation.labels[200:400])
-    return replace(whole, validation=validation, open_test=lambda: test, test_size=200)
+def small(drawn_data: Dataset) -> Dataset:
+    validation = Split(drawn_data.validation.images[:200], drawn_data.validation.labels[:200])
+    return replace(drawn_data, validation=validation)
 
 
 def test_the_temperature_does_not_look_at_the_test_split(small: Dataset, drawn_training: tuple[Run, object]) -> None:

@@ -7,15 +7,10 @@ import numpy as np
 import pytest
 
 from wardrobe import attribution, gradients, hierarchy, models, recipes, training
-from wardrobe.data import Dataset, load_data
+from wardrobe.data import Dataset
 from wardrobe.runs import Run
 
 SEED = recipes.get("seed")
-
-
-@pytest.fixture(scope="module")
-def drawn() -> Dataset:
-    return load_data("synthetic", limit=1500)
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +63,9 @@ def test_the_most_exciting_images_are_found_with_their_place() -> None:
 
 
 def test_an_image_made_to_excite_a_unit_excites_it_more_than_most_real_ones(
-    drawn: Dataset, trained: keras.Model
+    drawn_data: Dataset, trained: keras.Model
 ) -> None:
-    images = drawn.train.images
+    images = drawn_data.train.images[:1500]
     for layer in ("dense", "logits"):
         units = list(range(10))
         made = hierarchy.maximised(trained, SEED, layer, units, images)
@@ -82,10 +77,11 @@ def test_an_image_made_to_excite_a_unit_excites_it_more_than_most_real_ones(
     assert hierarchy.maximised(trained, SEED, "conv2", [0, 1], images).shape == (2, 8, 8)
 
 
-def test_depth_helps_a_trained_network_and_not_an_untrained_one(drawn: Dataset, trained: keras.Model) -> None:
-    untrained = models.untrained(SEED, 10, 0, drawn.train.images)
-    seen = drawn.train.images, drawn.train.labels
-    new = drawn.validation.images[:1000], drawn.validation.labels[:1000]
+def test_depth_helps_a_trained_network_and_not_an_untrained_one(drawn_data: Dataset, trained: keras.Model) -> None:
+    train, validation = drawn_data.train, drawn_data.validation
+    seen = train.images[:1500], train.labels[:1500]
+    untrained = models.untrained(SEED, 10, 0, seen[0])
+    new = validation.images, validation.labels
     learnt, random = (hierarchy.probes(model, seen, new) for model in (trained, untrained))
     assert list(learnt) == ["pixels", "conv1", "conv2", "dense", "logits"]
     assert learnt["pixels"] == random["pixels"]

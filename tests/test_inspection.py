@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from conftest import OWN_CLASSES, refused, wardrobe
 from PIL import Image
 
-from wardrobe import label_errors, recipes
-from wardrobe.data import Split, load_data
+from wardrobe import jobs, label_errors, recipes
+from wardrobe.data import Dataset, Split
+from wardrobe.errors import UsageError
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.progress import PlainDisplay
 from wardrobe.runs import Run
@@ -46,13 +48,12 @@ def test_what_was_measured_can_be_read(own_run: Run) -> None:
     assert all(row["given"] in OWN_CLASSES for row in numbers["label_errors"]["likeliest"])
 
 
-def test_wrong_labels_are_found() -> None:
-    whole = load_data("synthetic", limit=3000)
-    few = Split(whole.validation.images[:300], whole.validation.labels[:300])
-    labels = whole.train.labels.copy()
+def test_wrong_labels_are_found(drawn_data: Dataset) -> None:
+    few = Split(drawn_data.validation.images[:300], drawn_data.validation.labels[:300])
+    labels = drawn_data.train.labels.copy()
     boots = np.flatnonzero(labels == CLASS_NAMES.index("Ankle boot"))[:12]
     labels[boots] = CLASS_NAMES.index("Dress")
-    mislabelled = replace(whole, train=Split(whole.train.images, labels), validation=few)
+    mislabelled = replace(drawn_data, train=Split(drawn_data.train.images, labels), validation=few)
     found = label_errors.find(recipes.get("sprint"), mislabelled, 0, PlainDisplay(io.StringIO()))
     assert found.probabilities.shape == (3300, 10)
     named = set(found.indices[: 2 * len(boots)].tolist())
@@ -66,20 +67,22 @@ def test_every_image_is_asked_about_by_a_network_that_did_not_see_it() -> None:
     assert all(len(np.unique(folds[labels == label])) >= 2 for label in range(3))
 
 
-def test_one_image_is_explained(tmp_path: Path, own_run: Run) -> None:
+def test_one_image_is_explained(tmp_path: Path, own_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     own_image = next((own_run.path.parent / "own" / "boots").glob("*.png"))
-    heights = []
+    drawn = own_run.path / f"explain-{own_image.stem}.png"
+    result = wardrobe("explain", own_run.path, own_image, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == str(drawn)
+    monkeypatch.chdir(tmp_path)
     other = shutil.copy(own_run.onnx_path, own_run.path / "other.onnx")  # not the run's own, though beside it
-    cases = ((own_run.path, own_image), own_run.path), ((own_image,), tmp_path), ((other, own_image), tmp_path)
-    for arguments, place in cases:
-        result = wardrobe("explain", *arguments, cwd=tmp_path)
-        assert result.returncode == 0, result.stderr
-        picture = place / f"explain-{own_image.stem}.png"
-        assert result.stdout.splitlines()[-1] == str(picture if place != tmp_path else Path(picture.name))
+    alone = [jobs.explain_image(own_image, model, stream=io.StringIO()) for model in (None, other)]
+    Path(other).unlink()
+    assert alone == [Path(drawn.name)] * 2, "of a model without a run: here"
+    heights = []
+    for picture in (drawn, *alone):
         with Image.open(picture) as sheet:
             assert sheet.width == 1664
             heights.append(sheet.height)
-    Path(other).unlink()
     assert heights[0] > heights[1] == heights[2], "the run's own sheet shows layers and neighbours as well"
 
 
@@ -110,13 +113,16 @@ def test_another_score_ends_what_was_shown_of_the_first(tmp_path: Path, own_run:
     assert '<section id="heat_maps">' not in run.report_path.read_text(encoding="utf-8")
 
 
-def test_one_layer_is_shown_and_a_wrong_one_is_refused(tmp_path: Path, own_run: Run) -> None:
+def test_one_layer_is_shown_and_a_wrong_one_is_refused(
+    tmp_path: Path, own_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(own_run.path.parent, tmp_path / "copy")
     result = wardrobe("explain", "run", "--layer", "stem2", cwd=tmp_path / "copy")
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "copy/run/plots/layer-stem2.png").is_file()
-    wrong = wardrobe("explain", "run", "--layer", "conv9", cwd=tmp_path / "copy")
-    refused(wrong, 2, "no layer 'conv9'", "stem1, stem2, dense, logits")
+    monkeypatch.chdir(tmp_path / "copy")
+    with pytest.raises(UsageError, match=r"no layer 'conv9'; give one of stem1, stem2, dense, logits"):
+        jobs.explain("run", "conv9", stream=io.StringIO())
 
 
 def test_bad_input_gets_one_line(tmp_path: Path, own_run: Run) -> None:

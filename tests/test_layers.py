@@ -14,7 +14,7 @@ SOURCE = Path(wardrobe.__file__).parent
 LEVELS = (
     {"labels", "errors", "confidence", "seeds"},
     {"recipes", "metrics", "trust", "console", "progress", "photo", "photo_augment", "batch_norm", "gradients", "feed"},
-    {"augment", "fashion_mnist", "folder", "synthetic", "corruptions", "unknown", "attacks", "runs"},
+    {"augment", "fashion_mnist", "folder", "synthetic", "corruptions", "unknown", "attacks", "occlusion", "runs"},
     {"data", "models", "objectives", "muon", "classifier"},
     {"curriculum", "export", "predict", "hierarchy", "attribution"},
     {"training", "faithfulness"},

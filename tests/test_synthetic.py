@@ -53,11 +53,13 @@ def test_a_network_learns_it_and_a_linear_model_does_not(drawn_training: tuple[R
     assert network > linear + 0.10
 
 
-def test_the_splits_share_no_image() -> None:
-    dataset = data.load_data("synthetic", limit=50)
-    assert (len(dataset.train), len(dataset.validation), dataset.test_size) == (50, 5_000, 10_000)
+def test_the_splits_share_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "VALIDATION_IMAGES", 500)  # of 5,000, and 700 of 10,000, which take a while to draw
+    monkeypatch.setattr(data, "SYNTHETIC_TEST_IMAGES", 700)
+    monkeypatch.setattr(data, "SYNTHETIC_TRAIN_IMAGES", 1_200)
+    dataset = data.load_data("synthetic")
     splits = [
         {image.tobytes() for image in each.images} for each in (dataset.train, dataset.validation, dataset.open_test())
     ]
-    assert [len(each) for each in splits] == [50, 5_000, 10_000]
-    assert len(set.union(*splits)) == 15_050
+    assert [len(each) for each in splits] == [700, 500, 700]
+    assert len(set.union(*splits)) == 1_900

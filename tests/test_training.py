@@ -18,21 +18,26 @@ from conftest import WARDROBE, environment, refused, wardrobe
 from rich.console import Console
 
 from wardrobe import curriculum, jobs, objectives, pipeline, progress, recipes, runs, training
-from wardrobe.data import Dataset, Split, load_data
+from wardrobe.data import Dataset, Split
 from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.recipes import Recipe
 from wardrobe.runs import Run
 
 Weights = list[npt.NDArray[np.float32]]
 SEED_RECIPE = recipes.get("seed")
-SMALL_CHAMPION = replace(recipes.get("champion"), conv_filters=(4, 8, 8), pool_after=(1, 2, 3))
+EPOCHS = 6  # of a run that is stopped on its way
+SMALL_CHAMPION = replace(recipes.get("champion"), columns=2, conv_filters=(4, 8), pool_after=(1, 2))
 
 
 @pytest.fixture(scope="module")
-def dataset() -> Dataset:
+def dataset(drawn_data: Dataset) -> Dataset:
     """320 drawn images to train on and 100 to validate."""
-    whole = load_data("synthetic", limit=320)
-    return replace(whole, validation=Split(whole.validation.images[:100], whole.validation.labels[:100]))
+    train, validation = drawn_data.train, drawn_data.validation
+    return replace(
+        drawn_data,
+        train=Split(train.images[:320], train.labels[:320]),
+        validation=Split(validation.images[:100], validation.labels[:100]),
+    )
 
 
 def fitted(
@@ -188,7 +193,7 @@ def test_the_live_display_shows_bars_a_table_and_paths_as_they_are() -> None:
 
 
 def start(cwd: Path, data: Path, *arguments: object) -> subprocess.Popen[str]:
-    command = [str(WARDROBE), "train", "--data", str(data), "--epochs", "12", *map(str, arguments)]
+    command = [str(WARDROBE), "train", "--data", str(data), "--epochs", str(EPOCHS), *map(str, arguments)]
     return subprocess.Popen(
         command, cwd=cwd, env=environment(cwd), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -211,11 +216,11 @@ def test_a_run_killed_in_an_epoch_ends_with_the_weights_of_one_left_alone(tmp_pa
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     assert run.info()["status"] == "running"
-    assert len(run.history()) < 12
+    assert len(run.history()) < EPOCHS
     resumed = wardrobe("train", "--resume", "killed", "--json", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert json.loads(resumed.stdout)["status"] == "done"
-    assert [row["epoch"] for row in run.history()] == list(range(1, 13))
+    assert [row["epoch"] for row in run.history()] == list(range(1, EPOCHS + 1))
     alone = start(tmp_path, drawn_folder, "--run", "alone", "--seed", 5)
     assert "Traceback" not in "".join(alone.communicate())
     killed_weights, alone_weights = (training.load(each).get_weights() for each in (run, Run(tmp_path / "alone")))
@@ -232,7 +237,7 @@ def test_ctrl_c_ends_tidily_and_prints_the_line_that_resumes(
     process.send_signal(sent)
     out, err = process.communicate()
     ended: subprocess.CompletedProcess[str] = subprocess.CompletedProcess([], process.returncode, out, err)
-    refused(ended, 1, f"interrupted after {len(run.history())} of 12 epochs", "wardrobe train --resume run")
+    refused(ended, 1, f"interrupted after {len(run.history())} of {EPOCHS} epochs", "wardrobe train --resume run")
     assert run.info()["status"] == "interrupted"
     assert not list(run.path.rglob(".*"))
 

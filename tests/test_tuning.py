@@ -8,8 +8,8 @@ import pytest
 from conftest import refused, wardrobe
 
 
-def test_it_goes_on_where_it_was_and_prints_the_best_as_a_recipe(tmp_path: Path, drawn_folder: Path) -> None:
-    arguments = ("tune", "seed", "--fields", "learning_rate,flip", "--data", drawn_folder, "--epochs", 2)
+def test_it_goes_on_where_it_was_and_prints_the_best_as_a_recipe(tmp_path: Path, few_of_own: Path) -> None:
+    arguments = ("tune", "seed", "--fields", "learning_rate,flip", "--data", few_of_own, "--epochs", 2)
     first = wardrobe(*arguments, "--trials", 1, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "trial 1  complete" in first.stdout

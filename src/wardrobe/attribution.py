@@ -7,13 +7,11 @@ higher where the image speaks for its class.
 from collections.abc import Callable
 from typing import Any
 
-import cv2
 import keras
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_softmax
 
-from wardrobe import feed, gradients, models
+from wardrobe import feed, gradients, models, occlusion
 from wardrobe.models import SIDE
 from wardrobe.recipes import Recipe
 
@@ -22,17 +20,14 @@ Images = npt.NDArray[np.uint8]
 Classes = npt.NDArray[np.int64]
 Logits = Callable[[npt.NDArray[Any]], Floats]  # (n, 28, 28) → (n, k)
 
-PATCH, PATCH_STEP = 6, 2  # pixels a side of what occlusion covers, and from one place to the next
-BLUR = 4.0  # pixels; standard deviation
 BATCH = 500  # images
-FEW = 40  # images, of which occlusion makes hundreds each
 
 
 def heat_maps(
     model: keras.Model | None, recipe: Recipe | None, logits: Logits, images: Images, classes: Classes
 ) -> dict[str, Floats]:
     """Returns the heat maps that a model can have: name → (n, 28, 28); Grad-CAM asks for a Keras model."""
-    maps = {"occlusion": occlusion(logits, images, classes)}
+    maps = {"occlusion": occlusion.heat_maps(logits, images, classes)}
     if model is None or recipe is None:
         return maps
     return {"Grad-CAM": grad_cam(model, recipe, images, classes), **maps}
@@ -81,48 +76,6 @@ def _laid_over_image(maps: Floats, first: float, step: float) -> Floats:
     each_unit = np.pad(np.eye(maps.shape[1]), ((0, 0), (1, 1)))
     spread = np.stack([np.interp(np.arange(SIDE), places, unit) for unit in each_unit], axis=1)  # (28, h)
     return spread @ maps @ spread.T
-
-
-def occlusion(logits: Logits, images: Images, classes: Classes) -> Floats:
-    """Returns how much less sure of the class the model is with a pixel's surroundings blurred: maps, any sign.
-
-    A square of `PATCH` pixels, in which all detail is gone, goes over the image in steps of `PATCH_STEP`. A pixel's
-    value is the mean, over the squares that cover it, of what the logarithm of the class's probability loses. Asks for
-    answers alone, so that it serves any model.
-
-    Source: Zeiler and Fergus 2014, arXiv 1311.2901, section 4.2.
-    """
-    starts = np.arange(PATCH_STEP - PATCH, SIDE, PATCH_STEP)  # squares at the edge lie half outside
-    covers = np.stack(
-        [_square(int(top), int(left)) for top in starts for left in starts]
-    )  # (squares, 28, 28), 1 where the square is
-    maps = [_occluded(logits, images[some], classes[some], covers) for some in feed.batches(len(images), FEW)]
-    return np.concatenate(maps)
-
-
-def _occluded(logits: Logits, images: Images, classes: Classes, covers: npt.NDArray[np.bool_]) -> Floats:
-    covered = np.where(covers, blurred(images)[:, None], images[:, None])  # (n, squares, 28, 28)
-    answers = logits(np.concatenate([images, covered.reshape(-1, SIDE, SIDE)]))
-    sure = log_softmax(answers.astype(np.float64), axis=1)
-    count = len(images)
-    whole = sure[np.arange(count), classes]
-    without = sure[count:].reshape(count, len(covers), -1)[np.arange(count), :, classes]
-    lost = whole[:, None] - without  # (n, squares)
-    return np.einsum("ns,shw->nhw", lost, covers.astype(np.float64)) / covers.sum(axis=0)
-
-
-def blurred(images: Images) -> Images:
-    """Returns the images without detail, by a Gaussian of `BLUR` pixels: what "taken away" means here.
-
-    Black in its place would be no absence: it is what these images' background is, and its edges look like a garment's.
-    """
-    return np.stack([cv2.GaussianBlur(image, (0, 0), BLUR) for image in images])
-
-
-def _square(top: int, left: int) -> npt.NDArray[np.bool_]:
-    square = np.zeros((SIDE, SIDE), bool)
-    square[max(top, 0) : top + PATCH, max(left, 0) : left + PATCH] = True
-    return square
 
 
 def penultimate(model: keras.Model, images: Images) -> Floats:

@@ -19,9 +19,11 @@ from wardrobe.runs import LATEST, Run, find
 Floats = npt.NDArray[np.floating]
 
 SIDE = 28  # pixels
+PIXELS, LOGITS = "pixels", "logits"  # what goes into a model's file and comes out of it
 BATCH = 256  # images that ONNX Runtime is given at once
 PRETRAINED = Path(__file__).parent / "pretrained"
 SHIPPED = "photo"  # the model that is taken where none is named
+ALL_SHIPPED = (SHIPPED, "seed")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class Predictions:
         """Whether each answer should be doubted: (n,)."""
         return self.empty | ~(self.familiarity >= self.threshold)  # so that what is no number is doubted
 
+    def ranked(self, i: int) -> dict[str, float]:
+        """Returns the probability of each class for image `i`, the likeliest first."""
+        chances = self.probabilities[i]
+        return {self.class_names[each]: float(chances[each]) for each in np.argsort(-chances, kind="stable")}
+
     def reason(self, i: int) -> str | None:
         """Returns why the answer to image `i` should be doubted; None where it should not."""
         if self.empty[i]:
@@ -66,13 +73,14 @@ class Classifier:
     """A model and what its file says of it. Safe to share between threads.
 
     Attributes:
-        name: the file or run that it was loaded from, or "photo" for the shipped model.
+        name: the file or run that it was loaded from, or "photo" or "seed" for those that ship.
+        path: its ONNX file.
         class_names: its classes, in the order of its logits.
         metadata: all that its file says: recipe, data, scores and the like.
     """
 
-    def __init__(self, name: str, session: onnxruntime.InferenceSession) -> None:
-        self.name = name
+    def __init__(self, name: str, path: Path, session: onnxruntime.InferenceSession) -> None:
+        self.name, self.path = name, path
         self._session = session
         self.metadata = _metadata(name, session)
         self.class_names: tuple[str, ...] = tuple(self.metadata["class_names"])
@@ -90,16 +98,13 @@ class Classifier:
             RunError: there is no such run.
         """
         path = model_file(source)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what goes wrong is raised, and told in one line
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leaves the cores to the decoding
         try:
-            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            session = session_of(path)
         except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
             raise ModelError(
                 f"{path} is not a model that ONNX Runtime can read ({_first_line(error)}); give a run or its model.onnx"
             ) from error
-        return cls(SHIPPED if source is None else str(path), session)
+        return cls(path.stem if path.parent == PRETRAINED else str(path), path, session)
 
     def logits(self, images: npt.NDArray[np.uint8]) -> Floats:
         """Returns the logits (n, k) float32 of images (n, 28, 28) uint8, 0-255, as `photo.prepare` makes them.
@@ -117,7 +122,10 @@ class Classifier:
 
     def classify(self, images: npt.NDArray[np.uint8]) -> Predictions:
         """Classifies images (n, 28, 28) uint8, 0-255, as `photo.prepare` makes them."""
-        logits = self.logits(images)
+        return self.judged(images, self.logits(images))
+
+    def judged(self, images: npt.NDArray[np.uint8], logits: Floats) -> Predictions:
+        """Returns what the logits (n, k) of images (n, 28, 28) mean."""
         return Predictions(
             class_names=self.class_names,
             probabilities=confidence.probabilities(logits, self.metadata["temperature"]),
@@ -127,11 +135,19 @@ class Classifier:
         )
 
 
+def session_of(model: Path | bytes) -> onnxruntime.InferenceSession:
+    """Opens an ONNX model in ONNX Runtime, on the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is raised, and told in one line
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leaves the cores to the decoding
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
 def run_session(session: onnxruntime.InferenceSession, images: npt.NDArray[np.uint8]) -> Floats:
     """Returns the logits (n, k) that a session gives images (n, 28, 28) uint8, 0-255, in batches of `BATCH`."""
     pixels = images[..., None].astype(np.float32)
     batches = [pixels[i : i + BATCH] for i in range(0, max(len(pixels), 1), BATCH)]  # of no image, one empty batch
-    return np.concatenate([session.run(["logits"], {"pixels": batch})[0] for batch in batches])
+    return np.concatenate([session.run([LOGITS], {PIXELS: batch})[0] for batch in batches])
 
 
 def model_file(source: str | Path | Run | None) -> Path:
@@ -140,8 +156,8 @@ def model_file(source: str | Path | Run | None) -> Path:
     Raises:
         ModelError: there is none. RunError: there is no such run.
     """
-    if source is None or (source == SHIPPED and not Path(source).exists()):
-        return PRETRAINED / f"{SHIPPED}.onnx"
+    if source is None or (source in ALL_SHIPPED and not Path(str(source)).exists()):
+        return PRETRAINED / f"{source or SHIPPED}.onnx"
     if isinstance(source, Run):
         return _of_run(source)
     path = Path(source)
@@ -195,8 +211,8 @@ def _parsed(text: str) -> Any:
 def _check_shapes(name: str, session: onnxruntime.InferenceSession, classes: int) -> None:
     """Checks names, types and shapes of what goes in and out; the number of images must be free."""
     ends = {
-        "input": (session.get_inputs(), "pixels", [SIDE, SIDE, 1]),
-        "output": (session.get_outputs(), "logits", [classes]),
+        "input": (session.get_inputs(), PIXELS, [SIDE, SIDE, 1]),
+        "output": (session.get_outputs(), LOGITS, [classes]),
     }
     for which, (found, wanted, shape) in ends.items():
         given = [(end.name, end.type, end.shape) for end in found]

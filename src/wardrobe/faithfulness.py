@@ -12,9 +12,9 @@ import numpy.typing as npt
 from scipy.stats import spearmanr
 
 from wardrobe import feed, models, seeds
-from wardrobe.attribution import FEW, Logits, blurred
 from wardrobe.confidence import probabilities
 from wardrobe.models import SIDE
+from wardrobe.occlusion import FEW, Logits, blurred
 from wardrobe.recipes import Recipe
 
 Floats = npt.NDArray[np.floating]

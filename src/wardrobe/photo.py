@@ -209,19 +209,28 @@ def decode(image: Image.Image) -> tuple[Colour, Mask]:
     Raises:
         PhotoError: the picture breaks off, or is damaged.
     """
-    _check_size(image)
-    try:
-        image = _eight_bits(ImageOps.exif_transpose(image))
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's decoders raise nearly anything on damaged pixels
-        raise PhotoError(f"its pixels are damaged or break off ({' '.join(str(error).split())})") from error
+    image = upright(image)
     image.thumbnail((WORKING, WORKING), Image.Resampling.BOX, reducing_gap=2.0)
     if image.mode == "RGB":
         return np.asarray(image), np.ones((image.height, image.width), bool)
     over_white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(over_white.convert("RGB")), np.asarray(image)[..., 3] >= 128
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Reads a picture's pixels as `decode` does, in their own number: RGB, or RGBA where some are transparent.
+
+    Raises:
+        PhotoError: the picture breaks off, or is damaged.
+    """
+    _check_size(image)
+    try:
+        image = _eight_bits(ImageOps.exif_transpose(image))
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged pixels
+        raise PhotoError(f"its pixels are damaged or break off ({' '.join(str(error).split())})") from error
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -372,6 +381,19 @@ def resize(light: Light) -> Light:
     scale = FITTED / max(light.shape)
     height, width = (max(1, round(side * scale)) for side in light.shape)
     return np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def window(garment: Mask) -> tuple[float, float, float, float]:
+    """Returns the square of a photo that the model sees: left, top, width, height, in shares of the photo's sides.
+
+    It goes beyond the photo where the garment lies at its edge.
+    """
+    rows, columns = np.flatnonzero(garment.any(1)), np.flatnonzero(garment.any(0))
+    high, wide = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+    side = max(high, wide) * SIDE / FITTED
+    height, width = garment.shape
+    left, top = (columns[0] + wide / 2 - side / 2) / width, (rows[0] + high / 2 - side / 2) / height
+    return float(left), float(top), float(side / width), float(side / height)
 
 
 def pad(light: Light) -> Grey:

@@ -190,9 +190,7 @@ def _classified(prepared: Sequence[Prepared | Failure], classifier: Classifier) 
         if isinstance(each, Failure):
             yield each
             continue
-        chances = answers.probabilities[row]
-        ranked = {answers.class_names[i]: float(chances[i]) for i in np.argsort(-chances, kind="stable")}
-        yield Prediction(each.path, each.pixels, answers.class_names, ranked, answers.reason(row))
+        yield Prediction(each.path, each.pixels, answers.class_names, answers.ranked(row), answers.reason(row))
         row += 1
 
 
