@@ -2,7 +2,7 @@
 #   make train       train the seed recipe, end with a report
 #   make test        lint, type-check, test
 #   make picture     make the README's picture again
-#   make pretrained  train the model that ships again, score it on photos (PHOTOS=folder), write its card
+#   make pretrained  train the models that ship again, score on photos (PHOTOS=folder), write the card
 #   make lock        pin the newest versions that go together (needs uv)
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -33,9 +33,9 @@ lint: .venv/dev
 	$(BIN)/mypy
 
 lock:
-	for extra in train dev; do uv pip compile pyproject.toml requirements/build.in --extra $$extra --universal \
+	for extra in "train --extra serve" dev; do uv pip compile pyproject.toml requirements/build.in --extra $$extra --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" --quiet --upgrade --output-file requirements/$$extra.txt; done
+		--custom-compile-command "make lock" --quiet --upgrade --output-file requirements/$${extra%% *}.txt; done
 
 picture: .venv/train
 	rm -rf runs/picture
@@ -46,6 +46,8 @@ PHOTOS ?= ../shared/data/clothing-photos/validation
 pretrained: .venv/train
 	$(BIN)/wardrobe train photo --data fashion-mnist --run runs/pretrained
 	cp runs/pretrained/model.onnx src/wardrobe/pretrained/photo.onnx
+	$(BIN)/wardrobe train seed --data fashion-mnist --run runs/pretrained-seed
+	cp runs/pretrained-seed/model.onnx src/wardrobe/pretrained/seed.onnx
 	$(BIN)/wardrobe benchmark photos --photos $(PHOTOS)
 
 clean:

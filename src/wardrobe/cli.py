@@ -14,7 +14,13 @@ from wardrobe import __version__, console
 from wardrobe.errors import UsageError, WardrobeError
 
 INTERRUPTED = 130  # what typer returns on Ctrl-C
-EXTRAS = {"optuna": "tune", "jax": "jax"}  # package → the extra that has it; the others are in "train"
+EXTRAS = {
+    "optuna": "tune",
+    "jax": "jax",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+}  # package → the extra that has it; the others are in "train"
 
 app = typer.Typer(
     name="wardrobe",
@@ -213,6 +219,41 @@ def explain(
 
 
 @app.command()
+def serve(
+    model: Model = None,
+    beside: Annotated[
+        str | None,
+        typer.Option(
+            help="A second model for the page to show, as --model, or 'none'.  (default: seed beside the shipped)",
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0 for all of this machine's.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for a free one.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="WARDROBE_TOKEN", help="Ask it of everyone, as 'Authorization: Bearer TOKEN'.", show_default=False
+        ),
+    ] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Let other machines ask without a token.")] = False,
+    cors: Annotated[
+        list[str] | None, typer.Option(help="An origin whose pages may ask; can be given again.", show_default=False)
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds in which a picture must have been sent.")] = 20,
+    log: Annotated[bool, typer.Option("--log", help="Write a line of JSON on stderr for each request.")] = False,
+) -> None:
+    """Open the studio, a page that shows the network decide, and the API beside it."""
+    from wardrobe import server
+
+    server.run(
+        model, beside, host=host, port=port, token=token, insecure=insecure, cors=cors or (), log=log, timeout=timeout
+    )
+
+
+@app.command()
 def report(run: RunName = "latest") -> None:
     """Write a run's page again: report.html, one file, no network needed."""
     from wardrobe import report as page
@@ -299,6 +340,33 @@ def benchmark_ablation(
     figures = ablation_benchmark.ablation(
         recipe, seeds, data=data, data_dir=data_dir, epochs=epochs, limit=limit, folder=folder,
         stream=sys.stderr if as_json else sys.stdout,
+    )  # fmt: skip
+    _print_benchmark(figures, folder, as_json)
+
+
+@benchmarks.command("serve")
+def benchmark_serve(
+    seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 10,
+    rounds: Annotated[int, typer.Option(help="Times that each is measured, the servers in turn; medians count.")] = 3,
+    connections: Annotated[str, typer.Option(help="Numbers of connections, with commas between.")] = "1,16,256",
+    mlserver: Annotated[
+        Path | None,
+        typer.Option(
+            help="A virtual environment with mlserver and onnxruntime, to measure beside.", show_default=False
+        ),
+    ] = None,
+    folder: ResultsFolder = Path(),
+    as_json: Json = False,
+) -> None:
+    """Measure how many requests the server answers, and how quickly."""
+    from wardrobe import serve_benchmark
+
+    if not all(each.isdecimal() for each in connections.split(",")):
+        raise UsageError(f"--connections {connections} is no list of numbers; give some with commas between")
+    stream = sys.stderr if as_json else sys.stdout
+    figures = serve_benchmark.serve(
+        seconds, rounds, [int(each) for each in connections.split(",")], mlserver, folder,
+        lambda text: print(text, file=stream, flush=True),
     )  # fmt: skip
     _print_benchmark(figures, folder, as_json)
 

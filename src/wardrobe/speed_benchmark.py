@@ -52,7 +52,7 @@ def predict(rounds: int, images: int, many: int, folder: Path) -> dict[str, Any]
             raise UsageError(f"--{name} {value} measures nothing; give 1 or more")
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
-        model, photo, small = _keras_model(here), _photo(here), _small_images(here, images)
+        model, photo, small = _keras_model(here), drawn_photo(here), _small_images(here, images)
         wardrobe = [sys.executable, "-c", "from wardrobe.cli import main; main()", "predict"]
         keras_one, keras_many = ([sys.executable, "-c", code, str(model)] for code in (KERAS_ONE, KERAS_MANY))
         one = _in_turn([*wardrobe, str(photo)], [*keras_one, str(photo)], rounds)
@@ -125,7 +125,7 @@ def _keras_model(folder: Path) -> Path:
     return path
 
 
-def _photo(folder: Path) -> Path:
+def drawn_photo(folder: Path) -> Path:
     """Draws a garment on a grained floor, 1200x1600 pixels, as a phone would give it."""
     garment = Image.fromarray(synthetic.draw_one(2, np.random.default_rng(0))).resize(
         (900, 900), Image.Resampling.BICUBIC
