@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,17 @@ import numpy as np
 import pytest
 import requests
 import tritonclient.http as triton
+import uvicorn
 from conftest import Server, refused, serving, wardrobe
+from fastapi import FastAPI
 from PIL import Image
 from test_photo import scene, wood
 
 from wardrobe import synthetic
+from wardrobe.batching import Batcher, BusyError
 from wardrobe.classifier import Classifier
+from wardrobe.guard import Limits
+from wardrobe.server import Settings, create_app
 
 MODEL = "/v2/models/wardrobe"
 
@@ -127,7 +133,8 @@ INPUT = {"name": "pixels", "datatype": "UINT8", "shape": [1, 28, 28], "data": [B
         ("/api/classify", "", 400, "the body is empty"),
         ("/api/classify", "%PDF-1.7", 422, "it is a PDF"),
         ("/api/look?rectangle=1,2", "x", 400, "rectangle is '1,2'"),
-        ("/nothing", "", 405, "/nothing does not take POST"),
+        ("/nothing", "", 404, "there is no /nothing"),
+        ("/v2", "", 405, "/v2 does not take POST"),
     ],
 )
 def test_what_is_wrong_is_one_line(server: Server, path: str, body: Any, status: int, words: str) -> None:
@@ -276,3 +283,33 @@ def test_what_is_in_flight_is_ended_before_the_server_is(tmp_path: Path, images:
     assert set(answered) == {200}
     assert len(answered) > 50
     assert lost == []
+
+
+@contextmanager
+def served_here(app: FastAPI) -> Iterator[str]:
+    """Serves an application in a thread of this process; yields its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def test_who_asks_too_much_is_told_when_to_ask_again(monkeypatch: pytest.MonkeyPatch, images: Any) -> None:
+    async def busy(*_: Any) -> None:
+        raise BusyError("5,000 images wait already")
+
+    question, path = {"instances": images.tolist()}, "/v1/models/wardrobe:predict"
+    with served_here(create_app(Classifier.load())) as url:
+        monkeypatch.setattr(Batcher, "logits", busy)
+        answer = requests.post(url + path, json=question)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json() == {"error": "5,000 images wait already"}
+    with served_here(create_app(Classifier.load(), settings=Settings(limits=Limits(held=1_000)))) as url:
+        answer = requests.post(url + path, json=question)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "1,000 bytes are held already" in answer.json()["error"]

@@ -41,6 +41,7 @@ class Limits:
     """What a request may ask for."""
 
     body: int = 20_000_000  # bytes
+    held: int = 1_000_000_000  # bytes of all bodies that are held at a time
     reading: float = 20.0  # seconds in which a body must have come
     answering: float = 60.0  # seconds in which it must be answered
 
@@ -50,7 +51,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.held = 0  # requests that are being answered
+        self.held, self.held_bytes = 0, 0  # requests that are being answered, and their bodies
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"wardrobe_{name}", text, labels, registry=self.registry)
@@ -103,7 +104,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, answer = time.perf_counter(), _Answer(send)
+        started, answer, body = time.perf_counter(), _Answer(send), _Body(receive, self.limits, self.metrics)
         self.metrics.held += 1
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         try:
@@ -111,8 +112,9 @@ class Guard:
             if refusal is not None:
                 await answer.refuse(*refusal)
             else:
-                await self._passed(scope, _Body(receive, self.limits), answer)
+                await self._passed(scope, body, answer)
         finally:
+            body.forget()
             self.metrics.held -= 1
             self._tell(scope, headers, answer, time.perf_counter() - started)
 
@@ -158,8 +160,8 @@ class Guard:
 class _Body:
     """Receives a body, as large and as slow as the limits allow."""
 
-    def __init__(self, receive: Receive, limits: Limits) -> None:
-        self._receive, self._limits = receive, limits
+    def __init__(self, receive: Receive, limits: Limits, metrics: Metrics) -> None:
+        self._receive, self._limits, self._metrics = receive, limits, metrics
         self._got, self._until, self._whole = 0, time.monotonic() + limits.reading, False
 
     async def __call__(self) -> Message:
@@ -171,10 +173,18 @@ class _Body:
         except TimeoutError as error:
             raise BodyError(408, f"the body did not come within {self._limits.reading:g} s; send it again") from error
         self._got += len(message.get("body", b""))
+        self._metrics.held_bytes += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
         if self._got > self._limits.body:
             raise BodyError(413, _too_large(self._limits))
+        if self._metrics.held_bytes > self._limits.held:
+            raise BodyError(503, f"{self._limits.held:,} bytes are held already; ask again in a second")
         return message
+
+    def forget(self) -> None:
+        """Counts the body as held no longer."""
+        self._metrics.held_bytes -= self._got
+        self._got = 0
 
 
 class _Answer:

@@ -28,7 +28,8 @@ from wardrobe.network import Network
 KEEP_ALIVE, ENDING = 30, 30  # seconds that a connection may be idle; that requests have to end in after SIGTERM
 NAME = "wardrobe"  # of the model that is served, in V2 and in TensorFlow Serving's form
 WEB = Path(__file__).parent / "web"
-PICTURES_WAITING = 128
+PICTURES_WAITING = 512
+RETRY = {"retry-after": "1"}  # seconds
 BESIDE, NONE = "seed", "none"  # the model that the page shows beside another; the word for no such model
 
 
@@ -128,10 +129,10 @@ def create_app(classifier: Classifier, *others: Classifier, settings: Settings |
 async def _refused(_: Request, error: Exception) -> Response:
     """Answers with what went wrong, in one line."""
     if isinstance(error, BusyError):
-        return JSONResponse({"error": str(error)}, 503, {"retry-after": "1"})
+        return JSONResponse({"error": str(error)}, 503, RETRY)
     status = error.status if isinstance(error, BodyError) else 422 if isinstance(error, PhotoError) else 400
-    headers = {"connection": "close"} if isinstance(error, BodyError) else None  # what is left of the body is not read
-    return JSONResponse({"error": str(error)}, status, headers)
+    headers = {"connection": "close"} if isinstance(error, BodyError) else {}  # what is left of the body is not read
+    return JSONResponse({"error": str(error)}, status, headers | (RETRY if status == 503 else {}))
 
 
 async def _not_there(request: Request, error: Exception) -> Response:

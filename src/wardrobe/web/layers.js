@@ -24,11 +24,14 @@ export function view(parent, detail, model) {
     parent.append(whole);
     const columns = Math.min(layer.filters, layer.width >= 14 ? 16 : layer.width >= 7 ? 24 : 32);
     const shown = { layer, canvas, columns, rows: Math.ceil(layer.filters / columns), maps: null, weights: layer.filter && signedBytes(layer.filter.weights) };
-    canvas.addEventListener("pointermove", (event) => {
-      const box = canvas.getBoundingClientRect();
-      const filter = Math.floor(((event.clientY - box.top) / box.height) * shown.rows) * columns + Math.floor(((event.clientX - box.left) / box.width) * columns);
-      if (filter < layer.filters) choose(shown, filter);
-    });
+    for (const name of ["pointerdown", "pointermove"]) {
+      canvas.addEventListener(name, (event) => {
+        const box = canvas.getBoundingClientRect();
+        const row = Math.floor(((event.clientY - box.top) / box.height) * shown.rows);
+        const filter = row * columns + Math.floor(((event.clientX - box.left) / box.width) * columns);
+        if (filter >= 0 && filter < layer.filters) choose(shown, filter);
+      });
+    }
     canvas.addEventListener("focus", () => choose(shown, chosen?.shown === shown ? chosen.filter : 0));
     canvas.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
@@ -88,31 +91,28 @@ export function view(parent, detail, model) {
   }
 
   function add(values, width, height, colour, words) {
-    const canvas = document.createElement("canvas"), text = document.createElement("p");
+    const canvas = document.createElement("canvas");
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", words);
     paint(canvas, values, width, height, colour);
-    text.textContent = words;
-    detail.append(canvas, text);
+    detail.append(figure(words, canvas));
     return canvas;
   }
 
   function parts(layer, weights, filter) {
-    const row = document.createElement("div"), text = document.createElement("p"), { side, filter: { of, channels } } = layer;
+    const row = document.createElement("div"), { side, filter: { of, channels } } = layer;
     const channelsOf = layer.filter.parts[filter];
     row.className = "parts";
     channelsOf.forEach((channel, number) => {
       const start = (filter * channelsOf.length + number) * side * side;
-      const figure = document.createElement("figure"), canvas = document.createElement("canvas"), caption = document.createElement("figcaption");
+      const canvas = document.createElement("canvas");
       paint(canvas, weights.subarray(start, start + side * side), side, side, signed);
-      caption.textContent = of ? `of ${channel}` : "of pixels";
-      figure.append(canvas, caption);
-      row.append(figure);
+      row.append(figure(of ? `of ${channel}` : "of pixels", canvas));
     });
-    text.textContent = of
+    const words = of
       ? `made of filters of ${of}, the ${channelsOf.length} that weigh most of ${channels}: where it wants them (red) and where not (blue)`
       : "its filter: where it wants light (red) and dark (blue)";
-    detail.append(row, text);
+    detail.append(figure(words, row));
   }
 
   return (answer, given) => {
@@ -123,6 +123,13 @@ export function view(parent, detail, model) {
     }
     large();
   };
+}
+
+function figure(words, shown) {
+  const whole = document.createElement("figure"), caption = document.createElement("figcaption");
+  caption.textContent = words;
+  whole.append(shown, caption);
+  return whole;
 }
 
 /** Frames the window that a unit looks through, in a 28×28 canvas made larger. */

@@ -52,6 +52,7 @@ async function ask(question) {
 
 function show(found, question) {
   last = found;
+  at("live").hidden = false;
   const pixels = api.bytes(found.pixels);
   found.models.forEach((answer, number) => showAnswer[number](answer));
   if (question.ended) {
