@@ -106,7 +106,8 @@ def serving(cwd: Path, *arguments: object) -> Iterator[Server]:
     first = process.stdout.readline()
     if not first:
         raise AssertionError(process.communicate()[1])
-    server = Server(process, first.split()[2].replace("0.0.0.0", "127.0.0.1"))
+    address = first.split()[2].partition("/#")[0].rstrip("/")
+    server = Server(process, address.replace("0.0.0.0", "127.0.0.1"))
     yield server
     process.send_signal(signal.SIGTERM)
     _, server.stderr = process.communicate(timeout=60)

@@ -175,6 +175,21 @@ def test_a_body_that_does_not_come_holds_nothing(tmp_path: Path) -> None:
         assert server.metric("wardrobe_requests_in_flight") == 1, "the question itself"
 
 
+def test_who_hangs_up_leaves_no_trace_but_in_the_log(tmp_path: Path) -> None:
+    with serving(tmp_path, "--log", "--beside", "none") as server:
+        for said in (
+            b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf",
+            b"\x16\x03\x01\r\n\r\n",
+        ):
+            with socket.create_connection(server.address) as connection:
+                connection.sendall(said)
+                time.sleep(0.2)
+        while server.metric("wardrobe_requests_in_flight") > 1:
+            time.sleep(0.05)
+    (line,) = (each for each in map(json.loads, server.stderr.splitlines()) if each["method"] == "POST")
+    assert line["status"] == 499
+
+
 def test_every_answer_has_the_headers_that_keep_a_page_safe(server: Server) -> None:
     for path in ("/", "/studio.js", "/v2", "/nothing", "/api/models"):
         headers = requests.get(server.url + path).headers
@@ -208,7 +223,8 @@ def test_a_token_is_asked_of_everyone_but_those_that_watch(tmp_path: Path) -> No
         answer = requests.get(server.url + "/api/models", headers=right)
         assert [each["name"] for each in answer.json()["models"]] == ["photo"]
         assert answer.headers["access-control-allow-origin"] == "https://shop.example"
-        assert requests.get(server.url + "/v2/health/ready").status_code == 200
+        for path in ("/v2/health/ready", "/", "/studio.js"):
+            assert requests.get(server.url + path).status_code == 200
 
 
 def test_other_machines_are_let_in_only_on_purpose(tmp_path: Path) -> None:

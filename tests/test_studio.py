@@ -194,6 +194,17 @@ def test_the_page_fits(page: Page, width: int) -> None:
     assert page.evaluate("() => document.documentElement.scrollWidth") == width
 
 
+def test_the_page_reads_the_token_from_its_address(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path, "--token", "geheim & mehr", "--beside", "none") as server:
+        opened = browser.new_page()
+        opened.goto(server.url + "/#token=geheim%20%26%20mehr")
+        opened.locator("body[data-ready]").wait_for()
+        opened.get_by_role("tab", name="Examples").click()
+        opened.get_by_role("button", name="Bag").click()
+        expect(opened.locator(".verdict")).to_have_text("Bag")
+        opened.close()
+
+
 def test_without_javascript_it_says_so(browser: Browser, server: Server) -> None:
     plain = browser.new_context(java_script_enabled=False).new_page()
     plain.goto(server.url)

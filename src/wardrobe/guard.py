@@ -9,7 +9,7 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,6 @@ HEADERS = {
 }
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)  # edges of histograms
 IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-OPEN = ("/v2/health/live", "/v2/health/ready")  # asked by those that watch over a server, who have no token
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,7 @@ class Guard:
         limits: Limits,
         token: str | None,
         hosts: tuple[str, ...] | None,
+        open_to_all: Set[str],
         log: bool,
     ) -> None:
         """Wraps an ASGI application.
@@ -95,10 +95,11 @@ class Guard:
         Args:
             token: that has to be given as "Authorization: Bearer …"; None: anyone may ask.
             hosts: names by which the server may be called, against pages that rebind a name to this machine; None: any.
+            open_to_all: paths that need no token.
             log: whether to write a line of JSON on stderr for each request.
         """
         self.app, self.metrics, self.limits = app, metrics, limits
-        self.token, self.hosts, self.log = token, hosts, log
+        self.token, self.hosts, self.open_to_all, self.log = token, hosts, open_to_all, log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -122,8 +123,9 @@ class Guard:
         host = headers.get("host", "").rpartition("]")[0].lstrip("[") or headers.get("host", "").partition(":")[0]
         if self.hosts is not None and host not in self.hosts:
             return 421, f"this server is not called {host!r}; ask for {' or '.join(self.hosts)}", {}
-        given = headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
-        if self.token is not None and path not in OPEN and not hmac.compare_digest(given, self.token.encode()):
+        given = headers.get("authorization", "").encode("latin-1")
+        may_ask = self.token is None or path in self.open_to_all
+        if not may_ask and not hmac.compare_digest(given, f"Bearer {self.token}".encode()):
             return 401, "give the token, as the header Authorization: Bearer TOKEN", {"www-authenticate": "Bearer"}
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self.limits.body:
