@@ -15,8 +15,8 @@ from conftest import Server, serving
 from wardrobe import studio, synthetic
 from wardrobe.classifier import Classifier
 
-BROKEN, ASKERS = 10_000, 4
-CASES = 60  # of the fuzzer for each route
+BROKEN, ASKERS = 4_000, 4
+CASES = 40  # of the fuzzer for each route
 
 
 @pytest.fixture(scope="module")

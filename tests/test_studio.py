@@ -86,11 +86,11 @@ def share(page: Page, name: str) -> float:
     return float(row.locator(".share").inner_text().split()[0])
 
 
-@pytest.mark.parametrize(("label", "name"), [(1, "Trouser"), (3, "Dress")])
-def test_a_photo_is_dropped_and_seen_through(page: Page, label: int, name: str) -> None:
-    page.locator("#stage").evaluate(DROP, as_base64(photo(label)))
-    expect(page.locator(".verdict").first).to_have_text(name)
-    assert top(page) == name
+def test_a_photo_is_dropped_and_seen_through(page: Page) -> None:
+    for label, name in ((1, "Trouser"), (3, "Dress")):
+        page.locator("#stage").evaluate(DROP, as_base64(photo(label)))
+        expect(page.locator(".verdict").first).to_have_text(name)
+        assert top(page) == name
     assert page.locator(".model").all_inner_texts() == ["photo", "seed"]
     captions = page.locator("#steps figcaption").all_inner_texts()
     assert captions[0] == "The picture"
@@ -186,12 +186,13 @@ def test_what_cannot_be_read_is_said(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#said")).to_contain_text("it is no picture, or a damaged one")
 
 
-@pytest.mark.parametrize("width", [360, 768, 1440])
-def test_the_page_fits(page: Page, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 800})
+def test_the_page_fits(page: Page) -> None:
     page.locator("#stage").evaluate(DROP, as_base64(photo(3)))
     expect(page.locator(".verdict").first).to_have_text("Dress")
-    assert page.evaluate("() => document.documentElement.scrollWidth") == width
+    page.locator("#layers canvas").first.focus()
+    for width in (1440, 768, 360):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("() => document.documentElement.scrollWidth") == width
 
 
 def test_the_page_reads_the_token_from_its_address(browser: Browser, tmp_path: Path) -> None:
