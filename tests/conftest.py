@@ -1,6 +1,7 @@
 """Shared: the real command line in a subprocess, the real data where it is found, and two small finished runs."""
 
 import fcntl
+import io
 import json
 import os
 import re
@@ -42,6 +43,30 @@ def wardrobe(*arguments: object, cwd: Path, data_dir: Path | None = None, home: 
         capture_output=True,
         text=True,
     )
+
+
+def wardrobe_here(*arguments: object, cwd: Path, data_dir: Path | None = None) -> Result:
+    """Runs the command line in this process, where Keras is loaded already: for what is not about how it starts."""
+    from wardrobe import cli
+
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    handler, status = signal.getsignal(signal.SIGTERM), None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("WARDROBE_DATA", raising=False)
+        for name, value in environment(cwd, data_dir).items():
+            patch.setenv(name, value)
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", ["wardrobe", *map(str, arguments)])
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = end.code
+    signal.signal(signal.SIGTERM, handler)
+    for stream in (out, err):
+        stream.seek(0)
+    return Result([*map(str, arguments)], int(status or 0), out.read(), err.read())
 
 
 def environment(cwd: Path, data_dir: Path | None = None, home: Path | None = None) -> dict[str, str]:
@@ -196,9 +221,9 @@ def own_run(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> Run:
 
     def made(cwd: Path) -> Any:
         shutil.copytree(few_of_own, cwd / "own")
-        trained = wardrobe("train", "sprint", "--data", "own", "--epochs", 12, "--run", "run", cwd=cwd)
+        trained = wardrobe_here("train", "sprint", "--data", "own", "--epochs", 12, "--run", "run", cwd=cwd)
         assert trained.returncode == 0, trained.stderr
-        return wardrobe("explain", "run", cwd=cwd)
+        return wardrobe_here("explain", "run", cwd=cwd)
 
     cwd, result = once(tmp_path_factory, "explained", made)
     assert "Warning" not in result.stderr, result.stderr

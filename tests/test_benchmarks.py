@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import refused, wardrobe
+from conftest import refused, wardrobe, wardrobe_here
 from PIL import Image
 from test_photo import scene, wood
 
@@ -63,7 +63,7 @@ def test_digits_and_noise_are_pictures_of_the_models_form() -> None:
 
 def test_a_recipe_is_trained_less_each_of_its_tricks(tmp_path: Path, few_of_own: Path) -> None:
     arguments = ("benchmark", "ablation", "sprint", "--data", few_of_own, "--seeds", 1, "--epochs", 1, "--json")
-    result = wardrobe(*arguments, cwd=tmp_path)
+    result = wardrobe_here(*arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     figures = json.loads(result.stdout)
     assert figures == json.loads((tmp_path / "results/ablation-sprint.json").read_text())
@@ -77,7 +77,7 @@ def test_a_recipe_is_trained_less_each_of_its_tricks(tmp_path: Path, few_of_own:
     assert "## What each trick of `sprint` is worth" in (tmp_path / "RESULTS.md").read_text()
     metrics = [json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("metrics.json")]
     assert {each["split"] for each in metrics} == {"validation"}, "the test split was opened"
-    again = wardrobe(*arguments, cwd=tmp_path)
+    again = wardrobe_here(*arguments, cwd=tmp_path)
     assert json.loads(again.stdout)["rows"] == figures["rows"], "runs that are done were not kept"
 
 
@@ -93,7 +93,7 @@ def test_the_tricks_of_a_recipe_of_columns_are_taken_out_of_one() -> None:
 def test_models_are_scored_on_corrupted_images(tmp_path: Path, own_run: Run) -> None:
     own = own_run.path.parent / "own"
     arguments = ("benchmark", "corruptions", "--models", f"{own_run.path},{own_run.onnx_path}", "--data", own, "--json")
-    result = wardrobe(*arguments, cwd=tmp_path)
+    result = wardrobe_here(*arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     figures = json.loads(result.stdout)
     assert figures["models"] == [{"recipe": "sprint", "networks": 2}]
@@ -102,7 +102,7 @@ def test_models_are_scored_on_corrupted_images(tmp_path: Path, own_run: Run) -> 
     assert len(rows) == 11
     assert rows["contrast"]["mean"][4] < rows["none"]["mean"][0] - 0.1
     assert "| corruption | `sprint` | on average |\n|---|---|---|\n| none |" in (tmp_path / "RESULTS.md").read_text()
-    unlike = wardrobe("benchmark", "corruptions", "--models", "photo", "--data", own, cwd=tmp_path)
+    unlike = wardrobe_here("benchmark", "corruptions", "--models", "photo", "--data", own, cwd=tmp_path)
     refused(unlike, 2, "photo knows T-shirt/top", "expected the classes of")
 
 

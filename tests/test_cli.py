@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from conftest import WARDROBE, Result, environment, refused, wardrobe
+from conftest import WARDROBE, Result, environment, refused, wardrobe, wardrobe_here
 from PIL import Image
 
 from wardrobe.runs import Run
@@ -212,9 +212,9 @@ def test_a_damaged_model_is_one_line(tmp_path: Path, real_run: tuple[Run, Any], 
     (tmp_path / "run").mkdir()
     (tmp_path / "run/run.json").write_text(json.dumps(real_run[0].info()))
     call = ("evaluate", "run")
-    refused(wardrobe(*call, cwd=tmp_path), 1, "run has no model.keras", "wardrobe train --resume run")
+    refused(wardrobe_here(*call, cwd=tmp_path), 1, "run has no model.keras", "wardrobe train --resume run")
     (tmp_path / "run/model.keras").write_bytes(b"PK\x03\x04 cut short")
-    result = wardrobe(*call, cwd=tmp_path, data_dir=fashion_mnist_dir)
+    result = wardrobe_here(*call, cwd=tmp_path, data_dir=fashion_mnist_dir)
     refused(result, 1, "run/model.keras cannot be read")
 
 
@@ -232,7 +232,7 @@ def test_the_benchmark_writes_its_figures_and_the_page(tmp_path: Path, few_of_ow
         1,
         "--json",
     )
-    figures = json.loads(wardrobe(*arguments, cwd=tmp_path).stdout)
+    figures = json.loads(wardrobe_here(*arguments, cwd=tmp_path).stdout)
     assert figures == json.loads((tmp_path / "results/train.json").read_text())
     (row,) = figures["rows"]
     assert (row["recipe"], row["seeds"], row["parameters"]) == ("seed", 2, 224_131)
@@ -247,16 +247,16 @@ def test_the_benchmark_writes_its_figures_and_the_page(tmp_path: Path, few_of_ow
     assert row["share_of_matmul_rate"] == pytest.approx(row["gflops"] / figures["matmul_gflops"])
     with Image.open(tmp_path / "results/train.png") as picture:
         assert picture.width > 1000
-    again = json.loads(wardrobe(*arguments, cwd=tmp_path).stdout)
+    again = json.loads(wardrobe_here(*arguments, cwd=tmp_path).stdout)
     assert again == figures, "runs that are done were not kept"
-    alone = json.loads(wardrobe(*arguments[:3], "sprint", *arguments[4:], cwd=tmp_path).stdout)
+    alone = json.loads(wardrobe_here(*arguments[:3], "sprint", *arguments[4:], cwd=tmp_path).stdout)
     assert alone == json.loads((tmp_path / "results/train-sprint.json").read_text())
     assert (alone["rows"][0]["recipe"], alone["rows"][0]["fit_ratio_to_seed"]) == ("sprint", None)
     assert json.loads((tmp_path / "results/train.json").read_text()) == figures
     page = (tmp_path / "RESULTS.md").read_text()
     assert all(f"`{each['command']}`" in page for each in (figures, alone))
     assert page.count("results/train.png") == 1
-    refused(wardrobe(*arguments, "--limit", 100, cwd=tmp_path), 2, "was made with other options")
+    refused(wardrobe_here(*arguments, "--limit", 100, cwd=tmp_path), 2, "was made with other options")
     scores_of_one = tmp_path / "runs/benchmark-train/seed-1/metrics.json"
     scores_of_one.write_text(scores_of_one.read_text().replace('"split": "test"', '"split": "validation"'))
-    refused(wardrobe(*arguments[:-1], cwd=tmp_path), 2, "was last scored on another split")
+    refused(wardrobe_here(*arguments[:-1], cwd=tmp_path), 2, "was last scored on another split")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, environment, wardrobe
+from conftest import ROOT, environment, wardrobe_here
 from PIL import Image
 
 from wardrobe import results
@@ -107,7 +107,7 @@ def test_the_commands_of_the_readme_run(tmp_path: Path, few_of_own: Path) -> Non
             words += ["--epochs", "1"] + ([] if "--data" in words else ["--data", str(few_of_own)])
         elif words[0] == "data":
             words += ["--data", str(few_of_own)]
-        result = wardrobe(*words, cwd=tmp_path)
+        result = wardrobe_here(*words, cwd=tmp_path)
         assert result.returncode == 0, f"{line}: {result.stderr}"
         assert result.stdout, line
 

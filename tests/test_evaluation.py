@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import refused, wardrobe
+from conftest import refused, wardrobe_here
 
 from wardrobe import evaluation, recipes, training
 from wardrobe.data import Dataset, Split
@@ -57,7 +57,7 @@ def test_the_views_that_are_asked_for_are_averaged(small: Dataset, drawn_trainin
 
 
 def test_views_that_are_not_known_are_refused(tmp_path: Path) -> None:
-    refused(wardrobe("evaluate", "run", "--views", 3, cwd=tmp_path), 2, "--views 3", "give 1, 2 or 6")
+    refused(wardrobe_here("evaluate", "run", "--views", 3, cwd=tmp_path), 2, "--views 3", "give 1, 2 or 6")
 
 
 def test_95_of_100_known_images_are_answered(small: Dataset, drawn_training: tuple[Run, object]) -> None:
@@ -108,5 +108,5 @@ def test_evaluating_again_gives_the_same_scores(
 ) -> None:
     run, printed = real_run
     shutil.copytree(run.path, tmp_path / "runs/copy")
-    again = wardrobe("evaluate", "latest", "--json", cwd=tmp_path, data_dir=fashion_mnist_dir)
+    again = wardrobe_here("evaluate", "latest", "--json", cwd=tmp_path, data_dir=fashion_mnist_dir)
     assert json.loads(again.stdout) == {**printed, "run": "runs/copy"}

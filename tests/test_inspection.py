@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import OWN_CLASSES, refused, wardrobe
+from conftest import OWN_CLASSES, refused, wardrobe_here
 from PIL import Image
 
 from wardrobe import jobs, label_errors, recipes
@@ -70,7 +70,7 @@ def test_every_image_is_asked_about_by_a_network_that_did_not_see_it() -> None:
 def test_one_image_is_explained(tmp_path: Path, own_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     own_image = next((own_run.path.parent / "own" / "boots").glob("*.png"))
     drawn = own_run.path / f"explain-{own_image.stem}.png"
-    result = wardrobe("explain", own_run.path, own_image, cwd=tmp_path)
+    result = wardrobe_here("explain", own_run.path, own_image, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == str(drawn)
     monkeypatch.chdir(tmp_path)
@@ -93,7 +93,7 @@ def test_a_run_of_onnx_alone_shows_what_it_can(tmp_path: Path, own_run: Run) -> 
     assert "maximised" in run.explanation()["pictures"]
     run.explanation_path.write_text("{")  # damaged: made again
     shutil.rmtree(run.plots_folder)
-    result = wardrobe("explain", "run", cwd=tmp_path / "copy")
+    result = wardrobe_here("explain", "run", cwd=tmp_path / "copy")
     assert result.returncode == 0, result.stderr
     drawn = {path.stem for path in run.plots_folder.glob("*.png")}
     assert {"heat_maps", "selective", "conformal", "unknown", "corruptions", "label_errors"} <= drawn
@@ -105,7 +105,7 @@ def test_a_run_of_onnx_alone_shows_what_it_can(tmp_path: Path, own_run: Run) -> 
 def test_another_score_ends_what_was_shown_of_the_first(tmp_path: Path, own_run: Run) -> None:
     shutil.copytree(own_run.path.parent, tmp_path / "copy")
     run = Run(tmp_path / "copy/run")
-    assert wardrobe("evaluate", "run", "--split", "validation", cwd=tmp_path / "copy").returncode == 0
+    assert wardrobe_here("evaluate", "run", "--split", "validation", cwd=tmp_path / "copy").returncode == 0
     assert run.explanation() == {}
     drawn = {path.stem for path in run.plots_folder.glob("*.png")}
     assert "samples" in drawn
@@ -117,7 +117,7 @@ def test_one_layer_is_shown_and_a_wrong_one_is_refused(
     tmp_path: Path, own_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(own_run.path.parent, tmp_path / "copy")
-    result = wardrobe("explain", "run", "--layer", "stem2", cwd=tmp_path / "copy")
+    result = wardrobe_here("explain", "run", "--layer", "stem2", cwd=tmp_path / "copy")
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "copy/run/plots/layer-stem2.png").is_file()
     monkeypatch.chdir(tmp_path / "copy")
@@ -127,20 +127,22 @@ def test_one_layer_is_shown_and_a_wrong_one_is_refused(
 
 def test_bad_input_gets_one_line(tmp_path: Path, own_run: Run) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
-    refused(wardrobe("explain", own_run.path, "text.jpg", cwd=tmp_path), 1, "text.jpg", "no picture")
-    refused(wardrobe("explain", own_run.path, "nothing.jpg", cwd=tmp_path), 1, "nothing.jpg", "No such file")
-    refused(wardrobe("explain", "nothing", cwd=tmp_path), 1, "nothing does not exist")
+    refused(wardrobe_here("explain", own_run.path, "text.jpg", cwd=tmp_path), 1, "text.jpg", "no picture")
+    refused(wardrobe_here("explain", own_run.path, "nothing.jpg", cwd=tmp_path), 1, "nothing.jpg", "No such file")
+    refused(wardrobe_here("explain", "nothing", cwd=tmp_path), 1, "nothing does not exist")
     picture = next((own_run.path.parent / "own" / "boots").glob("*.png"))
-    refused(wardrobe("explain", picture, picture, cwd=tmp_path), 2, "is no model", "one picture")
-    refused(wardrobe("explain", "missing.jpg", cwd=tmp_path), 2, "missing.jpg does not exist", "or a picture")
+    refused(wardrobe_here("explain", picture, picture, cwd=tmp_path), 2, "is no model", "one picture")
+    refused(wardrobe_here("explain", "missing.jpg", cwd=tmp_path), 2, "missing.jpg does not exist", "or a picture")
     shutil.copytree(own_run.path.parent, tmp_path / "copy")
     damaged = Run(tmp_path / "copy/run")
     np.savez(damaged.predictions_path, logits=np.zeros((5, 3), np.float32), labels=np.zeros(5))
-    refused(wardrobe("explain", "run", cwd=tmp_path / "copy"), 1, "shape (5, 3), expected (", "wardrobe evaluate run")
+    refused(
+        wardrobe_here("explain", "run", cwd=tmp_path / "copy"), 1, "shape (5, 3), expected (", "wardrobe evaluate run"
+    )
     damaged.keras_path.unlink()
-    refused(wardrobe("explain", "run", "--layer", "dense", cwd=tmp_path / "copy"), 1, "run has no model.keras")
+    refused(wardrobe_here("explain", "run", "--layer", "dense", cwd=tmp_path / "copy"), 1, "run has no model.keras")
     interrupted = tmp_path / "interrupted"
     interrupted.mkdir()
     info = {**own_run.info(), "status": "interrupted"}
     (interrupted / "run.json").write_text(json.dumps(info))
-    refused(wardrobe("explain", "interrupted", cwd=tmp_path), 1, "not scored yet", "--resume interrupted")
+    refused(wardrobe_here("explain", "interrupted", cwd=tmp_path), 1, "not scored yet", "--resume interrupted")

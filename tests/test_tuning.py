@@ -5,17 +5,17 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import refused, wardrobe
+from conftest import refused, wardrobe_here
 
 
 def test_it_goes_on_where_it_was_and_prints_the_best_as_a_recipe(tmp_path: Path, few_of_own: Path) -> None:
     arguments = ("tune", "seed", "--fields", "learning_rate,flip", "--data", few_of_own, "--epochs", 2)
-    first = wardrobe(*arguments, "--trials", 1, cwd=tmp_path)
+    first = wardrobe_here(*arguments, "--trials", 1, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "trial 1  complete" in first.stdout
     assert "Warning" not in first.stderr
     assert "learning_rate 0.001, flip False" in first.stdout, "the recipe as it is comes first"
-    again = wardrobe(*arguments, "--trials", 3, "--json", cwd=tmp_path)
+    again = wardrobe_here(*arguments, "--trials", 3, "--json", cwd=tmp_path)
     best = json.loads(again.stdout)
     assert "1 trials are done, 2 to go" in again.stderr
     assert re.findall(r"trial (\d)", again.stderr) == ["2", "3"]
@@ -35,5 +35,5 @@ def test_it_goes_on_where_it_was_and_prints_the_best_as_a_recipe(tmp_path: Path,
     ],
 )
 def test_a_wrong_call_is_one_line(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
-    refused(wardrobe(*arguments, cwd=tmp_path), 2, said)
+    refused(wardrobe_here(*arguments, cwd=tmp_path), 2, said)
     assert not (tmp_path / "runs").exists()

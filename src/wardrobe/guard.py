@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from wardrobe.errors import WardrobeError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-HEADERS = {
+HEADERS = {  # of every answer
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
         "media-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -31,6 +31,7 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
+SAFE = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)  # edges of histograms
 IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
@@ -199,10 +200,7 @@ class _Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            given = {name for name, _ in message["headers"]}
-            more = {**HEADERS, "x-request-id": self.id}
-            fresh = [(name.encode(), value.encode()) for name, value in more.items() if name.encode() not in given]
-            message = {**message, "headers": [*message["headers"], *fresh]}
+            message = {**message, "headers": [*message["headers"], *SAFE, (b"x-request-id", self.id.encode())]}
         else:
             self.bytes += len(message.get("body", b""))
         await self._send(message)

@@ -1,7 +1,7 @@
 """The routes: what each of the server's addresses does, and what they share."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
+from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -26,6 +27,13 @@ PAGE = {"/": WEB / "index.html", **{f"/{file.name}": file for file in sorted(WEB
 PICTURES_WAITING = 512
 RETRY = {"retry-after": "1"}  # seconds
 GONE = 499  # nginx's status of a request whose sender has gone
+
+
+class Route(APIRoute):
+    """A route that is handed its request as it is: there are no parameters to find out and nothing to validate here."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        return self.endpoint
 
 
 class Served:
@@ -80,6 +88,7 @@ class Service:
 
 def add_routes(app: FastAPI, service: Service) -> None:
     """Adds every route, those that are asked most first, and how errors are answered."""
+    app.router.route_class = Route
     for error, answer in ((WardrobeError, _refused), (HTTPException, _not_there), (ClientDisconnect, _gone)):
         app.add_exception_handler(error, answer)
     for add in (_add_v2, _add_tensorflow, _add_classify, _add_studio, _add_metrics, _add_page):
@@ -126,13 +135,13 @@ def _add_studio(app: FastAPI, service: Service) -> None:
     """What the studio's page asks for."""
 
     @app.get("/api/models", **api_docs.MODELS)
-    def models() -> Response:
+    async def models(_: Request) -> Response:
         shown = [studio.model_shown(each.name, each.classifier, each.network) for each in service.models]
         return JSONResponse({"models": shown})
 
     @app.get("/api/examples", **api_docs.EXAMPLES)
-    def examples() -> Response:
-        return JSONResponse({"examples": studio.examples()})
+    async def examples(_: Request) -> Response:
+        return JSONResponse({"examples": await service.workers.run(studio.examples)})
 
     @app.post("/api/look", **api_docs.LOOK)
     async def look(request: Request) -> Response:
@@ -158,24 +167,24 @@ def _add_v2(app: FastAPI, service: Service) -> None:
     model = f"/v2/models/{NAME}"
 
     @app.get("/v2", **api_docs.V2_SERVER)
-    async def server() -> dict[str, Any]:
-        return {"name": NAME, "version": __version__, "extensions": ["binary_tensor_data"]}
+    async def server(_: Request) -> Response:
+        return JSONResponse({"name": NAME, "version": __version__, "extensions": ["binary_tensor_data"]})
 
     @app.get("/v2/health/live", **api_docs.V2_LIVE)
-    async def live() -> dict[str, Any]:
-        return {"live": True}
+    async def live(_: Request) -> Response:
+        return JSONResponse({"live": True})
 
     @app.get("/v2/health/ready", **api_docs.V2_READY)
-    async def ready() -> dict[str, Any]:
-        return {"ready": True}
+    async def ready(_: Request) -> Response:
+        return JSONResponse({"ready": True})
 
     @app.get(model, **api_docs.V2_MODEL)
-    async def metadata() -> dict[str, Any]:
-        return protocols.v2_metadata(NAME, len(service.main.classifier.class_names))
+    async def metadata(_: Request) -> Response:
+        return JSONResponse(protocols.v2_metadata(NAME, len(service.main.classifier.class_names)))
 
     @app.get(f"{model}/ready", **api_docs.V2_MODEL_READY)
-    async def model_ready() -> dict[str, Any]:
-        return {"name": NAME, "ready": True}
+    async def model_ready(_: Request) -> Response:
+        return JSONResponse({"name": NAME, "ready": True})
 
     @app.post(f"{model}/infer", **api_docs.V2_INFER)
     async def infer(request: Request) -> Response:
@@ -193,9 +202,9 @@ def _add_tensorflow(app: FastAPI, service: Service) -> None:
     model = f"/v1/models/{NAME}"
 
     @app.get(model, **api_docs.TF_MODEL)
-    async def state() -> dict[str, Any]:
+    async def state(_: Request) -> Response:
         status = {"error_code": "OK", "error_message": ""}
-        return {"model_version_status": [{"version": "1", "state": "AVAILABLE", "status": status}]}
+        return JSONResponse({"model_version_status": [{"version": "1", "state": "AVAILABLE", "status": status}]})
 
     @app.post(f"{model}:predict", **api_docs.TF_PREDICT)
     async def predict(request: Request) -> Response:
@@ -208,7 +217,7 @@ def _add_metrics(app: FastAPI, service: Service) -> None:
     """What Prometheus asks for."""
 
     @app.get("/metrics", **api_docs.METRICS)
-    async def metrics() -> Response:
+    async def metrics(_: Request) -> Response:
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -216,7 +225,7 @@ def _add_page(app: FastAPI, _: Service) -> None:
     """The page's files, by a route each, so that no path from a request reaches the disk."""
 
     def add(address: str, file: Path) -> None:
-        async def given() -> Response:
+        async def given(_: Request) -> Response:
             return FileResponse(file, headers={"cache-control": "no-cache"})  # asked again, and sent where it changed
 
         app.add_api_route(address, given, methods=["GET", "HEAD"], include_in_schema=False)
