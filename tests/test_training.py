@@ -25,7 +25,7 @@ from wardrobe.runs import Run
 
 Weights = list[npt.NDArray[np.float32]]
 SEED_RECIPE = recipes.get("seed")
-EPOCHS = 6  # of a run that is stopped on its way
+EPOCHS = 4  # of a run that is stopped on its way
 SMALL_CHAMPION = replace(recipes.get("champion"), columns=2, conv_filters=(4, 8), pool_after=(1, 2))
 
 

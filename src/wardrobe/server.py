@@ -1,10 +1,12 @@
 """`wardrobe serve`: the studio's page and the API, on one port. No TensorFlow in the process."""
 
+import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
 
 import uvicorn
@@ -18,6 +20,7 @@ from wardrobe.guard import LOOPBACK, Guard, Limits
 from wardrobe.routes import PAGE, Service, add_routes
 
 KEEP_ALIVE, ENDING = 30, 30  # seconds that a connection may be idle; that requests have to end in after SIGTERM
+SETTLING = 0.3  # seconds in which requests come in of those who are connected when the server ends
 HEALTH = "/v2/health/live", "/v2/health/ready"  # asked by those that watch over a server
 BESIDE, NONE = "seed", "none"  # the model that the page shows beside another; the word for no such model
 
@@ -60,6 +63,35 @@ def create_app(classifier: Classifier, *others: Classifier, settings: Settings |
         log=settings.log,
     )
     return app
+
+
+class Server(uvicorn.Server):
+    """Answers all who got a connection before it ends; uvicorn drops those whose connection it had not yet taken up."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends, once who is connected was answered."""
+        taken = [connection for each in sockets or () for connection in _taken_up(each)]
+        for each in sockets or ():
+            each.close()
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        for connection in taken:
+            await loop.connect_accepted_socket(self._protocol, connection)
+        await asyncio.sleep(SETTLING)
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        kind: Any = self.config.http_protocol_class
+        return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+
+def _taken_up(listening: socket.socket) -> Iterator[socket.socket]:
+    """Yields the connections that wait to be taken up."""
+    listening.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            yield listening.accept()[0]
 
 
 def run(
@@ -106,7 +138,7 @@ def run(
         timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=ENDING,
     )  # fmt: skip
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises again what ended it
-        uvicorn.Server(config).run(sockets=[listening])
+        Server(config).run(sockets=[listening])
 
 
 def _listening(host: str, port: int) -> socket.socket:
