@@ -4,21 +4,14 @@ Throughout: images (n, 28, 28), 0-255; classes (n,) int, of which the answer is 
 higher where the image speaks for its class.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from wardrobe import feed, gradients, models, occlusion
 from wardrobe.models import SIDE
+from wardrobe.occlusion import Classes, Floats, Images, Logits
 from wardrobe.recipes import Recipe
-
-Floats = npt.NDArray[np.floating]
-Images = npt.NDArray[np.uint8]
-Classes = npt.NDArray[np.int64]
-Logits = Callable[[npt.NDArray[Any]], Floats]  # (n, 28, 28) → (n, k)
 
 BATCH = 500  # images
 

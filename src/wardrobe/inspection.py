@@ -35,10 +35,10 @@ from wardrobe import (
     trust_plots,
     unknown,
 )
-from wardrobe.attribution import Logits
 from wardrobe.classifier import Classifier
 from wardrobe.data import VALIDATION, Dataset, Split
 from wardrobe.errors import DataError, RunError, UsageError
+from wardrobe.occlusion import Logits
 from wardrobe.progress import TrainingDisplay
 from wardrobe.recipes import Recipe
 from wardrobe.runs import Run

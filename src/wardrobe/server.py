@@ -146,6 +146,7 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
+        reason = str(error.strerror or error).partition(" (while")[0]
         raise UsageError(
-            f"--host {host} --port {port} cannot be had ({error.strerror or error}); give another port, or 0 for any"
+            f"--host {host} --port {port} cannot be had ({reason}); give others; --port 0 is any that is free"
         ) from error
