@@ -235,9 +235,7 @@ def test_other_machines_are_let_in_only_on_purpose(tmp_path: Path) -> None:
 
 def test_a_port_that_is_taken_is_one_line(server: Server, tmp_path: Path) -> None:
     port = server.address[1]
-    refused(
-        wardrobe("serve", "--port", port, cwd=tmp_path), 2, f"--port {port} cannot be had", "--port 0 for a free one"
-    )
+    refused(wardrobe("serve", "--port", port, cwd=tmp_path), 2, f"--port {port} cannot be had", "--port 0 is any")
     refused(wardrobe("serve", "--model", "nothing.onnx", cwd=tmp_path), 1, "nothing.onnx does not exist")
 
 
