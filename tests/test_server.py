@@ -223,6 +223,11 @@ def test_a_token_is_asked_of_everyone_but_those_that_watch(tmp_path: Path) -> No
         answer = requests.get(server.url + "/api/models", headers=right)
         assert [each["name"] for each in answer.json()["models"]] == ["photo"]
         assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+        first = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+        first["Access-Control-Request-Headers"] = "authorization"
+        assert requests.options(server.url + "/api/classify", headers=first).status_code == 200
+        first["Origin"] = "https://evil.example"
+        assert requests.options(server.url + "/api/classify", headers=first).status_code == 400
         for path in ("/v2/health/ready", "/", "/studio.js"):
             assert requests.get(server.url + path).status_code == 200
 

@@ -51,8 +51,6 @@ def create_app(classifier: Classifier, *others: Classifier, settings: Settings |
         docs_url=None, redoc_url=None,
     )  # fmt: skip
     add_routes(app, service)
-    if settings.cors:
-        app.add_middleware(CORSMiddleware, allow_origins=settings.cors, allow_methods=["*"], allow_headers=["*"])
     app.add_middleware(
         Guard,
         metrics=service.metrics,
@@ -62,6 +60,8 @@ def create_app(classifier: Classifier, *others: Classifier, settings: Settings |
         open_to_all={*PAGE, *HEALTH},
         log=settings.log,
     )
+    if settings.cors:  # outermost: a browser asks first whether it may, and has no token then
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors, allow_methods=["*"], allow_headers=["*"])
     return app
 
 
