@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import wardrobe
+from conftest import wardrobe, wardrobe_here
 
 # What sprint is made of is in the first two; photo and champion have dropout, drawn by each backend in its own way.
 RECIPES = ("seed", "strong", "strong in two columns")
@@ -67,5 +67,5 @@ def test_a_run_trained_on_jax_is_finished_under_tensorflow(
         "KERAS_BACKEND=tensorflow wardrobe train --resume run"
     ]
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    assert wardrobe("train", "--resume", "run", cwd=tmp_path).returncode == 0
+    assert wardrobe_here("train", "--resume", "run", cwd=tmp_path).returncode == 0
     assert (tmp_path / "run/model.onnx").is_file()

@@ -204,7 +204,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(tmp_path
     )
     refused(full, 1, "make room", "wardrobe train --resume run")
     assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == ["checkpoint", "history.csv", "run.json"]
-    went_on = wardrobe("train", "--resume", "run", "--json", cwd=tmp_path)
+    went_on = wardrobe_here("train", "--resume", "run", "--json", cwd=tmp_path)
     assert json.loads(went_on.stdout)["status"] == "done", went_on.stderr
 
 
