@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from wardrobe.protocols import JSON_LENGTH
+
 DESCRIPTION = (
     "Classifies clothing. `POST /api/classify` takes people's photos; the Open Inference Protocol (V2) and TensorFlow "
     "Serving's REST take 28x28 grey images, 0-255, light on black, as `wardrobe.photo.prepare` makes them."
@@ -183,7 +185,7 @@ V2_INFER = route(
         "application/octet-stream": {"schema": PICTURE},
     },
     parameters=[
-        {"name": "Inference-Header-Content-Length", "in": "header",
+        {"name": JSON_LENGTH, "in": "header",
          "description": "length of the JSON, where the bytes of tensors follow it",
          "schema": {"type": "integer", "minimum": 0}}
     ],

@@ -32,6 +32,7 @@ HEADERS = {  # of every answer
     "x-frame-options": "DENY",
 }
 SAFE = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+GONE = 499  # nginx's status of a request whose sender has gone
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)  # edges of histograms
 IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
@@ -142,7 +143,7 @@ class Guard:
 
     def _tell(self, scope: Scope, headers: Mapping[str, str], answer: "_Answer", seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "other")
-        status = answer.status or 499  # who asked has gone
+        status = answer.status or GONE
         self.metrics.requests.labels(route, scope["method"], status).inc()
         self.metrics.seconds.labels(route).observe(seconds)
         if self.log:

@@ -16,7 +16,7 @@ from PIL import Image
 from wardrobe import console
 from wardrobe.classifier import SHIPPED, Classifier, model_file
 from wardrobe.errors import UsageError
-from wardrobe.predict import Failure, Prediction, file_name, find_pictures, predictions
+from wardrobe.predict import Failure, Prediction, described, file_name, find_pictures, predictions
 from wardrobe.runs import LATEST, replacing
 
 Write = Callable[[Prediction], None]
@@ -130,14 +130,7 @@ def json_object(model: str, top: int | None, failures: Sequence[Failure]) -> Ite
 
     def write(prediction: Prediction) -> None:
         nonlocal before
-        item = {
-            "path": prediction.path,
-            "label": prediction.label,
-            "confidence": prediction.confidence,
-            "probabilities": dict(islice(prediction.probabilities.items(), top)),
-            "not_sure": prediction.not_sure,
-            "reason": prediction.reason,
-        }
+        item = {"path": prediction.path, **described(prediction.probabilities, prediction.reason, top)}
         print(f"{before}{_json(item)}", end="")
         before = ", "
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from glob import has_magic
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +81,7 @@ def predictions(paths: Sequence[str], load: Callable[[], Classifier]) -> Iterato
         WardrobeError: what `load` raises.
     """
     sources = map(_read_streams, find_pictures(paths))
-    pool = ThreadPoolExecutor(_cores())
+    pool = ThreadPoolExecutor(cores())
 
     def begun() -> Iterator[list[Future[Prepared | Failure]]]:
         while chunk := list(islice(sources, CHUNK)):
@@ -98,7 +99,25 @@ def predictions(paths: Sequence[str], load: Callable[[], Classifier]) -> Iterato
         pool.shutdown(wait=False, cancel_futures=True)  # nothing waits for what is no longer wanted
 
 
-def _cores() -> int:
+def described(probabilities: dict[str, float], reason: str | None, top: int | None = None) -> dict[str, Any]:
+    """Returns an answer as it goes into JSON.
+
+    Args:
+        probabilities: class name → 0-1, the likeliest first.
+        reason: why it should be doubted; None where it should not.
+        top: how many classes to list; None: all.
+    """
+    label, confidence = next(iter(probabilities.items()))
+    return {
+        "label": label,
+        "confidence": confidence,
+        "probabilities": dict(islice(probabilities.items(), top)),
+        "not_sure": reason is not None,
+        "reason": reason,
+    }
+
+
+def cores() -> int:
     """Returns how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -17,15 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from wardrobe.errors import WardrobeError
+from wardrobe.photo import SIDE
 
 Images = npt.NDArray[np.uint8]
 
-SIDE = 28  # pixels
 INPUT = "pixels"
 JSON_LENGTH = "Inference-Header-Content-Length"  # the header that says where the JSON ends and bytes begin
 PROBABILITIES, LOGITS, LABEL = "probabilities", "logits", "label"
 NUMBERS = {
-    "BOOL": "?",
     "UINT8": "u1",
     "UINT16": "<u2",
     "UINT32": "<u4",
@@ -125,7 +124,7 @@ def _input(given: Mapping[str, Any], rest: bytes) -> Images:
     name, datatype, shape = (given.get(key) for key in ("name", "datatype", "shape"))
     if name != INPUT:
         raise RequestError(f"the input is named {name!r}; expected {INPUT!r}")
-    if not isinstance(datatype, str) or datatype not in NUMBERS or datatype == "BOOL":
+    if not isinstance(datatype, str) or datatype not in NUMBERS:
         raise RequestError(f"the datatype is {datatype!r}; expected UINT8, FP32 or another of V2's numbers")
     if not (isinstance(shape, list) and all(type(each) is int and each >= 0 for each in shape) and len(shape) <= 4):
         raise RequestError(f"the shape is {shape!r}; expected [n, {SIDE}, {SIDE}] or [n, {SIDE}, {SIDE}, 1]")

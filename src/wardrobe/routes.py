@@ -18,7 +18,7 @@ from wardrobe import __version__, api_docs, photo, protocols, studio, uploads
 from wardrobe.batching import Batcher, BusyError, Workers
 from wardrobe.classifier import Classifier, Predictions
 from wardrobe.errors import PhotoError, WardrobeError
-from wardrobe.guard import BodyError, Metrics
+from wardrobe.guard import GONE, BodyError, Metrics
 from wardrobe.network import Network
 
 NAME = "wardrobe"  # of the model that is served, in V2 and in TensorFlow Serving's form
@@ -26,7 +26,6 @@ WEB = Path(__file__).parent / "web"
 PAGE = {"/": WEB / "index.html", **{f"/{file.name}": file for file in sorted(WEB.iterdir())}}  # address → file
 PICTURES_WAITING = 512
 RETRY = {"retry-after": "1"}  # seconds
-GONE = 499  # nginx's status of a request whose sender has gone
 
 
 class Route(APIRoute):

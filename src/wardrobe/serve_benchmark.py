@@ -154,8 +154,9 @@ def _measured(here: Path, question: Question, port: int, connections: int, secon
 
 @contextmanager
 def _wardrobe(here: Path) -> Iterator[int]:
-    command = [sys.executable, "-c", "from wardrobe.cli import main; main()", "serve", "--beside", "none"]
-    with _running(command, here, port := _free_port(), ["--port", str(port)]):
+    port = _free_port()
+    command = [sys.executable, "-c", "from wardrobe.cli import main; main()", "serve"]
+    with _running([*command, "--beside", "none", "--port", str(port)], here, port):
         yield port
 
 
@@ -176,15 +177,15 @@ def _mlserver(here: Path, environment: Path | None) -> Iterator[int]:
     (home / "settings.json").write_text(json.dumps(settings))
     (home / "model-settings.json").write_text(json.dumps(model))
     (home / "runtime.py").write_text(RUNTIME)
-    with _running([str(environment.resolve() / "bin/mlserver"), "start", "."], home, port, []):
+    with _running([str(environment.resolve() / "bin/mlserver"), "start", "."], home, port):
         yield port
 
 
 @contextmanager
-def _running(command: Sequence[str], cwd: Path, port: int, more: Sequence[str]) -> Iterator[None]:
+def _running(command: Sequence[str], cwd: Path, port: int) -> Iterator[None]:
     """Runs a server in a process of its own, from when it is ready on."""
     with (cwd / "log").open("w+") as log:
-        process = subprocess.Popen([*command, *more], cwd=cwd, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=cwd, stdout=log, stderr=log)
         try:
             until = time.monotonic() + STARTING
             while not _is_ready(port):

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from wardrobe import __version__, api_docs
 from wardrobe.classifier import Classifier
 from wardrobe.errors import UsageError
 from wardrobe.guard import LOOPBACK, Guard, Limits
+from wardrobe.predict import cores
 from wardrobe.routes import PAGE, Service, add_routes
 
 KEEP_ALIVE, ENDING = 30, 30  # seconds that a connection may be idle; that requests have to end in after SIGTERM
@@ -125,9 +125,7 @@ def run(
         )
     beside = beside or (BESIDE if model is None else NONE)
     others = [] if beside == NONE else [Classifier.load(beside)]
-    settings = Settings(
-        token, LOOPBACK if local else None, tuple(cors), Limits(reading=timeout), log, threads=os.cpu_count() or 1
-    )
+    settings = Settings(token, LOOPBACK if local else None, tuple(cors), Limits(reading=timeout), log, threads=cores())
     app = create_app(Classifier.load(model), *others, settings=settings)
     listening = _listening(host, port)
     shown = f"[{host}]" if ":" in host else host

@@ -5,7 +5,7 @@ Arrays in, what goes into JSON out.
 
 import base64
 import io
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from wardrobe.classifier import Classifier, Predictions
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.network import Layer, Network
 from wardrobe.photo import Steps
+from wardrobe.predict import described
 from wardrobe.protocols import RequestError
 
 Floats = npt.NDArray[np.floating]
@@ -99,16 +100,7 @@ def steps_shown(steps: Steps) -> dict[str, Any]:
 
 def answer_shown(answer: Predictions, row: int = 0) -> dict[str, Any]:
     """Returns one image's answer, as `wardrobe predict --json` has it: probabilities by class, the likeliest first."""
-    ranked = answer.ranked(row)
-    reason = answer.reason(row)
-    label = next(iter(ranked))
-    return {
-        "label": label,
-        "confidence": ranked[label],
-        "probabilities": ranked,
-        "not_sure": reason is not None,
-        "reason": reason,
-    }
+    return described(answer.ranked(row), answer.reason(row))
 
 
 def inside(classifier: Classifier, network: Network, answer: Predictions, pixels: Pixels, heat: bool) -> dict[str, Any]:
@@ -152,14 +144,13 @@ def model_shown(name: str, classifier: Classifier, network: Network) -> dict[str
 
 def _layer_shown(layer: Layer, below: str | None) -> dict[str, Any]:
     filters, height, width = layer.shape
-    window = {"first": layer.window.first, "step": layer.window.step, "size": layer.window.size}
     shown = {
         "name": layer.name,
         "side": layer.side,
         "filters": filters,
         "height": height,
         "width": width,
-        "window": window,
+        "window": asdict(layer.window),
     }
     return shown | {"filter": None if layer.kernel is None else _filters_shown(layer.kernel, below)}
 
