@@ -268,7 +268,8 @@ def test_the_log_has_a_line_a_request(tmp_path: Path) -> None:
     assert lines[0].keys() >= {"time", "client", "method", "milliseconds", "bytes_in", "bytes_out"}
 
 
-def test_what_is_in_flight_is_ended_before_the_server_is(tmp_path: Path, images: Any) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_in_flight_is_ended_before_the_server_is(tmp_path: Path, images: Any, workers: int) -> None:
     answered: list[int] = []
     lost: list[str] = []
     given = json.dumps({"instances": images.tolist()}).encode()
@@ -292,7 +293,7 @@ def test_what_is_in_flight_is_ended_before_the_server_is(tmp_path: Path, images:
                 else:
                     lost.append("no answer")
 
-    with serving(tmp_path, "--beside", "none") as server:
+    with serving(tmp_path, "--beside", "none", "--workers", workers) as server:
         threads = [threading.Thread(target=ask, args=(server.address,)) for _ in range(8)]
         for thread in threads:
             thread.start()

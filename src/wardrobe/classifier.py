@@ -87,11 +87,12 @@ class Classifier:
         _check_shapes(name, session, len(self.class_names))
 
     @classmethod
-    def load(cls, source: str | Path | Run | None = None) -> "Classifier":
+    def load(cls, source: str | Path | Run | None = None, threads: int = 0) -> "Classifier":
         """Loads a model.
 
         Args:
             source: a run, a run folder, "latest", an .onnx file, or None for the model that ships in the package.
+            threads: that calculate; 0: one a core.
 
         Raises:
             ModelError: it is no ONNX file, has the wrong shapes, or lacks its metadata.
@@ -99,7 +100,7 @@ class Classifier:
         """
         path = model_file(source)
         try:
-            session = session_of(path)
+            session = session_of(path, threads)
         except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
             raise ModelError(
                 f"{path} is not a model that ONNX Runtime can read ({_first_line(error)}); give a run or its model.onnx"
@@ -124,20 +125,29 @@ class Classifier:
         """Classifies images (n, 28, 28) uint8, 0-255, as `photo.prepare` makes them."""
         return self.judged(images, self.logits(images))
 
+    def probabilities(self, logits: Floats) -> Floats:
+        """Returns the calibrated probabilities of logits (n, k): rows that sum to 1."""
+        return confidence.probabilities(logits, self.metadata["temperature"])
+
+    def labels(self, logits: Floats) -> list[str]:
+        """Returns the likeliest class of each row of logits (n, k)."""
+        return [self.class_names[i] for i in logits.argmax(axis=1)]
+
     def judged(self, images: npt.NDArray[np.uint8], logits: Floats) -> Predictions:
         """Returns what the logits (n, k) of images (n, 28, 28) mean."""
         return Predictions(
             class_names=self.class_names,
-            probabilities=confidence.probabilities(logits, self.metadata["temperature"]),
+            probabilities=self.probabilities(logits),
             familiarity=confidence.familiarity(logits),
             threshold=self.metadata["familiarity_threshold"],
             empty=np.ptp(images.reshape(-1, SIDE**2), axis=1) == 0,
         )
 
 
-def session_of(model: Path | bytes) -> onnxruntime.InferenceSession:
-    """Opens an ONNX model in ONNX Runtime, on the CPU."""
+def session_of(model: Path | bytes, threads: int = 0) -> onnxruntime.InferenceSession:
+    """Opens an ONNX model in ONNX Runtime, on the CPU, to calculate in so many threads; 0: one a core."""
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what goes wrong is raised, and told in one line
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leaves the cores to the decoding
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -20,6 +20,7 @@ EXTRAS = {
     "fastapi": "serve",
     "uvicorn": "serve",
     "prometheus_client": "serve",
+    "orjson": "serve",
 }  # package → the extra that has it; the others are in "train"
 
 app = typer.Typer(
@@ -244,13 +245,15 @@ def serve(
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds in which a picture must have been sent.")] = 20,
     log: Annotated[bool, typer.Option("--log", help="Write a line of JSON on stderr for each request.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer; for many requests one a core.")] = 1,
 ) -> None:
     """Open the studio, a page that shows the network decide, and the API beside it."""
     from wardrobe import server
 
     server.run(
-        model, beside, host=host, port=port, token=token, insecure=insecure, cors=cors or (), log=log, timeout=timeout
-    )
+        model, beside, host=host, port=port, token=token, insecure=insecure, cors=cors or (), log=log, timeout=timeout,
+        workers=workers,
+    )  # fmt: skip
 
 
 @app.command()

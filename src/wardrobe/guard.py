@@ -6,6 +6,7 @@ Plain ASGI, no base class: it must count the bytes of a body as they come, and s
 import asyncio
 import hmac
 import json
+import os
 import sys
 import time
 import uuid
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wardrobe.errors import WardrobeError
@@ -32,6 +34,7 @@ HEADERS = {  # of every answer
     "x-frame-options": "DENY",
 }
 SAFE = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the variable that names where processes count together
 GONE = 499  # nginx's status of a request whose sender has gone
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)  # edges of histograms
 IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -60,15 +63,23 @@ class Metrics:
         def histogram(name: str, text: str, label: str, edges: Sequence[float]) -> Histogram:
             return Histogram(f"wardrobe_{name}", text, [label], registry=self.registry, buckets=edges)
 
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"wardrobe_{name}", text, labels, registry=self.registry, multiprocess_mode="livesum")
+
         self.requests = counter("requests", "Requests answered.", "route", "method", "status")
         self.images = counter("images", "Images classified.", "model")
         self.seconds = histogram("request_seconds", "From a request to the end of its answer.", "route", SECONDS)
         self.batches = histogram("batch_images", "Images of a batch.", "model", IMAGES)
-        self.waiting = Gauge(
-            "wardrobe_waiting_images", "Images that wait or are being classified.", ["model"], registry=self.registry
-        )
-        held = Gauge("wardrobe_requests_in_flight", "Requests being answered.", registry=self.registry)
-        held.set_function(lambda: self.held)
+        self.waiting = gauge("waiting_images", "Images that wait or are being classified.", "model")
+        self.in_flight = gauge("requests_in_flight", "Requests being answered.")
+
+    def told(self) -> CollectorRegistry:
+        """Returns what there is to tell: of all processes, where several answer (see workers.py)."""
+        if METRICS_FOLDER not in os.environ:
+            return self.registry
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return together
 
 
 class BodyError(WardrobeError):
@@ -109,6 +120,7 @@ class Guard:
             return
         started, answer, body = time.perf_counter(), _Answer(send), _Body(receive, self.limits, self.metrics)
         self.metrics.held += 1
+        self.metrics.in_flight.inc()
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             refusal = self._refusal(scope["path"], headers)
@@ -119,6 +131,7 @@ class Guard:
         finally:
             body.forget()
             self.metrics.held -= 1
+            self.metrics.in_flight.dec()
             self._tell(scope, headers, answer, time.perf_counter() - started)
 
     def _refusal(self, path: str, headers: Mapping[str, str]) -> tuple[int, str, dict[str, str]] | None:

@@ -7,19 +7,21 @@ Source: the Open Inference Protocol, https://github.com/kserve/open-inference-pr
 tensors, as Triton and KServe speak it; https://www.tensorflow.org/tfx/serving/api_rest.
 """
 
-import json
+import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from wardrobe.errors import WardrobeError
 from wardrobe.photo import SIDE
 
 Images = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.floating]
 
 INPUT = "pixels"
 JSON_LENGTH = "Inference-Header-Content-Length"  # the header that says where the JSON ends and bytes begin
@@ -82,8 +84,8 @@ def parse_json(body: bytes) -> dict[str, Any]:
         RequestError: it is none.
     """
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
         raise RequestError(f"the body is no JSON ({error}); expected an object") from error
     if not isinstance(found, dict):
         raise RequestError(f"the body is a JSON {type(found).__name__}; expected an object")
@@ -140,10 +142,8 @@ def _input(given: Mapping[str, Any], rest: bytes) -> Images:
                 f"binary_data_size is {size!r}, and {len(rest)} bytes follow the JSON; expected the same"
             )
         values = np.frombuffer(rest, dtype)
-    if values.size != int(np.prod(shape, dtype=object)):
-        raise RequestError(
-            f"{values.size} numbers were given; the shape {shape} asks for {int(np.prod(shape, dtype=object))}"
-        )
+    if values.size != math.prod(shape):
+        raise RequestError(f"{values.size} numbers were given; the shape {shape} asks for {math.prod(shape)}")
     return as_images(values.reshape(shape), "the input")
 
 
@@ -184,34 +184,33 @@ def _outputs(request: Mapping[str, Any]) -> dict[str, bool]:
     return {each["name"]: _parameters(each).get("binary_data", all_as_bytes) is True for each in wanted}
 
 
-def write_v2(model: str, asked: Asked, values: Mapping[str, Any]) -> tuple[bytes, int | None]:
+def write_v2(
+    model: str, asked: Asked, values: Mapping[str, Callable[[], Floats | Sequence[str]]]
+) -> tuple[bytes, int | None]:
     """Returns the body of a V2 answer and, where bytes follow the JSON, the JSON's length.
 
     Args:
-        values: output → (n, k) float, or a list of n texts.
+        values: output → what gives it: (n, k) numbers, or n texts; called if it was asked for.
     """
     tail, described = [], []
     for name, as_bytes in asked.outputs.items():
-        value = values[name]
-        texts = isinstance(value, list)
-        one: dict[str, Any] = {
-            "name": name,
-            "datatype": "BYTES" if texts else "FP32",
-            "shape": [len(value)] if texts else list(value.shape),
-        }
+        value = values[name]()
+        numbers = np.ascontiguousarray(value, "<f4") if isinstance(value, np.ndarray) else None
+        shape = [len(value)] if numbers is None else list(numbers.shape)
+        one: dict[str, Any] = {"name": name, "datatype": "BYTES" if numbers is None else "FP32", "shape": shape}
         if as_bytes:
-            raw = _text_bytes(value) if texts else np.ascontiguousarray(value, "<f4").tobytes()
+            raw = _text_bytes(value) if numbers is None else numbers.tobytes()
             one["parameters"] = {"binary_data_size": len(raw)}
             tail.append(raw)
         else:
-            one["data"] = value if texts else np.asarray(value, np.float32).ravel().tolist()
+            one["data"] = list(value) if numbers is None else numbers.ravel()
         described.append(one)
     answer = {"model_name": model, "model_version": "1", "outputs": described}
-    head = json.dumps(answer if asked.id is None else {"id": asked.id, **answer}).encode()
+    head = orjson.dumps(answer if asked.id is None else {"id": asked.id, **answer}, option=orjson.OPT_SERIALIZE_NUMPY)
     return head + b"".join(tail), len(head) if tail else None
 
 
-def _text_bytes(texts: Sequence[str]) -> bytes:
+def _text_bytes(texts: Iterable[str]) -> bytes:
     return b"".join(struct.pack("<I", len(each.encode())) + each.encode() for each in texts)
 
 

@@ -53,12 +53,19 @@ class Served:
             sizes.observe(count)
 
         self.batcher = Batcher(self.classifier.logits, lambda: self._metrics.held, seen)
-        self._metrics.waiting.labels(self.name).set_function(lambda: self.batcher.waiting)
 
-    async def answer(self, images: studio.Pixels) -> tuple[studio.Floats, Predictions]:
-        """Returns logits and answers of images (n, 28, 28), classified together with what others ask meanwhile."""
-        logits = await self.batcher.logits(images)
-        return logits, self.classifier.judged(images, logits)
+    async def logits(self, images: studio.Pixels) -> studio.Floats:
+        """Returns the logits (n, k) of images (n, 28, 28), computed together with what others ask meanwhile."""
+        waiting = self._metrics.waiting.labels(self.name)
+        waiting.inc(len(images))
+        try:
+            return await self.batcher.logits(images)
+        finally:
+            waiting.dec(len(images))
+
+    async def answer(self, images: studio.Pixels) -> Predictions:
+        """Returns what the model says of images (n, 28, 28)."""
+        return self.classifier.judged(images, await self.logits(images))
 
 
 class Service:
@@ -125,7 +132,7 @@ def _add_classify(app: FastAPI, service: Service) -> None:
         good = [(name, each) for name, each in prepared if not isinstance(each, str)]
         if not good:
             return JSONResponse({"error": failed[0]["error"], "failed": failed}, 422)
-        _, answer = await service.main.answer(np.stack([pixels for _, pixels in good]))
+        answer = await service.main.answer(np.stack([pixels for _, pixels in good]))
         rows = [{"path": name, **studio.answer_shown(answer, row)} for row, (name, _) in enumerate(good)]
         return JSONResponse({"model": service.main.name, "predictions": rows, "failed": failed})
 
@@ -155,7 +162,7 @@ def _add_studio(app: FastAPI, service: Service) -> None:
         answers = await asyncio.gather(*(each.answer(pixels[None]) for each in service.models))
         inside = (
             service.workers.run(studio.inside, each.classifier, each.network, answer, pixels, heat)
-            for each, (_, answer) in zip(service.models, answers, strict=True)
+            for each, answer in zip(service.models, answers, strict=True)
         )
         shown = {"steps": studio.steps_shown(steps) if steps else None, "pixels": studio.base64_of(pixels)}
         return JSONResponse({**shown, "models": await asyncio.gather(*inside)})
@@ -188,8 +195,12 @@ def _add_v2(app: FastAPI, service: Service) -> None:
     @app.post(f"{model}/infer", **api_docs.V2_INFER)
     async def infer(request: Request) -> Response:
         asked = protocols.read_v2(await request.body(), request.headers.get(protocols.JSON_LENGTH))
-        logits, answer = await service.main.answer(asked.images)
-        values = {"probabilities": answer.probabilities, "logits": logits, "label": answer.labels}
+        logits, classifier = await service.main.logits(asked.images), service.main.classifier
+        values: dict[str, Callable[[], protocols.Floats | Sequence[str]]] = {
+            protocols.PROBABILITIES: lambda: classifier.probabilities(logits),
+            protocols.LOGITS: lambda: logits,
+            protocols.LABEL: lambda: classifier.labels(logits),
+        }
         body, json_length = protocols.write_v2(NAME, asked, values)
         if json_length is None:
             return Response(body, media_type="application/json")
@@ -208,8 +219,8 @@ def _add_tensorflow(app: FastAPI, service: Service) -> None:
     @app.post(f"{model}:predict", **api_docs.TF_PREDICT)
     async def predict(request: Request) -> Response:
         images, by_row = protocols.read_tensorflow(await request.body())
-        _, answer = await service.main.answer(images)
-        return JSONResponse({"predictions" if by_row else "outputs": answer.probabilities.tolist()})
+        chances = service.main.classifier.probabilities(await service.main.logits(images))
+        return JSONResponse({"predictions" if by_row else "outputs": chances.tolist()})
 
 
 def _add_metrics(app: FastAPI, service: Service) -> None:
@@ -217,7 +228,7 @@ def _add_metrics(app: FastAPI, service: Service) -> None:
 
     @app.get("/metrics", **api_docs.METRICS)
     async def metrics(_: Request) -> Response:
-        return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(service.metrics.told()), media_type=CONTENT_TYPE_LATEST)
 
 
 def _add_page(app: FastAPI, _: Service) -> None:

@@ -18,9 +18,10 @@ from urllib.request import urlopen
 from wardrobe import protocols, results, speed_benchmark, synthetic
 from wardrobe.classifier import model_file
 from wardrobe.errors import UsageError, WardrobeError
+from wardrobe.predict import cores
 
 INFER = "/v2/models/wardrobe/infer"
-WARDROBE, MLSERVER = "wardrobe", "MLServer"
+ONE, MANY, MLSERVER = "wardrobe", f"wardrobe --workers {cores()}", "MLServer"
 STARTING = 120.0  # seconds that a server may take until it is ready
 
 # MLServer has no runtime of its own for ONNX; this is the one that its documentation has one write.
@@ -80,10 +81,14 @@ def serve(
     if mlserver is not None and not (mlserver / "bin/mlserver").is_file():
         raise UsageError(f"--mlserver {mlserver} has no bin/mlserver; make it: python -m venv {mlserver}, then in it "
                          "pip install mlserver onnxruntime")  # fmt: skip
-    names = (WARDROBE, MLSERVER) if mlserver is not None else (WARDROBE,)
+    names = (ONE, MANY, MLSERVER) if mlserver is not None else (ONE, MANY)
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
-        starts = {WARDROBE: lambda: _wardrobe(here), MLSERVER: lambda: _mlserver(here, mlserver)}
+        starts = {
+            ONE: lambda: _wardrobe(here, 1),
+            MANY: lambda: _wardrobe(here, cores()),
+            MLSERVER: lambda: _mlserver(here, mlserver),
+        }
         asked = _questions(here)
         measured: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
         for number in range(rounds):
@@ -122,8 +127,8 @@ def _questions(here: Path) -> list[Question]:
     wanted = [{"name": protocols.PROBABILITIES}]
     as_json = json.dumps({"inputs": [{**given, "data": image.ravel().tolist()}], "outputs": wanted}).encode()
     return [
-        Question("a JPEG to its answer", "/api/classify", "image/jpeg", photo, (WARDROBE,)),
-        Question("a tensor to its answer, V2 in JSON", INFER, "application/json", as_json, (WARDROBE, MLSERVER)),
+        Question("a JPEG to its answer", "/api/classify", "image/jpeg", photo, (ONE, MANY)),
+        Question("a tensor to its answer, V2 in JSON", INFER, "application/json", as_json, (ONE, MANY, MLSERVER)),
     ]
 
 
@@ -153,10 +158,10 @@ def _measured(here: Path, question: Question, port: int, connections: int, secon
 
 
 @contextmanager
-def _wardrobe(here: Path) -> Iterator[int]:
+def _wardrobe(here: Path, workers: int) -> Iterator[int]:
     port = _free_port()
     command = [sys.executable, "-c", "from wardrobe.cli import main; main()", "serve"]
-    with _running([*command, "--beside", "none", "--port", str(port)], here, port):
+    with _running([*command, "--beside", "none", "--workers", str(workers), "--port", str(port)], here, port):
         yield port
 
 
@@ -166,6 +171,7 @@ def _mlserver(here: Path, environment: Path | None) -> Iterator[int]:
     home = here / "mlserver"
     home.mkdir(exist_ok=True)
     port = _free_port()
+    # Without workers of its own: with them it answers fewer (docs/log.md).
     settings = {"http_port": port, "grpc_port": _free_port(), "metrics_port": _free_port(), "parallel_workers": 0}
     model = {
         "name": "wardrobe",

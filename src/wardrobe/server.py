@@ -5,6 +5,7 @@ import contextlib
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -12,11 +13,12 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from wardrobe import __version__, api_docs
+from wardrobe import __version__, api_docs, processes
 from wardrobe.classifier import Classifier
 from wardrobe.errors import UsageError
 from wardrobe.guard import LOOPBACK, Guard, Limits
 from wardrobe.predict import cores
+from wardrobe.processes import Tell
 from wardrobe.routes import PAGE, Service, add_routes
 
 KEEP_ALIVE, ENDING = 30, 30  # seconds that a connection may be idle; that requests have to end in after SIGTERM
@@ -68,6 +70,15 @@ def create_app(classifier: Classifier, *others: Classifier, settings: Settings |
 class Server(uvicorn.Server):
     """Answers all who got a connection before it ends; uvicorn drops those whose connection it had not yet taken up."""
 
+    def __init__(self, config: uvicorn.Config, ready: Tell) -> None:
+        """Makes a server that calls `ready` when it answers."""
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Ends, once who is connected was answered."""
         taken = [connection for each in sockets or () for connection in _taken_up(each)]
@@ -105,6 +116,7 @@ def run(
     cors: Sequence[str] = (),
     log: bool = False,
     timeout: float = Limits.reading,
+    workers: int = 1,
 ) -> None:
     """Serves a model until Ctrl-C or SIGTERM, then ends what is in flight.
 
@@ -113,9 +125,10 @@ def run(
         beside: a second model for the page to show, or "none"; None: "seed" beside the shipped model, else none.
         timeout: seconds in which a request's body must have come.
         token: asked of everyone; None: anyone may ask, of other machines only where `insecure`.
+        workers: processes that answer, 1 or more, each with its share of the cores.
 
     Raises:
-        UsageError: the address cannot be had, or other machines could ask without a token.
+        UsageError: the address cannot be had, other machines could ask without a token.
         ModelError, RunError: see `Classifier.load`.
     """
     local = host in LOOPBACK
@@ -124,19 +137,40 @@ def run(
             f"--host {host} lets other machines ask; give --token TOKEN, or --insecure to let anyone who reaches it"
         )
     beside = beside or (BESIDE if model is None else NONE)
-    others = [] if beside == NONE else [Classifier.load(beside)]
-    settings = Settings(token, LOOPBACK if local else None, tuple(cors), Limits(reading=timeout), log, threads=cores())
-    app = create_app(Classifier.load(model), *others, settings=settings)
+    threads = max(cores() // workers, 1)
+    settings = Settings(token, LOOPBACK if local else None, tuple(cors), Limits(reading=timeout), log, threads)
+    sources = [model] if beside == NONE else [model, beside]
+    app = _app(sources, settings)  # also where other processes answer: what cannot be loaded is said once, here
     listening = _listening(host, port)
     shown = f"[{host}]" if ":" in host else host
     secret = f"#token={quote(token)}" if token else ""  # what follows # is not sent; the page reads it
-    print(f"Wardrobe studio: http://{shown}:{listening.getsockname()[1]}/{secret}  (Ctrl-C ends it)", flush=True)
+    address = f"http://{shown}:{listening.getsockname()[1]}/{secret}"
+
+    def ready() -> None:
+        print(f"Wardrobe studio: {address}  (Ctrl-C ends it)", flush=True)
+
+    if workers == 1:
+        _answer(app, listening, ready)
+    else:
+        processes.run(partial(_load_and_answer, sources, settings), listening, workers, ready)
+
+
+def _app(sources: Sequence[str | None], settings: Settings) -> FastAPI:
+    return create_app(*(Classifier.load(source, settings.threads) for source in sources), settings=settings)
+
+
+def _load_and_answer(sources: Sequence[str | None], settings: Settings, listening: socket.socket, ready: Tell) -> None:
+    _answer(_app(sources, settings), listening, ready)
+
+
+def _answer(app: FastAPI, listening: socket.socket, ready: Tell) -> None:
+    """Answers until Ctrl-C or SIGTERM."""
     config = uvicorn.Config(
         app, log_level="error", access_log=False, server_header=False,
         timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=ENDING,
     )  # fmt: skip
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises again what ended it
-        Server(config).run(sockets=[listening])
+        Server(config, ready).run(sockets=[listening])
 
 
 def _listening(host: str, port: int) -> socket.socket:
