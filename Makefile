@@ -47,6 +47,7 @@ PHOTOS ?= ../shared/data/clothing-photos/validation
 pretrained: .venv/train
 	$(BIN)/wardrobe train photo --data fashion-mnist --run runs/pretrained
 	cp runs/pretrained/model.onnx src/wardrobe/pretrained/photo.onnx
+	$(BIN)/wardrobe export photo --int8 --out src/wardrobe/pretrained
 	$(BIN)/wardrobe train seed --data fashion-mnist --run runs/pretrained-seed
 	cp runs/pretrained-seed/model.onnx src/wardrobe/pretrained/seed.onnx
 	$(BIN)/wardrobe benchmark photos --photos $(PHOTOS)

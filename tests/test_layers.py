@@ -14,7 +14,18 @@ SOURCE = Path(wardrobe.__file__).parent
 LEVELS = (
     {"labels", "errors", "confidence", "seeds"},
     {"recipes", "metrics", "trust", "console", "progress", "photo", "photo_augment", "batch_norm", "gradients", "feed"},
-    {"augment", "fashion_mnist", "folder", "synthetic", "corruptions", "unknown", "attacks", "occlusion", "runs"},
+    {
+        "augment",
+        "fashion_mnist",
+        "folder",
+        "synthetic",
+        "corruptions",
+        "unknown",
+        "attacks",
+        "occlusion",
+        "engines",
+        "runs",
+    },
     {"data", "models", "objectives", "muon", "classifier", "protocols", "guard"},
     {
         "curriculum",
@@ -42,9 +53,10 @@ LEVELS = (
         "corruption_benchmark",
         "speed_benchmark",
         "load",
+        "engine_speed",
         "essay",
     },
-    {"serve_benchmark"},
+    {"serve_benchmark", "export_benchmark"},
     {"cli"},
 )
 LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in modules}

@@ -104,11 +104,11 @@ def test_a_filter_is_seen_large_where_it_looks(page: Page) -> None:
     page.locator("#steps figure").nth(2).wait_for()
     canvas = page.locator("#layers canvas").nth(0)
     canvas.hover(position={"x": 90, "y": 10})
-    expect(page.locator("#detail h3")).to_have_text("stem, filter 1")
+    expect(page.locator("#detail h3")).to_have_text("stem1, filter 1")
     assert page.locator("#detail .parts canvas").count() == 1, "the first layer's filters are of pixels alone"
     canvas.focus()
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#detail h3")).to_have_text("stem, filter 2")
+    expect(page.locator("#detail h3")).to_have_text("stem1, filter 2")
     page.get_by_role("button", name="seed", exact=True).click()
     expect(page.locator("#layers h3").first).to_have_text("conv1 32 filters, each sees 3×3 pixels")
 

@@ -23,6 +23,7 @@ _HOMES = {
     "evaluate": "wardrobe.jobs",
     "explain": "wardrobe.jobs",
     "explain_image": "wardrobe.jobs",
+    "export_model": "wardrobe.jobs",
     "load_data": "wardrobe.data",
     "resume": "wardrobe.jobs",
     "train": "wardrobe.jobs",
@@ -38,6 +39,7 @@ __all__ = [
     "evaluate",
     "explain",
     "explain_image",
+    "export_model",
     "load_data",
     "photo",
     "resume",
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from wardrobe.classifier import Classifier
     from wardrobe.data import load_data
     from wardrobe.errors import WardrobeError
-    from wardrobe.jobs import evaluate, explain, explain_image, resume, train
+    from wardrobe.jobs import evaluate, explain, explain_image, export_model, resume, train
     from wardrobe.runs import Run
 
 

@@ -1,6 +1,5 @@
-"""A trained model at work: ONNX Runtime inference, no TensorFlow, no Keras."""
+"""A trained model at work: its file, in any of the formats, judges images; no TensorFlow, no Keras."""
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,20 +9,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
-from wardrobe import confidence
+from wardrobe import confidence, engines
+from wardrobe.engines import LOGITS, PIXELS, SIDE, Engine
 from wardrobe.errors import ModelError
 from wardrobe.runs import LATEST, Run, find
 
 Floats = npt.NDArray[np.floating]
 
-SIDE = 28  # pixels
-PIXELS, LOGITS = "pixels", "logits"  # what goes into a model's file and comes out of it
-BATCH = 256  # images that ONNX Runtime is given at once
 PRETRAINED = Path(__file__).parent / "pretrained"
 SHIPPED = "photo"  # the model that is taken where none is named
-ALL_SHIPPED = (SHIPPED, "seed")
+SHIPPED_FILES = {SHIPPED: "photo-int8.onnx", "seed": "seed.onnx"}  # the quickest of each (RESULTS.md)
 
 
 @dataclass(frozen=True)
@@ -74,38 +70,33 @@ class Classifier:
 
     Attributes:
         name: the file or run that it was loaded from, or "photo" or "seed" for those that ship.
-        path: its ONNX file.
+        path: its file.
         class_names: its classes, in the order of its logits.
         metadata: all that its file says: recipe, data, scores and the like.
     """
 
-    def __init__(self, name: str, path: Path, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, name: str, path: Path, engine: Engine) -> None:
         self.name, self.path = name, path
-        self._session = session
-        self.metadata = _metadata(name, session)
+        self._engine = engine
+        self.metadata = _metadata(name, engine)
         self.class_names: tuple[str, ...] = tuple(self.metadata["class_names"])
-        _check_shapes(name, session, len(self.class_names))
+        _check_shapes(name, engine, len(self.class_names))
 
     @classmethod
     def load(cls, source: str | Path | Run | None = None, threads: int = 0) -> "Classifier":
         """Loads a model.
 
         Args:
-            source: a run, a run folder, "latest", an .onnx file, or None for the model that ships in the package.
+            source: a run, a run folder, "latest", a file of `wardrobe export`, or None for the model that ships.
             threads: that calculate; 0: one a core.
 
         Raises:
-            ModelError: it is no ONNX file, has the wrong shapes, or lacks its metadata.
+            ModelError: it is no model's file, has the wrong shapes, or lacks its metadata.
             RunError: there is no such run.
         """
         path = model_file(source)
-        try:
-            session = session_of(path, threads)
-        except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
-            raise ModelError(
-                f"{path} is not a model that ONNX Runtime can read ({_first_line(error)}); give a run or its model.onnx"
-            ) from error
-        return cls(path.stem if path.parent == PRETRAINED else str(path), path, session)
+        name = path.stem.removesuffix(engines.INT8) if path.parent == PRETRAINED else str(path)
+        return cls(name, path, engines.opened(path, threads))
 
     def logits(self, images: npt.NDArray[np.uint8]) -> Floats:
         """Returns the logits (n, k) float32 of images (n, 28, 28) uint8, 0-255, as `photo.prepare` makes them.
@@ -119,7 +110,7 @@ class Classifier:
                 f"images of shape {images.shape} and type {images.dtype} cannot be classified; "
                 f"give (n, {SIDE}, {SIDE}) uint8, as photo.prepare makes them"
             )
-        return run_session(self._session, images)
+        return engines.logits(self._engine, images)
 
     def classify(self, images: npt.NDArray[np.uint8]) -> Predictions:
         """Classifies images (n, 28, 28) uint8, 0-255, as `photo.prepare` makes them."""
@@ -144,30 +135,14 @@ class Classifier:
         )
 
 
-def session_of(model: Path | bytes, threads: int = 0) -> onnxruntime.InferenceSession:
-    """Opens an ONNX model in ONNX Runtime, on the CPU, to calculate in so many threads; 0: one a core."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what goes wrong is raised, and told in one line
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leaves the cores to the decoding
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def run_session(session: onnxruntime.InferenceSession, images: npt.NDArray[np.uint8]) -> Floats:
-    """Returns the logits (n, k) that a session gives images (n, 28, 28) uint8, 0-255, in batches of `BATCH`."""
-    pixels = images[..., None].astype(np.float32)
-    batches = [pixels[i : i + BATCH] for i in range(0, max(len(pixels), 1), BATCH)]  # of no image, one empty batch
-    return np.concatenate([session.run([LOGITS], {PIXELS: batch})[0] for batch in batches])
-
-
 def model_file(source: str | Path | Run | None) -> Path:
     """Returns the ONNX file that `source` stands for; see `Classifier.load`.
 
     Raises:
         ModelError: there is none. RunError: there is no such run.
     """
-    if source is None or (source in ALL_SHIPPED and not Path(str(source)).exists()):
-        return PRETRAINED / f"{source or SHIPPED}.onnx"
+    if source is None or (source in SHIPPED_FILES and not Path(str(source)).exists()):
+        return PRETRAINED / SHIPPED_FILES[str(source or SHIPPED)]
     if isinstance(source, Run):
         return _of_run(source)
     path = Path(source)
@@ -184,9 +159,9 @@ def _of_run(run: Run) -> Path:
     return run.onnx_path
 
 
-def _metadata(name: str, session: onnxruntime.InferenceSession) -> dict[str, Any]:
+def _metadata(name: str, engine: Engine) -> dict[str, Any]:
     """Returns the file's metadata, what is JSON in it parsed, and what is needed of it checked."""
-    found = {key: _parsed(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
+    found = {key: engines.parsed(value) for key, value in engine.metadata.items()}
     missing = [key for key in METADATA if key not in found]
     if missing:
         raise ModelError(f"{name} lacks the metadata {', '.join(missing)}; train it again with this version")
@@ -211,30 +186,16 @@ METADATA: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
-def _check_shapes(name: str, session: onnxruntime.InferenceSession, classes: int) -> None:
+def _check_shapes(name: str, engine: Engine, classes: int) -> None:
     """Checks names, types and shapes of what goes in and out; the number of images must be free."""
     ends = {
-        "input": (session.get_inputs(), PIXELS, [SIDE, SIDE, 1]),
-        "output": (session.get_outputs(), LOGITS, [classes]),
+        "input": (engine.inputs, PIXELS, [SIDE, SIDE, 1]),
+        "output": (engine.outputs, LOGITS, [classes]),
     }
     for which, (found, wanted, shape) in ends.items():
-        given = [(end.name, end.type, end.shape) for end in found]
-        batch_is_free = len(found) == 1 and len(found[0].shape) > 0 and not isinstance(found[0].shape[0], int)
-        if not (batch_is_free and (given[0][0], given[0][1], given[0][2][1:]) == (wanted, "tensor(float)", shape)):
+        batch_is_free = len(found) == 1 and len(found[0][2]) > 0 and not isinstance(found[0][2][0], int)
+        if not (batch_is_free and (found[0][0], found[0][1], found[0][2][1:]) == (wanted, "tensor(float)", shape)):
             expected = [(wanted, "tensor(float)", ["batch", *shape])]
             raise ModelError(
-                f"{name} has the {which} {given}, expected {expected}; give a model.onnx of wardrobe train"
+                f"{name} has the {which} {found}, expected {expected}; give a model.onnx of wardrobe train"
             )
-
-
-def _first_line(error: Exception) -> str:
-    """Returns what ONNX Runtime says, less its codes: "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : …"."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rpartition(" : ")[2][:200]

@@ -21,6 +21,9 @@ EXTRAS = {
     "uvicorn": "serve",
     "prometheus_client": "serve",
     "orjson": "serve",
+    "ai_edge_litert": "export",
+    "openvino": "export",
+    "nncf": "export",
 }  # package → the extra that has it; the others are in "train"
 
 app = typer.Typer(
@@ -40,7 +43,8 @@ Epochs = Annotated[int | None, typer.Option(help="In place of the recipe's own."
 Limit = Annotated[int | None, typer.Option(help="Train on so many images at most.", show_default=False)]
 DataDir = Annotated[Path | None, typer.Option(help="Folder with the four Fashion-MNIST files.", show_default=False)]
 Model = Annotated[
-    str | None, typer.Option(help="A run folder, 'latest', or an .onnx file.  (default: the model that ships)")
+    str | None,
+    typer.Option(help="A run folder, 'latest', or a file of `wardrobe export`.  (default: the model that ships)"),
 ]
 ResultsFolder = Annotated[Path, typer.Option(help="Where results/NAME.json and RESULTS.md are written.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
@@ -220,6 +224,34 @@ def explain(
 
 
 @app.command()
+def export(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run folder, 'latest', or a model that ships: 'photo', 'seed'.")
+    ] = "latest",
+    to: Annotated[str, typer.Option("--format", help="'onnx', 'litert' or 'openvino'.")] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="Weights and activations as 8-bit integers.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder to write into.  (default: the run; here, for what ships)", show_default=False),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Write a model for other engines, checked against Keras on every test image."""
+    from wardrobe import jobs
+
+    found = jobs.export_model(run, to, int8, out, data_dir, sys.stderr if as_json else sys.stdout)
+    if as_json:
+        _print_json(found)
+        return
+    print(
+        f"Written: {found['file']}, {found['bytes'] / 1000:,.0f} kB\n{found['accuracy']:.2%} of {found['n']:,} test "
+        f"images right, {found['keras_accuracy']:.2%} with Keras; the same answer to {found['same_answers']:.2%}, "
+        f"logits at most {found['largest_logit_difference']:.1e} apart"
+    )
+
+
+@app.command()
 def serve(
     model: Model = None,
     beside: Annotated[
@@ -371,6 +403,25 @@ def benchmark_serve(
         seconds, rounds, [int(each) for each in connections.split(",")], mlserver, folder,
         lambda text: print(text, file=stream, flush=True),
     )  # fmt: skip
+    _print_benchmark(figures, folder, as_json)
+
+
+@benchmarks.command("export")
+def benchmark_export(
+    models: Annotated[
+        str, typer.Option(help="Recipes, and models that ship, with commas between.")
+    ] = "seed,strong,photo",
+    seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 1,
+    rounds: Annotated[int, typer.Option(help="Times that each is measured, all in turn; medians count.")] = 3,
+    data_dir: DataDir = None,
+    folder: ResultsFolder = Path(),
+    as_json: Json = False,
+) -> None:
+    """Measure size, accuracy, speed and memory of a model in each format, beside Keras."""
+    from wardrobe import export_benchmark
+
+    stream = sys.stderr if as_json else sys.stdout
+    figures = export_benchmark.export(models.split(","), seconds, rounds, data_dir, folder, stream)
     _print_benchmark(figures, folder, as_json)
 
 

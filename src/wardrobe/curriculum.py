@@ -43,6 +43,18 @@ def batches(recipe: Recipe, dataset: Dataset, model: keras.Model, seed: int, epo
     return feed.arrays(images[..., None], labels, recipe.batch_size)
 
 
+def samples(recipe: Recipe, dataset: Dataset, count: int) -> npt.NDArray[np.uint8]:
+    """Returns `count` training images as the recipe shows them to its network, any of them: (count, 28, 28), 0-255."""
+    train, rng = dataset.train, seeds.generator("samples", 0)
+    chosen = rng.permutation(len(train))[:count]
+    images = train.images[chosen]
+    if recipe.augment == "none":
+        return images
+    masks, labels = photo_augment.garment_masks(images), train.labels[chosen]
+    shown, _ = photo_augment.photo_like(rng, images, masks, labels, dataset.class_names)
+    return np.rint(shown[..., 0]).astype(np.uint8)
+
+
 def epoch_order(count: int, seed: int, epoch: int, number: int = 0) -> Indices:
     """Returns the order in which an epoch (0 the first) goes through `count` images for the first time, or again."""
     return seeds.generator("order", seed, epoch, number).permutation(count)

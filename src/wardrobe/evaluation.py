@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from wardrobe import confidence, feed, metrics, models, photo_augment
 from wardrobe.data import TEST, Dataset, Split
+from wardrobe.export import Shown
 from wardrobe.recipes import Recipe
 
 BATCH = 500  # images
@@ -26,6 +27,11 @@ class Evaluation:
     probabilities: npt.NDArray[np.floating]  # (n, k), with the temperature
     uncalibrated: npt.NDArray[np.floating]  # (n, k), without it
     metrics: dict[str, Any]  # as in metrics.json
+
+    @property
+    def shown(self) -> Shown:
+        """What an exported file is checked by."""
+        return Shown(self.images, self.labels, self.logits)
 
 
 def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = TEST) -> Evaluation:

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, TextIO
 
 from wardrobe import console, progress, recipes, runs
-from wardrobe.data import AUTO, TEST, VALIDATION, Dataset, load_data
+from wardrobe.data import AUTO, FASHION_MNIST, TEST, VALIDATION, Dataset, load_data
 from wardrobe.errors import PhotoError, RunError, UsageError
 from wardrobe.progress import TrainingDisplay
 from wardrobe.recipes import VIEWS, Recipe
@@ -121,11 +121,56 @@ def evaluate(
     if views is not None and views not in VIEWS:
         raise UsageError(f"--views {views} is not known; give 1, 2 or 6, or leave it out for the recipe's own")
     run = runs.find(name)
-    if not run.keras_path.is_file():
-        raise RunError(f"{run.path} has no model.keras: its training did not end; go on with: {run.resume_line}")
+    _check_model(run)
     display, dataset = _opened(run, data_dir, stream)
     _pipeline(display).evaluate(run, dataset, split, views or run.recipe().views, display)
     return run
+
+
+def export_model(
+    name: str | Path,
+    to: str = "onnx",
+    int8: bool = False,
+    folder: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    stream: TextIO | None = None,
+) -> dict[str, Any]:
+    """Writes a run's model in a format for other engines, checked against Keras on every test image.
+
+    Args:
+        name: a run folder, "latest", or a model that ships, "photo" or "seed".
+        to: "onnx", "litert" or "openvino".
+        int8: with weights and activations as 8-bit integers.
+        folder: where the file goes, made if need be; without it, into the run, or here for a model that ships.
+
+    Returns:
+        "model", "file", "format", "int8", "bytes"; "n" test images, "largest_logit_difference", "same_answers",
+        "accuracy" and "keras_accuracy".
+
+    Raises:
+        UsageError: an unknown format. RunError: no such run, no model in it, or its data has changed.
+        WardrobeError: the file is not what Keras is; it was not kept. ImportError: the format's package is missing.
+    """
+    from wardrobe import engines
+    from wardrobe.classifier import PRETRAINED, SHIPPED_FILES
+
+    engines.check_format(to, int8)
+    display = progress.training_display(stream or sys.stdout)
+    source: Run | Path
+    if name in SHIPPED_FILES and not Path(name).exists():
+        source = PRETRAINED / f"{name}.onnx"
+        display.stage("Opening the data")
+        dataset = load_data(FASHION_MNIST, data_dir)
+    else:
+        source = runs.find(name)
+        _check_model(source)
+        display, dataset = _opened(source, data_dir, stream)
+    if folder is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    found = _pipeline(display).export_model(
+        source, dataset, to, int8, None if folder is None else Path(folder), display
+    )
+    return {"model": str(name), **found}
 
 
 def explain(
@@ -220,6 +265,11 @@ def _reproduce(recipe: Recipe, data: str, seed: int, limit: int | None) -> str:
     words += ["--epochs", str(recipe.epochs)] if recipe.epochs != shipped.epochs else []
     words += ["--limit", str(limit)] if limit else []
     return " ".join(words)
+
+
+def _check_model(run: Run) -> None:
+    if not run.keras_path.is_file():
+        raise RunError(f"{run.path} has no model.keras: its training did not end; go on with: {run.resume_line}")
 
 
 def _opened(run: Run, data_dir: str | Path | None, stream: TextIO | None) -> tuple[TrainingDisplay, Dataset]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from wardrobe.classifier import PIXELS, SIDE, session_of
+from wardrobe.engines import FORMATS, INT8, PIXELS, SIDE, session_of
 
 Floats = npt.NDArray[np.floating]
 
@@ -50,7 +50,7 @@ class Network:
     """A model's convolutions and poolings, first to last, and what they say of an image."""
 
     def __init__(self, path: Path) -> None:
-        """Opens model.onnx."""
+        """Opens a model.onnx of float32."""
         model = onnx.load(path)
         found = list(_layers(model.graph))
         for layer in found:
@@ -59,6 +59,12 @@ class Network:
         self._tensors = {layer.name: layer.tensor for layer in found}
         shapes = self.activations(np.zeros((SIDE, SIDE), np.uint8))
         self.layers = [replace(layer, shape=shapes[layer.name].shape) for layer in found]
+
+    @classmethod
+    def beside(cls, path: Path) -> "Network | None":
+        """Returns the network of a model's file in any format: that of the model.onnx beside it; None where none is."""
+        plain = path.with_name(path.stem.removesuffix(INT8) + FORMATS["onnx"])
+        return cls(plain) if plain.is_file() else None
 
     def activations(self, pixels: npt.NDArray[np.uint8]) -> dict[str, Floats]:
         """Returns what each layer makes of an image (28, 28) uint8: name → (filters, height, width) float32."""

@@ -1,14 +1,28 @@
 """Fills a run folder: train, score, draw, export, write the page. Everything here needs Keras; jobs.py does not."""
 
 import contextlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from wardrobe import curriculum, drawing, evaluation, export, hierarchy, metrics, models, plots, report, runs, training
+from wardrobe import (
+    curriculum,
+    drawing,
+    engines,
+    evaluation,
+    export,
+    hierarchy,
+    metrics,
+    models,
+    plots,
+    report,
+    runs,
+    training,
+)
 from wardrobe.data import TEST, VALIDATION, Dataset
 from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.evaluation import Evaluation
@@ -53,13 +67,50 @@ def evaluate(run: Run, dataset: Dataset, split: str, views: int, display: Traini
         RunError: the run has no model, or one that cannot be read or is another's.
     """
     model = training.load(run)
+    _check_classes(model, run, dataset)
+    _evaluate(model, run, dataset, split, views, display)
+    display.stage(f"Report: {report.write(run)}")
+
+
+def export_model(
+    source: Run | Path, dataset: Dataset, to: str, int8: bool, folder: Path | None, display: TrainingDisplay
+) -> dict[str, Any]:
+    """Writes a run's network, or that of a float32 model.onnx that ships, in a format, and checks it on test images.
+
+    Args:
+        folder: where the file goes; None: into the run, or here.
+
+    Returns:
+        "file", "format", "int8", "bytes", and how its answers compare with Keras's, as `export.Parity` has it.
+    """
+    if isinstance(source, Run):
+        model, recipe, stem = training.load(source), source.recipe(), source.keras_path.stem
+        _check_classes(model, source, dataset)
+    else:
+        model, recipe, about = export.to_keras(source)
+        stem = source.stem
+    display.stage(f"Scoring {dataset.test_size:,} test images with Keras")
+    evaluated = evaluation.evaluate(model, dataset, recipe)
+    if isinstance(source, Run):
+        about, home = _about(source, dataset, evaluated), source.path
+    else:
+        home = Path()
+    path = (home if folder is None else folder) / engines.file_name(stem, to, int8)
+    display.stage(f"Writing {path} and checking it against Keras")
+    samples = curriculum.samples(recipe, dataset, export.SAMPLES) if int8 else None
+    parity = export.write(models.averaged(model, recipe.views), path, to, about, evaluated.shown, samples)
+    found = {"file": str(path), "format": to, "int8": int8, "bytes": export.size(path), **asdict(parity)}
+    if isinstance(source, Run):
+        source.update(exports={**source.info().get("exports", {}), path.name: found})
+    return found
+
+
+def _check_classes(model: keras.Model, run: Run, dataset: Dataset) -> None:
     if model.output_shape[-1] != len(dataset.class_names):
         raise RunError(
             f"{run.keras_path} tells {model.output_shape[-1]} classes apart, expected {len(dataset.class_names)}; "
             "restore the run's own model, or train again"
         )
-    _evaluate(model, run, dataset, split, views, display)
-    display.stage(f"Report: {report.write(run)}")
 
 
 def _explained(error: BaseException, run: Run) -> BaseException:
@@ -86,9 +137,9 @@ def _train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
     display.stage("Writing model.onnx and checking it against Keras")
     about = _about(run, dataset, evaluated)
     averaged = models.averaged(model, run.recipe().views)
-    difference = export.to_onnx(averaged, run.onnx_path, about, evaluated.images, evaluated.logits)
+    parity = export.write(averaged, run.onnx_path, "onnx", about, evaluated.shown)
     finished = datetime.now(UTC).isoformat(timespec="seconds")
-    run.update(finished=finished, onnx_largest_logit_difference=difference)
+    run.update(finished=finished, onnx_largest_logit_difference=parity.largest_logit_difference)
     display.stage(f"Report: {report.write(run)}")
     run.update(status=runs.DONE)
 

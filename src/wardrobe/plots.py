@@ -349,6 +349,38 @@ def accuracy_against_time(rows: Sequence[Mapping[str, Any]], published: Mapping[
     return figure
 
 
+@drawing.styled
+def latency(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draws how long one image takes on each engine, on a logarithmic scale: a panel a model.
+
+    Args:
+        rows: model, engine, precision, bytes, p50 (seconds); the same engines and precisions for each model.
+    """
+    names = list(dict.fromkeys(row["model"] for row in rows))
+    kinds = list(dict.fromkeys((row["engine"], row["precision"]) for row in rows))
+    height, left = 0.3 * len(kinds) + 1.15, 1.75
+    figure = drawing.sheet(height, "How long one image takes, and how large the file is")
+    width = (drawing.WIDTH - left - 0.1) / len(names)
+    times = [1000 * row["p50"] for row in rows]
+    for panel, name in enumerate(names):
+        axes = figure.add_axes(drawing.inches(figure, left + panel * width, 0.3, width - 0.95, height - 1.0))
+        for place, kind in enumerate(kinds):
+            row = next(row for row in rows if (row["model"], row["engine"], row["precision"]) == (name, *kind))
+            milliseconds = 1000 * row["p50"]
+            axes.barh(place, milliseconds, color=BLUE if kind[1] == "int8" else PALE, height=0.74)
+            text = f"{milliseconds:.2g} ms · {row['bytes'] / 1000:,.0f} kB"
+            axes.annotate(text, (milliseconds, place), (5, 0), textcoords="offset points", va="center", fontsize=8)
+        axes.set_title(name)
+        axes.set_xscale("log")
+        axes.set_xlim(min(times) / 2, max(times))
+        axes.set_xticks([])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_yticks(range(len(kinds)), [" ".join(kind) for kind in kinds] if panel == 0 else [])
+        axes.invert_yaxis()
+        axes.spines["bottom"].set_visible(False)
+    return figure
+
+
 def _map_mosaic(maps: Floats, columns: int) -> Floats:
     """Puts one image's maps (h, w, filters) together, each divided by its maximum; empty cells and gaps are white."""
     height, width, count = maps.shape

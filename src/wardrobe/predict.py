@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from wardrobe import photo
 from wardrobe.classifier import Classifier
+from wardrobe.engines import cores
 
 STDIN = "-"
 CHUNK = 32  # pictures handed on at once
@@ -115,11 +116,6 @@ def described(probabilities: dict[str, float], reason: str | None, top: int | No
         "not_sure": reason is not None,
         "reason": reason,
     }
-
-
-def cores() -> int:
-    """Returns how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def find_pictures(paths: Iterable[str]) -> Iterator[str | Failure]:

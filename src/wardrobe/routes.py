@@ -40,7 +40,7 @@ class Served:
 
     def __init__(self, classifier: Classifier, metrics: Metrics) -> None:
         self.classifier, self.name = classifier, classifier.name
-        self.network = Network(classifier.path)
+        self.network = Network.beside(classifier.path)  # what its layers do, where it can be had
         self._metrics = metrics
         self.batcher: Batcher
 

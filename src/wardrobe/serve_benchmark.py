@@ -17,8 +17,8 @@ from urllib.request import urlopen
 
 from wardrobe import protocols, results, speed_benchmark, synthetic
 from wardrobe.classifier import model_file
+from wardrobe.engines import cores
 from wardrobe.errors import UsageError, WardrobeError
-from wardrobe.predict import cores
 
 INFER = "/v2/models/wardrobe/infer"
 ONE, MANY, MLSERVER = "wardrobe", f"wardrobe --workers {cores()}", "MLServer"

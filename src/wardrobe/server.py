@@ -15,9 +15,9 @@ from starlette.middleware.cors import CORSMiddleware
 
 from wardrobe import __version__, api_docs, processes
 from wardrobe.classifier import Classifier
+from wardrobe.engines import cores
 from wardrobe.errors import UsageError
 from wardrobe.guard import LOOPBACK, Guard, Limits
-from wardrobe.predict import cores
 from wardrobe.processes import Tell
 from wardrobe.routes import PAGE, Service, add_routes
 

@@ -93,7 +93,7 @@ def _in_turn(ours: Sequence[str], theirs: Sequence[str], rounds: int) -> dict[st
 def _seconds(command: Sequence[str]) -> float:
     """Runs a command to its end and returns its seconds."""
     began = time.perf_counter()
-    _run(command)
+    run(command)
     return time.perf_counter() - began
 
 
@@ -102,10 +102,10 @@ def _peak_memory(command: Sequence[str]) -> float:
 
     It is started by a small process of its own: a child begins with the peak of whoever started it.
     """
-    return float(_run([sys.executable, "-c", LAUNCHER, *command]).splitlines()[-1]) / 1024
+    return float(run([sys.executable, "-c", LAUNCHER, *command]).splitlines()[-1]) / 1024
 
 
-def _run(command: Sequence[str]) -> str:
+def run(command: Sequence[str]) -> str:
     """Returns what a command printed.
 
     Raises:
@@ -121,7 +121,7 @@ def _keras_model(folder: Path) -> Path:
     """Writes the shipped recipe's network as .keras; its weights do not matter to its speed."""
     path = folder / "model.keras"
     code = "import sys; from wardrobe import models, recipes; models.build(recipes.get('photo'), 10).save(sys.argv[1])"
-    _run([sys.executable, "-c", code, str(path)])
+    run([sys.executable, "-c", code, str(path)])
     return path
 
 

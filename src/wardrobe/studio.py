@@ -103,12 +103,14 @@ def answer_shown(answer: Predictions, row: int = 0) -> dict[str, Any]:
     return described(answer.ranked(row), answer.reason(row))
 
 
-def inside(classifier: Classifier, network: Network, answer: Predictions, pixels: Pixels, heat: bool) -> dict[str, Any]:
+def inside(
+    classifier: Classifier, network: Network | None, answer: Predictions, pixels: Pixels, heat: bool
+) -> dict[str, Any]:
     """Returns one model's answer to an image, what its layers make of it and, if asked, where the answer comes from."""
     best = int(answer.probabilities[0].argmax())
     return {
         **answer_shown(answer),
-        "layers": layers_shown(network, pixels),
+        "layers": layers_shown(network, pixels) if network else {},
         "heat": heat_shown(classifier, pixels, best) if heat else None,
     }
 
@@ -131,11 +133,11 @@ def heat_shown(classifier: Classifier, pixels: Pixels, best: int) -> str:
     return base64_of(np.rint(127 * heat / max(float(np.abs(heat).max()), 1e-9)).astype(np.int8))
 
 
-def model_shown(name: str, classifier: Classifier, network: Network) -> dict[str, Any]:
+def model_shown(name: str, classifier: Classifier, network: Network | None) -> dict[str, Any]:
     """Returns what the page needs to know of a model: its classes, where it comes from, its layers."""
     layers: list[dict[str, Any]] = []
     below = None  # the convolution before
-    for layer in network.layers:
+    for layer in network.layers if network else ():
         layers.append(_layer_shown(layer, below))
         below = layer.name if layer.kernel is not None else below
     about = {key: classifier.metadata[key] for key in ("recipe", "data", "accuracy") if key in classifier.metadata}

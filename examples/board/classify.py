@@ -1,0 +1,41 @@
+"""A .tflite file at work as on a board: LiteRT, NumPy and Pillow, nothing of Wardrobe.
+
+    pip install ai-edge-litert numpy pillow
+    python classify.py model.tflite garment.png
+
+The picture is one garment, light on black, as `wardrobe predict --save-input` writes it. Class names and temperature
+come out of the archive that is appended to the file.
+"""
+
+import json
+import sys
+import zipfile
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
+
+SIDE = 28
+
+
+def main(model: str, picture: str) -> None:
+    """Prints the classes of `picture` by the .tflite file `model`, the likeliest first."""
+    with zipfile.ZipFile(model) as archive:
+        about = json.loads(archive.read("wardrobe.json"))
+    names, temperature = json.loads(about["class_names"]), float(about["temperature"])
+
+    interpreter = Interpreter(model_path=model)
+    interpreter.allocate_tensors()
+    (given,), (wanted,) = interpreter.get_input_details(), interpreter.get_output_details()
+    pixels = np.asarray(Image.open(picture).convert("L").resize((SIDE, SIDE)), np.float32)  # 0-255
+    interpreter.set_tensor(given["index"], pixels[None, ..., None])
+    interpreter.invoke()
+    logits = interpreter.get_tensor(wanted["index"])[0] / temperature
+
+    powers = np.exp(logits - logits.max())
+    for index in np.argsort(-logits):
+        print(f"{names[index]:<12} {powers[index] / powers.sum():6.1%}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
