@@ -2,6 +2,7 @@
 #   make train       train the seed recipe, end with a report
 #   make test        lint, type-check, test
 #   make picture     make the README's picture again
+#   make browser     put the page that classifies without a server into runs/browser (needs npm)
 #   make pretrained  train the models that ship again, score on photos (PHOTOS=folder), write the card
 #   make lock        pin the newest versions that go together (needs uv)
 
@@ -20,7 +21,7 @@ endif
 # Two workers share two cores; with two threads each they would be in each other's way.
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: train test lint lock picture pretrained clean
+.PHONY: train test lint lock picture browser pretrained clean
 
 train: .venv/train
 	$(BIN)/wardrobe train seed
@@ -42,6 +43,17 @@ picture: .venv/train
 	rm -rf runs/picture
 	$(BIN)/wardrobe train seed --data synthetic --limit 20000 --epochs 2 --run runs/picture
 	cp runs/picture/plots/predictions.png docs/predictions.png
+
+BROWSER := runs/browser
+browser:
+	npm ci --prefix examples/browser --silent --no-audit --no-fund
+	mkdir -p $(BROWSER)/ort
+	cp examples/browser/index.html examples/browser/*.js $(BROWSER)
+	cp src/wardrobe/web/answer.js src/wardrobe/web/drawing.js src/wardrobe/web/studio.css src/wardrobe/web/icon.svg $(BROWSER)
+	cp examples/browser/node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mjs \
+		examples/browser/node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm $(BROWSER)/ort
+	cp src/wardrobe/pretrained/photo-int8.onnx $(BROWSER)/model.onnx
+	@echo "Written: $(BROWSER); see it with: python3 -m http.server --directory $(BROWSER)"
 
 PHOTOS ?= ../shared/data/clothing-photos/validation
 pretrained: .venv/train

@@ -14,7 +14,7 @@ import pytest
 import requests
 from conftest import refused, serving, wardrobe, wardrobe_here
 
-from wardrobe import data, engines, export, models, training
+from wardrobe import data, engines, export, models, synthetic, training
 from wardrobe.classifier import PRETRAINED, Classifier
 from wardrobe.errors import WardrobeError
 from wardrobe.runs import Run
@@ -156,10 +156,18 @@ def test_an_export_that_differs_is_refused_and_not_left(
 
 
 def test_an_int8_file_that_loses_too_much_is_refused(drawn_training: tuple[Run, object], tmp_path: Path) -> None:
-    model = training.load(drawn_training[0])
+    model, images = training.load(drawn_training[0]), synthetic.draw(300)[0]
+    logits = model.predict(images[..., None], verbose=0)
     black = np.zeros((export.AT_ONCE, 28, 28), np.uint8)  # shows the quantiser nothing of what activations can be
     with pytest.raises(WardrobeError, match=r"expected a loss of at most 0\.3%; it was not kept; export without"):
-        export.write(model, tmp_path / "model-int8.onnx", "onnx", ABOUT, shown(model, 1, 0), black)
+        export.write(
+            model,
+            tmp_path / "model-int8.onnx",
+            "onnx",
+            ABOUT,
+            export.Shown(images, logits.argmax(axis=1), logits),
+            black,
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -189,7 +197,7 @@ def test_what_cannot_be_exported_is_told_in_one_line(own_run: Run, tmp_path: Pat
 def test_a_file_that_is_cut_short_is_refused(exported: tuple[Path, dict[str, Any]], name: str, tmp_path: Path) -> None:
     content = (exported[0] / "run" / name).read_bytes()
     (tmp_path / name).write_bytes(content[: len(content) // 2])
-    told = wardrobe_here("predict", "-", "--model", tmp_path / name, cwd=tmp_path)
+    told = wardrobe_here("predict", "any.png", "--model", tmp_path / name, cwd=tmp_path)
     refused(told, 1, name, "is not a model that")
 
 

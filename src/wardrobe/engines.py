@@ -37,14 +37,14 @@ def check_format(name: str, int8: bool) -> None:
     """Checks that a format can be written here.
 
     Raises:
-        UsageError: there is no such format. ImportError: a package that it needs is not installed.
+        UsageError: there is no such format. ModuleNotFoundError: a package that it needs is not installed.
     """
     if name not in FORMATS:
         raise UsageError(f"unknown format {name!r}; the formats are: {', '.join(FORMATS)}")
     quantiser = ("nncf",) if int8 and name == "openvino" else ()
     for package in (*PACKAGES[name], *quantiser):
         if find_spec(package) is None:
-            raise ImportError(f"no package {package}", name=package)
+            raise ModuleNotFoundError(f"no package {package}", name=package)
 
 
 def file_name(stem: str, to: str, int8: bool) -> str:
