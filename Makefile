@@ -48,7 +48,7 @@ BROWSER := runs/browser
 browser:
 	npm ci --prefix examples/browser --silent --no-audit --no-fund
 	mkdir -p $(BROWSER)/ort
-	cp examples/browser/index.html examples/browser/*.js $(BROWSER)
+	cp examples/browser/index.html examples/browser/page.css examples/browser/*.js $(BROWSER)
 	cp src/wardrobe/web/answer.js src/wardrobe/web/drawing.js src/wardrobe/web/studio.css src/wardrobe/web/icon.svg $(BROWSER)
 	cp examples/browser/node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mjs \
 		examples/browser/node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm $(BROWSER)/ort

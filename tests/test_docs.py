@@ -89,12 +89,19 @@ def test_published_means_are_of_several_seeds_over_the_whole_split() -> None:
         assert (row["train_images"], row["test_images"]) == (55_000, 10_000)
 
 
-RUN_ELSEWHERE = ("tune", "benchmark", "explain", "train --data", "serve")  # in tests of their own, for they take long
+RUN_ELSEWHERE = (
+    "tune",
+    "benchmark",
+    "explain",
+    "export",
+    "train --data",
+    "serve",
+)  # in tests of their own, for they take long
 
 
 def test_the_commands_of_the_readme_run(tmp_path: Path, few_of_own: Path) -> None:
     lines = [line.partition("#")[0].strip() for line in blocks("sh").splitlines() if line.startswith("wardrobe ")]
-    assert len(lines) == 13
+    assert len(lines) == 14
     Image.new("RGB", (90, 120), "white").save(tmp_path / "photo.jpg")
     for line in lines:
         words = shlex.split(line.replace("path/to/photos", shlex.quote(str(few_of_own))))[1:]

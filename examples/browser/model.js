@@ -5,7 +5,6 @@ import * as ort from "./ort/ort.wasm.bundle.min.mjs";
 
 const SIDE = 28;
 
-ort.env.wasm.wasmPaths = new URL("ort/", location.href).href;
 ort.env.wasm.numThreads = 1; // more need headers that not every file server sends
 
 const file = new Uint8Array(await (await fetch("model.onnx")).arrayBuffer());
