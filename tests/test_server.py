@@ -190,6 +190,14 @@ def test_who_hangs_up_leaves_no_trace_but_in_the_log(tmp_path: Path) -> None:
     assert line["status"] == 499
 
 
+def test_a_broken_form_is_answered_and_told_nowhere_else(tmp_path: Path) -> None:
+    with serving(tmp_path, "--beside", "none") as server:
+        kind = {"Content-Type": "multipart/form-data; boundary=x"}
+        answer = requests.post(server.url + "/api/classify", data=b"--x\r\nConten[t: y\r\n\r\nz\r\n--x--", headers=kind)
+        assert answer.status_code == 400
+    assert server.stderr == ""
+
+
 def test_every_answer_has_the_headers_that_keep_a_page_safe(server: Server) -> None:
     for path in ("/", "/studio.js", "/v2", "/nothing", "/api/models"):
         headers = requests.get(server.url + path).headers

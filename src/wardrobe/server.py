@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -165,6 +166,7 @@ def _load_and_answer(sources: Sequence[str | None], settings: Settings, listenin
 
 def _answer(app: FastAPI, listening: socket.socket, ready: Tell) -> None:
     """Answers until Ctrl-C or SIGTERM."""
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a broken form is answered, not told here as well
     config = uvicorn.Config(
         app, log_level="error", access_log=False, server_header=False,
         timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=ENDING,
