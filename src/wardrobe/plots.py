@@ -363,12 +363,13 @@ def latency(rows: Sequence[Mapping[str, Any]]) -> Figure:
     width = (drawing.WIDTH - left - 0.1) / len(names)
     times = [1000 * row["p50"] for row in rows]
     for panel, name in enumerate(names):
-        axes = figure.add_axes(drawing.inches(figure, left + panel * width, 0.3, width - 0.95, height - 1.0))
+        axes = figure.add_axes(drawing.inches(figure, left + panel * width, 0.3, width - 1.2, height - 1.0))
         for place, kind in enumerate(kinds):
             row = next(row for row in rows if (row["model"], row["engine"], row["precision"]) == (name, *kind))
             milliseconds = 1000 * row["p50"]
             axes.barh(place, milliseconds, color=BLUE if kind[1] == "int8" else PALE, height=0.74)
-            text = f"{milliseconds:.2g} ms · {row['bytes'] / 1000:,.0f} kB"
+            digits = 2 if milliseconds < 1 else 1 if milliseconds < 10 else 0
+            text = f"{milliseconds:.{digits}f} ms · {row['bytes'] / 1000:,.0f} kB"
             axes.annotate(text, (milliseconds, place), (5, 0), textcoords="offset points", va="center", fontsize=8)
         axes.set_title(name)
         axes.set_xscale("log")
