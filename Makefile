@@ -35,7 +35,7 @@ lint: .venv/dev
 	$(BIN)/mypy
 
 lock:
-	for extra in "train --extra serve" dev; do uv pip compile pyproject.toml requirements/build.in --extra $$extra --universal \
+	for extra in "train --extra serve" dev; do uv pip compile pyproject.toml requirements/build.in --constraint requirements/constraints.in --extra $$extra --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet --upgrade --output-file requirements/$${extra%% *}.txt; done
 

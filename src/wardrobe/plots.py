@@ -358,12 +358,14 @@ def latency(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """
     names = list(dict.fromkeys(row["model"] for row in rows))
     kinds = list(dict.fromkeys((row["engine"], row["precision"]) for row in rows))
-    height, left = 0.3 * len(kinds) + 1.15, 1.75
-    figure = drawing.sheet(height, "How long one image takes, and how large the file is")
+    height, left = 0.3 * len(kinds) + 1.35, 1.75
+    figure = drawing.sheet(
+        height, "How long one image takes, and how large the file is", "median, on a logarithmic scale; dark: int8"
+    )
     width = (drawing.WIDTH - left - 0.1) / len(names)
     times = [1000 * row["p50"] for row in rows]
     for panel, name in enumerate(names):
-        axes = figure.add_axes(drawing.inches(figure, left + panel * width, 0.3, width - 1.2, height - 1.0))
+        axes = figure.add_axes(drawing.inches(figure, left + panel * width, 0.3, width - 1.2, height - 1.2))
         for place, kind in enumerate(kinds):
             row = next(row for row in rows if (row["model"], row["engine"], row["precision"]) == (name, *kind))
             milliseconds = 1000 * row["p50"]
