@@ -10,7 +10,9 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c "$(SUPPORTED)" >/dev/null 2>&1 && echo $$python && break; done)
 BIN := .venv/bin
-# What is used is compiled when it is first used: quicker than to compile all of it now.
+# What is used is compiled when it is first used: quicker than to compile all of it now. Where that is not kept, every
+# process compiles TensorFlow anew, which takes four times as long as loading it.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 # The project's own machines keep the data beside the checkout; elsewhere it is found or downloaded.
