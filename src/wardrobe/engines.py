@@ -144,7 +144,7 @@ class LiteRt:
         with console.loading_quietly():
             self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
             self._interpreter.allocate_tensors()
-        (given,), (found) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        (given,), found = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self._input, self._output = given["index"], found[0]["index"]
         self.inputs = [(PIXELS, _tensor(given["dtype"]), _free(given["shape_signature"]))]
         self.outputs = [(LOGITS, _tensor(end["dtype"]), _free(end["shape_signature"])) for end in found]
