@@ -70,7 +70,9 @@ def main() -> NoReturn:
             raise
         text, status = _explained(error)
     console.warn(f"error: {' '.join(text.splitlines())}")
-    sys.exit(status)
+    from wardrobe import cluster
+
+    cluster.end(status)
 
 
 @app.command()
@@ -91,6 +93,17 @@ def train(
     limit: Limit = None,
     run: Annotated[Path | None, typer.Option(help="Run folder to make.  (default: runs/RECIPE-DATE-TIME)")] = None,
     resume: Annotated[str | None, typer.Option(help="Go on with this run (a folder, or 'latest').")] = None,
+    coordinator: Annotated[
+        str | None,
+        typer.Option(
+            help="Train in several processes: HOST:PORT of process 0.  (default: as Slurm, Ray, Kubeflow or Keras say)",
+            show_default=False,
+        ),
+    ] = None,
+    processes: Annotated[int | None, typer.Option(help="How many there are.", show_default=False)] = None,
+    process: Annotated[
+        int | None, typer.Option(help="Which this is, 0 the first, which keeps the run.", show_default=False)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The whole job: data, training, test evaluation, plots, ONNX, report."""
@@ -99,15 +112,27 @@ def train(
     if resume is not None and clash:
         raise UsageError(f"{', '.join(clash)} cannot be given with --resume: a run goes on as it began; leave it out")
 
+    from wardrobe import cluster
+
+    member = cluster.member(coordinator, processes, process)
+    if member is not None and not cluster.is_supervised():
+        from wardrobe import supervision
+
+        sys.exit(supervision.supervise(member, str(resume or run or "latest")))
     from wardrobe import jobs
 
     stream = sys.stderr if as_json else sys.stdout
+    if member is not None and not member.is_first:
+        jobs.help_train(member, data_dir, stream)
+        if as_json:
+            _print_json({"process": member.process, "processes": member.processes, "status": "done"})
+        return
     if resume is not None:
-        made = jobs.resume(resume, recipe, data_dir, stream)
+        made = jobs.resume(resume, recipe, data_dir, stream, member)
     else:
         made = jobs.train(
             recipe or "seed", data="auto" if data is None else data, data_dir=data_dir, epochs=epochs, seed=seed or 0,
-            limit=limit, path=run, stream=stream,
+            limit=limit, path=run, stream=stream, member=member,
         )  # fmt: skip
     _print_scores(jobs.summary(made), as_json)
 

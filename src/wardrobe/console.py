@@ -29,9 +29,10 @@ def notice(title: str, text: str) -> None:
 
 @contextmanager
 def loading_quietly() -> Iterator[None]:
-    """Keeps back what TensorFlow's C++ parts write on stderr while they load, before any of their log levels holds.
+    """Keeps back what C++ parts of TensorFlow and JAX write while they load, before any of their log levels holds.
 
-    Only where TF_CPP_MIN_LOG_LEVEL asks for quiet, as the command line does; shown after all if the block fails.
+    Only where TF_CPP_MIN_LOG_LEVEL asks for quiet, as the command line does; shown on stderr after all if the block
+    fails.
     """
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") == "0":
         yield
@@ -39,17 +40,20 @@ def loading_quietly() -> Iterator[None]:
     import logging
     import tempfile
 
+    sys.stdout.flush()
     sys.stderr.flush()
-    stderr = os.dup(2)
+    streams = {number: os.dup(number) for number in (1, 2)}
     with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
+        for number in streams:
+            os.dup2(kept.fileno(), number)
         try:
             yield
         except BaseException:
             kept.seek(0)
-            os.write(stderr, kept.read())
+            os.write(streams[2], kept.read())
             raise
         finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+            for number, stream in streams.items():
+                os.dup2(stream, number)
+                os.close(stream)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)

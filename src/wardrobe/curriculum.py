@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe import augment, feed, metrics, photo_augment, seeds
+from wardrobe import augment, feed, hosts, metrics, photo_augment, seeds
 from wardrobe.data import Dataset, Split
 from wardrobe.recipes import Recipe
 
@@ -31,7 +31,7 @@ def batches(recipe: Recipe, dataset: Dataset, model: keras.Model, seed: int, epo
         return _photo_like(recipe, dataset, seed, epoch)
     chosen = np.arange(len(train))
     if recipe.hardest < 1 and epoch >= ALL_FIRST:
-        chosen = hardest(losses(model, train), recipe.hardest, seeds.generator("others", seed, epoch))
+        chosen = hardest(_losses_of_all(model, train), recipe.hardest, seeds.generator("others", seed, epoch))
     rounds = [epoch_order(len(chosen), seed, epoch, number) for number in range(-(-len(train) // len(chosen)))]
     first = epoch * round(len(train) / len(chosen))  # rounds before this epoch: each mirrors what the last did not
     changed = [
@@ -40,7 +40,8 @@ def batches(recipe: Recipe, dataset: Dataset, model: keras.Model, seed: int, epo
     ]
     images = changed[0] if len(changed) == 1 else np.concatenate(changed)[: len(train)]
     labels = np.concatenate([train.labels[chosen[order]] for order in rounds])[: len(train)]
-    return feed.arrays(images[..., None], labels, recipe.batch_size)
+    images, labels = hosts.share((images, labels), recipe.batch_size)
+    return feed.arrays(images[..., None], labels, hosts.own_batch(recipe.batch_size))
 
 
 def samples(recipe: Recipe, dataset: Dataset, count: int) -> npt.NDArray[np.uint8]:
@@ -68,6 +69,12 @@ def losses(model: keras.Model, split: Split) -> npt.NDArray[np.floating]:
     return metrics.cross_entropies(logits, split.labels)
 
 
+def _losses_of_all(model: keras.Model, split: Split) -> npt.NDArray[np.floating]:
+    """Returns the cross-entropy of each image, (n,); of several processes each computes a part."""
+    part = hosts.own_stretch(len(split))
+    return hosts.gathered(losses(model, Split(split.images[part], split.labels[part])))[: len(split)]
+
+
 def hardest(losses: npt.NDArray[np.floating], share: float, rng: np.random.Generator) -> Indices:
     """Returns the indices of the `share` of images with the highest losses, and of some of the others.
 
@@ -86,6 +93,7 @@ def _photo_like(recipe: Recipe, dataset: Dataset, seed: int, epoch: int) -> dict
         rng = seeds.generator("photo", seed, epoch, number)
         images = train.images[chosen]
         masks = photo_augment.garment_masks(images)
-        return photo_augment.photo_like(rng, images, masks, train.labels[chosen], dataset.class_names)
+        made = photo_augment.photo_like(rng, images, masks, train.labels[chosen], dataset.class_names)
+        return hosts.share(made, len(chosen))
 
     return feed.made(batch, -(-len(order) // recipe.batch_size))

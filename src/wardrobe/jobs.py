@@ -7,12 +7,13 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
 
 from wardrobe import console, progress, recipes, runs
+from wardrobe.cluster import Member
 from wardrobe.data import AUTO, FASHION_MNIST, TEST, VALIDATION, Dataset, load_data
 from wardrobe.errors import PhotoError, RunError, UsageError
 from wardrobe.progress import TrainingDisplay
@@ -32,6 +33,7 @@ def train(
     limit: int | None = None,
     path: str | Path | None = None,
     stream: TextIO | None = None,
+    member: Member | None = None,
 ) -> Run:
     """Does the whole job: data, training, test evaluation, plots, ONNX, report.
 
@@ -42,6 +44,7 @@ def train(
         seed: of initial weights and image order, 0 to 2**32 - 1.
         path: the run folder to make; without it `runs/<recipe>-<date>-<time>`.
         stream: where progress goes; stdout without it.
+        member: process 0 of a training of several, which keeps the run; the others call `help_train`.
 
     Raises:
         WardrobeError: what could not be done, and what to do next.
@@ -54,6 +57,7 @@ def train(
     display.stage("Opening the data")
     dataset = load_data(data, data_dir, limit)
     pipeline = _pipeline(display)
+    _lead(member, chosen, dataset, limit, seed, display)
     run = runs.create(
         chosen,
         folder,
@@ -69,7 +73,11 @@ def train(
 
 
 def resume(
-    name: str | Path, recipe: str | None = None, data_dir: str | Path | None = None, stream: TextIO | None = None
+    name: str | Path,
+    recipe: str | None = None,
+    data_dir: str | Path | None = None,
+    stream: TextIO | None = None,
+    member: Member | None = None,
 ) -> Run:
     """Goes on with a run that was killed or interrupted, to the same end as if it had been left alone.
 
@@ -77,6 +85,7 @@ def resume(
         name: the run folder, or "latest".
         recipe: if given, must be the one that the run was made with.
         data_dir: where the data lies now, if elsewhere.
+        member: as in `train`; as many processes as before, or others, or none.
 
     Raises:
         RunError: no such run, one that is done, one of another recipe, or its data has changed.
@@ -94,9 +103,31 @@ def resume(
         pass
     display, dataset = _opened(run, data_dir, stream)
     pipeline = _pipeline(display)
+    _lead(member, run.recipe(), dataset, info["limit"], info["seed"], display)
     run.update(status=runs.RUNNING)
     pipeline.train(run, dataset, display)
     return run
+
+
+def help_train(member: Member, data_dir: str | Path | None = None, stream: TextIO | None = None) -> None:
+    """Trains what process 0 does, beside it, with the data of this host; keeps nothing.
+
+    Args:
+        member: any process but 0.
+
+    Raises:
+        WardrobeError: process 0 cannot be met, or is lost; or the data here is not what it has.
+    """
+    display = progress.training_display(stream or sys.stdout)
+    pipeline = _pipeline(display)
+    from wardrobe import hosts
+
+    display.stage(f"{member} waits for process 0 at {member.coordinator}")
+    hosts.join(member)
+    task = hosts.told(None)
+    dataset = load_data(task["data"], data_dir, task["limit"])
+    hosts.check_same("data", dataset.sums)
+    pipeline.help_train(recipes.made_of(task["recipe"]), dataset, task["seed"], display)
 
 
 def evaluate(
@@ -247,6 +278,20 @@ def summary(run: Run) -> dict[str, Any]:
     info = run.info()
     head = {key: info[key] for key in ("data", "seed", "status")}
     return {"run": str(run.path), "recipe": info["recipe"]["name"], **head, **run.metrics()}
+
+
+def _lead(
+    member: Member | None, recipe: Recipe, dataset: Dataset, limit: int | None, seed: int, display: TrainingDisplay
+) -> None:
+    """Meets the other processes, if there are any, and tells them what will be trained."""
+    if member is None:
+        return
+    from wardrobe import hosts
+
+    display.stage(f"{member} waits for the others at {member.coordinator}")
+    hosts.join(member)
+    hosts.told({"recipe": asdict(recipe), "data": dataset.name, "limit": limit, "seed": seed})
+    hosts.check_same("data", dataset.sums)
 
 
 def _checked(recipe: Recipe, epochs: int | None, seed: int) -> Recipe:

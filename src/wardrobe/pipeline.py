@@ -1,6 +1,9 @@
 """Fills a run folder: train, score, draw, export, write the page. Everything here needs Keras; jobs.py does not."""
 
 import contextlib
+import os
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,17 +19,20 @@ from wardrobe import (
     evaluation,
     export,
     hierarchy,
+    hosts,
     metrics,
     models,
     plots,
     report,
     runs,
+    supervision,
     training,
 )
 from wardrobe.data import TEST, VALIDATION, Dataset
 from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.evaluation import Evaluation
 from wardrobe.progress import TrainingDisplay
+from wardrobe.recipes import Recipe
 from wardrobe.runs import Run
 
 GRID_IMAGES = 40
@@ -47,6 +53,25 @@ def train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
             with contextlib.suppress(OSError):  # there may be no room even for this
                 run.update(status=runs.INTERRUPTED)
             raise _explained(error, run) from error
+    if keras.backend.backend() != "tensorflow":
+        _finish_under_tensorflow(run, display)
+
+
+def help_train(recipe: Recipe, dataset: Dataset, seed: int, display: TrainingDisplay) -> None:
+    """Trains beside the process that keeps the run.
+
+    Raises:
+        RunError: it is lost.
+    """
+    try:
+        training.fit(recipe, dataset, None, seed, display)
+        hosts.leave()
+    except RuntimeError as error:
+        if not hosts.together():
+            raise
+        raise RunError(
+            "another process of this training is lost; start it again on every host, process 0 has the line"
+        ) from error
 
 
 def validate(run: Run, dataset: Dataset, display: TrainingDisplay) -> dict[str, Any]:
@@ -121,6 +146,8 @@ def _explained(error: BaseException, run: Run) -> BaseException:
     if in_disguise or isinstance(error, interruptions):
         done, epochs = training.epochs_done(run), run.recipe().epochs
         return InterruptedRunError(f"interrupted after {done} of {epochs} epochs; go on with: {run.resume_line}")
+    if isinstance(error, RuntimeError) and hosts.together():
+        return RunError(f"another process of this training is lost; {supervision.go_on(run)}")
     if isinstance(error, OSError):
         where, what = error.filename or run.path, error.strerror or error
         return RunError(f"{where}: {what}; make room, then go on with: {run.resume_line}")
@@ -129,11 +156,11 @@ def _explained(error: BaseException, run: Run) -> BaseException:
 
 def _train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
     model = training.fit(run.recipe(), dataset, run, run.info()["seed"], display)
+    hosts.leave()  # what is left is done here alone
     training.save(model, run)
-    evaluated = _evaluate(model, run, dataset, TEST, run.recipe().views, display)
     if keras.backend.backend() != "tensorflow":
-        again = f"KERAS_BACKEND=tensorflow {run.resume_line}"
-        raise RunError(f"{run.path} is trained and scored; model.onnx is written under TensorFlow, with: {again}")
+        return  # model.onnx is written under TensorFlow, and what is written beside it
+    evaluated = _evaluate(model, run, dataset, TEST, run.recipe().views, display)
     display.stage("Writing model.onnx and checking it against Keras")
     about = _about(run, dataset, evaluated)
     averaged = models.averaged(model, run.recipe().views)
@@ -142,6 +169,23 @@ def _train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
     run.update(finished=finished, onnx_largest_logit_difference=parity.largest_logit_difference)
     display.stage(f"Report: {report.write(run)}")
     run.update(status=runs.DONE)
+
+
+def _finish_under_tensorflow(run: Run, display: TrainingDisplay) -> None:
+    """Has a second process, under TensorFlow, score and draw a trained run and write its model.onnx and report.
+
+    Raises:
+        RunError: that failed.
+    """
+    display.stage("Starting TensorFlow, which scores the run and writes model.onnx")
+    finish = "import sys; from wardrobe import jobs; jobs.resume(sys.argv[1])"
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+    command = [sys.executable, "-c", finish, str(run.path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip() or str(done.returncode)).splitlines()[-1]
+        again = f"KERAS_BACKEND=tensorflow {run.resume_line}"
+        raise RunError(f"{run.path} is trained; scoring it under TensorFlow failed ({reason}); go on with: {again}")
 
 
 def _about(run: Run, dataset: Dataset, evaluated: Evaluation) -> dict[str, object]:

@@ -6,6 +6,7 @@ Every field carries its unit. `RECIPES` lists those that ship; `dataclasses.repl
 
 import difflib
 from dataclasses import dataclass, replace
+from typing import Any
 
 from wardrobe.errors import UsageError
 
@@ -217,6 +218,17 @@ def lasting(recipe: Recipe, epochs: int | None) -> Recipe:
     if epochs < 1:
         raise UsageError(f"--epochs {epochs} trains nothing; give 1 or more, or leave it out for {recipe.epochs}")
     return replace(recipe, epochs=epochs)
+
+
+def made_of(fields: dict[str, Any]) -> Recipe:
+    """Returns the recipe with these fields, as JSON keeps them; what is not among them is as in the one that ships.
+
+    Raises:
+        TypeError: a field is unknown or missing.
+    """
+    known: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    shipped = RECIPES.get(known["name"])
+    return replace(shipped, **known) if shipped else Recipe(**known)
 
 
 def get(name: str) -> Recipe:

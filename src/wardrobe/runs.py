@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wardrobe import console
+from wardrobe import console, recipes
 from wardrobe.errors import RunError, UsageError
-from wardrobe.recipes import RECIPES, Recipe
+from wardrobe.recipes import Recipe
 
 try:
     import fcntl
@@ -142,12 +142,8 @@ class Run:
 
     def recipe(self) -> Recipe:
         """Returns the recipe that the run was made with, every field as it was."""
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in self.info()["recipe"].items()
-        }
-        shipped = RECIPES.get(fields["name"])
         try:
-            return dataclasses.replace(shipped, **fields) if shipped else Recipe(**fields)
+            return recipes.made_of(self.info()["recipe"])
         except TypeError as error:
             raise RunError(f"{self.path} was made by another version of wardrobe ({error}); train it again") from None
 

@@ -17,7 +17,7 @@ os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
 import keras
 import numpy as np
 
-from wardrobe import console, curriculum, feed, models, objectives
+from wardrobe import console, curriculum, feed, hosts, models, objectives
 from wardrobe.data import Dataset
 from wardrobe.errors import RunError
 from wardrobe.muon import Muon
@@ -30,10 +30,11 @@ VALIDATION_BATCH = 500  # images
 OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {"adam": keras.optimizers.Adam, "muon": Muon}
 
 
-def fit(recipe: Recipe, dataset: Dataset, run: Run, seed: int, display: TrainingDisplay) -> keras.Model:
+def fit(recipe: Recipe, dataset: Dataset, run: Run | None, seed: int, display: TrainingDisplay) -> keras.Model:
     """Trains `recipe`, from the run's last checkpoint where there is one, and writes history and checkpoints.
 
     Args:
+        run: None in a process that helps another one, which keeps the run; see hosts.py.
         seed: of the initial weights and of the order of the images.
 
     Returns:
@@ -41,34 +42,68 @@ def fit(recipe: Recipe, dataset: Dataset, run: Run, seed: int, display: Training
 
     Raises:
         RunError: the checkpoint is damaged, or the loss is no longer a number.
+        UsageError: the batch cannot be shared out among the processes that train.
         KeyboardInterrupt: passed on; the last whole epoch is kept.
     """
+    hosts.check_batch(recipe.batch_size)
     steps = -(-len(dataset.train) // recipe.batch_size)
-    precision = available(recipe.precision)
-    model = compiled(recipe, len(dataset.class_names), seed, steps, precision)
-    if recipe.whiten:
-        models.whiten(model, dataset.train.images)
-    done = _restore(model, run)
-    _wind_dropout(model, done * steps)
-    used = models.build(recipe, len(dataset.class_names))
-    run.update(parameters=used.count_params(), forward_flops=models.forward_flops(used), precision=precision)
-    history = run.history()[:done]  # a kill between the two files leaves one row too many, never one too few
-    if len(history) < done:
-        console.warn(f"{run.path}/history.csv lacks {done - len(history)} of {done} epochs; the weights have them all")
+    model, own, done = _begun(recipe, dataset, run, seed, steps)
+    history = [] if run is None else _history(run, done)
     title = f"{recipe.name}, seed {seed}: {len(dataset.train):,} training images of {dataset.name}"
     display.start(title, recipe.epochs, done, steps)
     try:
         for epoch in range(done, recipe.epochs):
-            row = _one_epoch(model, recipe, dataset, seed, epoch, display)
+            row = _one_epoch(model, own, recipe, dataset, seed, epoch, display)
             history.append(row)
-            run.write_history(history)
-            _checkpoint(model, run, epoch + 1)
-            _keep_snapshot(model, recipe, run, epoch + 1)
+            if run is not None:
+                run.write_history(history)
+                _checkpoint(model, run, epoch + 1)
+                _keep_snapshot(model, recipe, run, epoch + 1)
             display.epoch(row)
     finally:
         display.close()
-    run.update(seconds_per_epoch=[row["seconds"] for row in history])
+    if run is not None:
+        run.update(seconds_per_epoch=[row["seconds"] for row in history])
     return models.for_use(model, recipe)
+
+
+def _begun(
+    recipe: Recipe, dataset: Dataset, run: Run | None, seed: int, steps: int
+) -> tuple[keras.Model, keras.Model, int]:
+    """Returns the model to train, with its first weights or those of the checkpoint, and how many epochs it has.
+
+    Between the two: the same model for what this process computes without the others. Alone, it is the first itself.
+    """
+    precision = available(recipe.precision)
+    class_count = len(dataset.class_names)
+    own = compiled(recipe, class_count, seed, steps, precision)
+    if recipe.whiten:
+        models.whiten(own, dataset.train.images)
+    done: int = hosts.told(0 if run is None else _restore(own, run))
+    _wind_dropout(own, done * steps)
+    if run is not None:
+        used = models.build(recipe, class_count)
+        run.update(parameters=used.count_params(), forward_flops=models.forward_flops(used), precision=precision)
+    if not hosts.together():
+        return own, own, done
+    with hosts.shared_model():
+        model = compiled(recipe, class_count, seed, steps, precision)
+        first = hosts.copied([keras.ops.convert_to_numpy(each) for each in _state(own)])
+        for variable, value in zip(_state(model), first, strict=True):
+            variable.assign(value)
+    return model, own, done
+
+
+def _state(model: keras.Model) -> list[keras.Variable]:
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _history(run: Run, done: int) -> list[Row]:
+    """Returns the rows of the epochs that are done: a kill between the two files leaves one too many, never too few."""
+    history = run.history()[:done]
+    if len(history) < done:
+        console.warn(f"{run.path}/history.csv lacks {done - len(history)} of {done} epochs; the weights have them all")
+    return history
 
 
 def available(precision: str) -> str:
@@ -157,20 +192,28 @@ class _Progress(keras.callbacks.Callback):
 
 def _one_epoch(
     model: keras.Model,
+    own: keras.Model,
     recipe: Recipe,
     dataset: Dataset,
     seed: int,
     epoch: int,
     display: TrainingDisplay,
 ) -> Row:
-    """Trains and validates one epoch (0 the first); returns its row of history.csv."""
+    """Trains and validates one epoch (0 the first); returns its row of history.csv.
+
+    Args:
+        own: as `_begun` returns it; given the weights of `model` at the end.
+    """
     began = time.perf_counter()
     validation, labels = dataset.validation.images[..., None], dataset.validation.labels
     if recipe.augment == "photo":
         labels = keras.utils.to_categorical(labels, len(dataset.class_names) + 1)
-    given = curriculum.batches(recipe, dataset, model, seed, epoch)
-    trained = model.fit(**given, shuffle=False, callbacks=[_Progress(display)], verbose=0).history
-    scores = model.evaluate(**feed.arrays(validation, labels, VALIDATION_BATCH), return_dict=True, verbose=0)
+    given = curriculum.batches(recipe, dataset, own, seed, epoch)
+    with hosts.shared_model():
+        trained = model.fit(**given, shuffle=False, callbacks=[_Progress(display)], verbose=0).history
+    if own is not model:
+        own.set_weights(model.get_weights())
+    scores = own.evaluate(**feed.arrays(validation, labels, VALIDATION_BATCH), return_dict=True, verbose=0)
     means = {name: values[0] for name, values in trained.items()} | {f"val_{k}": value for k, value in scores.items()}
     seconds = time.perf_counter() - began
     if not np.isfinite(means["loss"]):
