@@ -4,11 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import wardrobe, wardrobe_here
 
 # What sprint is made of is in the first two; photo and champion have dropout, drawn by each backend in its own way.
 RECIPES = ("seed", "strong", "strong in two columns")
@@ -53,19 +51,3 @@ def test_both_backends_learn_alike(both: tuple[dict[str, list[float]], dict[str,
     np.testing.assert_allclose(jax, tensorflow, rtol=1e-3)
     assert len(jax) == STEPS
     assert jax[-1] < jax[0]
-
-
-def test_a_run_trained_on_jax_is_finished_under_tensorflow(
-    tmp_path: Path, few_of_own: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KERAS_BACKEND", "jax")
-    trained = wardrobe("train", "sprint", "--data", few_of_own, "--epochs", 1, "--run", "run", cwd=tmp_path)
-    said = [line for line in trained.stderr.splitlines() if line.startswith("wardrobe: error: ")]
-    assert trained.returncode == 1
-    assert said == [
-        "wardrobe: error: run is trained and scored; model.onnx is written under TensorFlow, with: "
-        "KERAS_BACKEND=tensorflow wardrobe train --resume run"
-    ]
-    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    assert wardrobe_here("train", "--resume", "run", cwd=tmp_path).returncode == 0
-    assert (tmp_path / "run/model.onnx").is_file()

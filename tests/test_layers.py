@@ -13,7 +13,19 @@ SOURCE = Path(wardrobe.__file__).parent
 # A module imports only from rows above its own. docs/architecture.md says what each owns.
 LEVELS = (
     {"labels", "errors", "confidence", "seeds"},
-    {"recipes", "metrics", "trust", "console", "progress", "photo", "photo_augment", "batch_norm", "gradients", "feed"},
+    {
+        "recipes",
+        "metrics",
+        "trust",
+        "console",
+        "progress",
+        "photo",
+        "photo_augment",
+        "batch_norm",
+        "gradients",
+        "feed",
+        "cluster",
+    },
     {
         "augment",
         "fashion_mnist",
@@ -25,8 +37,9 @@ LEVELS = (
         "occlusion",
         "engines",
         "runs",
+        "hosts",
     },
-    {"data", "models", "objectives", "muon", "classifier", "protocols", "guard"},
+    {"data", "models", "objectives", "muon", "classifier", "protocols", "guard", "supervision"},
     {
         "curriculum",
         "export",

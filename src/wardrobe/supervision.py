@@ -16,8 +16,9 @@ from wardrobe.errors import RunError
 from wardrobe.runs import Run
 
 MAIN = "from wardrobe.cli import main; main()"
-NOISE = re.compile(r"\[(Gloo|external/)|[EIWF]\d{4} \d\d:\d\d:")  # how lines of JAX's C++ begin
-FATAL = re.compile(r"F\d{4} \d\d:\d\d:")  # the first of those with which it ends the process
+NOISE = re.compile(r"\[(Gloo|external/)|[IW]\d{4} \d\d:\d\d:")  # how lines of JAX's C++ begin
+FAILING = re.compile(r"[EF]\d{4} \d\d:\d\d:")  # and those behind which a page of them follows
+OURS = "wardrobe: "
 
 
 def supervise(member: Member, named: str) -> int:
@@ -29,7 +30,7 @@ def supervise(member: Member, named: str) -> int:
     debug = "--debug" in sys.argv
     child = subprocess.Popen(
         [sys.executable, "-c", MAIN, *sys.argv[1:]],
-        env={**os.environ, SUPERVISED: "1", BACKEND: "jax"},
+        env={**os.environ, **_environment(member)},
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
@@ -41,11 +42,11 @@ def supervise(member: Member, named: str) -> int:
 
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, interrupt)
-    fatal = False
+    failing = False
     assert child.stderr is not None
     for line in child.stderr:
-        fatal = fatal or FATAL.match(line) is not None
-        if debug or not (fatal or NOISE.match(line)):
+        failing = failing or FAILING.match(line) is not None
+        if debug or line.startswith(OURS) or not (failing or NOISE.match(line)):
             sys.stderr.write(line)
             sys.stderr.flush()
     status = child.wait()
@@ -53,6 +54,12 @@ def supervise(member: Member, named: str) -> int:
         return status
     console.warn(f"error: {_explained(member, signal.Signals(-status), named)}")
     return 1
+
+
+def _environment(member: Member) -> dict[str, str]:
+    """Returns what is set for the process that trains: the others are reached directly, whatever proxies there are."""
+    coordinator = member.coordinator.rpartition(":")[0]
+    return {SUPERVISED: "1", BACKEND: "jax", "no_grpc_proxy": coordinator, "JAX_CHECK_PROXY_ENVS": "0"}
 
 
 def _explained(member: Member, killed_by: signal.Signals, named: str) -> str:
