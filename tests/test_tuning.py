@@ -2,10 +2,11 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import refused, wardrobe_here
+from conftest import WARDROBE, environment, refused, wardrobe_here
 
 
 def test_it_goes_on_where_it_was_and_prints_the_best_as_a_recipe(tmp_path: Path, few_of_own: Path) -> None:
@@ -26,14 +27,39 @@ def test_it_goes_on_where_it_was_and_prints_the_best_as_a_recipe(tmp_path: Path,
     assert [path.name for path in (tmp_path / "runs/tune-seed").iterdir()] == ["study.db"], "runs of trials are left"
 
 
+def test_two_hosts_search_together(tmp_path: Path, few_of_own: Path) -> None:
+    arguments = ("tune", "seed", "--fields", "learning_rate", "--data", few_of_own, "--epochs", 1)
+    shared = (*arguments, "--storage", tmp_path / "disk/search.journal", "--trials", 4, "--json")
+    hosts = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        command = [str(each) for each in (WARDROBE, *shared)]
+        env, cwd = environment(tmp_path / name), tmp_path / name
+        hosts.append(
+            subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
+    ends = [(*host.communicate(timeout=200), host.returncode) for host in hosts]
+    assert [status for *_, status in ends] == [0, 0], ends
+    tried = [re.findall(r"trial (\d+)  complete .*learning_rate (\S+)", said) for _, said, _ in ends]
+    numbers = sorted(int(number) for each in tried for number, _ in each)
+    assert numbers == list(range(1, len(numbers) + 1)), "each trial was tried by one host"
+    assert 4 <= len(numbers) <= 5, "a trial that was under way elsewhere is finished"
+    assert all(tried), "both hosts searched"
+    assert len({rate for each in tried for _, rate in each}) >= len(numbers) - 1, "they did not try the same"
+    later = wardrobe_here(*shared, cwd=tmp_path)
+    assert json.loads(later.stdout)["trials"] == len(numbers)
+    assert not list(tmp_path.rglob("study.db"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("tune", "sede"), "did you mean 'seed'?"),
         (("tune", "seed", "--fields", "learning_rate,name"), "learning_rate, batch_size, dropout"),
         (("tune", "seed", "--trials", "0"), "--trials 0 tries nothing; give 1 or more"),
+        (("tune", "seed", "--storage", "nowhere"), "--storage nowhere cannot be opened"),
     ],
 )
 def test_a_wrong_call_is_one_line(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
     refused(wardrobe_here(*arguments, cwd=tmp_path), 2, said)
-    assert not (tmp_path / "runs").exists()
+    assert not list(tmp_path.rglob("study.db"))

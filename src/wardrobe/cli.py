@@ -173,6 +173,14 @@ def tune(
     folder: Annotated[
         Path | None, typer.Option(help="Where the trials are kept.  (default: runs/tune-RECIPE)", show_default=False)
     ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="Search on several hosts: a file NAME.journal that all see, or a database's URL; start the same "
+            "command on each.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Search a recipe's fields for the best validation accuracy; goes on where it was stopped."""
@@ -180,7 +188,7 @@ def tune(
 
     best = tuning.tune(
         recipe, trials, fields.split(","), data=data, data_dir=data_dir, epochs=epochs, limit=limit,
-        folder=folder or Path("runs") / f"tune-{recipe}", stream=sys.stderr if as_json else sys.stdout,
+        folder=folder or Path("runs") / f"tune-{recipe}", storage=storage, stream=sys.stderr if as_json else sys.stdout,
     )  # fmt: skip
     if as_json:
         _print_json(best)

@@ -34,6 +34,7 @@ SPACES: dict[str, Space] = {
     "optimizer": lambda trial, _: trial.suggest_categorical("optimizer", ["adam", "muon"]),
     "schedule": lambda trial, _: trial.suggest_categorical("schedule", ["constant", "one-cycle"]),
 }
+JOURNAL = ".journal"  # how the name of Optuna's file for several hosts ends
 FEWEST_TRIALS = 4  # that run to their end before any is pruned
 
 
@@ -47,6 +48,7 @@ def tune(
     epochs: int | None,
     limit: int | None,
     folder: Path,
+    storage: str | None,
     stream: TextIO,
 ) -> dict[str, Any]:
     """Tries a recipe with other values of `fields` until there are `trials` trials, and returns the best.
@@ -56,13 +58,15 @@ def tune(
 
     Args:
         folder: gets study.db, where Optuna keeps the trials, and the trial's run while it is trained.
+        storage: where the trials are kept in place of study.db, so that several hosts can search together: a file
+            NAME.journal on a disk that all of them see, or the URL of a database, as SQLAlchemy writes it.
 
     Returns:
         {"recipe", "trials", "accuracy", "accuracy_as_it_is", "fields", "python"}: accuracies on validation, 0-1; the
         best values of the fields; the recipe as a line of Python.
 
     Raises:
-        UsageError: an unknown recipe or field, or no trial.
+        UsageError: an unknown recipe or field, no trial, or a storage that cannot be opened.
     """
     recipe = recipes.lasting(recipes.get(name), epochs)
     unknown = [field for field in fields if field not in SPACES]
@@ -70,41 +74,75 @@ def tune(
         raise UsageError(f"--fields {','.join(fields)}: {', '.join(SPACES)} can be tuned; choose among these")
     if trials < 1:
         raise UsageError(f"--trials {trials} tries nothing; give 1 or more")
-    study = _study(f"{name}, {recipe.epochs} epochs of {limit or 'all'} images of {data}", recipe, fields, folder)
+    study = _study(
+        f"{name}, {recipe.epochs} epochs of {limit or 'all'} images of {data}", recipe, fields, folder, storage
+    )
     dataset = load_data(data, data_dir, limit)
-    before = [trial for trial in study.trials if trial.state.is_finished()]
-    left = trials - len(before)
-    print(f"{recipe.name} on {dataset.name}: {len(before)} trials are done, {max(left, 0)} to go", file=stream)
+    left = trials - _finished(study)
+    print(f"{recipe.name} on {dataset.name}: {_finished(study)} trials are done, {max(left, 0)} to go", file=stream)
     if left > 0:
-        objective = _objective(recipe, fields, dataset, folder)
-        study.optimize(objective, n_trials=left, callbacks=[lambda _, trial: _tell(trial, stream)])
+        study.optimize(
+            _objective(recipe, fields, dataset, folder),
+            callbacks=[lambda _, trial: _tell(trial, stream), lambda study, _: _stop_at(trials, study)],
+        )
     return _best(study, recipe)
 
 
-def _study(title: str, recipe: Recipe, fields: Sequence[str], folder: Path) -> "optuna.Study":
-    """Opens the study in `folder`, or makes it, the recipe as it is its first trial."""
+def _finished(study: "optuna.Study") -> int:
+    """Returns how many trials have ended, those of other hosts included."""
+    return sum(trial.state.is_finished() for trial in study.trials)
+
+
+def _stop_at(trials: int, study: "optuna.Study") -> None:
+    if _finished(study) >= trials:
+        study.stop()
+
+
+def _study(title: str, recipe: Recipe, fields: Sequence[str], folder: Path, storage: str | None) -> "optuna.Study":
+    """Opens the study, or makes it, the recipe as it is its first trial."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of the heartbeat
-        storage = optuna.storages.RDBStorage(
-            f"sqlite:///{folder / 'study.db'}",
-            heartbeat_interval=60,  # seconds; a trial whose process died is tried again
-            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
-        )
-    study = optuna.create_study(
-        study_name=title,
-        storage=storage,
-        sampler=optuna.samplers.TPESampler(seed=0),
-        pruner=optuna.pruners.MedianPruner(FEWEST_TRIALS, n_warmup_steps=recipe.epochs // 3),
-        direction="maximize",
-        load_if_exists=True,
+    shared = storage is not None
+    sampler = optuna.samplers.TPESampler(
+        seed=None if shared else 0,  # hosts that search together must not try the same
+        constant_liar=shared,
     )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of the heartbeat
+            study = optuna.create_study(
+                study_name=title,
+                storage=_storage(storage or f"sqlite:///{folder / 'study.db'}"),
+                sampler=sampler,
+                pruner=optuna.pruners.MedianPruner(FEWEST_TRIALS, n_warmup_steps=recipe.epochs // 3),
+                direction="maximize",
+                load_if_exists=True,
+            )
+    except Exception as error:  # SQLAlchemy, each database's driver and the disk raise their own
+        raise UsageError(
+            f"--storage {storage} cannot be opened ({' '.join(str(error).split())[:200]}); give NAME.journal on a disk "
+            "that all hosts see, or a database's URL, such as postgresql://USER:PASSWORD@HOST/NAME"
+        ) from error
     if not study.trials:
         study.enqueue_trial({field: getattr(recipe, field) for field in fields})
     return study
+
+
+def _storage(place: str) -> "optuna.storages.BaseStorage":
+    """Opens a file NAME.journal, or a database by its URL."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    if place.endswith(JOURNAL):
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        return optuna.storages.JournalStorage(JournalFileBackend(place))
+    return optuna.storages.RDBStorage(
+        place,
+        heartbeat_interval=60,  # seconds; a trial whose process died is tried again
+        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
+    )
 
 
 def _objective(
@@ -153,7 +191,7 @@ def _best(study: "optuna.Study", recipe: Recipe) -> dict[str, Any]:
     changed = ", ".join(f"{field}={_short(value)}" for field, value in best.params.items())
     return {
         "recipe": recipe.name,
-        "trials": sum(trial.state.is_finished() for trial in study.trials),
+        "trials": _finished(study),
         "accuracy": best.value,
         "accuracy_as_it_is": first.value,
         "fields": best.params,
