@@ -69,7 +69,7 @@ LEVELS = (
         "engine_speed",
         "essay",
     },
-    {"serve_benchmark", "export_benchmark"},
+    {"serve_benchmark", "export_benchmark", "scale_benchmark"},
     {"cli"},
 )
 LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in modules}

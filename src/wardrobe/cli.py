@@ -504,6 +504,21 @@ def benchmark_photos(
     _print_benchmark(photo_benchmark.photos(photos, model, folder), folder, as_json)
 
 
+@benchmarks.command("scale")
+def benchmark_scale(
+    images: Annotated[int, typer.Option(help="Small images.")] = 200_000,
+    photos: Annotated[int, typer.Option(help="Photos of 1200x1600.")] = 4_000,
+    rounds: Annotated[int, typer.Option(help="Times that each is run, in turn.")] = 1,
+    folder: ResultsFolder = Path(),
+    as_json: Json = False,
+) -> None:
+    """Measure what Ray costs, on one core and on all."""
+    from wardrobe import scale_benchmark
+
+    figures = scale_benchmark.scale(images, photos, rounds, folder, sys.stderr if as_json else sys.stdout)
+    _print_benchmark(figures, folder, as_json)
+
+
 @benchmarks.command("predict")
 def benchmark_predict(
     rounds: Annotated[int, typer.Option(help="Times that each is run, in turn.")] = 5,

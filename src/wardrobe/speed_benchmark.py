@@ -58,7 +58,8 @@ def predict(rounds: int, images: int, many: int, folder: Path) -> dict[str, Any]
         one = _in_turn([*wardrobe, str(photo)], [*keras_one, str(photo)], rounds)
         to_csv = ["--csv", str(here / "out.csv")]
         folder_of = _in_turn([*wardrobe, str(small), *to_csv], [*keras_many, str(small)], rounds)
-        few, lots = (_peak_memory([*wardrobe, str(_links(here, count)), *to_csv]) for count in (1000, many))
+        places = (links(small_image(here), here / f"links-{count}", count) for count in (1000, many))
+        few, lots = (_peak_memory([*wardrobe, str(place), *to_csv]) for place in places)
     rows = [_row("one photo, from a cold start", 1, one), _row("a folder of small images", images, folder_of)]
     figures = {
         "benchmark": "predict",
@@ -82,7 +83,7 @@ def _row(task: str, images: int, times: dict[str, float]) -> dict[str, Any]:
 
 def _in_turn(ours: Sequence[str], theirs: Sequence[str], rounds: int) -> dict[str, float]:
     """Runs both in turn and returns the medians of their seconds, and of the ratio."""
-    pairs = [(_seconds(ours), _seconds(theirs)) for _ in range(rounds)]
+    pairs = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
     return {
         "wardrobe_seconds": statistics.median(pair[0] for pair in pairs),
         "keras_seconds": statistics.median(pair[1] for pair in pairs),
@@ -90,7 +91,7 @@ def _in_turn(ours: Sequence[str], theirs: Sequence[str], rounds: int) -> dict[st
     }
 
 
-def _seconds(command: Sequence[str]) -> float:
+def seconds(command: Sequence[str]) -> float:
     """Runs a command to its end and returns its seconds."""
     began = time.perf_counter()
     run(command)
@@ -146,11 +147,16 @@ def _small_images(folder: Path, count: int) -> Path:
     return folder / "small"
 
 
-def _links(folder: Path, count: int) -> Path:
-    """Makes `count` links to one picture of 28x28."""
-    one = folder / "small" / "000000.png"
-    place = folder / f"links-{count}"
+def small_image(folder: Path) -> Path:
+    """Writes a drawn garment as a PNG of 28x28."""
+    path = folder / "small.png"
+    Image.fromarray(synthetic.draw_one(2, np.random.default_rng(0))).save(path)
+    return path
+
+
+def links(picture: Path, place: Path, count: int) -> Path:
+    """Makes a folder `place` with `count` links to one picture."""
     place.mkdir()
     for i in range(count):
-        (place / f"{i:07d}.png").symlink_to(one)
+        (place / f"{i:07d}{picture.suffix}").symlink_to(picture)
     return place
