@@ -27,9 +27,10 @@ from wardrobe.engines import cores
 from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.manifest import Job, Part
 from wardrobe.part_worker import Worker
-from wardrobe.runs import versions
+from wardrobe.runs import LATEST, versions
 from wardrobe.store import Store, absolute, printable
 
+LOCAL = "local"  # Ray's word for: start it on this machine
 MANY = 64  # workers that a cluster's parts are cut for, where none are asked for
 OBJECTS = 100_000_000  # bytes that Ray keeps for what goes between processes: numbers of parts and reports
 ANSWERS_WITHIN = 10  # seconds, or there is no cluster
@@ -65,34 +66,49 @@ def classify(
         `Classifier.load`. WardrobeError: there is nothing to classify, no such cluster, or a part cannot be written.
     """
     began = time.perf_counter()
-    store = Store(out)
-    address = address or os.environ.get("RAY_ADDRESS")
-    files = manifest.model_files(model_file(model))
-    asked = Job([printable(absolute(each)) for each in inputs], model or SHIPPED, _sum(files), versions(), [])
-    job = manifest.read(store)
-    if job is None:
-        job = manifest.write(store, asked, inputs, files, workers or (MANY if address else cores()))
-    _check_same(store, job, asked)
+    store, address = Store(out), address or os.environ.get("RAY_ADDRESS", LOCAL)
+    job, model_names = _job(store, inputs, model, address, workers)
     names = store.names()
     left = [part for part in job.parts() if part.name not in names]
-    done, failed = _answered(store, [part for part in job.parts() if part.name in names])
-    if left:
-        with _cluster(address, workers) as workers, progress.counting(job.images, done) as advance:
-            for report in _reports(left, {"model": list(files), "out": store.place}, workers):
-                _check_there(store, report["name"])
-                failed += report["failed"]
-                advance(report["images"])
+    before, failed = _answered(store, [part for part in job.parts() if part.name in names])
+    done, workers_had = before, 0
+    with contextlib.ExitStack() as stack:
+        if left:
+            workers_had = stack.enter_context(_cluster(address, workers))
+            advance = stack.enter_context(progress.counting(job.images, before))
+        for report in _reports(left, {"model": model_names, "out": store.place}, workers_had):
+            _check_there(store, report["name"])
+            done, failed = done + report["images"], failed + report["failed"]
+            advance(report["images"])
+    store.tidy()
     seconds = time.perf_counter() - began
     return {
         "model": job.model,
         "out": store.place,
-        "images": job.images,
+        "images": done,
         "failed": failed,
-        "images_before": done,
+        "images_before": before,
         "seconds": seconds,
-        "images_per_second": (job.images - done) / seconds,
-        "workers": workers if left else 0,
+        "images_per_second": (done - before) / seconds,
+        "workers": workers_had,
     }
+
+
+def _job(
+    store: Store, inputs: Sequence[str], model: str | None, address: str, workers: int | None
+) -> tuple[Job, list[str]]:
+    """Returns the job that lies in a folder, or a new one; and the names of its model's files there."""
+    file = model_file(model)
+    files = manifest.model_files(file)
+    name = SHIPPED if model is None else str(file.parent) if model == LATEST else model
+    asked = Job([printable(absolute(each)) for each in inputs], name, _sum(files), versions(), [])
+    job = manifest.read(store)
+    if job is not None:
+        _check_same(store, job, asked)
+    _check_answers(address)  # before ten million pictures are listed
+    if job is None:
+        job = manifest.write(store, asked, inputs, files, workers or (cores() if address == LOCAL else MANY))
+    return job, list(files)
 
 
 def _sum(files: Mapping[str, bytes]) -> str:
@@ -132,7 +148,7 @@ def _check_there(store: Store, name: str) -> None:
 
 
 @contextmanager
-def _cluster(address: str | None, workers: int | None) -> Iterator[int]:
+def _cluster(address: str, workers: int | None) -> Iterator[int]:
     """Starts Ray on this machine, or joins the cluster at an address, for the block; gives the number of workers.
 
     Raises:
@@ -145,12 +161,11 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[int]:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     on_sigterm = signal.getsignal(signal.SIGTERM)  # which Ray changes as it starts
     with contextlib.redirect_stdout(sys.stderr):  # Ray tells of dead workers on stdout
-        if address is None:
+        if address == LOCAL:
             here = {"num_cpus": max(workers or 0, cores()), "object_store_memory": OBJECTS, "include_dashboard": False}
             with console.loading_quietly():
-                ray.init(address="local", **here, **quiet)
+                ray.init(address=LOCAL, **here, **quiet)
         else:
-            _check_answers(address)
             try:
                 with console.loading_quietly():
                     ray.init(address=address, **quiet)
@@ -183,6 +198,8 @@ def _no_cluster(address: str, error: Exception) -> WardrobeError:
 
 def _reports(parts: Sequence[Part], arguments: Mapping[str, Any], workers: int) -> Iterator[dict[str, Any]]:
     """Has parts answered by so many workers, and yields the report of each as it is done."""
+    if not parts:
+        return
     import ray.data
 
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
@@ -198,7 +215,11 @@ def _reports(parts: Sequence[Part], arguments: Mapping[str, Any], workers: int) 
         num_cpus=1,
         fn_constructor_kwargs=dict(arguments),
     )
-    yield from reports.iter_rows()
+    try:
+        yield from reports.iter_rows()
+    except ray.exceptions.RayError as error:
+        cause = str(error).partition("\n\nThe above exception was")[0].strip().splitlines()[-1]
+        raise WardrobeError(f"a worker gave up ({cause}); mend that, then the same call again goes on") from error
 
 
 class Actor:

@@ -84,6 +84,13 @@ class Store:
         else:
             self.files.makedirs(self.root, exist_ok=True)
 
+    def tidy(self) -> None:
+        """Removes what was being written by processes that were killed; only for when nothing is being written."""
+        if self.files is None:
+            for name in self.names():
+                if name.startswith(".") and name.endswith(".parquet"):
+                    Path(self / name).unlink(missing_ok=True)
+
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         """Gives a file on this machine to write into; it gets its place and name when the block ends well."""
