@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,22 +15,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import WARDROBE, Result, environment, refused, wardrobe
+from conftest import WARDROBE, Result, environment, refused, wardrobe, wardrobe_here
 from PIL import Image, ImageDraw
 
-from wardrobe import synthetic
+from wardrobe import photo, synthetic
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.predict import Failure
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'wardrobe[scale]'")
 
-import fsspec  # noqa: E402
-import pyarrow as pa  # noqa: E402
-import pyarrow.parquet as pq  # noqa: E402
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from wardrobe import manifest, part_worker  # noqa: E402
-from wardrobe.classifier import PRETRAINED  # noqa: E402
-from wardrobe.store import Store, printable  # noqa: E402
+from wardrobe import manifest, part_worker
+from wardrobe.classifier import PRETRAINED
+from wardrobe.store import Store, printable
 
 Rows = list[dict[str, Any]]
 
@@ -54,8 +53,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
     assert head.stdout is not None
     assert any("Ray runtime started" in line for line in iter(head.stdout.readline, ""))
     yield f"127.0.0.1:{port}", head.pid
-    head.terminate()
-    head.communicate(timeout=60)
+    for process in [head.pid, *below(head.pid)]:  # asked to end, it takes half a minute
+        os.kill(process, signal.SIGKILL)
+    head.communicate()
     patch.undo()
 
 
@@ -181,10 +181,13 @@ def test_what_is_done_is_not_done_again(answered: tuple[Result, Any], shop: Path
 def test_the_answers_of_another_job_are_kept(answered: tuple[Result, Any], shop: Path) -> None:
     before = {path.name: path.read_bytes() for path in (shop / "answers").iterdir()}
     given = json.loads((shop / "answers/_job.json").read_text())["inputs"]
-    refused(bulk("my photos", "--out", "answers", cwd=shop), 2, "holds the answers to", "another folder")
-    other = bulk(*given, "--out", "answers", "--model", "seed", cwd=shop)
-    refused(other, 2, "holds another model's answers (photo)")
-    refused(bulk("apart.png", "--out", "my photos", cwd=shop), 2, "is not empty")
+
+    def told(*arguments: str) -> Result:
+        return wardrobe_here("predict", "--engine", "ray", *arguments, cwd=shop)
+
+    refused(told("my photos", "--out", "answers"), 2, "holds the answers to", "another folder")
+    refused(told(*given, "--out", "answers", "--model", "seed"), 2, "holds another model's answers (photo)")
+    refused(told("apart.png", "--out", "my photos"), 2, "is not empty")
     assert {path.name: path.read_bytes() for path in (shop / "answers").iterdir()} == before
 
 
@@ -239,6 +242,11 @@ def below(process: int) -> dict[int, str]:
     return {each: names.get(each, "") for each in found - {process}}
 
 
+def working(process: int) -> list[int]:
+    """Returns the workers below a process that are at a part just now."""
+    return [each for each, name in below(process).items() if name.startswith("ray::MapWorker") and ".submit" in name]
+
+
 def running(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -250,11 +258,11 @@ def test_each_picture_once_whatever_is_killed(cluster: tuple[str, int], many: Pa
     answers, (address, head) = many / "answers", cluster
     first = started(many)  # on a Ray of its own
     wait_until(lambda: len(parts_in(answers)) >= 2)
-    its = below(first.pid)
-    assert any("raylet" in name for name in its.values())
+    its = working(first.pid)
+    assert its
     first.kill()
     first.communicate()
-    wait_until(lambda: not any(map(running, its)))  # Ray's processes end with it
+    wait_until(lambda: not any(map(running, its)))  # they end with it
     done = parts_in(answers)
     assert len(done) < 10
 
@@ -263,23 +271,174 @@ def test_each_picture_once_whatever_is_killed(cluster: tuple[str, int], many: Pa
     second.send_signal(signal.SIGINT)
     assert second.communicate(timeout=60) == ("", "wardrobe: error: interrupted\n")
     assert second.returncode == 1
-    wait_until(lambda: not [name for name in below(head).values() if "MapWorker" in name])
+    wait_until(lambda: not working(head))
     assert done.items() <= parts_in(answers).items()
     done = parts_in(answers)
     assert len(done) < 10
 
     third = started(many, "--address", address)
-    wait_until(lambda: [name for name in below(head).values() if "MapBatches" in name and "IDLE" not in name])
-    victims = [process for process, name in below(head).items() if "MapWorker" in name]
-    os.kill(victims[0], signal.SIGKILL)
+    wait_until(lambda: len(parts_in(answers)) > len(done) and working(head))
+    os.kill(working(head)[0], signal.SIGKILL)
     output, errors = third.communicate(timeout=120)
     assert third.returncode == 0, errors
     assert json.loads(output)["images_before"] == 32 * len(done)
     assert done.items() <= parts_in(answers).items()  # nothing was done again
     names = [Path(row["path"]).name for row in rows_in(answers)]
     assert sorted(names) == sorted(path.name for path in (many / "many").iterdir())
-    assert {path.name for path in answers.iterdir()} == {*parts_in(answers), *manifest_files()}
+    assert {path.name for path in answers.iterdir()} == {
+        *parts_in(answers), manifest.JOB, manifest.INPUT, "_model.onnx"
+    }  # fmt: skip
 
 
-def manifest_files() -> set[str]:
-    return {manifest.JOB, manifest.INPUT, "_model.onnx"}
+# Without Ray: what a worker makes of a part, and what is listed
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    """fsspec's files in memory, as an object store: emptied afterwards."""
+    files = fsspec.filesystem("memory")
+    yield files
+    files.rm("/", recursive=True)
+
+
+def worked(out: str, inputs: list[str], workers: int = 1) -> tuple[manifest.Job, Rows]:
+    """Has every part of a job answered in this process."""
+    store, model = Store(out), manifest.model_files(PRETRAINED / "photo-int8.onnx")
+    job = manifest.write(store, manifest.Job(inputs, "photo", "", {}, []), inputs, model, workers)
+    worker = part_worker.Worker(list(model), out)
+    for part in job.parts():
+        report = worker.answer(part)
+        assert (report.name, report.images) == (part.name, part.rows)
+    read = [pq.read_table(io.BytesIO(fsspec.open(store / part.name).open().read())) for part in job.parts()]
+    rows: Rows = pa.concat_tables(read).to_pylist()
+    return job, rows
+
+
+def test_an_object_store_is_read_and_written(memory: Any) -> None:
+    for name in ("a", "b [1]", "sub/c"):
+        memory.pipe_file(f"/shop/{name}.png", png(synthetic.draw_one(3, np.random.default_rng(0))))
+    memory.pipe_file("/shop/notes.md", b"no picture")
+    memory.pipe_file("/list.txt", b"memory://shop/a.png\nmemory://shop/gone.png\nnowhere://x.png\n")
+    _, rows = worked("memory://answers", ["memory://shop", "memory://list.txt", "memory://shop/*.png"])
+    errors = {row["path"]: row["error"] for row in rows}
+    assert list(errors) == [
+        "memory:///shop/a.png", "memory:///shop/b [1].png", "memory:///shop/sub/c.png", "memory://shop/a.png",
+        "memory://shop/gone.png", "nowhere://x.png",
+    ]  # fmt: skip
+    assert [*errors.values()][:5] == [None, None, None, None, "it does not exist"]
+    assert "nowhere" in str(errors["nowhere://x.png"])
+    assert manifest.read(Store("memory://answers")) is not None
+
+
+def test_parts_are_few_where_pictures_are_many_and_many_where_they_are_few(tmp_path: Path) -> None:
+    def rows_of_parts(pictures: int, workers: int) -> list[int]:
+        out, paths = tmp_path / f"{pictures}", tmp_path / "list.txt"
+        paths.write_text("".join(f"/{i}.png\n" for i in range(pictures)))
+        asked = manifest.Job([], "", "", {}, [])
+        return [part.rows for part in manifest.write(Store(str(out)), asked, [str(paths)], {}, workers).parts()]
+
+    assert rows_of_parts(70, 2) == [32, 32, 6]
+    assert rows_of_parts(3200, 2) == [100] * 32
+    assert rows_of_parts(40_500, 2) == [1000] * 40 + [500]
+
+
+def test_a_damaged_row_group_is_rows_with_errors(tmp_path: Path) -> None:
+    image = png(synthetic.draw_one(3, np.random.default_rng(0)))
+    table = pa.table({"image": [image] * 6})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=3, use_dictionary=False, compression="zstd")
+    content = bytearray((tmp_path / "t.parquet").read_bytes())
+    second = pq.ParquetFile(tmp_path / "t.parquet").metadata.row_group(1).column(0)
+    for i in range(second.total_compressed_size):
+        content[second.data_page_offset + i] = 255
+    (tmp_path / "t.parquet").write_bytes(content)
+    _, rows = worked(str(tmp_path / "out"), [str(tmp_path / "t.parquet")])
+    assert [row["path"] for row in rows] == [f"{tmp_path}/t.parquet#{i}" for i in range(6)]
+    assert [row["error"] is None for row in rows] == [True] * 3 + [False] * 3
+    assert "cannot be read" in rows[5]["error"]
+
+
+def test_whatever_goes_wrong_with_a_picture_is_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(source: Any) -> Any:
+        raise ZeroDivisionError("of OpenCV")
+
+    monkeypatch.setattr(photo, "prepare", broken)
+    os.mkfifo(tmp_path / "pipe.png")  # would be waited for
+    (tmp_path / "a.png").write_bytes(b"?")
+    (tmp_path / "list.txt").write_text(f"{tmp_path}/a.png\n{tmp_path}/pipe.png\n{tmp_path}\na\0b\n")
+    _, rows = worked(str(tmp_path / "out"), [str(tmp_path / "list.txt")])
+    assert [row["error"] for row in rows] == [
+        "it cannot be prepared (ZeroDivisionError: of OpenCV)",
+        *["it is no file, or leads to none"] * 2,
+        "it does not exist",
+    ]
+    assert all(row["label"] is None and row["probabilities"] is None for row in rows)
+
+
+def test_a_folder_is_pictures_or_else_parquet(tmp_path: Path) -> None:
+    (tmp_path / "_old").mkdir()
+    for name in ("b.parquet", "a.parquet", "_old/c.parquet", ".d.parquet"):
+        pq.write_table(pa.table({"bytes": [b"x", b"y"]}), tmp_path / name)
+    assert [each.file for each in manifest.found([str(tmp_path)]) if isinstance(each, manifest.Table)] == [
+        f"{tmp_path}/a.parquet", f"{tmp_path}/b.parquet",
+    ]  # fmt: skip
+    (tmp_path / "c.png").write_bytes(b"")
+    (tmp_path / "e.parquet").write_bytes(b"?")
+    assert list(manifest.found([str(tmp_path)])) == [f"{tmp_path}/c.png"]
+    (failure,) = manifest.found([f"{tmp_path}/e.parquet"])
+    assert isinstance(failure, Failure)
+    assert failure.error.startswith("it is no Parquet file that can be read")
+
+
+# Wrong calls
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["a.png", "--engine", "spark"], 2, ["--engine spark is unknown", "'ray'"]),
+        (["a.png", "--out", "o"], 2, ["--out cannot be given with --engine local"]),
+        (["a.png", "--workers", "2", "--address", "auto"], 2, ["--address, --workers cannot be given"]),
+        (["a.png", "--engine", "ray"], 2, ["without --out", "--out DIR"]),
+        (["a.png", "--engine", "ray", "--out", "o", "--csv", "x.csv"], 2, ["--csv cannot be given with --engine ray"]),
+        (["a.png", "--engine", "ray", "--out", "o", "--top", "2"], 2, ["--top cannot be given with --engine ray"]),
+        (["a.png", "--engine", "ray", "--out", "o", "--save-input", "s"], 2, ["--save-input cannot be given"]),
+        (["-", "--engine", "ray", "--out", "o"], 2, ["'-' cannot be given with --engine ray"]),
+        (["a.png", "--engine", "ray", "--out", "o", "--workers", "0"], 2, ["--workers"]),
+        (["a.png", "--engine", "ray", "--out", "o", "--model", "nowhere"], 1, ["nowhere does not exist"]),
+        (["b.png", "--engine", "ray", "--out", "o"], 1, ["b.png: it does not exist"]),
+        (["bare", "--engine", "ray", "--out", "o"], 1, ["no picture is in this folder"]),
+        (["nowhere://x", "--engine", "ray", "--out", "o"], 2, ["nowhere://x cannot be opened"]),
+        (["x.parquet", "--engine", "ray", "--out", "o"], 2, ["has the columns x", "'bytes' or 'image'"]),
+        (["a.png", "--engine", "ray", "--out", "o", "--address", "127.0.0.1:9"], 1, ["no Ray cluster answers at 127"]),
+    ],
+)
+def test_wrong_calls_are_one_line(tmp_path: Path, arguments: list[str], status: int, words: list[str]) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    (tmp_path / "bare").mkdir()
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
+    refused(wardrobe_here("predict", *arguments, cwd=tmp_path), status, *words)
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("package", ["ray", "pyarrow", "fsspec"])
+def test_a_missing_package_is_named_with_its_line(tmp_path: Path, package: str) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    code = f"import sys; sys.modules[{package!r}] = None; from wardrobe.cli import main; main()"
+    given = ["predict", "a.png", "--engine", "ray", "--out", "o"]
+    result = subprocess.run(
+        [sys.executable, "-c", code, *given], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True
+    )
+    refused(result, 1, f"the package {package} is missing", "pip install 'wardrobe[scale]'")
+    assert not (tmp_path / "o").exists()
+
+
+def test_predict_needs_none_of_it(tmp_path: Path) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    for given in (["predict", "a.png"], ["predict", "--help"]):
+        result = subprocess.run(
+            [sys.executable, "-X", "importtime", str(WARDROBE), *given],
+            cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True,
+        )  # fmt: skip
+        assert result.returncode == 0
+        imported = {line.rpartition("|")[2].strip().split(".")[0] for line in result.stderr.splitlines()}
+        assert not imported & {"ray", "pyarrow", "fsspec"}

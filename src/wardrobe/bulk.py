@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ def classify(
         UsageError: `out` holds the answers of another job, or an argument is wrong. ModelError, RunError: see
         `Classifier.load`. WardrobeError: there is nothing to classify, no such cluster, or a part cannot be written.
     """
+    if find_spec("ray") is None:  # told before anything is listed
+        raise ModuleNotFoundError("no package ray", name="ray")
     began = time.perf_counter()
     store, address = Store(out), address or os.environ.get("RAY_ADDRESS", LOCAL)
     job, model_names = _job(store, inputs, model, address, workers)

@@ -570,8 +570,9 @@ def _explained(error: Exception) -> tuple[str, int]:
     if hasattr(error, "format_message"):  # typer's own, of wrong usage; its classes are not public
         return f"{error.format_message().rstrip('.')}; see wardrobe --help", 2
     if isinstance(error, ModuleNotFoundError):
-        extra = EXTRAS.get(error.name or "", "train")
-        return f"the package {error.name} is missing; install what is needed: pip install 'wardrobe[{extra}]'", 1
+        package = (error.name or "").partition(".")[0]
+        extra = EXTRAS.get(package, "train")
+        return f"the package {package} is missing; install what is needed: pip install 'wardrobe[{extra}]'", 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}; make room, or choose a place that can be read and written", 1
