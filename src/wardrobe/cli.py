@@ -24,6 +24,9 @@ EXTRAS = {
     "ai_edge_litert": "export",
     "openvino": "export",
     "nncf": "export",
+    "ray": "scale",
+    "pyarrow": "scale",
+    "fsspec": "scale",
 }  # package → the extra that has it; the others are in "train"
 
 app = typer.Typer(
@@ -213,9 +216,32 @@ def predict(
     save_input: Annotated[
         Path | None, typer.Option(help="Folder for PNGs of what the model saw.", show_default=False)
     ] = None,
+    engine: Annotated[str, typer.Option(help="'local', or 'ray' for millions: see --out.")] = "local",
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="With ray: the folder for the answers as Parquet, here or such as s3://bucket/answers; the same call "
+            "again goes on where it was. PATH may be such an address too, a .txt list, or Parquet with 'bytes'.",
+            show_default=False,
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="With ray: the cluster.  (default: $RAY_ADDRESS, or this machine)", show_default=False),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="With ray: processes.  (default: one a core)", show_default=False)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Classify photos: class, confidence, runner-up, and "not sure" where it is none of the classes."""
+    for_ray = {"--out": out, "--address": address, "--workers": workers}
+    if engine == "ray":
+        _refuse("--engine ray", {"--top": top, "--csv": csv, "--save-input": save_input})
+        return _predict_in_bulk(paths, model, out, address, workers, as_json)
+    if engine != "local":
+        raise UsageError(f"--engine {engine} is unknown; give 'local' or 'ray'")
+    _refuse("--engine local", for_ray)
     if csv is not None and as_json:
         raise UsageError("--csv and --json were both given; choose one")
     from wardrobe import output
@@ -543,6 +569,32 @@ def _options(
         print(context.get_help())
 
 
+def _refuse(engine: str, options: dict[str, Any]) -> None:
+    """Refuses options of another engine."""
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise UsageError(f"{', '.join(given)} cannot be given with {engine}; leave it out, or choose the other engine")
+
+
+def _predict_in_bulk(
+    paths: list[str], model: str | None, out: str | None, address: str | None, workers: int | None, as_json: bool
+) -> None:
+    if out is None:
+        raise UsageError("--engine ray was given without --out; give the folder for the answers: --out DIR")
+    if "-" in paths:
+        raise UsageError("'-' cannot be given with --engine ray; give files, folders, lists or Parquet")
+    from wardrobe import bulk
+
+    done = bulk.classify(paths, model, out=out, address=address, workers=workers)
+    if as_json:
+        return _print_json(done)
+    here, failed = done["images"] - done["images_before"], done["failed"]
+    before = f", {done['images_before']:,} before" if done["images_before"] else ""
+    print(f"{here:,} images in {done['seconds']:.1f} s, {done['images_per_second']:,.1f} a second{before}")
+    why = "; the column 'error' says why" if failed else ""
+    print(f"Written: {done['out']}; {failed:,} of {done['images']:,} images failed{why}")
+
+
 def _make_streams_robust() -> None:
     """Lets output go nowhere where a stream is closed, and escapes what a terminal's encoding does not have."""
     for name in ("stdout", "stderr"):
@@ -566,8 +618,9 @@ def _explained(error: Exception) -> tuple[str, int]:
     if hasattr(error, "format_message"):  # typer's own, of wrong usage; its classes are not public
         return f"{error.format_message().rstrip('.')}; see wardrobe --help", 2
     if isinstance(error, ModuleNotFoundError):
-        extra = EXTRAS.get(error.name or "", "train")
-        return f"the package {error.name} is missing; install what is needed: pip install 'wardrobe[{extra}]'", 1
+        package = (error.name or "").partition(".")[0]
+        extra = EXTRAS.get(package, "train")
+        return f"the package {package} is missing; install what is needed: pip install 'wardrobe[{extra}]'", 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}; make room, or choose a place that can be read and written", 1

@@ -1,7 +1,11 @@
-"""How training and downloads go on, shown live in a terminal and as plain lines elsewhere. Knows no Keras."""
+"""How training, downloads and jobs in bulk go on: live in a terminal, plain lines elsewhere. Knows no Keras."""
 
-from collections.abc import Iterator, Mapping
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, Protocol, TextIO
 
 from rich.console import Console
@@ -18,6 +22,7 @@ from rich.progress import (
 )
 
 BAR_WIDTH = 28  # characters
+LINE_EVERY = 10  # seconds
 BLUE = "#4da3d8"  # told apart by the colour-blind, readable on dark and on light
 
 
@@ -185,3 +190,85 @@ def download_bar(name: str) -> Iterator[Any]:
         yield bar
     finally:
         bar.close()
+
+
+@contextmanager
+def counting(total: int, done: int) -> Iterator[Callable[[int], None]]:
+    """Shows on stderr how many of `total` images are done, how quickly it goes, and how long it will take.
+
+    Gives a function to call with the number of images that were done since; `done` of them are behind it.
+    """
+    counter = ImagesBar(total, done) if sys.stderr.isatty() else ImagesLines(total, done)
+    try:
+        yield counter.advance
+    finally:
+        counter.close()
+
+
+class ImagesBar:
+    """A bar in the terminal."""
+
+    def __init__(self, total: int, done: int) -> None:
+        self.progress = Progress(
+            TextColumn("images"),
+            BarColumn(BAR_WIDTH, complete_style=BLUE, finished_style=BLUE),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]left[/dim]"),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self.rate = Rate(total, done)
+        self.task = self.progress.add_task("", total=total, completed=done, rate="")
+        self.progress.start()
+
+    def advance(self, images: int) -> None:
+        self.rate.advance(images)
+        self.progress.update(self.task, advance=images, rate=f"{self.rate.a_second():,.0f}/s")
+
+    def close(self) -> None:
+        self.progress.stop()
+
+
+class ImagesLines:
+    """A line every ten seconds."""
+
+    def __init__(self, total: int, done: int) -> None:
+        self.rate = Rate(total, done)
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._print, daemon=True)
+        self.thread.start()
+
+    def advance(self, images: int) -> None:
+        self.rate.advance(images)
+
+    def close(self) -> None:
+        self.ended.set()
+        self.thread.join()
+
+    def _print(self) -> None:
+        while not self.ended.wait(LINE_EVERY):
+            print(self.rate.line(), file=sys.stderr, flush=True)
+
+
+class Rate:
+    """How many images are done, and how quickly."""
+
+    def __init__(self, total: int, done: int) -> None:
+        self.total, self.before, self.done = total, done, done
+        self.began = time.perf_counter()
+
+    def advance(self, images: int) -> None:
+        self.done += images
+
+    def a_second(self) -> float:
+        return (self.done - self.before) / (time.perf_counter() - self.began)
+
+    def line(self) -> str:
+        rate = self.a_second()
+        if not rate:
+            return f"{self.done:,} of {self.total:,} images"
+        left = timedelta(seconds=round((self.total - self.done) / rate))
+        return f"{self.done:,} of {self.total:,} images, {rate:,.0f} a second, {left} left"

@@ -1,0 +1,237 @@
+"""Pictures by the million: `wardrobe predict --engine ray` on one machine or on many, gone on with after a stop.
+
+Ray starts workers, hands them parts and restarts those that die. What is done and what is left stands in the folder of
+the answers alone.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset
+
+from wardrobe import console, manifest, progress
+from wardrobe.classifier import SHIPPED, model_file
+from wardrobe.engines import cores
+from wardrobe.errors import UsageError, WardrobeError
+from wardrobe.manifest import Job, Part
+from wardrobe.part_worker import Worker
+from wardrobe.runs import LATEST, versions
+from wardrobe.store import Store, absolute, printable
+
+LOCAL = "local"  # Ray's word for: start it on this machine
+MANY = 64  # workers that a cluster's parts are cut for, where none are asked for
+OBJECTS = 100_000_000  # bytes that Ray keeps for what goes between processes: numbers of parts and reports
+ANSWERS_WITHIN = 10  # seconds, or there is no cluster
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anyone
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns of a change to come
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # else it warns of how Ray Data starts actors
+}
+
+
+def classify(
+    inputs: Sequence[str],
+    model: str | None = None,
+    *,
+    out: str,
+    address: str | None = None,
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Classifies all that `inputs` name into Parquet files, or what an earlier call has left to do.
+
+    Args:
+        inputs: pictures, folders, patterns, .txt lists and Parquet files, on this machine or at addresses.
+        model: as in `Classifier.load`.
+        out: the folder of the answers, here or at an address; every node must see it by this name.
+        address: of a Ray cluster; None: $RAY_ADDRESS, or else Ray is started on this machine.
+        workers: processes that classify; None: one a core.
+
+    Returns:
+        What `wardrobe predict --engine ray --json` prints.
+
+    Raises:
+        UsageError: `out` holds the answers of another job, or an argument is wrong. ModelError, RunError: see
+        `Classifier.load`. WardrobeError: there is nothing to classify, no such cluster, or a part cannot be written.
+    """
+    if find_spec("ray") is None:  # told before anything is listed
+        raise ModuleNotFoundError("no package ray", name="ray")
+    began = time.perf_counter()
+    store, address = Store(out), address or os.environ.get("RAY_ADDRESS", LOCAL)
+    job, model_names = _job(store, inputs, model, address, workers)
+    names = store.names()
+    left = [part for part in job.parts() if part.name not in names]
+    before, failed = _answered(store, [part for part in job.parts() if part.name in names])
+    done, workers_had = before, 0
+    with contextlib.ExitStack() as stack:
+        if left:
+            workers_had = stack.enter_context(_cluster(address, workers))
+            advance = stack.enter_context(progress.counting(job.images, before))
+        for report in _reports(left, {"model": model_names, "out": store.place}, workers_had):
+            _check_there(store, report["name"])
+            done, failed = done + report["images"], failed + report["failed"]
+            advance(report["images"])
+    store.tidy()
+    seconds = time.perf_counter() - began
+    return {
+        "model": job.model,
+        "out": store.place,
+        "images": done,
+        "failed": failed,
+        "images_before": before,
+        "seconds": seconds,
+        "images_per_second": (done - before) / seconds,
+        "workers": workers_had,
+    }
+
+
+def _job(
+    store: Store, inputs: Sequence[str], model: str | None, address: str, workers: int | None
+) -> tuple[Job, list[str]]:
+    """Returns the job that lies in a folder, or a new one; and the names of its model's files there."""
+    file = model_file(model)
+    files = manifest.model_files(file)
+    name = SHIPPED if model is None else str(file.parent) if model == LATEST else model
+    asked = Job([printable(absolute(each)) for each in inputs], name, _sum(files), versions(), [])
+    job = manifest.read(store)
+    if job is not None:
+        _check_same(store, job, asked)
+    _check_answers(address)  # before ten million pictures are listed
+    if job is None:
+        job = manifest.write(store, asked, inputs, files, workers or (cores() if address == LOCAL else MANY))
+    return job, list(files)
+
+
+def _sum(files: Mapping[str, bytes]) -> str:
+    total = hashlib.sha256()
+    for content in files.values():
+        total.update(content)
+    return total.hexdigest()
+
+
+def _check_same(store: Store, job: Job, asked: Job) -> None:
+    """Refuses a folder that holds the answers to other pictures, or those of another model."""
+    if job.inputs != asked.inputs:
+        raise UsageError(
+            f"--out {store.place} holds the answers to {', '.join(job.inputs)}; give these to go on, or another folder"
+        )
+    if job.model_sha256 != asked.model_sha256:
+        raise UsageError(
+            f"--out {store.place} holds another model's answers ({job.model}); give that to go on, or another folder"
+        )
+
+
+def _answered(store: Store, parts: Sequence[Part]) -> tuple[int, int]:
+    """Returns how many pictures the parts that are there answer, and how many of them could not be read."""
+    if not parts:
+        return 0, 0
+    files = [f"{store.root}/{part.name}" for part in parts]
+    answers = pyarrow.dataset.dataset(files, format="parquet", filesystem=store.files)
+    return answers.count_rows(), answers.count_rows(filter=pyarrow.dataset.field("error").is_valid())
+
+
+def _check_there(store: Store, name: str) -> None:
+    if store.files is None and not Path(store / name).is_file():
+        raise WardrobeError(
+            f"a worker wrote {store / name}, and it is not there on this machine; give --out a folder that all "
+            f"machines share, or an address such as s3://bucket/answers"
+        )
+
+
+@contextmanager
+def _cluster(address: str, workers: int | None) -> Iterator[int]:
+    """Starts Ray on this machine, or joins the cluster at an address, for the block; gives the number of workers.
+
+    Raises:
+        WardrobeError: no cluster is at the address.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    on_sigterm = signal.getsignal(signal.SIGTERM)  # which Ray changes as it starts
+    with contextlib.redirect_stdout(sys.stderr):  # Ray tells of dead workers on stdout
+        if address == LOCAL:
+            here = {"num_cpus": max(workers or 0, cores()), "object_store_memory": OBJECTS, "include_dashboard": False}
+            with console.loading_quietly():
+                ray.init(address=LOCAL, **here, **quiet)
+        else:
+            try:
+                with console.loading_quietly():
+                    ray.init(address=address, **quiet)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise _no_cluster(address, error) from error
+        try:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, on_sigterm)
+            yield workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        finally:
+            ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Asks whether anything listens at HOST:PORT, for Ray itself waits for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        try:
+            socket.create_connection((host, int(port)), ANSWERS_WITHIN).close()
+        except OSError as error:
+            raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> WardrobeError:
+    return WardrobeError(
+        f"no Ray cluster answers at {address} ({str(error).splitlines()[0]}); start one with: ray start --head, or "
+        f"leave --address out for this machine alone"
+    )
+
+
+def _reports(parts: Sequence[Part], arguments: Mapping[str, Any], workers: int) -> Iterator[dict[str, Any]]:
+    """Has parts answered by so many workers, and yields the report of each as it is done."""
+    if not parts:
+        return
+    import ray.data
+
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.execution_no_progress_timeout_s = -1  # a part may be of any size
+    context.max_consecutive_actor_init_deaths = workers  # killed as they start: others take their place
+    reports = ray.data.from_items([asdict(part) for part in parts], override_num_blocks=len(parts)).map_batches(
+        Actor,
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=min(workers, len(parts)), max_tasks_in_flight_per_actor=2),
+        num_cpus=1,
+        fn_constructor_kwargs=dict(arguments),
+    )
+    try:
+        yield from reports.iter_rows()
+    except ray.exceptions.RayError as error:
+        cause = str(error).partition("\n\nThe above exception was")[0].strip().splitlines()[-1]
+        raise WardrobeError(f"a worker gave up ({cause}); mend that, then the same call again goes on") from error
+
+
+class Actor:
+    """A worker as Ray Data calls it: with a batch of one part, column → values."""
+
+    def __init__(self, model: Sequence[str], out: str) -> None:
+        self._worker = Worker(model, out)
+
+    def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        number, file, group, first, rows = (batch[field.name][0] for field in fields(Part))
+        report = self._worker.answer(Part(int(number), str(file), int(group), int(first), int(rows)))
+        return {name: [value] for name, value in asdict(report).items()}
