@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 from conftest import WARDROBE, Result, environment, refused, wardrobe, wardrobe_here
 from PIL import Image, ImageDraw
 
-from wardrobe import photo, synthetic
+from wardrobe import photo, progress, synthetic
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.predict import Failure
 
@@ -321,7 +322,7 @@ def test_an_object_store_is_read_and_written(memory: Any) -> None:
     memory.pipe_file("/list.txt", b"memory://shop/a.png\nmemory://shop/gone.png\nnowhere://x.png\n")
     _, rows = worked("memory://answers", ["memory://shop", "memory://list.txt", "memory://shop/*.png"])
     errors = {row["path"]: row["error"] for row in rows}
-    assert list(errors) == [
+    assert [row["path"] for row in rows] == [
         "memory:///shop/a.png", "memory:///shop/b [1].png", "memory:///shop/sub/c.png", "memory://shop/a.png",
         "memory://shop/gone.png", "nowhere://x.png",
     ]  # fmt: skip
@@ -387,6 +388,37 @@ def test_a_folder_is_pictures_or_else_parquet(tmp_path: Path) -> None:
     (failure,) = manifest.found([f"{tmp_path}/e.parquet"])
     assert isinstance(failure, Failure)
     assert failure.error.startswith("it is no Parquet file that can be read")
+
+
+# How it goes on
+
+
+class Stream(io.StringIO):
+    """A stderr that is a terminal, or is not."""
+
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self.isatty = lambda: terminal  # type: ignore[method-assign]
+
+
+def test_progress_is_lines_where_it_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
+    monkeypatch.setattr(sys, "stderr", shown := Stream(False))
+    with progress.counting(10_000, 4_000) as advance:
+        wait_until(lambda: "4,000 of 10,000 images\n" in shown.getvalue())
+        advance(3_000)
+        wait_until(lambda: "7,000 of 10,000 images, " in shown.getvalue())
+    assert re.search(r"7,000 of 10,000 images, [\d,]+ a second, 0:00:0\d left\n", shown.getvalue())
+
+
+def test_progress_is_a_bar_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", shown := Stream(True))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with progress.counting(10_000, 4_000) as advance:
+        advance(3_000)
+    plain = re.sub(r"\x1b\[[\d;?]*\w", "", shown.getvalue())
+    assert re.search(r"images .* 7000/10000 [\d,]+/s 0:00:0\d left", plain)
 
 
 # Wrong calls

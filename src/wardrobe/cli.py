@@ -235,13 +235,12 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Classify photos: class, confidence, runner-up, and "not sure" where it is none of the classes."""
-    for_ray = {"--out": out, "--address": address, "--workers": workers}
     if engine == "ray":
         _refuse("--engine ray", {"--top": top, "--csv": csv, "--save-input": save_input})
         return _predict_in_bulk(paths, model, out, address, workers, as_json)
     if engine != "local":
         raise UsageError(f"--engine {engine} is unknown; give 'local' or 'ray'")
-    _refuse("--engine local", for_ray)
+    _refuse("--engine local", {"--out": out, "--address": address, "--workers": workers})
     if csv is not None and as_json:
         raise UsageError("--csv and --json were both given; choose one")
     from wardrobe import output

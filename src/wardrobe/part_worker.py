@@ -24,7 +24,7 @@ from wardrobe.predict import CHUNK, Failure
 from wardrobe.store import Store, filesystem, is_address, opened, printable
 
 ROWS = 256  # read of a Parquet file at once, so that memory does not grow with its row groups
-BUFFER = 1 << 20  # bytes read ahead in each column
+BUFFER = 1 << 20  # bytes of a column read at once; only a page, some 1,000 rows, is held whole
 READERS = 16  # pictures fetched from addresses at once
 WRITTEN = 1_000  # answers in a row group
 ONE_AT_A_TIME = threading.Lock()  # for file systems that are not made for several threads
@@ -86,7 +86,7 @@ class Worker:
         file = self._store / INPUT if part.file == INPUT else part.file
         read = 0
         try:
-            with opened(file) as stream, pq.ParquetFile(stream, buffer_size=BUFFER) as table:
+            with opened(file) as stream, pq.ParquetFile(stream, buffer_size=BUFFER, pre_buffer=False) as table:
                 names, contents = _columns(table.schema_arrow, part)
                 for batch in table.iter_batches(ROWS, [part.group], columns=[*names, *contents]):
                     for row in batch.to_pylist():
