@@ -16,7 +16,7 @@ Everything is loaded on first use, so `import wardrobe` costs nothing and import
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"
 
 _HOMES = {
     "Classifier": "wardrobe.classifier",
