@@ -39,7 +39,7 @@ LEVELS = (
         "runs",
         "hosts",
     },
-    {"data", "models", "objectives", "muon", "classifier", "protocols", "guard", "supervision", "store"},
+    {"data", "models", "objectives", "muon", "classifier", "protocols", "guard", "supervision", "store", "ray_cluster"},
     {
         "curriculum",
         "export",
@@ -57,7 +57,7 @@ LEVELS = (
     {"label_errors", "drawing", "report", "output", "server", "bulk"},
     {"plots", "layer_plots", "answer_plots", "trust_plots"},
     {"pipeline", "inspection", "image_sheet"},
-    {"jobs"},
+    {"jobs", "ray_search"},
     {"results", "tuning", "kept_runs"},
     {
         "train_benchmark",

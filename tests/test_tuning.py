@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import WARDROBE, environment, refused, wardrobe_here
+from conftest import WARDROBE, environment, refused, wardrobe, wardrobe_here
 
 
 def test_it_goes_on_where_it_was_and_prints_the_best_as_a_recipe(tmp_path: Path, few_of_own: Path) -> None:
@@ -49,6 +49,19 @@ def test_two_hosts_search_together(tmp_path: Path, few_of_own: Path) -> None:
     later = wardrobe_here(*shared, cwd=tmp_path)
     assert json.loads(later.stdout)["trials"] == len(numbers)
     assert not list(tmp_path.rglob("study.db"))
+
+
+def test_ray_tune_searches_on_a_cluster(tmp_path: Path, few_of_own: Path) -> None:
+    arguments = ("tune", "seed", "--fields", "learning_rate,flip", "--data", few_of_own, "--epochs", 1)
+    first = wardrobe(*arguments, "--address", "local", "--trials", 3, "--json", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    best = json.loads(first.stdout)
+    tried = re.findall(r"^trial  [\d.]+%  learning_rate \S+, flip (?:True|False)$", first.stderr, re.M)
+    assert (best["trials"], len(tried)) == (3, 3), first.stderr
+    assert "learning_rate 0.001, flip False" in first.stderr, "the recipe as it is was tried too"
+    assert 1 >= best["accuracy"] >= best["accuracy_as_it_is"] > 0.1
+    again = wardrobe_here(*arguments, "--address", "local", "--trials", 3, "--json", cwd=tmp_path)
+    assert json.loads(again.stdout) == best, "nothing is left to try"
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,8 @@ import contextlib
 import hashlib
 import logging
 import os
-import signal
-import socket
-import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,24 +17,17 @@ from typing import Any
 
 import pyarrow.dataset
 
-from wardrobe import console, manifest, progress
+from wardrobe import manifest, progress, ray_cluster
 from wardrobe.classifier import SHIPPED, model_file
 from wardrobe.engines import cores
 from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.manifest import Job, Part
 from wardrobe.part_worker import Worker
+from wardrobe.ray_cluster import LOCAL
 from wardrobe.runs import LATEST, versions
 from wardrobe.store import Store, absolute, printable
 
-LOCAL = "local"  # Ray's word for: start it on this machine
 MANY = 64  # workers that a cluster's parts are cut for, where none are asked for
-OBJECTS = 100_000_000  # bytes that Ray keeps for what goes between processes: numbers of parts and reports
-ANSWERS_WITHIN = 10  # seconds, or there is no cluster
-SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anyone
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns of a change to come
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # else it warns of how Ray Data starts actors
-}
 
 
 def classify(
@@ -77,7 +65,7 @@ def classify(
     done, workers_had = before, 0
     with contextlib.ExitStack() as stack:
         if left:
-            workers_had = stack.enter_context(_cluster(address, workers))
+            workers_had = stack.enter_context(ray_cluster.joined(address, workers))
             advance = stack.enter_context(progress.counting(job.images, before))
         for report in _reports(left, {"model": model_names, "out": store.place}, workers_had):
             _check_there(store, report["name"])
@@ -108,7 +96,7 @@ def _job(
     job = manifest.read(store)
     if job is not None:
         _check_same(store, job, asked)
-    _check_answers(address)  # before ten million pictures are listed
+    ray_cluster.check_answers(address)  # before ten million pictures are listed
     if job is None:
         job = manifest.write(store, asked, inputs, files, workers or (cores() if address == LOCAL else MANY))
     return job, list(files)
@@ -148,55 +136,6 @@ def _check_there(store: Store, name: str) -> None:
             f"a worker wrote {store / name}, and it is not there on this machine; give --out a folder that all "
             f"machines share, or an address such as s3://bucket/answers"
         )
-
-
-@contextmanager
-def _cluster(address: str, workers: int | None) -> Iterator[int]:
-    """Starts Ray on this machine, or joins the cluster at an address, for the block; gives the number of workers.
-
-    Raises:
-        WardrobeError: no cluster is at the address.
-    """
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
-    import ray
-
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    on_sigterm = signal.getsignal(signal.SIGTERM)  # which Ray changes as it starts
-    with contextlib.redirect_stdout(sys.stderr):  # Ray tells of dead workers on stdout
-        if address == LOCAL:
-            here = {"num_cpus": max(workers or 0, cores()), "object_store_memory": OBJECTS, "include_dashboard": False}
-            with console.loading_quietly():
-                ray.init(address=LOCAL, **here, **quiet)
-        else:
-            try:
-                with console.loading_quietly():
-                    ray.init(address=address, **quiet)
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                raise _no_cluster(address, error) from error
-        try:
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, on_sigterm)
-            yield workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        finally:
-            ray.shutdown()
-
-
-def _check_answers(address: str) -> None:
-    """Asks whether anything listens at HOST:PORT, for Ray itself waits for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon and port.isdecimal():
-        try:
-            socket.create_connection((host, int(port)), ANSWERS_WITHIN).close()
-        except OSError as error:
-            raise _no_cluster(address, error) from error
-
-
-def _no_cluster(address: str, error: Exception) -> WardrobeError:
-    return WardrobeError(
-        f"no Ray cluster answers at {address} ({str(error).splitlines()[0]}); start one with: ray start --head, or "
-        f"leave --address out for this machine alone"
-    )
 
 
 def _reports(parts: Sequence[Part], arguments: Mapping[str, Any], workers: int) -> Iterator[dict[str, Any]]:

@@ -119,9 +119,10 @@ def train(
 
     member = cluster.member(coordinator, processes, process)
     if member is not None and not cluster.is_supervised():
-        from wardrobe import supervision
+        from wardrobe import runs, supervision
 
-        sys.exit(supervision.supervise(member, str(resume or run or "latest")))
+        resumed = runs.find(resume).path if resume is not None and member.is_first else None
+        sys.exit(supervision.supervise(member, resumed or run))
     from wardrobe import jobs
 
     stream = sys.stderr if as_json else sys.stdout
@@ -184,6 +185,9 @@ def tune(
             show_default=False,
         ),
     ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Search with Ray Tune on the cores of this Ray cluster.", show_default=False)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Search a recipe's fields for the best validation accuracy; goes on where it was stopped."""
@@ -191,7 +195,8 @@ def tune(
 
     best = tuning.tune(
         recipe, trials, fields.split(","), data=data, data_dir=data_dir, epochs=epochs, limit=limit,
-        folder=folder or Path("runs") / f"tune-{recipe}", storage=storage, stream=sys.stderr if as_json else sys.stdout,
+        folder=folder or Path("runs") / f"tune-{recipe}", storage=storage, address=address,
+        stream=sys.stderr if as_json else sys.stdout,
     )  # fmt: skip
     if as_json:
         _print_json(best)

@@ -220,6 +220,11 @@ def lasting(recipe: Recipe, epochs: int | None) -> Recipe:
     return replace(recipe, epochs=epochs)
 
 
+def short(value: Any) -> str:
+    """Returns a field's value as Python writes it, a number with three digits."""
+    return f"{value:.3g}" if isinstance(value, float) else repr(value)
+
+
 def made_of(fields: dict[str, Any]) -> Recipe:
     """Returns the recipe with these fields, as JSON keeps them; what is not among them is as in the one that ships.
 

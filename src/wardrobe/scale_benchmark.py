@@ -74,7 +74,7 @@ def _in_turn(kind: str, place: Path, count: int, rounds: int, here: Path, stream
         plain = _seconds(count, [*predict, "--csv", f"{out}.csv"])
         ray = _seconds(count, [*predict, "--engine", "ray", "--workers", str(count), "--out", str(out)])
         pairs.append((plain, ray))
-        print(f"{kind}, {count} cores: {plain:.1f} s, with Ray {ray:.1f} s", file=stream, flush=True)
+        print(f"{kind}, cores: {count}: {plain:.1f} s, with Ray {ray:.1f} s", file=stream, flush=True)
     for which, engine in enumerate((PLAIN, RAY)):
         seconds = statistics.median(pair[which] for pair in pairs)
         yield {

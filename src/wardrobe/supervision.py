@@ -8,6 +8,8 @@ import re
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from wardrobe import console, runs
@@ -21,12 +23,13 @@ FAILING = re.compile(r"[EF]\d{4} \d\d:\d\d:")  # and those behind which a page o
 OURS = "wardrobe: "
 
 
-def supervise(member: Member, named: str) -> int:
+def supervise(member: Member, folder: Path | None) -> int:
     """Runs this command line in a second process to its end. Returns the exit status.
 
     Args:
-        named: the run folder, or "latest", of which process 0 says at a bad end how to go on with it.
+        folder: of the run, of which process 0 says at a bad end how to go on with it; None where it is named by time.
     """
+    began = datetime.now(UTC).isoformat(timespec="seconds")
     debug = "--debug" in sys.argv
     child = subprocess.Popen(
         [sys.executable, "-c", MAIN, *sys.argv[1:]],
@@ -52,7 +55,8 @@ def supervise(member: Member, named: str) -> int:
     status = child.wait()
     if status >= 0:
         return status
-    console.warn(f"error: {_explained(member, signal.Signals(-status), named)}")
+    run = _run(folder, began) if member.is_first else None
+    console.warn(f"error: {_explained(member, signal.Signals(-status), run)}")
     return 1
 
 
@@ -62,20 +66,28 @@ def _environment(member: Member) -> dict[str, str]:
     return {SUPERVISED: "1", BACKEND: "jax", "no_grpc_proxy": coordinator, "JAX_CHECK_PROXY_ENVS": "0"}
 
 
-def _explained(member: Member, killed_by: signal.Signals, named: str) -> str:
+def _run(folder: Path | None, began: str) -> Run | None:
+    """Returns the run in `folder`, or the one begun last since then; None where there is none yet."""
+    try:
+        if folder is not None:
+            return runs.find(folder)
+        run = runs.find(runs.LATEST)
+        return run if run.info()["started"] >= began else None
+    except RunError:
+        return None
+
+
+def _explained(member: Member, killed_by: signal.Signals, run: Run | None) -> str:
     """Returns what to tell the person, and notes in run.json that the run was interrupted."""
     if killed_by == signal.SIGABRT:
         what = f"{member} does not reach the others: one has died or was not started, or the network is down"
     else:
         what = f"{member} was ended by {killed_by.name}"
-    if not member.is_first:
-        return f"{what}; start it again on every host, process 0 has the line"
-    try:
-        run = runs.find(named)
+    if run is not None:
         run.update(status=runs.INTERRUPTED)
-    except RunError:
-        return f"{what} before there was a run; start it again on every host"
-    return f"{what}; {go_on(run)}"
+        return f"{what}; {go_on(run)}"
+    where = "there is no run yet" if member.is_first else "process 0 has the line"
+    return f"{what}; start it again on every host, {where}"
 
 
 def go_on(run: Run) -> str:

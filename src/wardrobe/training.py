@@ -42,10 +42,8 @@ def fit(recipe: Recipe, dataset: Dataset, run: Run | None, seed: int, display: T
 
     Raises:
         RunError: the checkpoint is damaged, or the loss is no longer a number.
-        UsageError: the batch cannot be shared out among the processes that train.
         KeyboardInterrupt: passed on; the last whole epoch is kept.
     """
-    hosts.check_batch(recipe.batch_size)
     steps = -(-len(dataset.train) // recipe.batch_size)
     model, own, done = _begun(recipe, dataset, run, seed, steps)
     history = [] if run is None else _history(run, done)

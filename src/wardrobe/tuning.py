@@ -1,17 +1,21 @@
 """Searches a recipe's fields for the best score on the validation split, with Optuna. The test split stays closed."""
 
+import functools
 import io
+import itertools
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from wardrobe import console, recipes, runs
-from wardrobe.data import Dataset, load_data
+from wardrobe import console, ray_search, recipes, runs
+from wardrobe.data import AUTO, FASHION_MNIST, SYNTHETIC, Dataset, load_data
 from wardrobe.errors import UsageError
 from wardrobe.progress import PlainDisplay
+from wardrobe.ray_search import Fields, Report
 from wardrobe.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -49,6 +53,7 @@ def tune(
     limit: int | None,
     folder: Path,
     storage: str | None,
+    address: str | None,
     stream: TextIO,
 ) -> dict[str, Any]:
     """Tries a recipe with other values of `fields` until there are `trials` trials, and returns the best.
@@ -60,6 +65,7 @@ def tune(
         folder: gets study.db, where Optuna keeps the trials, and the trial's run while it is trained.
         storage: where the trials are kept in place of study.db, so that several hosts can search together: a file
             NAME.journal on a disk that all of them see, or the URL of a database, as SQLAlchemy writes it.
+        address: of a Ray cluster, on whose cores Ray Tune runs the trials; None: here, one after the other.
 
     Returns:
         {"recipe", "trials", "accuracy", "accuracy_as_it_is", "fields", "python"}: accuracies on validation, 0-1; the
@@ -67,6 +73,7 @@ def tune(
 
     Raises:
         UsageError: an unknown recipe or field, no trial, or a storage that cannot be opened.
+        WardrobeError: there is no such cluster, or a trial failed there.
     """
     recipe = recipes.lasting(recipes.get(name), epochs)
     unknown = [field for field in fields if field not in SPACES]
@@ -74,17 +81,22 @@ def tune(
         raise UsageError(f"--fields {','.join(fields)}: {', '.join(SPACES)} can be tuned; choose among these")
     if trials < 1:
         raise UsageError(f"--trials {trials} tries nothing; give 1 or more")
-    study = _study(
-        f"{name}, {recipe.epochs} epochs of {limit or 'all'} images of {data}", recipe, fields, folder, storage
-    )
+    title = f"{name}, {recipe.epochs} epochs of {limit or 'all'} images of {data}"
+    kept = _opened(storage, folder)
+    study = _study(title, recipe, fields, kept, shared=storage is not None or address is not None)
     dataset = load_data(data, data_dir, limit)
     left = trials - _finished(study)
     print(f"{recipe.name} on {dataset.name}: {_finished(study)} trials are done, {max(left, 0)} to go", file=stream)
-    if left > 0:
+    if left > 0 and address is None:
         study.optimize(
             _objective(recipe, fields, dataset, folder),
             callbacks=[lambda _, trial: _tell(trial, stream), lambda study, _: _stop_at(trials, study)],
         )
+    elif left > 0 and address is not None:
+        place = data if data in (AUTO, FASHION_MNIST, SYNTHETIC) else str(Path(data).resolve())
+        on_node = functools.partial(_tried_on_node, recipe, place, data_dir and data_dir.resolve(), limit)
+        suggest = functools.partial(_suggested, recipe=recipe, fields=fields)
+        ray_search.search(study, kept, suggest, on_node, left, FEWEST_TRIALS, folder, address, stream)
     return _best(study, recipe)
 
 
@@ -98,89 +110,115 @@ def _stop_at(trials: int, study: "optuna.Study") -> None:
         study.stop()
 
 
-def _study(title: str, recipe: Recipe, fields: Sequence[str], folder: Path, storage: str | None) -> "optuna.Study":
-    """Opens the study, or makes it, the recipe as it is its first trial."""
+def _study(
+    title: str, recipe: Recipe, fields: Sequence[str], storage: "optuna.storages.BaseStorage", shared: bool
+) -> "optuna.Study":
+    """Opens the study, or makes it, the recipe as it is its first trial.
+
+    Args:
+        shared: several trials go on at once.
+    """
     import optuna
+
+    study = optuna.create_study(
+        study_name=title,
+        storage=storage,
+        sampler=optuna.samplers.TPESampler(
+            seed=None if shared else 0,  # hosts that search together must not try the same
+            constant_liar=shared,
+        ),
+        pruner=optuna.pruners.MedianPruner(FEWEST_TRIALS, n_warmup_steps=recipe.epochs // 3),
+        direction="maximize",
+        load_if_exists=True,
+    )
+    if not study.trials:
+        study.enqueue_trial({field: getattr(recipe, field) for field in fields})
+    return study
+
+
+def _opened(storage: str | None, folder: Path) -> "optuna.storages.BaseStorage":
+    """Opens a file NAME.journal, a database by its URL, or study.db in `folder`."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
-    shared = storage is not None
-    sampler = optuna.samplers.TPESampler(
-        seed=None if shared else 0,  # hosts that search together must not try the same
-        constant_liar=shared,
-    )
     try:
+        if storage is not None and storage.endswith(JOURNAL):
+            Path(storage).parent.mkdir(parents=True, exist_ok=True)
+            return optuna.storages.JournalStorage(JournalFileBackend(storage))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of the heartbeat
-            study = optuna.create_study(
-                study_name=title,
-                storage=_storage(storage or f"sqlite:///{folder / 'study.db'}"),
-                sampler=sampler,
-                pruner=optuna.pruners.MedianPruner(FEWEST_TRIALS, n_warmup_steps=recipe.epochs // 3),
-                direction="maximize",
-                load_if_exists=True,
+            return optuna.storages.RDBStorage(
+                storage or f"sqlite:///{folder / 'study.db'}",
+                heartbeat_interval=60,  # seconds; a trial whose process died is tried again
+                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
             )
     except Exception as error:  # SQLAlchemy, each database's driver and the disk raise their own
         raise UsageError(
             f"--storage {storage} cannot be opened ({' '.join(str(error).split())[:200]}); give NAME.journal on a disk "
             "that all hosts see, or a database's URL, such as postgresql://USER:PASSWORD@HOST/NAME"
         ) from error
-    if not study.trials:
-        study.enqueue_trial({field: getattr(recipe, field) for field in fields})
-    return study
 
 
-def _storage(place: str) -> "optuna.storages.BaseStorage":
-    """Opens a file NAME.journal, or a database by its URL."""
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
-
-    if place.endswith(JOURNAL):
-        Path(place).parent.mkdir(parents=True, exist_ok=True)
-        return optuna.storages.JournalStorage(JournalFileBackend(place))
-    return optuna.storages.RDBStorage(
-        place,
-        heartbeat_interval=60,  # seconds; a trial whose process died is tried again
-        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
-    )
+def _suggested(trial: "optuna.Trial", recipe: Recipe, fields: Sequence[str]) -> None:
+    for field in fields:
+        SPACES[field](trial, recipe)
 
 
 def _objective(
     recipe: Recipe, fields: Sequence[str], dataset: Dataset, folder: Path
 ) -> Callable[["optuna.Trial"], float]:
-    with console.loading_quietly():
-        from wardrobe import pipeline
+    import optuna
 
     def accuracy(trial: "optuna.Trial") -> float:
-        tried = replace(recipe, **{field: SPACES[field](trial, recipe) for field in fields})
-        path = folder / f"trial-{trial.number}"
-        shutil.rmtree(path, ignore_errors=True)  # of one that was killed
-        run = runs.create(tried, path, data=dataset.name, seed=0)
-        try:
-            return float(pipeline.validate(run, dataset, _Pruning(trial))["accuracy"])
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
+        epochs = itertools.count(1)
+
+        def report(value: float) -> None:
+            trial.report(value, next(epochs))
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        _suggested(trial, recipe, fields)
+        return _tried(replace(recipe, **trial.params), dataset, folder / f"trial-{trial.number}", report)
 
     return accuracy
 
 
-class _Pruning(PlainDisplay):
-    """Tells Optuna of each epoch, and ends the trial when Optuna says so."""
+def _tried_on_node(
+    recipe: Recipe, data: str, data_dir: Path | None, limit: int | None, fields: Fields, report: Report
+) -> float:
+    """Returns the accuracy of the recipe with other fields, trained where Ray has room for it."""
+    dataset = load_data(data, data_dir, limit)
+    with tempfile.TemporaryDirectory() as folder:
+        return _tried(replace(recipe, **fields), dataset, Path(folder) / "trial", report)
 
-    def __init__(self, trial: "optuna.Trial") -> None:
+
+def _tried(recipe: Recipe, dataset: Dataset, path: Path, report: Report) -> float:
+    """Returns a recipe's accuracy on validation; its run lies in `path` meanwhile."""
+    with console.loading_quietly():
+        from wardrobe import pipeline
+    shutil.rmtree(path, ignore_errors=True)  # of one that was killed
+    run = runs.create(recipe, path, data=dataset.name, seed=0)
+    try:
+        return float(pipeline.validate(run, dataset, _Reporting(report))["accuracy"])
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+class _Reporting(PlainDisplay):
+    """Hands on the validation accuracy after each epoch."""
+
+    def __init__(self, report: Report) -> None:
         super().__init__(io.StringIO())
-        self.trial = trial
+        self.report = report
 
     def epoch(self, row: Mapping[str, float]) -> None:
-        import optuna
-
-        self.trial.report(row["val_accuracy"], int(row["epoch"]))
-        if self.trial.should_prune():
-            raise optuna.TrialPruned
+        self.report(row["val_accuracy"])
 
 
 def _tell(trial: "optuna.trial.FrozenTrial", stream: TextIO) -> None:
-    shown = ", ".join(f"{field} {_short(value)}" for field, value in trial.params.items())
+    shown = ", ".join(f"{field} {recipes.short(value)}" for field, value in trial.params.items())
     score = "" if trial.value is None else f"{trial.value:.2%}"
     ended = trial.state.name.lower()
     print(f"trial {trial.number + 1}  {ended}  {score}  {shown}", file=stream, flush=True)
@@ -188,7 +226,7 @@ def _tell(trial: "optuna.trial.FrozenTrial", stream: TextIO) -> None:
 
 def _best(study: "optuna.Study", recipe: Recipe) -> dict[str, Any]:
     best, first = study.best_trial, study.trials[0]
-    changed = ", ".join(f"{field}={_short(value)}" for field, value in best.params.items())
+    changed = ", ".join(f"{field}={recipes.short(value)}" for field, value in best.params.items())
     return {
         "recipe": recipe.name,
         "trials": _finished(study),
@@ -197,7 +235,3 @@ def _best(study: "optuna.Study", recipe: Recipe) -> dict[str, Any]:
         "fields": best.params,
         "python": f"dataclasses.replace(wardrobe.recipes.get({recipe.name!r}), {changed})",
     }
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else repr(value)
