@@ -16,11 +16,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from conftest import WARDROBE, environment, refused, wardrobe_here
+from conftest import WARDROBE, Result, environment, once, refused, wardrobe_here
 
 from wardrobe import cluster, hosts
 from wardrobe.cluster import Member
 from wardrobe.errors import UsageError
+
+Killed = tuple[Path, list[tuple[int, str, list[str]]]]  # the folder; exit status, stdout and stderr of both
 
 PATIENCE = 150  # seconds in which a process must have got so far
 
@@ -60,18 +62,23 @@ def started(cwd: Path, *arguments: object, within: Sequence[Sequence[str]] = (()
     ]
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> tuple[Path, list[tuple[int, str, list[str]]]]:
+@pytest.fixture(scope="session")
+def killed(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> Killed:
     """A run of two processes, the second killed after the first epoch; how both ended. Not to be changed."""
-    cwd = tmp_path_factory.mktemp("two")
-    first, second = started(cwd, "seed", "--data", few_of_own, "--epochs", 40, "--run", "run")
-    first.wait_for("epoch 1/40")
-    children = Path(f"/proc/{second.process.pid}/task/{second.process.pid}/children").read_text().split()
-    os.kill(int(children[0]), signal.SIGKILL)
-    return cwd, [first.ended(), second.ended()]
+
+    def made(cwd: Path) -> Result:
+        shutil.copytree(few_of_own, cwd / "own")
+        first, second = started(cwd, "seed", "--data", "own", "--epochs", 40, "--run", "run")
+        first.wait_for("epoch 1/40")
+        children = Path(f"/proc/{second.process.pid}/task/{second.process.pid}/children").read_text().split()
+        os.kill(int(children[0]), signal.SIGKILL)
+        return Result([], 0, json.dumps([first.ended(), second.ended()]), "")
+
+    cwd, result = once(tmp_path_factory, "two", made)
+    return cwd, json.loads(result.stdout)
 
 
-def test_a_lost_process_ends_the_job_with_a_line(killed: tuple[Path, list[tuple[int, str, list[str]]]]) -> None:
+def test_a_lost_process_ends_the_job_with_a_line(killed: Killed) -> None:
     cwd, ((status, out, said), (other_status, _, other_said)) = killed
     done = len(re.findall("^epoch ", out, re.M))
     assert (status, other_status) == (1, 1)
@@ -83,11 +90,9 @@ def test_a_lost_process_ends_the_job_with_a_line(killed: tuple[Path, list[tuple[
     assert json.loads((cwd / "run/run.json").read_text())["status"] == "interrupted"
 
 
-def test_two_processes_train_the_weights_of_one(
-    killed: tuple[Path, list[tuple[int, str, list[str]]]], few_of_own: Path, tmp_path: Path
-) -> None:
+def test_two_processes_train_the_weights_of_one(killed: Killed, tmp_path: Path) -> None:
     snapshot = killed[0] / "run/snapshots/epoch-0001.npz"  # ten steps on
-    one = wardrobe_here("train", "seed", "--data", few_of_own, "--epochs", 1, "--run", "one", cwd=tmp_path)
+    one = wardrobe_here("train", "seed", "--data", killed[0] / "own", "--epochs", 1, "--run", "one", cwd=tmp_path)
     assert one.returncode == 0, one.stderr
     alone = keras.saving.load_model(tmp_path / "one/model.keras").get_weights()
     with np.load(snapshot) as together:
@@ -98,9 +103,7 @@ def test_two_processes_train_the_weights_of_one(
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def test_it_goes_on_in_two_processes_or_in_one(
-    killed: tuple[Path, list[tuple[int, str, list[str]]]], tmp_path: Path
-) -> None:
+def test_it_goes_on_in_two_processes_or_in_one(killed: Killed, tmp_path: Path) -> None:
     for name in ("one", "two"):
         shutil.copytree(killed[0] / "run", tmp_path / name)
         info = json.loads((tmp_path / name / "run.json").read_text())
