@@ -20,7 +20,7 @@ from conftest import WARDROBE, Result, environment, once, refused, wardrobe_here
 
 from wardrobe import cluster, hosts
 from wardrobe.cluster import Member
-from wardrobe.errors import UsageError
+from wardrobe.errors import RunError, UsageError
 
 Killed = tuple[Path, list[tuple[int, str, list[str]]]]  # the folder; exit status, stdout and stderr of both
 
@@ -241,6 +241,14 @@ def test_each_batch_is_shared_out_whole(monkeypatch: pytest.MonkeyPatch, count: 
         batch = images[step * batch_size : (step + 1) * batch_size]
         assert len(seen) == -(-len(batch) // 4) * 4
         np.testing.assert_array_equal(np.unique(seen), batch)
+
+
+def test_a_process_with_other_data_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "_member", Member("localhost:9000", 3, 0))
+    monkeypatch.setattr(hosts, "told", lambda value: value)
+    monkeypatch.setattr(hosts, "gathered", lambda mine: np.array([*mine, 0, 1]))
+    with pytest.raises(RunError, match="process 1 has other data than process 0; give all hosts the same"):
+        hosts.check_same("data", {"sha256": "0"})
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

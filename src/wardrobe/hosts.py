@@ -8,7 +8,8 @@ are those of one process. Keras 3 does so over JAX alone (keras issue 20585).
 """
 
 import json
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -79,6 +80,30 @@ def together() -> bool:
 def is_first() -> bool:
     """Tells whether this process keeps the run: where it trains alone, and of several in process 0."""
     return _member is None or _member.is_first
+
+
+def is_loss(error: BaseException) -> bool:
+    """Tells whether an error came because another process is gone: of JAX, which at times has it as a ValueError."""
+    if _member is None:
+        return False
+    import jax
+
+    return isinstance(error, jax.errors.JaxRuntimeError) or (isinstance(error, ValueError) and "Gloo" in str(error))
+
+
+@contextmanager
+def losing(go_on: str) -> Iterator[None]:
+    """Says in a line, which ends with `go_on`, that another process was lost while the block ran.
+
+    Raises:
+        RunError: it was.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_loss(error):
+            raise
+        raise RunError(f"another process of this training is lost; {go_on}") from error
 
 
 def shared_model() -> Any:

@@ -124,11 +124,12 @@ def help_train(member: Member, data_dir: str | Path | None = None, stream: TextI
 
     display.stage(f"{member} waits for process 0 at {member.coordinator}")
     hosts.join(member)
-    task = hosts.told(None)
-    recipe = recipes.made_of(task["recipe"])
-    hosts.check_batch(recipe.batch_size)
-    dataset = load_data(task["data"], data_dir, task["limit"])
-    hosts.check_same("data", dataset.sums)
+    with hosts.losing("start it again on every host"):
+        task = hosts.told(None)
+        recipe = recipes.made_of(task["recipe"])
+        hosts.check_batch(recipe.batch_size)
+        dataset = load_data(task["data"], data_dir, task["limit"])
+        hosts.check_same("data", dataset.sums)
     pipeline.help_train(recipe, dataset, task["seed"], display)
 
 
@@ -292,9 +293,10 @@ def _lead(
 
     display.stage(f"{member} waits for the others at {member.coordinator}")
     hosts.join(member)
-    hosts.told({"recipe": asdict(recipe), "data": dataset.name, "limit": limit, "seed": seed})
-    hosts.check_batch(recipe.batch_size)
-    hosts.check_same("data", dataset.sums)
+    with hosts.losing("start it again on every host"):
+        hosts.told({"recipe": asdict(recipe), "data": dataset.name, "limit": limit, "seed": seed})
+        hosts.check_batch(recipe.batch_size)
+        hosts.check_same("data", dataset.sums)
 
 
 def _checked(recipe: Recipe, epochs: int | None, seed: int) -> Recipe:

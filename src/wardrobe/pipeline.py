@@ -63,15 +63,9 @@ def help_train(recipe: Recipe, dataset: Dataset, seed: int, display: TrainingDis
     Raises:
         RunError: it is lost.
     """
-    try:
+    with hosts.losing("start it again on every host, process 0 has the line"):
         training.fit(recipe, dataset, None, seed, display)
         hosts.leave()
-    except RuntimeError as error:
-        if not hosts.together():
-            raise
-        raise RunError(
-            "another process of this training is lost; start it again on every host, process 0 has the line"
-        ) from error
 
 
 def validate(run: Run, dataset: Dataset, display: TrainingDisplay) -> dict[str, Any]:
@@ -146,7 +140,7 @@ def _explained(error: BaseException, run: Run) -> BaseException:
     if in_disguise or isinstance(error, interruptions):
         done, epochs = training.epochs_done(run), run.recipe().epochs
         return InterruptedRunError(f"interrupted after {done} of {epochs} epochs; go on with: {run.resume_line}")
-    if isinstance(error, RuntimeError) and hosts.together():
+    if hosts.is_loss(error):
         return RunError(f"another process of this training is lost; {supervision.go_on(run)}")
     if isinstance(error, OSError):
         where, what = error.filename or run.path, error.strerror or error
