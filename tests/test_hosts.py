@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from conftest import WARDROBE, Result, environment, once, refused, wardrobe_here
 
-from wardrobe import cluster, hosts
-from wardrobe.cluster import Member
+from wardrobe import hosts, membership
 from wardrobe.errors import RunError, UsageError
+from wardrobe.membership import Member
 
 Killed = tuple[Path, list[tuple[int, str, list[str]]]]  # the folder; exit status, stdout and stderr of both
 
@@ -192,18 +192,18 @@ def test_a_link_that_is_cut_ends_the_job_with_a_line(
     ],
 )
 def test_launchers_say_which_process_it_is(environment: dict[str, str], expected: Member | None) -> None:
-    assert cluster.member(None, None, None, environment) == expected
+    assert membership.member(None, None, None, environment) == expected
 
 
 def test_slurm_names_its_first_host() -> None:
     slurm = {"SLURM_JOB_ID": "1", "SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0"}
     for nodes, first in (("n1", "n1"), ("n1,n2", "n1"), ("n[01-04],m1", "n01"), ("n[03,07-09]", "n03")):
-        found = cluster.member(None, None, None, {**slurm, "SLURM_STEP_NODELIST": nodes})
+        found = membership.member(None, None, None, {**slurm, "SLURM_STEP_NODELIST": nodes})
         assert found == Member(f"{first}:61441", 2, 0)
 
 
 def test_a_kubernetes_job_numbers_its_pods() -> None:
-    assert cluster.member("localhost:9000", 3, None, {"JOB_COMPLETION_INDEX": "2"}) == Member("localhost:9000", 3, 2)
+    assert membership.member("localhost:9000", 3, None, {"JOB_COMPLETION_INDEX": "2"}) == Member("localhost:9000", 3, 2)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +241,16 @@ def test_each_batch_is_shared_out_whole(monkeypatch: pytest.MonkeyPatch, count: 
         batch = images[step * batch_size : (step + 1) * batch_size]
         assert len(seen) == -(-len(batch) // 4) * 4
         np.testing.assert_array_equal(np.unique(seen), batch)
+
+
+@pytest.mark.parametrize("count", [7, 8, 1])
+def test_what_processes_compute_in_parts_makes_the_whole(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    parts = []
+    for process in range(3):
+        monkeypatch.setattr(hosts, "_member", Member("localhost:9000", 3, process))
+        parts.append(hosts.own_stretch(count))
+    assert len({len(part) for part in parts}) == 1
+    np.testing.assert_array_equal(np.concatenate(parts)[:count], np.arange(count))
 
 
 def test_a_process_with_other_data_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ LEVELS = (
         "batch_norm",
         "gradients",
         "feed",
-        "cluster",
+        "membership",
     },
     {
         "augment",

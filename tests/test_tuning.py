@@ -60,6 +60,7 @@ def test_ray_tune_searches_on_a_cluster(tmp_path: Path, few_of_own: Path) -> Non
     assert (best["trials"], len(tried)) == (3, 3), first.stderr
     assert "learning_rate 0.001, flip False" in first.stderr, "the recipe as it is was tried too"
     assert 1 >= best["accuracy"] >= best["accuracy_as_it_is"] > 0.1
+    assert [path.name for path in (tmp_path / "runs/tune-seed").iterdir()] == ["study.db"], "Ray's own files are left"
     again = wardrobe_here(*arguments, "--address", "local", "--trials", 3, "--json", cwd=tmp_path)
     assert json.loads(again.stdout) == best, "nothing is left to try"
 

@@ -27,6 +27,7 @@ from wardrobe.ray_cluster import LOCAL
 from wardrobe.runs import LATEST, versions
 from wardrobe.store import Store, absolute, printable
 
+TRIES = 6  # of a part whose worker dies: a picture that kills it must not go round for ever
 MANY = 64  # workers that a cluster's parts are cut for, where none are asked for
 
 
@@ -155,6 +156,7 @@ def _reports(parts: Sequence[Part], arguments: Mapping[str, Any], workers: int) 
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(workers, len(parts)), max_tasks_in_flight_per_actor=2),
         num_cpus=1,
+        max_task_retries=TRIES - 1,
         fn_constructor_kwargs=dict(arguments),
     )
     try:

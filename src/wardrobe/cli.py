@@ -73,9 +73,9 @@ def main() -> NoReturn:
             raise
         text, status = _explained(error)
     console.warn(f"error: {' '.join(text.splitlines())}")
-    from wardrobe import cluster
+    from wardrobe import membership
 
-    cluster.end(status)
+    membership.end(status)
 
 
 @app.command()
@@ -115,19 +115,21 @@ def train(
     if resume is not None and clash:
         raise UsageError(f"{', '.join(clash)} cannot be given with --resume: a run goes on as it began; leave it out")
 
-    from wardrobe import cluster
+    from wardrobe import membership
 
-    member = cluster.member(coordinator, processes, process)
-    if member is not None and not cluster.is_supervised():
+    member = membership.member(coordinator, processes, process)
+    if member is not None and not membership.is_supervised():
         from wardrobe import runs, supervision
 
         resumed = runs.find(resume).path if resume is not None and member.is_first else None
         sys.exit(supervision.supervise(member, resumed or run))
+    if member is not None:
+        membership.end_with_supervisor()
     from wardrobe import jobs
 
     stream = sys.stderr if as_json else sys.stdout
     if member is not None and not member.is_first:
-        jobs.help_train(member, data_dir, stream)
+        jobs.train_beside(member, data_dir, stream)
         if as_json:
             _print_json({"process": member.process, "processes": member.processes, "status": "done"})
         return
@@ -203,7 +205,7 @@ def tune(
     else:
         print(
             f"\nBest of {best['trials']}: {best['accuracy']:.2%} of the validation images right; the recipe as it is: "
-            f"{best['accuracy_as_it_is']:.2%}\n{best['python']}"
+            f"{_percent_or(best['accuracy_as_it_is'], 'not known yet')}\n{best['python']}"
         )
 
 
@@ -640,6 +642,10 @@ def _print_benchmark(figures: dict[str, Any], folder: Path, as_json: bool) -> No
         _print_json(figures)
     else:
         print(f"Written: {folder / 'results' / figures['benchmark']}.json, {folder / 'RESULTS.md'}")
+
+
+def _percent_or(share: float | None, otherwise: str) -> str:
+    return otherwise if share is None else f"{share:.2%}"
 
 
 def _print_scores(summary: dict[str, Any], as_json: bool) -> None:

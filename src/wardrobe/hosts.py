@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from wardrobe import console
-from wardrobe.cluster import Member
 from wardrobe.errors import RunError, UsageError
+from wardrobe.membership import Member
 
 Batch = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 JOIN_SECONDS = 120  # in which all processes must have come
+LOSSES = "Gloo", "NCCL", "UNAVAILABLE", "heartbeat", "Connection"  # words by which JAX says that another is gone
 SILENCE_SECONDS = 20  # after which a process counts as lost
 LEAVE_SECONDS = 300  # in which all must have ended
 
@@ -88,7 +89,8 @@ def is_loss(error: BaseException) -> bool:
         return False
     import jax
 
-    return isinstance(error, jax.errors.JaxRuntimeError) or (isinstance(error, ValueError) and "Gloo" in str(error))
+    raised_by_jax = isinstance(error, jax.errors.JaxRuntimeError | ValueError)
+    return raised_by_jax and any(word in str(error) for word in LOSSES)
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from types import ModuleType
 from typing import Any, TextIO
 
 from wardrobe import console, progress, recipes, runs
-from wardrobe.cluster import Member
 from wardrobe.data import AUTO, FASHION_MNIST, TEST, VALIDATION, Dataset, load_data
 from wardrobe.errors import PhotoError, RunError, UsageError
+from wardrobe.membership import Member
 from wardrobe.progress import TrainingDisplay
 from wardrobe.recipes import VIEWS, Recipe
 from wardrobe.runs import Run
@@ -44,7 +44,7 @@ def train(
         seed: of initial weights and image order, 0 to 2**32 - 1.
         path: the run folder to make; without it `runs/<recipe>-<date>-<time>`.
         stream: where progress goes; stdout without it.
-        member: process 0 of a training of several, which keeps the run; the others call `help_train`.
+        member: process 0 of a training of several, which keeps the run; the others call `train_beside`.
 
     Raises:
         WardrobeError: what could not be done, and what to do next.
@@ -104,12 +104,13 @@ def resume(
     display, dataset = _opened(run, data_dir, stream)
     pipeline = _pipeline(display)
     _lead(member, run.recipe(), dataset, info["limit"], info["seed"], display)
-    run.update(status=runs.RUNNING)
+    kept = {} if data_dir is None else {"data_dir": str(Path(data_dir).resolve())}
+    run.update(status=runs.RUNNING, **kept)
     pipeline.train(run, dataset, display)
     return run
 
 
-def help_train(member: Member, data_dir: str | Path | None = None, stream: TextIO | None = None) -> None:
+def train_beside(member: Member, data_dir: str | Path | None = None, stream: TextIO | None = None) -> None:
     """Trains what process 0 does, beside it, with the data of this host; keeps nothing.
 
     Args:
@@ -130,7 +131,7 @@ def help_train(member: Member, data_dir: str | Path | None = None, stream: TextI
         hosts.check_batch(recipe.batch_size)
         dataset = load_data(task["data"], data_dir, task["limit"])
         hosts.check_same("data", dataset.sums)
-    pipeline.help_train(recipe, dataset, task["seed"], display)
+    pipeline.train_beside(recipe, dataset, task["seed"], display)
 
 
 def evaluate(

@@ -93,6 +93,8 @@ class Worker:
                         yield _row(row, part, read)
                         read += 1
         except (OSError, pa.ArrowException) as error:
+            if part.file == INPUT:  # ours, and there: what is wrong will pass, and the paths must not be lost
+                raise
             reason = f"its row of the Parquet file cannot be read ({str(error).splitlines()[0]})"
             yield from (_unread(part, row, reason) for row in range(read, part.rows))
 

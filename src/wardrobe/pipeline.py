@@ -54,10 +54,16 @@ def train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
                 run.update(status=runs.INTERRUPTED)
             raise _explained(error, run) from error
     if keras.backend.backend() != "tensorflow":
-        _finish_under_tensorflow(run, display)
+        try:
+            _finish_under_tensorflow(run, display)
+        except KeyboardInterrupt as error:
+            run.update(status=runs.INTERRUPTED)
+            raise InterruptedRunError(
+                f"trained, and interrupted; go on with: KERAS_BACKEND=tensorflow {run.resume_line}"
+            ) from error
 
 
-def help_train(recipe: Recipe, dataset: Dataset, seed: int, display: TrainingDisplay) -> None:
+def train_beside(recipe: Recipe, dataset: Dataset, seed: int, display: TrainingDisplay) -> None:
     """Trains beside the process that keeps the run.
 
     Raises:
@@ -175,7 +181,7 @@ def _finish_under_tensorflow(run: Run, display: TrainingDisplay) -> None:
     finish = "import sys; from wardrobe import jobs; jobs.resume(sys.argv[1])"
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
     command = [sys.executable, "-c", finish, str(run.path)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr.strip() or str(done.returncode)).splitlines()[-1]
         again = f"KERAS_BACKEND=tensorflow {run.resume_line}"

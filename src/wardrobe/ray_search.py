@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -20,6 +21,7 @@ ACCURACY = "accuracy"
 TRIES = 3  # of a trial whose machine is lost
 SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # Optuna's study holds all that is kept
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the search, and not as if it were done
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
 }
@@ -32,6 +34,7 @@ def search(
     tried: Callable[[Fields, Report], float],
     count: int,
     fewest: int,
+    grace: int,
     folder: Path,
     address: str,
     stream: TextIO,
@@ -42,7 +45,7 @@ def search(
         storage: where the study is.
         space: suggests a value for each field.
         tried: trains with the fields, on any node; returns the accuracy. Can be pickled.
-        fewest: trials before one may be ended early, for being below the median of the others.
+        fewest, grace: trials, and epochs of one, before it may be ended early: it is below the median of the others.
         folder: for Ray Tune's own files, while it runs.
         stream: gets a line for each trial at its end.
 
@@ -65,7 +68,9 @@ def search(
             tune.with_resources(functools.partial(_trial, tried=tried), {"cpu": 1}),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=MedianStoppingRule(metric=ACCURACY, mode="max", min_samples_required=fewest),
+                scheduler=MedianStoppingRule(
+                    "training_iteration", ACCURACY, "max", grace_period=grace, min_samples_required=fewest
+                ),
                 num_samples=count,
             ),
             run_config=tune.RunConfig(
@@ -76,7 +81,10 @@ def search(
                 callbacks=[_told(stream)],
             ),
         )
-        results = tuner.fit()
+        try:
+            results = tuner.fit()
+        finally:
+            shutil.rmtree(folder / "ray", ignore_errors=True)
     if results.errors:
         raise WardrobeError(f"a trial failed ({str(results.errors[0]).strip().splitlines()[-1]}); the others are kept")
 

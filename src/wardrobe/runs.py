@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import platform
+import secrets
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -277,7 +278,9 @@ def replacing(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         yield path
         return
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")  # keeps the suffix, by which Keras tells the format
+    temporary = path.with_name(
+        f".{os.getpid()}-{secrets.token_hex(4)}-{path.name}"
+    )  # keeps the suffix, by which Keras tells the format
     try:
         yield temporary
         temporary.replace(path)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from wardrobe import console, runs
-from wardrobe.cluster import BACKEND, SUPERVISED, Member
 from wardrobe.errors import RunError
+from wardrobe.membership import BACKEND, SUPERVISED, Member
 from wardrobe.runs import Run
 
 MAIN = "from wardrobe.cli import main; main()"
@@ -34,26 +34,33 @@ def supervise(member: Member, folder: Path | None) -> int:
     child = subprocess.Popen(
         [sys.executable, "-c", MAIN, *sys.argv[1:]],
         env={**os.environ, **_environment(member)},
+        stdin=subprocess.PIPE,  # closed when this process ends, however it does: see `membership.end_with_supervisor`
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
         start_new_session=True,  # Ctrl-C comes once, from here
     )
 
+    asked = False
+
     def interrupt(*_: Any) -> None:
-        child.send_signal(signal.SIGINT)
+        nonlocal asked
+        child.send_signal(signal.SIGKILL if asked else signal.SIGINT)  # in JAX's C++ the first may have to wait
+        asked = True
 
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, interrupt)
-    failing = False
+    held: list[str] = []
     assert child.stderr is not None
     for line in child.stderr:
-        failing = failing or FAILING.match(line) is not None
-        if debug or line.startswith(OURS) or not (failing or NOISE.match(line)):
+        if not debug and not line.startswith(OURS) and (held or FAILING.match(line)):
+            held.append(line)
+        elif debug or not NOISE.match(line):
             sys.stderr.write(line)
             sys.stderr.flush()
     status = child.wait()
     if status >= 0:
+        sys.stderr.writelines(held if status == 0 else [])
         return status
     run = _run(folder, began) if member.is_first else None
     console.warn(f"error: {_explained(member, signal.Signals(-status), run)}")
@@ -72,7 +79,8 @@ def _run(folder: Path | None, began: str) -> Run | None:
         if folder is not None:
             return runs.find(folder)
         run = runs.find(runs.LATEST)
-        return run if run.info()["started"] >= began else None
+        info = run.info()
+        return run if info["started"] >= began and info["status"] == runs.RUNNING else None
     except RunError:
         return None
 

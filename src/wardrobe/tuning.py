@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from wardrobe import console, ray_search, recipes, runs
 from wardrobe.data import AUTO, FASHION_MNIST, SYNTHETIC, Dataset, load_data
-from wardrobe.errors import UsageError
+from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.progress import PlainDisplay
 from wardrobe.ray_search import Fields, Report
 from wardrobe.recipes import Recipe
@@ -69,7 +69,8 @@ def tune(
 
     Returns:
         {"recipe", "trials", "accuracy", "accuracy_as_it_is", "fields", "python"}: accuracies on validation, 0-1; the
-        best values of the fields; the recipe as a line of Python.
+        best values of the fields; the recipe as a line of Python. The accuracy as it is may be None: that trial is
+        under way on another host, or was lost.
 
     Raises:
         UsageError: an unknown recipe or field, no trial, or a storage that cannot be opened.
@@ -96,7 +97,8 @@ def tune(
         place = data if data in (AUTO, FASHION_MNIST, SYNTHETIC) else str(Path(data).resolve())
         on_node = functools.partial(_tried_on_node, recipe, place, data_dir and data_dir.resolve(), limit)
         suggest = functools.partial(_suggested, recipe=recipe, fields=fields)
-        ray_search.search(study, kept, suggest, on_node, left, FEWEST_TRIALS, folder, address, stream)
+        grace = max(1, recipe.epochs // 3)
+        ray_search.search(study, kept, suggest, on_node, left, FEWEST_TRIALS, grace, folder, address, stream)
     return _best(study, recipe)
 
 
@@ -131,8 +133,9 @@ def _study(
         direction="maximize",
         load_if_exists=True,
     )
+    as_it_is = {field: getattr(recipe, field) for field in fields}
     if not study.trials:
-        study.enqueue_trial({field: getattr(recipe, field) for field in fields})
+        study.enqueue_trial(as_it_is, skip_if_exists=True)
     return study
 
 
@@ -225,13 +228,17 @@ def _tell(trial: "optuna.trial.FrozenTrial", stream: TextIO) -> None:
 
 
 def _best(study: "optuna.Study", recipe: Recipe) -> dict[str, Any]:
-    best, first = study.best_trial, study.trials[0]
+    complete = [trial for trial in study.trials if trial.value is not None and trial.state.name == "COMPLETE"]
+    if not complete:
+        raise WardrobeError(f"no trial of {recipe.name} came to its end; give --trials more")
+    best = study.best_trial
+    as_it_is = {field: getattr(recipe, field) for field in best.params}
     changed = ", ".join(f"{field}={recipes.short(value)}" for field, value in best.params.items())
     return {
         "recipe": recipe.name,
         "trials": _finished(study),
         "accuracy": best.value,
-        "accuracy_as_it_is": first.value,
+        "accuracy_as_it_is": next((trial.value for trial in complete if trial.params == as_it_is), None),
         "fields": best.params,
         "python": f"dataclasses.replace(wardrobe.recipes.get({recipe.name!r}), {changed})",
     }

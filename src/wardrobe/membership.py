@@ -6,6 +6,7 @@ From the options, or from the environment that Keras, Ray, Kubeflow, Slurm and K
 import os
 import socket
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
@@ -74,6 +75,17 @@ def member(
 def is_supervised() -> bool:
     """Tells whether supervision.py has started this process."""
     return SUPERVISED in os.environ
+
+
+def end_with_supervisor() -> None:
+    """Lets this process end when supervision.py's does, even by a kill, which closes its end of standard input."""
+
+    def wait() -> None:
+        while os.read(0, 1):  # not by sys.stdin, whose lock Python wants at its end
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def end(status: int) -> NoReturn:
