@@ -40,7 +40,7 @@ def test_two_hosts_search_together(tmp_path: Path, few_of_own: Path) -> None:
         )
     ends = [(*host.communicate(timeout=200), host.returncode) for host in hosts]
     assert [status for *_, status in ends] == [0, 0], ends
-    tried = [re.findall(r"trial (\d+)  complete .*learning_rate (\S+)", said) for _, said, _ in ends]
+    tried = [re.findall(r"trial (\d+)  (?:complete|pruned) .*learning_rate (\S+)", said) for _, said, _ in ends]
     numbers = sorted(int(number) for each in tried for number, _ in each)
     assert numbers == list(range(1, len(numbers) + 1)), "each trial was tried by one host"
     assert 4 <= len(numbers) <= 5, "a trial that was under way elsewhere is finished"

@@ -156,7 +156,7 @@ def _reports(parts: Sequence[Part], arguments: Mapping[str, Any], workers: int) 
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(workers, len(parts)), max_tasks_in_flight_per_actor=2),
         num_cpus=1,
-        max_task_retries=TRIES - 1,
+        ray_remote_args_fn=lambda: {"max_task_retries": TRIES - 1},
         fn_constructor_kwargs=dict(arguments),
     )
     try:

@@ -166,7 +166,7 @@ class Strong(Recipe):
 
 @dataclass(frozen=True)
 class Champion(Recipe):
-    """The best that two cores train in about an hour.
+    """The best that two cores train in an hour or two.
 
     Two columns side by side, whose logits are averaged; in each Conv 16, Conv 32, MaxPool 2x2, twice Conv 64, MaxPool
     2x2, twice Conv 128, MaxPool 2x2, Flatten, Dense 10 logits; convolutions are 3x3, batch-normalised, ReLU; dropout
