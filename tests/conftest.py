@@ -80,6 +80,7 @@ def environment(cwd: Path, data_dir: Path | None = None, home: Path | None = Non
         "HOME": str(home),
         "KERAS_HOME": str(home),
         "XDG_CACHE_HOME": str(home / "cache"),
+        "RAY_worker_niceness": "0",  # else Ray's workers wait for the other tests
     }
 
 

@@ -165,7 +165,7 @@ def test_the_json_says_how_it_went(answered: tuple[Result, Any], shop: Path) -> 
     assert (said["model"], said["images"], said["failed"], said["images_before"]) == ("photo", len(rows), failed, 0)
     assert said["workers"] == 2
     assert said["images_per_second"] == pytest.approx(len(rows) / said["seconds"])
-    assert result.stderr == ""
+    assert all(re.match(r"\d+ of \d+ images", line) for line in result.stderr.splitlines()), result.stderr
 
 
 def test_what_is_done_is_not_done_again(answered: tuple[Result, Any], shop: Path) -> None:
@@ -177,6 +177,13 @@ def test_what_is_done_is_not_done_again(answered: tuple[Result, Any], shop: Path
     assert f"{count} before" in result.stdout
     assert result.stdout.splitlines()[-1].startswith(f"Written: {shop}/answers; {failed} of {count} images failed")
     assert {path.name: path.stat().st_mtime_ns for path in (shop / "answers").iterdir()} == before
+
+
+def test_one_process_writes_at_a_time(answered: tuple[Result, Any], shop: Path) -> None:
+    given = json.loads((shop / "answers/_job.json").read_text())["inputs"]
+    with Store(str(shop / "answers")).held():
+        result = wardrobe_here("predict", "--engine", "ray", *given, "--out", "answers", cwd=shop)
+    refused(result, 1, f"--out {shop}/answers is being written by another process; wait for it, or stop it")
 
 
 def test_the_answers_of_another_job_are_kept(answered: tuple[Result, Any], shop: Path) -> None:
@@ -270,7 +277,10 @@ def test_each_picture_once_whatever_is_killed(cluster: tuple[str, int], many: Pa
     second = started(many, "--address", address)
     wait_until(lambda: len(parts_in(answers)) > len(done))
     second.send_signal(signal.SIGINT)
-    assert second.communicate(timeout=60) == ("", "wardrobe: error: interrupted\n")
+    out, err = second.communicate(timeout=60)
+    *shown, last = err.splitlines()
+    assert (out, last) == ("", "wardrobe: error: interrupted")
+    assert all(re.match(r"\d+ of \d+ images", line) for line in shown), err
     assert second.returncode == 1
     wait_until(lambda: not working(head))
     assert done.items() <= parts_in(answers).items()

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib.util import find_spec
@@ -60,11 +61,12 @@ def classify(
     began = time.perf_counter()
     store, address = Store(out), address or os.environ.get("RAY_ADDRESS", LOCAL)
     job, model_names = _job(store, inputs, model, address, workers)
-    names = store.names()
-    left = [part for part in job.parts() if part.name not in names]
-    before, failed = _answered(store, [part for part in job.parts() if part.name in names])
-    done, workers_had = before, 0
     with contextlib.ExitStack() as stack:
+        stack.enter_context(store.held())
+        names = store.names()
+        left = [part for part in job.parts() if part.name not in names]
+        before, failed = _answered(store, [part for part in job.parts() if part.name in names])
+        done, workers_had = before, 0
         if left:
             workers_had = stack.enter_context(ray_cluster.joined(address, workers))
             advance = stack.enter_context(progress.counting(job.images, before))
@@ -72,7 +74,7 @@ def classify(
             _check_there(store, report["name"])
             done, failed = done + report["images"], failed + report["failed"]
             advance(report["images"])
-    store.tidy()
+        store.tidy()
     seconds = time.perf_counter() - began
     return {
         "model": job.model,
@@ -151,14 +153,17 @@ def _reports(parts: Sequence[Part], arguments: Mapping[str, Any], workers: int) 
     context.print_on_execution_start = False
     context.execution_no_progress_timeout_s = -1  # a part may be of any size
     context.max_consecutive_actor_init_deaths = workers  # killed as they start: others take their place
-    reports = ray.data.from_items([asdict(part) for part in parts], override_num_blocks=len(parts)).map_batches(
-        Actor,
-        batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=min(workers, len(parts)), max_tasks_in_flight_per_actor=2),
-        num_cpus=1,
-        ray_remote_args_fn=lambda: {"max_task_retries": TRIES - 1},
-        fn_constructor_kwargs=dict(arguments),
-    )
+    with warnings.catch_warnings():
+        # Deprecated, but Ray 2.60 has nothing else by which to bound how often a task is tried.
+        warnings.simplefilter("ignore", ray.util.annotations.RayDeprecationWarning)
+        reports = ray.data.from_items([asdict(part) for part in parts], override_num_blocks=len(parts)).map_batches(
+            Actor,
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=min(workers, len(parts)), max_tasks_in_flight_per_actor=2),
+            num_cpus=1,
+            max_task_retries=TRIES - 1,
+            fn_constructor_kwargs=dict(arguments),
+        )
     try:
         yield from reports.iter_rows()
     except ray.exceptions.RayError as error:

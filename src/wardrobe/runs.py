@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wardrobe import console, recipes
-from wardrobe.errors import RunError, UsageError
+from wardrobe.errors import RunError, UsageError, WardrobeError
 from wardrobe.recipes import Recipe
 
 try:
@@ -90,23 +90,14 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps every other process from training this run while the block runs (not on Windows, which has no flock).
+        """Keeps every other process from training this run while the block runs.
 
         Raises:
             RunError: another process trains it.
         """
-        if fcntl is None:
+        busy = RunError(f"{self.path} is being trained by another process; wait for it, or stop it")
+        with alone_in(self.path, busy):
             yield
-            return
-        folder = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(f"{self.path} is being trained by another process; wait for it, or stop it") from None
-            yield
-        finally:
-            os.close(folder)
 
     def info(self) -> dict[str, Any]:
         """Returns run.json."""
@@ -267,6 +258,26 @@ def table(root: Path = ROOT) -> list[dict[str, Any]]:
         except (RunError, OSError, KeyError) as error:
             console.warn(f"{run.path}: {error}; passed over")
     return rows
+
+
+@contextmanager
+def alone_in(folder: Path, busy: WardrobeError) -> Iterator[None]:
+    """Holds a folder while the block runs, against processes that ask the same (not on Windows, which has no flock).
+
+    Raises `busy` where another process holds it.
+    """
+    if fcntl is None:
+        yield
+        return
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise busy from None
+        yield
+    finally:
+        os.close(held)
 
 
 @contextmanager

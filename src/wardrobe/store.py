@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 
 from fsspec.core import url_to_fs
 
-from wardrobe.errors import UsageError
-from wardrobe.runs import replacing
+from wardrobe.errors import UsageError, WardrobeError
+from wardrobe.runs import alone_in, replacing
 
 
 def is_address(place: str) -> bool:
@@ -83,6 +83,20 @@ class Store:
             Path(self.place).mkdir(parents=True, exist_ok=True)
         else:
             self.files.makedirs(self.root, exist_ok=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other processes of this machine from writing here while the block runs; at an address, none.
+
+        Raises:
+            WardrobeError: another does.
+        """
+        if self.files is not None:
+            yield
+            return
+        busy = WardrobeError(f"--out {self.place} is being written by another process; wait for it, or stop it")
+        with alone_in(Path(self.place), busy):
+            yield
 
     def tidy(self) -> None:
         """Removes what was being written by processes that were killed; only for when nothing is being written."""
