@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+COMMAND = sys.executable, "-c", "from wardrobe.cli import main; main()"  # starts the command line in another process
+
 
 def warn(text: str) -> None:
     """Prints one line on stderr, under the program's name."""

@@ -78,11 +78,6 @@ def together() -> bool:
     return _member is not None
 
 
-def is_first() -> bool:
-    """Tells whether this process keeps the run: where it trains alone, and of several in process 0."""
-    return _member is None or _member.is_first
-
-
 def is_loss(error: BaseException) -> bool:
     """Tells whether an error came because another process is gone: of JAX, which at times has it as a ValueError."""
     if _member is None:

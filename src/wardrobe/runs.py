@@ -289,9 +289,8 @@ def replacing(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         yield path
         return
-    temporary = path.with_name(
-        f".{os.getpid()}-{secrets.token_hex(4)}-{path.name}"
-    )  # keeps the suffix, by which Keras tells the format
+    # The name keeps the suffix, by which Keras tells the format.
+    temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
     try:
         yield temporary
         temporary.replace(path)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from wardrobe import results, speed_benchmark
+from wardrobe import console, results, speed_benchmark
 from wardrobe.engines import cores
 from wardrobe.errors import UsageError
 
@@ -35,9 +35,7 @@ def scale(images: int, photos: int, rounds: int, folder: Path, stream: TextIO) -
     Raises:
         UsageError: a number is below 1, or processes cannot be held to cores here.
     """
-    for name, value in (("images", images), ("photos", photos), ("rounds", rounds)):
-        if value < 1:
-            raise UsageError(f"--{name} {value} measures nothing; give 1 or more")
+    speed_benchmark.check_counts(images=images, photos=photos, rounds=rounds)
     if not hasattr(os, "sched_setaffinity"):
         raise UsageError("this system cannot hold a process to one core; measure on Linux")
     with tempfile.TemporaryDirectory() as scratch:
@@ -67,7 +65,7 @@ def scale(images: int, photos: int, rounds: int, folder: Path, stream: TextIO) -
 def _in_turn(kind: str, place: Path, count: int, rounds: int, here: Path, stream: TextIO) -> Iterator[dict[str, Any]]:
     """Yields a row for the plain command and one for Ray, on `count` cores: medians, and that of the ratios."""
     number = sum(1 for _ in place.iterdir())
-    predict = [sys.executable, "-c", "from wardrobe.cli import main; main()", "predict", str(place)]
+    predict = [*console.COMMAND, "predict", str(place)]
     pairs = []
     for turn in range(rounds):
         out = here / f"{place.name}-{count}-{turn}"

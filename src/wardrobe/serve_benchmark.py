@@ -15,7 +15,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from wardrobe import protocols, results, speed_benchmark, synthetic
+from wardrobe import console, protocols, results, speed_benchmark, synthetic
 from wardrobe.classifier import model_file
 from wardrobe.engines import cores
 from wardrobe.errors import UsageError, WardrobeError
@@ -75,9 +75,7 @@ def serve(
     Raises:
         UsageError: a number is below 1, or the environment has no MLServer.
     """
-    for name, value in (("seconds", seconds), ("rounds", rounds), ("connections", min(connections))):
-        if value < 1:
-            raise UsageError(f"--{name} {value} measures nothing; give 1 or more")
+    speed_benchmark.check_counts(seconds=seconds, rounds=rounds, connections=min(connections))
     if mlserver is not None and not (mlserver / "bin/mlserver").is_file():
         raise UsageError(f"--mlserver {mlserver} has no bin/mlserver; make it: python -m venv {mlserver}, then in it "
                          "pip install mlserver onnxruntime")  # fmt: skip
@@ -160,7 +158,7 @@ def _measured(here: Path, question: Question, port: int, connections: int, secon
 @contextmanager
 def _wardrobe(here: Path, workers: int) -> Iterator[int]:
     port = _free_port()
-    command = [sys.executable, "-c", "from wardrobe.cli import main; main()", "serve"]
+    command = [*console.COMMAND, "serve"]
     with _running([*command, "--beside", "none", "--workers", str(workers), "--port", str(port)], here, port):
         yield port
 

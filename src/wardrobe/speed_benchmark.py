@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from wardrobe import results, synthetic
+from wardrobe import console, results, synthetic
 from wardrobe.errors import UsageError, WardrobeError
 
 # The shortest that people write: load the model, load the photo, predict.
@@ -47,13 +47,11 @@ def predict(rounds: int, images: int, many: int, folder: Path) -> dict[str, Any]
     Raises:
         UsageError: a number is below 1.
     """
-    for name, value in (("rounds", rounds), ("images", images), ("many", many)):
-        if value < 1:
-            raise UsageError(f"--{name} {value} measures nothing; give 1 or more")
+    check_counts(rounds=rounds, images=images, many=many)
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
         model, photo, small = _keras_model(here), drawn_photo(here), _small_images(here, images)
-        wardrobe = [sys.executable, "-c", "from wardrobe.cli import main; main()", "predict"]
+        wardrobe = [*console.COMMAND, "predict"]
         keras_one, keras_many = ([sys.executable, "-c", code, str(model)] for code in (KERAS_ONE, KERAS_MANY))
         one = _in_turn([*wardrobe, str(photo)], [*keras_one, str(photo)], rounds)
         to_csv = ["--csv", str(here / "out.csv")]
@@ -71,6 +69,13 @@ def predict(rounds: int, images: int, many: int, folder: Path) -> dict[str, Any]
     }
     results.write(figures, folder)
     return figures
+
+
+def check_counts(**counts: float) -> None:
+    """Raises UsageError where one of these options is below 1."""
+    for name, value in counts.items():
+        if value < 1:
+            raise UsageError(f"--{name} {value} measures nothing; give 1 or more")
 
 
 def _row(task: str, images: int, times: dict[str, float]) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from wardrobe.errors import RunError
 from wardrobe.membership import BACKEND, SUPERVISED, Member
 from wardrobe.runs import Run
 
-MAIN = "from wardrobe.cli import main; main()"
 NOISE = re.compile(r"\[(Gloo|external/)|[IW]\d{4} \d\d:\d\d:")  # how lines of JAX's C++ begin
 FAILING = re.compile(r"[EF]\d{4} \d\d:\d\d:")  # and those behind which a page of them follows
 OURS = "wardrobe: "
@@ -32,7 +31,7 @@ def supervise(member: Member, folder: Path | None) -> int:
     began = datetime.now(UTC).isoformat(timespec="seconds")
     debug = "--debug" in sys.argv
     child = subprocess.Popen(
-        [sys.executable, "-c", MAIN, *sys.argv[1:]],
+        [*console.COMMAND, *sys.argv[1:]],
         env={**os.environ, **_environment(member)},
         stdin=subprocess.PIPE,  # closed when this process ends, however it does: see `membership.end_with_supervisor`
         stderr=subprocess.PIPE,

@@ -228,7 +228,7 @@ def _tell(trial: "optuna.trial.FrozenTrial", stream: TextIO) -> None:
 
 
 def _best(study: "optuna.Study", recipe: Recipe) -> dict[str, Any]:
-    complete = [trial for trial in study.trials if trial.value is not None and trial.state.name == "COMPLETE"]
+    complete = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     if not complete:
         raise WardrobeError(f"no trial of {recipe.name} came to its end; give --trials more")
     best = study.best_trial
