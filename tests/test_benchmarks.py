@@ -74,11 +74,13 @@ def test_a_recipe_is_trained_less_each_of_its_tricks(tmp_path: Path, few_of_own:
     assert rows["as it is"]["difference"] == 0
     for row in rows.values():
         assert row["difference"] == pytest.approx(row["accuracy_mean"] - rows["as it is"]["accuracy_mean"])
+    assert rows["one view"]["fit_ratio"] == 1, "the same weights were trained twice"
     assert "## What each trick of `sprint` is worth" in (tmp_path / "RESULTS.md").read_text()
     metrics = [json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("metrics.json")]
     assert {each["split"] for each in metrics} == {"validation"}, "the test split was opened"
     again = wardrobe_here(*arguments, cwd=tmp_path)
     assert json.loads(again.stdout)["rows"] == figures["rows"], "runs that are done were not kept"
+    refused(wardrobe_here(*arguments[:-1], "--limit", 100, cwd=tmp_path), 2, "was made with other options")
 
 
 def test_the_tricks_of_a_recipe_of_columns_are_taken_out_of_one() -> None:

@@ -1,5 +1,6 @@
 """What each trick of a recipe is worth: trains it with the trick taken out, on the validation split."""
 
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +53,9 @@ def ablation(
     for seed in range(seeds):
         for number, (what, variant) in enumerate(variants.items()):
             print(f"{name}, seed {seed}: {what}", file=stream or sys.stdout)
-            done[what].append(_one(root / f"{number}-{seed}", variant, dataset, seed, stream or sys.stdout))
+            path, alike = root / f"{number}-{seed}", done[_trained_alike(variant, variants)][seed:]
+            fields = {"data": dataset.name, "seed": seed, "limit": limit}
+            done[what].append(_one(path, variant, dataset, fields, alike, stream or sys.stdout))
     figures = {
         "benchmark": f"ablation-{name}",
         "command": results.command(f"ablation {name}", seeds=seeds, data=data, epochs=epochs, limit=limit),
@@ -92,14 +95,32 @@ def _compared_with(what: str, recipe: Recipe) -> str:
     return ONE_COLUMN if recipe.columns > 1 and what not in (AS_IT_IS, ONE_COLUMN) else AS_IT_IS
 
 
-def _one(path: Path, recipe: Recipe, dataset: Dataset, seed: int, stream: TextIO) -> Run:
-    """Returns the run in `path`: as it lies there, resumed, or made."""
+def _trained_alike(recipe: Recipe, variants: dict[str, Recipe]) -> str:
+    """Returns the first variant that is trained as the recipe is: the two may answer with different views."""
+    return next(what for what, each in variants.items() if replace(each, views=recipe.views) == recipe)
+
+
+def _one(path: Path, recipe: Recipe, dataset: Dataset, fields: dict[str, Any], alike: list[Run], stream: TextIO) -> Run:
+    """Returns the run in `path`: as it lies there, resumed, or made; from a run trained alike, where there is one."""
     with console.loading_quietly():
         from wardrobe import pipeline
-    run = kept_runs.found(path, recipe) or runs.create(recipe, path, data=dataset.name, seed=seed)
+    run = kept_runs.found(path, recipe, **fields)
+    if run is None:
+        run = runs.create(recipe, path, **fields)
+        for trained in alike:
+            _take_over(run, trained)
     if run.info()["status"] != runs.DONE:
         pipeline.validate(run, dataset, progress.training_display(stream))
     return run
+
+
+def _take_over(run: Run, trained: Run) -> None:
+    """Gives a run the weights and the history of another, so that its training is done."""
+    run.write_history(trained.history())
+    run.checkpoint_folder.mkdir()
+    for checkpoint in trained.checkpoint_folder.iterdir():
+        with runs.replacing(run.checkpoint_folder / checkpoint.name) as path:
+            shutil.copyfile(checkpoint, path)
 
 
 def _row(what: str, done: list[Run], whole: list[Run]) -> dict[str, Any]:
