@@ -70,6 +70,7 @@ def test_a_recipe_is_trained_less_each_of_its_tricks(tmp_path: Path, few_of_own:
     rows = {row["variant"]: row for row in figures["rows"]}
     assert next(iter(rows)) == "as it is"
     assert {"Adam, not Muon", "no mirror images in training", "one view", "float32"} <= rows.keys()
+    assert list(rows)[-1] == "one view, no mirror images in training"
     assert "no moves in training" not in rows, "sprint has none"
     assert rows["as it is"]["difference"] == 0
     for row in rows.values():
@@ -90,6 +91,8 @@ def test_the_tricks_of_a_recipe_of_columns_are_taken_out_of_one() -> None:
     assert {variant.columns for variant in variants.values()} == {1}
     assert variants["nothing erased"] == replace(variants["one column"], erase=0.0)
     assert "one column" not in ablation_benchmark.variants_of(recipes.get("strong"))
+    plain = ablation_benchmark.variants_of(replace(recipes.get("strong"), flip=False, views=1))
+    assert not {"one view", "no mirror images in training", "one view, no mirror images in training"} & plain.keys()
 
 
 def test_models_are_scored_on_corrupted_images(tmp_path: Path, own_run: Run) -> None:

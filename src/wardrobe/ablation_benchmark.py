@@ -61,6 +61,7 @@ def ablation(
         "command": results.command(f"ablation {name}", seeds=seeds, data=data, epochs=epochs, limit=limit),
         "recipe": name,
         "data": dataset.name,
+        "train_images": len(dataset.train),
         "validation_images": len(dataset.validation),
         **results.provenance(),
         "rows": [_row(what, done[what], done[_compared_with(what, recipe)]) for what in variants],
@@ -72,6 +73,7 @@ def ablation(
 def variants_of(recipe: Recipe) -> dict[str, Recipe]:
     """Returns the recipe "as it is", in "one column" where it has more, and that less each of its tricks, by name."""
     base = replace(recipe, columns=1)
+    mirrored = recipe.flip and recipe.views > 1
     plain: dict[str, dict[str, Any]] = {
         "Adam, not Muon": {"optimizer": "adam", "learning_rate": ADAM_RATE} if recipe.optimizer == "muon" else {},
         "a first convolution that is learnt": {"whiten": False},
@@ -85,6 +87,8 @@ def variants_of(recipe: Recipe) -> dict[str, Recipe]:
         "no dropout": {"dropout": 0.0},
         "float32": {"precision": FLOAT32} if recipe.precision == BFLOAT16 else {},
         "one view": {"views": 1},
+        # What the mirror images are worth in training: the other views are mirrored too, and would be new to it.
+        "one view, no mirror images in training": {"views": 1, "flip": False} if mirrored else {},
     }
     variants = {AS_IT_IS: recipe, ONE_COLUMN: base} if base != recipe else {AS_IT_IS: recipe}
     less = {what: replace(base, **changed) for what, changed in plain.items()}
