@@ -82,6 +82,9 @@ def test_a_recipe_is_trained_less_each_of_its_tricks(tmp_path: Path, few_of_own:
     again = wardrobe_here(*arguments, cwd=tmp_path)
     assert json.loads(again.stdout)["rows"] == figures["rows"], "runs that are done were not kept"
     refused(wardrobe_here(*arguments[:-1], "--limit", 100, cwd=tmp_path), 2, "was made with other options")
+    older = tmp_path / "runs/benchmark-ablation-sprint/0-0/run.json"  # of a version that did not write the limit
+    older.write_text(older.read_text().replace('"limit"', '"other"'))
+    refused(wardrobe_here(*arguments[:-1], cwd=tmp_path), 2, "was made with other options")
 
 
 def test_the_tricks_of_a_recipe_of_columns_are_taken_out_of_one() -> None:

@@ -53,7 +53,8 @@ def found(path: Path, recipe: Recipe, **info: Any) -> Run | None:
         return None
     run = runs.find(path)
     said = run.info()
-    if run.recipe() != recipe or any(said[key] != each for key, each in {**info, "versions": runs.versions()}.items()):
+    expected = {**info, "versions": runs.versions()}
+    if run.recipe() != recipe or any(key not in said or said[key] != each for key, each in expected.items()):
         raise UsageError(f"{path} was made with other options or versions; remove {path.parent} to measure anew")
     return run
 
