@@ -121,7 +121,7 @@ def test_each_column_has_a_loss_of_its_own_and_the_mean_is_scored(columns: tuple
     assert mean < scores["loss"] - 1e-3, "the columns agree, so the test can't tell"
     right = used.predict(images, verbose=0).argmax(axis=1) == labels
     assert scores["accuracy"] == pytest.approx(right.mean())
-    np.testing.assert_allclose(curriculum.losses(model, Split(images[..., 0], labels)).mean(), mean, rtol=1e-4)
+    np.testing.assert_allclose(curriculum.losses(model, Split(images[..., 0], labels)).mean(), each[0], rtol=1e-4)
 
 
 def test_looking_inside_columns_shows_the_first(columns: tuple[keras.Model, keras.Model]) -> None:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe import augment, feed, hosts, metrics, photo_augment, seeds
+from wardrobe import augment, feed, hosts, metrics, models, photo_augment, seeds
 from wardrobe.data import Dataset, Split
 from wardrobe.recipes import Recipe
 
@@ -62,10 +62,8 @@ def epoch_order(count: int, seed: int, epoch: int, number: int = 0) -> Indices:
 
 
 def losses(model: keras.Model, split: Split) -> npt.NDArray[np.floating]:
-    """Returns the cross-entropy of each image, as it lies in the split: (n,); several columns are asked as one."""
-    logits = model.predict(**feed.images_alone(split.images[..., None], BATCH), verbose=0)
-    if logits.ndim == 3:
-        logits = logits.mean(axis=1)
+    """Returns the cross-entropy of each image, as it lies in the split: (n,); of several columns, the first's."""
+    logits = models.first_column(model).predict(**feed.images_alone(split.images[..., None], BATCH), verbose=0)
     return metrics.cross_entropies(logits, split.labels)
 
 

@@ -193,6 +193,11 @@ def last_dense(model: keras.Model) -> keras.layers.Dense:
     return next(layer for layer in dense if layer.name.endswith("logits"))
 
 
+def first_column(model: keras.Model) -> keras.Model:
+    """Returns the network that ends in the logits of the model's first column, (n, class_count); of one, itself."""
+    return model if len(model.output_shape) == 2 else keras.Model(model.input, last_dense(model).output)
+
+
 def _first_convolutions(model: keras.Model) -> list[keras.layers.Conv2D]:
     """Returns the convolution of each column that sees the image itself, which has one channel."""
     return [layer for layer in _all_convolutions(model) if layer.kernel.shape[2] == 1]
