@@ -17,7 +17,8 @@ from wardrobe.errors import RunError
 from wardrobe.membership import BACKEND, SUPERVISED, Member
 from wardrobe.runs import Run
 
-NOISE = re.compile(r"\[(Gloo|external/)|[IW]\d{4} \d\d:\d\d:")  # how lines of JAX's C++ begin
+# How lines of JAX's and TensorFlow's C++ begin, and the one by which absl heads the first of them in a process.
+NOISE = re.compile(r"\[(Gloo|external/)|[IW]\d{4} \d\d:\d\d:|WARNING: All log messages before absl::InitializeLog")
 FAILING = re.compile(r"[EF]\d{4} \d\d:\d\d:")  # and those behind which a page of them follows
 OURS = "wardrobe: "
 
