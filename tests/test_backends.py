@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-# What sprint and strong are made of is in these; photo and champion have dropout, drawn by each backend in its own way.
+# What sprint, strong and champion are made of is in these; photo has dropout, drawn by each backend in its own way.
 RECIPES = ("seed", "strong in two columns")
 STEPS = 20
 STEPS_AN_EPOCH = 430  # of strong on the real data: the learning rate climbs as it does there

@@ -108,7 +108,7 @@ def test_columns_are_looked_into_by_their_first() -> None:
     assert all(name.startswith("column1_") for name in hierarchy.most_exciting(model, recipe, images, 2, 3))
     labels = np.arange(20) % 10
     assert list(hierarchy.probes(model, (images, labels), (images, labels)))[-1] == "column1_logits"
-    assert attribution.penultimate(model, images).shape == (20, 3 * 3 * 128)
+    assert attribution.penultimate(model, images).shape == (20, 3 * 3 * 160)
 
 
 def test_the_network_of_earlier_epochs_is_kept(real_run: tuple[Run, dict[str, Any]]) -> None:

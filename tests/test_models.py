@@ -95,7 +95,7 @@ def test_batch_normalisation_becomes_part_of_the_convolutions() -> None:
 
 @pytest.fixture(scope="module")
 def columns() -> tuple[keras.Model, keras.Model]:
-    """Three small columns with dropout and normalisation: as they are trained, and the same for use."""
+    """Three small columns with normalisation: as they are trained, and the same for use."""
     recipe = replace(recipes.get("champion"), conv_filters=(4, 4, 6, 6), pool_after=(1, 2, 4), columns=3)
     model = training.compiled(recipe, 10, seed=0, steps=1)
     return model, models.for_use(model, recipe)

@@ -77,7 +77,8 @@ def hardest(losses: npt.NDArray[np.floating], share: float, rng: np.random.Gener
     """Returns the indices of the `share` of images with the highest losses, and of some of the others.
 
     Source: training on what the network does not know yet, as by the proxy model of airbench96 in
-    KellerJordan/cifar10-airbench and in selective backpropagation (arXiv 1910.00762); here the network chooses itself.
+    KellerJordan/cifar10-airbench and in selective backpropagation (arXiv 1910.00762); here the network chooses itself,
+    of several columns the first for all.
     """
     bar = np.sort(losses)[-round(share * len(losses))]
     return np.flatnonzero((losses >= bar) | (rng.random(len(losses)) < OTHERS))
