@@ -53,13 +53,16 @@ def ablation(
     for seed in range(seeds):
         for number, (what, variant) in enumerate(variants.items()):
             print(f"{name}, seed {seed}: {what}", file=stream or sys.stdout)
-            path, alike = root / f"{number}-{seed}", done[_trained_alike(variant, variants)][seed:]
+            alike = done[_trained_alike(variant, variants)]
+            twin = alike[seed] if len(alike) > seed else None  # None: this is the first, which is trained
             fields = {"data": dataset.name, "seed": seed, "limit": limit}
-            done[what].append(_one(path, variant, dataset, fields, alike, stream or sys.stdout))
+            done[what].append(_one(root / f"{number}-{seed}", variant, dataset, fields, twin, stream or sys.stdout))
     figures = {
         "benchmark": f"ablation-{name}",
         "command": results.command(f"ablation {name}", seeds=seeds, data=data, epochs=epochs, limit=limit),
         "recipe": name,
+        "epochs": recipe.epochs,
+        "mflops": done[AS_IT_IS][0].info()["forward_flops"] / 1e6,
         "data": dataset.name,
         "train_images": len(dataset.train),
         "validation_images": len(dataset.validation),
@@ -104,15 +107,15 @@ def _trained_alike(recipe: Recipe, variants: dict[str, Recipe]) -> str:
     return next(what for what, each in variants.items() if replace(each, views=recipe.views) == recipe)
 
 
-def _one(path: Path, recipe: Recipe, dataset: Dataset, fields: dict[str, Any], alike: list[Run], stream: TextIO) -> Run:
+def _one(path: Path, recipe: Recipe, dataset: Dataset, fields: dict[str, Any], twin: Run | None, stream: TextIO) -> Run:
     """Returns the run in `path`: as it lies there, resumed, or made; from a run trained alike, where there is one."""
     with console.loading_quietly():
         from wardrobe import pipeline
     run = kept_runs.found(path, recipe, **fields)
     if run is None:
         run = runs.create(recipe, path, **fields)
-        for trained in alike:
-            _take_over(run, trained)
+        if twin is not None:
+            _take_over(run, twin)
     if run.info()["status"] != runs.DONE:
         pipeline.validate(run, dataset, progress.training_display(stream))
     return run
