@@ -17,9 +17,10 @@ import pytest
 from conftest import WARDROBE, environment, refused, wardrobe, wardrobe_here
 from rich.console import Console
 
-from wardrobe import curriculum, jobs, objectives, pipeline, progress, recipes, runs, training
+from wardrobe import curriculum, hosts, jobs, objectives, pipeline, progress, recipes, runs, training
 from wardrobe.data import Dataset, Split
 from wardrobe.errors import InterruptedRunError, RunError
+from wardrobe.membership import Member
 from wardrobe.recipes import Recipe
 from wardrobe.runs import Run
 
@@ -164,6 +165,9 @@ def test_an_interruption_in_disguise_is_one(dataset: Dataset, tmp_path: Path, mo
     with pytest.raises(InterruptedRunError, match=r"interrupted after 0 of 10 epochs; go on with: .* --resume"):
         pipeline.train(run, dataset, progress.PlainDisplay(io.StringIO()))
     assert run.info()["status"] == "interrupted"
+    monkeypatch.setattr(hosts, "_member", Member("127.0.0.1:9", 2, 0))
+    with pytest.raises(InterruptedRunError, match=r"0 of 10 epochs are done; .* on every host, with: .* --resume"):
+        pipeline.train(run, dataset, progress.PlainDisplay(io.StringIO()))
 
 
 def test_one_run_is_trained_by_one_process(tmp_path: Path, drawn_folder: Path) -> None:

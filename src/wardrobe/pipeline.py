@@ -144,6 +144,8 @@ def _explained(error: BaseException, run: Run) -> BaseException:
     in_disguise = isinstance(error, RuntimeError) and KeyboardInterrupt.__name__ in str(error)
     interruptions = (KeyboardInterrupt, BrokenPipeError)  # the latter: whoever read the progress has gone
     if in_disguise or isinstance(error, interruptions):
+        if hosts.together():
+            return InterruptedRunError(f"interrupted; {supervision.go_on(run)}")
         done, epochs = training.epochs_done(run), run.recipe().epochs
         return InterruptedRunError(f"interrupted after {done} of {epochs} epochs; go on with: {run.resume_line}")
     if hosts.is_loss(error):
