@@ -281,9 +281,9 @@ def test_what_is_in_flight_is_ended_before_the_server_is(tmp_path: Path, images:
     answered: list[int] = []
     lost: list[str] = []
     given = json.dumps({"instances": images.tolist()}).encode()
+    head = f"POST /v1/models/wardrobe:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(given)}\r\n\r\n"
 
     def ask(address: tuple[str, int]) -> None:
-        head = f"POST /v1/models/wardrobe:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(given)}\r\n\r\n"
         while True:
             try:
                 connection = socket.create_connection(address)
@@ -306,7 +306,11 @@ def test_what_is_in_flight_is_ended_before_the_server_is(tmp_path: Path, images:
         for thread in threads:
             thread.start()
         time.sleep(2)
-        server.process.send_signal(signal.SIGTERM)
+        with socket.create_connection(server.address) as slow:
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.8)
+            slow.sendall(head.encode() + given)
+            assert slow.recv(100).startswith(b"HTTP/1.1 200")
         for thread in threads:
             thread.join()
         assert server.process.wait(30) == 0

@@ -23,7 +23,7 @@ from wardrobe.processes import Tell
 from wardrobe.routes import PAGE, Service, add_routes
 
 KEEP_ALIVE, ENDING = 30, 30  # seconds that a connection may be idle; that requests have to end in after SIGTERM
-SETTLING = 0.3  # seconds in which requests come in of those who are connected when the server ends
+SETTLING = 0.1, 2.0  # seconds, least and most, in which who is connected when the server ends can still begin to ask
 HEALTH = "/v2/health/live", "/v2/health/ready"  # asked by those that watch over a server
 BESIDE, NONE = "seed", "none"  # the model that the page shows beside another; the word for no such model
 
@@ -90,8 +90,17 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for connection in taken:
             await loop.connect_accepted_socket(self._protocol, connection)
-        await asyncio.sleep(SETTLING)
+        await self._asked()
         await super().shutdown(sockets)
+
+    async def _asked(self) -> None:
+        """Waits until each that is connected has asked: a client on a busy machine needs time between the two."""
+        least, most = SETTLING
+        await asyncio.sleep(least)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + most - least
+        while loop.time() < end and any(getattr(each, "cycle", each) is None for each in self.server_state.connections):
+            await asyncio.sleep(least)
 
     def _protocol(self) -> asyncio.Protocol:
         kind: Any = self.config.http_protocol_class
