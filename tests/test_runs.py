@@ -37,7 +37,7 @@ def test_run_json_says_how_it_came_about(tmp_path: Path) -> None:
         "batch_size": 32, "epochs": 10, "conv_strides": [], "pool_after": [], "stem_filters": [], "padding": "valid",
         "batch_norm": False, "columns": 1, "whiten": False, "dropout": 0.0, "optimizer": "adam",
         "weight_decay": 0.0, "schedule": "constant", "precision": "float32", "flip": False, "shift": 0, "erase": 0.0,
-        "hardest": 1.0, "views": 1, "augment": "none",
+        "hardest": 1.0, "views": 1, "held_out": 0, "augment": "none",
     }  # fmt: skip
     assert {"python", "wardrobe", "keras", "numpy", "onnxruntime"} <= info["versions"].keys()
     assert info["machine"]["cores"] >= 1

@@ -45,7 +45,7 @@ def ablation(
     """
     if seeds < 1:
         raise UsageError(f"--seeds {seeds} measures nothing; give 1 or more")
-    recipe = recipes.lasting(recipes.get(name), epochs)
+    recipe = replace(recipes.lasting(recipes.get(name), epochs), held_out=0)  # it is scored on validation, all of it
     dataset = load_data(data, data_dir, limit)
     variants = variants_of(recipe)
     root = folder / "runs" / f"benchmark-ablation-{name}"

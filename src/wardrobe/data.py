@@ -31,6 +31,12 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, which: slice) -> "Split":
+        return Split(self.images[which], self.labels[which])
+
+    def __add__(self, other: "Split") -> "Split":
+        return Split(np.concatenate([self.images, other.images]), np.concatenate([self.labels, other.labels]))
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -49,6 +55,12 @@ class Dataset:
     def is_synthetic(self) -> bool:
         return self.name == SYNTHETIC
 
+    def holding_out(self, count: int) -> "Dataset":
+        """Returns the data set with `count` images left in validation, and its others trained on; as it is for 0."""
+        if not 0 < count < len(self.validation):
+            return self
+        return replace(self, train=self.train + self.validation[count:], validation=self.validation[:count])
+
     def describe(self) -> dict[str, object]:
         """Returns what run.json says of the data."""
         sizes = {"train": len(self.train), "validation": len(self.validation), "test": self.test_size}
@@ -61,7 +73,9 @@ class Dataset:
         return {name: {split: int(counts[split][i]) for split in splits} for i, name in enumerate(self.class_names)}
 
 
-def load_data(name: str = AUTO, data_dir: str | Path | None = None, limit: int | None = None) -> Dataset:
+def load_data(
+    name: str = AUTO, data_dir: str | Path | None = None, limit: int | None = None, held_out: int = 0
+) -> Dataset:
     """Opens a data set.
 
     Args:
@@ -69,6 +83,7 @@ def load_data(name: str = AUTO, data_dir: str | Path | None = None, limit: int |
             folder with a sub-folder a class.
         data_dir: where the Fashion-MNIST files lie; see `fashion_mnist.locate` for the places searched after it.
         limit: trains on this many images at most, the first of the split's fixed order; validation and test stay whole.
+        held_out: leaves this many images in validation and trains on its others too; 0 leaves it whole.
 
     Raises:
         UsageError: `limit` is below 1, or `name` is none of these.
@@ -87,8 +102,8 @@ def load_data(name: str = AUTO, data_dir: str | Path | None = None, limit: int |
         dataset = _synthetic(limit)
     else:
         dataset = _folder(Path(name))
-    train = dataset.train
-    return replace(dataset, train=Split(train.images[:limit], train.labels[:limit]))
+    dataset = dataset.holding_out(held_out)
+    return replace(dataset, train=dataset.train[:limit])
 
 
 def stratified_split(

@@ -55,7 +55,7 @@ def train(
         runs.check_free(folder)
     display = progress.training_display(stream or sys.stdout)
     display.stage("Opening the data")
-    dataset = load_data(data, data_dir, limit)
+    dataset = load_data(data, data_dir, limit, chosen.held_out)
     pipeline = _pipeline(display)
     _lead(member, chosen, dataset, limit, seed, display)
     run = runs.create(
@@ -129,7 +129,7 @@ def train_beside(member: Member, data_dir: str | Path | None = None, stream: Tex
         task = hosts.told(None)
         recipe = recipes.made_of(task["recipe"])
         hosts.check_batch(recipe.batch_size)
-        dataset = load_data(task["data"], data_dir, task["limit"])
+        dataset = load_data(task["data"], data_dir, task["limit"], recipe.held_out)
         hosts.check_same("data", dataset.sums)
     pipeline.train_beside(recipe, dataset, task["seed"], display)
 
@@ -336,7 +336,7 @@ def _same_data(run: Run, data_dir: str | Path | None) -> Dataset:
     if data_dir is None and info["data_dir"]:
         data_dir = Path(info["data_dir"])
     try:
-        dataset = load_data(info["data"], data_dir, info["limit"])
+        dataset = load_data(info["data"], data_dir, info["limit"], run.recipe().held_out)
     except UsageError as error:
         raise RunError(f"the data of {run.path} cannot be opened: {error}") from error
     if dataset.sums != info["dataset"]["sums"] or list(dataset.class_names) != info["dataset"]["class_names"]:
