@@ -157,6 +157,20 @@ def test_limit_takes_the_first_images_and_leaves_the_other_splits(fashion_mnist_
     assert len(seven.validation) == 5_000
 
 
+def test_validation_images_that_are_not_held_out_are_trained_on(fashion_mnist_dir: Path) -> None:
+    whole, more = (data.load_data("fashion-mnist", fashion_mnist_dir, held_out=held_out) for held_out in (0, 1_000))
+    assert (len(more.train), len(more.validation), more.test_size) == (59_000, 1_000, 10_000)
+    np.testing.assert_array_equal(more.validation.images, whole.validation.images[:1_000])
+    np.testing.assert_array_equal(more.train.images[:55_000], whole.train.images)
+    np.testing.assert_array_equal(more.train.labels[55_000:], whole.validation.labels[1_000:])
+    assert more.sums == whole.sums
+
+
+def test_a_validation_split_smaller_than_what_is_held_out_stays_whole(drawn_folder: Path) -> None:
+    whole, other = (data.load_data(str(drawn_folder), held_out=held_out) for held_out in (0, 1_000))
+    assert (len(other.train), len(other.validation)) == (len(whole.train), len(whole.validation))
+
+
 @pytest.mark.parametrize("limit", [0, -3])
 def test_a_limit_below_one_is_refused(limit: int) -> None:
     with pytest.raises(UsageError, match=f"--limit {limit}"):

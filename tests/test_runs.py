@@ -50,6 +50,14 @@ def test_the_recipe_comes_back_with_every_field(tmp_path: Path) -> None:
     assert runs.create(own, tmp_path / "b", data="x").recipe() == own
 
 
+def test_a_run_older_than_a_field_was_made_without_it(tmp_path: Path) -> None:
+    run = runs.create(recipes.get("champion"), tmp_path / "run", data="x")
+    older = run.info()["recipe"]
+    del older["held_out"]  # 1,000 in the recipe as it is; such a run kept the whole validation split out
+    run.update(recipe=older)
+    assert run.recipe() == replace(recipes.get("champion"), held_out=0)
+
+
 def test_a_recipe_of_another_version_is_one_line(tmp_path: Path) -> None:
     run = runs.create(recipes.get("seed"), tmp_path / "run", data="x")
     run.update(recipe={**run.info()["recipe"], "mirrored": True})

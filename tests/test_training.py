@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -271,3 +271,23 @@ def test_a_run_whose_data_has_changed_is_not_resumed(dataset: Dataset, tmp_path:
     run = runs.create(recipes.get("seed"), tmp_path / "run", **fields)
     with pytest.raises(RunError, match=r"is not what .* was trained on"):
         jobs.resume(run.path)
+
+
+def test_images_that_champion_does_not_hold_out_are_trained_on_by_every_process_and_again_when_resumed(
+    tmp_path: Path, fashion_mnist_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, champion, stream = [], recipes.get("champion"), io.StringIO()
+
+    def note(_: object, dataset: Dataset, *others: object) -> None:
+        sizes.append((len(dataset.train), len(dataset.validation)))
+
+    task = {"recipe": asdict(champion), "data": "fashion-mnist", "limit": None, "seed": 0}
+    monkeypatch.setattr(pipeline, "train", note)
+    monkeypatch.setattr(pipeline, "train_beside", note)
+    monkeypatch.setattr(hosts, "told", lambda _: task)
+    for name in ("join", "check_batch", "check_same"):
+        monkeypatch.setattr(hosts, name, lambda *_: None)
+    run = jobs.train(champion, data="fashion-mnist", data_dir=fashion_mnist_dir, path=tmp_path / "run", stream=stream)
+    jobs.resume(run.path, stream=stream)
+    jobs.train_beside(Member("here:1", 2, 1), fashion_mnist_dir, stream)
+    assert sizes == [(59_000, 1_000)] * 3

@@ -5,7 +5,8 @@ Every field carries its unit. `RECIPES` lists those that ship; `dataclasses.repl
 """
 
 import difflib
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, replace
+from dataclasses import fields as fields_of
 from typing import Any
 
 from wardrobe.errors import UsageError
@@ -228,14 +229,17 @@ def short(value: Any) -> str:
 
 
 def made_of(fields: dict[str, Any]) -> Recipe:
-    """Returns the recipe with these fields, as JSON keeps them; what is not among them is as in the one that ships.
+    """Returns the recipe with these fields, as JSON keeps them; one that the run is older than is as if it were not.
 
     Raises:
         TypeError: a field is unknown or missing.
     """
     known: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
     shipped = RECIPES.get(known["name"])
-    return replace(shipped, **known) if shipped else Recipe(**known)
+    if shipped is None:
+        return Recipe(**known)
+    without = {field.name: field.default for field in fields_of(Recipe) if field.default is not MISSING}
+    return replace(shipped, **without | known)
 
 
 def get(name: str) -> Recipe:
