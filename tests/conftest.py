@@ -186,10 +186,8 @@ def drawn_training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Resul
 @pytest.fixture(scope="session")
 def drawn_data() -> Dataset:
     """A small synthetic wardrobe: 3,000 drawn images to train on, 1,000 to validate with, 200 to test with."""
-    images, labels = synthetic.draw(4_200)
-    train, validation, test = (
-        Split(images[each], labels[each]) for each in map(slice, (0, 3000, 4000), (3000, 4000, 4200))
-    )
+    drawn = Split(*synthetic.draw(4_200))
+    train, validation, test = drawn[:3000], drawn[3000:4000], drawn[4000:]
     return Dataset("synthetic", "drawn by code", CLASS_NAMES, {}, train, validation, len(test), lambda: test)
 
 

@@ -8,14 +8,14 @@ import numpy.typing as npt
 import pytest
 
 from wardrobe import curriculum, feed, recipes, training
-from wardrobe.data import Dataset, Split
+from wardrobe.data import Dataset
 
 PLAIN = recipes.get("seed")
 
 
 @pytest.fixture(scope="module")
 def dataset(drawn_data: Dataset) -> Dataset:
-    return replace(drawn_data, train=Split(drawn_data.train.images[:600], drawn_data.train.labels[:600]))
+    return replace(drawn_data, train=drawn_data.train[:600])
 
 
 class Knowing:

@@ -19,7 +19,7 @@ SEED = recipes.get("seed")
 
 @pytest.fixture(scope="module")
 def small(drawn_data: Dataset) -> Dataset:
-    validation = Split(drawn_data.validation.images[:200], drawn_data.validation.labels[:200])
+    validation = drawn_data.validation[:200]
     return replace(drawn_data, validation=validation)
 
 

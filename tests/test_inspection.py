@@ -49,7 +49,7 @@ def test_what_was_measured_can_be_read(own_run: Run) -> None:
 
 
 def test_wrong_labels_are_found(drawn_data: Dataset) -> None:
-    few = Split(drawn_data.validation.images[:300], drawn_data.validation.labels[:300])
+    few = drawn_data.validation[:300]
     labels = drawn_data.train.labels.copy()
     boots = np.flatnonzero(labels == CLASS_NAMES.index("Ankle boot"))[:12]
     labels[boots] = CLASS_NAMES.index("Dress")

@@ -18,7 +18,7 @@ from conftest import WARDROBE, environment, refused, wardrobe, wardrobe_here
 from rich.console import Console
 
 from wardrobe import curriculum, hosts, jobs, objectives, pipeline, progress, recipes, runs, training
-from wardrobe.data import Dataset, Split
+from wardrobe.data import Dataset
 from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.membership import Member
 from wardrobe.recipes import Recipe
@@ -33,12 +33,7 @@ SMALL_CHAMPION = replace(recipes.get("champion"), columns=2, conv_filters=(4, 8)
 @pytest.fixture(scope="module")
 def dataset(drawn_data: Dataset) -> Dataset:
     """320 drawn images to train on and 100 to validate."""
-    train, validation = drawn_data.train, drawn_data.validation
-    return replace(
-        drawn_data,
-        train=Split(train.images[:320], train.labels[:320]),
-        validation=Split(validation.images[:100], validation.labels[:100]),
-    )
+    return replace(drawn_data, train=drawn_data.train[:320], validation=drawn_data.validation[:100])
 
 
 def fitted(
@@ -117,7 +112,7 @@ def test_only_the_last_checkpoint_is_kept_and_nothing_half_written(dataset: Data
 
 
 def test_fewer_images_than_a_batch(dataset: Dataset, tmp_path: Path) -> None:
-    seven = replace(dataset, train=Split(dataset.train.images[:7], dataset.train.labels[:7]))
+    seven = replace(dataset, train=dataset.train[:7])
     run, _ = fitted(seven, tmp_path / "run", seed=0, epochs=1)
     assert len(run.history()) == 1
 

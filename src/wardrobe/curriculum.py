@@ -69,8 +69,7 @@ def losses(model: keras.Model, split: Split) -> npt.NDArray[np.floating]:
 
 def _losses_of_all(model: keras.Model, split: Split) -> npt.NDArray[np.floating]:
     """Returns the cross-entropy of each image, (n,); of several processes each computes a part."""
-    part = hosts.own_stretch(len(split))
-    return hosts.gathered(losses(model, Split(split.images[part], split.labels[part])))[: len(split)]
+    return hosts.gathered(losses(model, split[hosts.own_stretch(len(split))]))[: len(split)]
 
 
 def hardest(losses: npt.NDArray[np.floating], share: float, rng: np.random.Generator) -> Indices:

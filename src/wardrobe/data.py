@@ -31,7 +31,7 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, which: slice) -> "Split":
+    def __getitem__(self, which: slice | npt.NDArray[np.int64]) -> "Split":
         return Split(self.images[which], self.labels[which])
 
     def __add__(self, other: "Split") -> "Split":
@@ -146,16 +146,15 @@ def _fashion_mnist_or_synthetic(data_dir: Path | None, limit: int | None) -> Dat
 
 def _fashion_mnist(data_dir: Path | None) -> Dataset:
     paths = fashion_mnist.locate(data_dir)
-    images = fashion_mnist.read_images(paths["train_images"])
-    labels = fashion_mnist.read_labels(paths["train_labels"])
-    train, validation = stratified_split(labels, VALIDATION_IMAGES)
+    whole = Split(fashion_mnist.read_images(paths["train_images"]), fashion_mnist.read_labels(paths["train_labels"]))
+    train, validation = stratified_split(whole.labels, VALIDATION_IMAGES)
     return Dataset(
         name=FASHION_MNIST,
         source=", ".join(sorted({str(path.parent) for path in paths.values()})),
         class_names=CLASS_NAMES,
         sums={file.name: file.md5 for file in fashion_mnist.FILES.values()},
-        train=Split(images[train], labels[train]),
-        validation=Split(images[validation], labels[validation]),
+        train=whole[train],
+        validation=whole[validation],
         test_size=10_000,
         open_test=lambda: Split(
             fashion_mnist.read_images(paths["test_images"]), fashion_mnist.read_labels(paths["test_labels"])
@@ -172,8 +171,8 @@ def _synthetic(limit: int | None) -> Dataset:
         source=f"drawn by code, wardrobe {SYNTHETIC_SEED}",
         class_names=CLASS_NAMES,
         sums={"sha256": hashlib.sha256(drawn.images[:VALIDATION_IMAGES].tobytes()).hexdigest()},
-        train=Split(drawn.images[VALIDATION_IMAGES:], drawn.labels[VALIDATION_IMAGES:]),
-        validation=Split(drawn.images[:VALIDATION_IMAGES], drawn.labels[:VALIDATION_IMAGES]),
+        train=drawn[VALIDATION_IMAGES:],
+        validation=drawn[:VALIDATION_IMAGES],
         test_size=SYNTHETIC_TEST_IMAGES,
         open_test=lambda: Split(*synthetic.draw(SYNTHETIC_TEST_IMAGES, SYNTHETIC_SEED, first=SYNTHETIC_TRAIN_IMAGES)),
     )
@@ -191,8 +190,8 @@ def _folder(root: Path) -> Dataset:
         source=str(root.resolve()),
         class_names=found.class_names,
         sums={"sha256": found.sha256},
-        train=Split(whole.images[train], whole.labels[train]),
-        validation=Split(whole.images[validation], whole.labels[validation]),
+        train=whole[train],
+        validation=whole[validation],
         test_size=len(test),
-        open_test=lambda: Split(whole.images[test], whole.labels[test]),
+        open_test=lambda: whole[test],
     )
