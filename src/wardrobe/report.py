@@ -15,7 +15,8 @@ CHAPTERS: tuple[tuple[str, str, str], ...] = (
     (
         "curves",
         "Learning",
-        "Each epoch shows the network every training image once. Validation images are never trained on: "
+        "Each epoch shows the network as many images as there are to train on: every one once, or, where the "
+        "recipe says so, those that are hard for it several times. Validation images are never trained on: "
         "where training improves and validation does not, the network is learning its images by heart.",
     ),
     (
