@@ -19,8 +19,7 @@ SEED = recipes.get("seed")
 
 @pytest.fixture(scope="module")
 def small(drawn_data: Dataset) -> Dataset:
-    validation = drawn_data.validation[:200]
-    return replace(drawn_data, validation=validation)
+    return replace(drawn_data, validation=drawn_data.validation[:200])
 
 
 def test_the_temperature_does_not_look_at_the_test_split(small: Dataset, drawn_training: tuple[Run, object]) -> None:

@@ -5,8 +5,7 @@ Every field carries its unit. `RECIPES` lists those that ship; `dataclasses.repl
 """
 
 import difflib
-from dataclasses import MISSING, dataclass, replace
-from dataclasses import fields as fields_of
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wardrobe.errors import UsageError
@@ -235,11 +234,9 @@ def made_of(fields: dict[str, Any]) -> Recipe:
         TypeError: a field is unknown or missing.
     """
     known: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-    shipped = RECIPES.get(known["name"])
-    if shipped is None:
-        return Recipe(**known)
-    without = {field.name: field.default for field in fields_of(Recipe) if field.default is not MISSING}
-    return replace(shipped, **without | known)
+    made = Recipe(**known)
+    shipped = RECIPES.get(made.name)
+    return replace(shipped, **vars(made)) if shipped else made  # of its own class: else the two are never equal
 
 
 def get(name: str) -> Recipe:
