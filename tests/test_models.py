@@ -5,8 +5,9 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from scipy.special import log_softmax, softmax
 
-from wardrobe import curriculum, metrics, models, recipes, synthetic, training
+from wardrobe import curriculum, metrics, models, objectives, recipes, synthetic, training
 from wardrobe.batch_norm import BatchNorm
 from wardrobe.data import Split
 from wardrobe.errors import UsageError
@@ -122,6 +123,24 @@ def test_each_column_has_a_loss_of_its_own_and_the_mean_is_scored(columns: tuple
     right = used.predict(images, verbose=0).argmax(axis=1) == labels
     assert scores["accuracy"] == pytest.approx(right.mean())
     np.testing.assert_allclose(curriculum.losses(model, Split(images[..., 0], labels)).mean(), each[0], rtol=1e-4)
+
+
+def test_columns_learn_from_their_common_answer_too(columns: tuple[keras.Model, keras.Model]) -> None:
+    """The gradient of cross-entropy is answer less target; the target is 0.7 label and 0.3 what all answer."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (50, 28, 28, 1), np.uint8), rng.integers(0, 10, 50)
+    logits = columns[0].predict(images, verbose=0)
+    loss, _ = objectives.objective(replace(recipes.get("champion"), mutual=0.3))
+    with tf.GradientTape() as tape:
+        watched = tf.Variable(logits)
+        value = loss(labels, watched)
+    target = 0.7 * np.eye(10)[labels] + 0.3 * softmax(logits.mean(axis=1), axis=-1)
+    surprises = -(target[:, None] * log_softmax(logits, axis=-1)).sum(axis=-1)
+    assert float(value) == pytest.approx(surprises.mean(), rel=1e-4)
+    expected = (softmax(logits, axis=-1) - target[:, None]) / (50 * 3)
+    np.testing.assert_allclose(tape.gradient(value, watched).numpy(), expected, atol=1e-7)
 
 
 def test_looking_inside_columns_shows_the_first(columns: tuple[keras.Model, keras.Model]) -> None:

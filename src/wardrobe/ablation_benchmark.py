@@ -14,7 +14,7 @@ from wardrobe.errors import UsageError
 from wardrobe.recipes import BFLOAT16, FLOAT32, Recipe
 from wardrobe.runs import Run
 
-AS_IT_IS, ONE_COLUMN = "as it is", "one column"
+AS_IT_IS, APART, ONE_COLUMN = "as it is", "columns that learn apart", "one column"
 ADAM_RATE = 2e-3  # the learning rate with Adam, where Muon is taken out: that of the recipe `photo`
 
 
@@ -75,7 +75,7 @@ def ablation(
 
 def variants_of(recipe: Recipe) -> dict[str, Recipe]:
     """Returns the recipe "as it is", in "one column" where it has more, and that less each of its tricks, by name."""
-    base = replace(recipe, columns=1)
+    base = replace(recipe, columns=1, mutual=0.0)
     mirrored = recipe.flip and recipe.views > 1
     plain: dict[str, dict[str, Any]] = {
         "Adam, not Muon": {"optimizer": "adam", "learning_rate": ADAM_RATE} if recipe.optimizer == "muon" else {},
@@ -93,13 +93,14 @@ def variants_of(recipe: Recipe) -> dict[str, Recipe]:
         # What the mirror images are worth in training: the other views are mirrored too, and would be new to it.
         "one view, no mirror images in training": {"views": 1, "flip": False} if mirrored else {},
     }
-    variants = {AS_IT_IS: recipe, ONE_COLUMN: base} if base != recipe else {AS_IT_IS: recipe}
+    columns = {AS_IT_IS: recipe, APART: replace(recipe, mutual=0.0), ONE_COLUMN: base}
+    variants = {what: variant for what, variant in columns.items() if what == AS_IT_IS or variant != recipe}
     less = {what: replace(base, **changed) for what, changed in plain.items()}
     return variants | {what: variant for what, variant in less.items() if variant != base}
 
 
 def _compared_with(what: str, recipe: Recipe) -> str:
-    return ONE_COLUMN if recipe.columns > 1 and what not in (AS_IT_IS, ONE_COLUMN) else AS_IT_IS
+    return ONE_COLUMN if recipe.columns > 1 and what not in (AS_IT_IS, APART, ONE_COLUMN) else AS_IT_IS
 
 
 def _trained_alike(recipe: Recipe, variants: dict[str, Recipe]) -> str:
