@@ -1,6 +1,7 @@
 """The seed recipe is exactly the network that was asked for; what the others are made of does what it says."""
 
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -97,7 +98,8 @@ def test_batch_normalisation_becomes_part_of_the_convolutions() -> None:
 @pytest.fixture(scope="module")
 def columns() -> tuple[keras.Model, keras.Model]:
     """Three small columns with normalisation: as they are trained, and the same for use."""
-    recipe = replace(recipes.get("champion"), conv_filters=(4, 4, 6, 6), pool_after=(1, 2, 4), columns=3)
+    small: dict[str, Any] = {"conv_filters": (4, 4, 6, 6), "pool_after": (1, 2, 4)}
+    recipe = replace(recipes.get("champion"), columns=3, mutual=0.0, **small)
     model = training.compiled(recipe, 10, seed=0, steps=1)
     return model, models.for_use(model, recipe)
 
