@@ -31,7 +31,8 @@ def ablation(
 ) -> dict[str, Any]:
     """Trains a recipe, and the recipe less each of its tricks, with seeds 0, 1, …, and scores them on validation.
 
-    The tricks of a recipe of several columns are taken out of one column, which is a row of its own, to save time.
+    The tricks of a recipe of several columns are taken out of one column, which is a row of its own, to save time; but
+    what the columns learn from each other, out of all.
     Started again after a break with the same arguments, it keeps the runs that are done and resumes the other.
 
     Args:
@@ -74,7 +75,11 @@ def ablation(
 
 
 def variants_of(recipe: Recipe) -> dict[str, Recipe]:
-    """Returns the recipe "as it is", in "one column" where it has more, and that less each of its tricks, by name."""
+    """Returns the recipe "as it is" and less each of its tricks, by name.
+
+    Where it has several columns, they also stand there as "columns that learn apart", if they do not, and as "one
+    column", out of which the other tricks are taken.
+    """
     base = replace(recipe, columns=1, mutual=0.0)
     mirrored = recipe.flip and recipe.views > 1
     plain: dict[str, dict[str, Any]] = {
@@ -93,10 +98,13 @@ def variants_of(recipe: Recipe) -> dict[str, Recipe]:
         # What the mirror images are worth in training: the other views are mirrored too, and would be new to it.
         "one view, no mirror images in training": {"views": 1, "flip": False} if mirrored else {},
     }
-    columns = {AS_IT_IS: recipe, APART: replace(recipe, mutual=0.0), ONE_COLUMN: base}
-    variants = {what: variant for what, variant in columns.items() if what == AS_IT_IS or variant != recipe}
+    columns = {APART: replace(recipe, mutual=0.0), ONE_COLUMN: base}
     less = {what: replace(base, **changed) for what, changed in plain.items()}
-    return variants | {what: variant for what, variant in less.items() if variant != base}
+    return {
+        AS_IT_IS: recipe,
+        **{what: variant for what, variant in columns.items() if variant != recipe},
+        **{what: variant for what, variant in less.items() if variant != base},
+    }
 
 
 def _compared_with(what: str, recipe: Recipe) -> str:

@@ -56,7 +56,7 @@ class LossOfEachColumn(keras.losses.Loss):
         alone = _mean([self.loss.call(y_true, column) for column in columns])
         if not self.mutual:
             return alone
-        together = ops.stop_gradient(ops.softmax(_mean(columns)))
+        together = ops.stop_gradient(ops.softmax(ops.mean(y_pred, axis=1)))
         agreed = _mean([ops.categorical_crossentropy(together, column, from_logits=True) for column in columns])
         return (1 - self.mutual) * alone + self.mutual * agreed
 
