@@ -24,7 +24,7 @@ images, labels = synthetic.draw(640, 0)
 losses = {{}}
 for name in {RECIPES}:
     recipe = replace(recipes.get(name.split()[0]), precision="float32", batch_size=32)
-    recipe = replace(recipe, columns=2, mutual=0.3) if "columns" in name else recipe
+    recipe = replace(recipe, columns=2) if "columns" in name else recipe
     model = training.compiled(recipe, 10, seed=0, steps={STEPS_AN_EPOCH})
     changed = augment.changed(recipe, images, np.arange(len(images)), 0, 0)[..., None]
     batches = (slice(32 * i, 32 * i + 32) for i in range({STEPS}))

@@ -5,9 +5,8 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from scipy.special import log_softmax, softmax
 
-from wardrobe import curriculum, metrics, models, objectives, recipes, synthetic, training
+from wardrobe import curriculum, metrics, models, recipes, synthetic, training
 from wardrobe.batch_norm import BatchNorm
 from wardrobe.data import Split
 from wardrobe.errors import UsageError
@@ -97,8 +96,7 @@ def test_batch_normalisation_becomes_part_of_the_convolutions() -> None:
 @pytest.fixture(scope="module")
 def columns() -> tuple[keras.Model, keras.Model]:
     """Three small columns with normalisation: as they are trained, and the same for use."""
-    champion = recipes.get("champion")
-    recipe = replace(champion, conv_filters=(4, 4, 6, 6), pool_after=(1, 2, 4), columns=3, mutual=0.0)
+    recipe = replace(recipes.get("champion"), conv_filters=(4, 4, 6, 6), pool_after=(1, 2, 4), columns=3)
     model = training.compiled(recipe, 10, seed=0, steps=1)
     return model, models.for_use(model, recipe)
 
@@ -124,23 +122,6 @@ def test_each_column_has_a_loss_of_its_own_and_the_mean_is_scored(columns: tuple
     right = used.predict(images, verbose=0).argmax(axis=1) == labels
     assert scores["accuracy"] == pytest.approx(right.mean())
     np.testing.assert_allclose(curriculum.losses(model, Split(images[..., 0], labels)).mean(), each[0], rtol=1e-4)
-
-
-def test_columns_learn_from_their_common_answer_too() -> None:
-    """The gradient of cross-entropy is answer less target; the target is 0.7 label and 0.3 what all answer."""
-    import tensorflow as tf
-
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(0, 2, (50, 3, 10)).astype(np.float32), rng.integers(0, 10, 50)
-    loss, _ = objectives.objective(replace(recipes.get("champion"), mutual=0.3))
-    with tf.GradientTape() as tape:
-        watched = tf.Variable(logits)
-        value = loss(labels, watched)
-    target = 0.7 * np.eye(10)[labels] + 0.3 * softmax(logits.mean(axis=1), axis=-1)
-    surprises = -(target[:, None] * log_softmax(logits, axis=-1)).sum(axis=-1)
-    assert float(value) == pytest.approx(surprises.mean(), rel=1e-4)
-    expected = (softmax(logits, axis=-1) - target[:, None]) / (50 * 3)
-    np.testing.assert_allclose(tape.gradient(value, watched).numpy(), expected, atol=1e-7)
 
 
 def test_looking_inside_columns_shows_the_first(columns: tuple[keras.Model, keras.Model]) -> None:

@@ -35,7 +35,7 @@ def test_run_json_says_how_it_came_about(tmp_path: Path) -> None:
     assert info["recipe"] == {
         "name": "seed", "conv_filters": [32, 64], "kernel_size": 3, "dense_units": 128, "learning_rate": 0.001,
         "batch_size": 32, "epochs": 10, "conv_strides": [], "pool_after": [], "stem_filters": [], "padding": "valid",
-        "batch_norm": False, "columns": 1, "mutual": 0.0, "whiten": False, "dropout": 0.0, "optimizer": "adam",
+        "batch_norm": False, "columns": 1, "whiten": False, "dropout": 0.0, "optimizer": "adam",
         "weight_decay": 0.0, "schedule": "constant", "precision": "float32", "flip": False, "shift": 0, "erase": 0.0,
         "hardest": 1.0, "views": 1, "held_out": 0, "augment": "none",
     }  # fmt: skip

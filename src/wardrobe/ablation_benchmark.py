@@ -14,7 +14,7 @@ from wardrobe.errors import UsageError
 from wardrobe.recipes import BFLOAT16, FLOAT32, Recipe
 from wardrobe.runs import Run
 
-AS_IT_IS, APART, ONE_COLUMN = "as it is", "columns that learn apart", "one column"
+AS_IT_IS, ONE_COLUMN = "as it is", "one column"
 ADAM_RATE = 2e-3  # the learning rate with Adam, where Muon is taken out: that of the recipe `photo`
 
 
@@ -31,8 +31,7 @@ def ablation(
 ) -> dict[str, Any]:
     """Trains a recipe, and the recipe less each of its tricks, with seeds 0, 1, …, and scores them on validation.
 
-    The tricks of a recipe of several columns are taken out of one column, which is a row of its own, to save time; but
-    what the columns learn from each other, out of all.
+    The tricks of a recipe of several columns are taken out of one column, which is a row of its own, to save time.
     Started again after a break with the same arguments, it keeps the runs that are done and resumes the other.
 
     Args:
@@ -75,12 +74,8 @@ def ablation(
 
 
 def variants_of(recipe: Recipe) -> dict[str, Recipe]:
-    """Returns the recipe "as it is" and less each of its tricks, by name.
-
-    Where it has several columns, they also stand there as "columns that learn apart", if they do not, and as "one
-    column", out of which the other tricks are taken.
-    """
-    base = replace(recipe, columns=1, mutual=0.0)
+    """Returns the recipe "as it is", in "one column" where it has more, and that less each of its tricks, by name."""
+    base = replace(recipe, columns=1)
     mirrored = recipe.flip and recipe.views > 1
     plain: dict[str, dict[str, Any]] = {
         "Adam, not Muon": {"optimizer": "adam", "learning_rate": ADAM_RATE} if recipe.optimizer == "muon" else {},
@@ -98,17 +93,13 @@ def variants_of(recipe: Recipe) -> dict[str, Recipe]:
         # What the mirror images are worth in training: the other views are mirrored too, and would be new to it.
         "one view, no mirror images in training": {"views": 1, "flip": False} if mirrored else {},
     }
-    columns = {APART: replace(recipe, mutual=0.0), ONE_COLUMN: base}
+    variants = {AS_IT_IS: recipe, ONE_COLUMN: base} if base != recipe else {AS_IT_IS: recipe}
     less = {what: replace(base, **changed) for what, changed in plain.items()}
-    return {
-        AS_IT_IS: recipe,
-        **{what: variant for what, variant in columns.items() if variant != recipe},
-        **{what: variant for what, variant in less.items() if variant != base},
-    }
+    return variants | {what: variant for what, variant in less.items() if variant != base}
 
 
 def _compared_with(what: str, recipe: Recipe) -> str:
-    return ONE_COLUMN if recipe.columns > 1 and what not in (AS_IT_IS, APART, ONE_COLUMN) else AS_IT_IS
+    return ONE_COLUMN if recipe.columns > 1 and what not in (AS_IT_IS, ONE_COLUMN) else AS_IT_IS
 
 
 def _trained_alike(recipe: Recipe, variants: dict[str, Recipe]) -> str:

@@ -16,7 +16,7 @@ def objective(recipe: Recipe) -> tuple[keras.losses.Loss, keras.metrics.Metric]:
     else:
         loss, accuracy = CrossEntropyOrNone(), _accuracy_or_none
     if recipe.columns > 1:
-        return LossOfEachColumn(loss, recipe.mutual), MetricOfTheMean(accuracy, name="accuracy")
+        return LossOfEachColumn(loss), MetricOfTheMean(accuracy, name="accuracy")
     return loss, keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")
 
 
@@ -34,31 +34,18 @@ class CrossEntropyOrNone(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("wardrobe")
 class LossOfEachColumn(keras.losses.Loss):
-    """The mean over the columns of logits (n, columns, k): each learns as if it were alone, or from the others too.
+    """The mean of `loss` over the columns of logits (n, columns, k): each learns as if it were alone.
 
-    Args:
-        loss: of one column, given logits (n, k).
-        mutual: 0-1, share of a column's loss that is its cross-entropy with what all columns answer together, the
-            softmax of their mean logits, through which nothing is learnt: of an image whose label only few
-            columns find, none has to learn it by heart.
-
-    Source: columns side by side, Cireșan et al. 2012 (arXiv 1202.2745); deep ensembles, arXiv 1612.01474; their common
-    answer as a teacher, Lan et al. 2018 (arXiv 1806.04606).
+    Source: columns side by side, Cireșan et al. 2012 (arXiv 1202.2745); deep ensembles, arXiv 1612.01474.
     """
 
-    def __init__(self, loss: keras.losses.Loss, mutual: float = 0.0) -> None:
+    def __init__(self, loss: keras.losses.Loss) -> None:
         super().__init__()
         self.loss = loss
-        self.mutual = mutual
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        columns = ops.unstack(y_pred, axis=1)
-        alone = _mean([self.loss.call(y_true, column) for column in columns])
-        if not self.mutual:
-            return alone
-        together = ops.stop_gradient(ops.softmax(ops.mean(y_pred, axis=1)))
-        agreed = _mean([ops.categorical_crossentropy(together, column, from_logits=True) for column in columns])
-        return (1 - self.mutual) * alone + self.mutual * agreed
+        each = [self.loss.call(y_true, y_pred[:, column]) for column in range(y_pred.shape[1])]
+        return ops.mean(ops.stack(each), axis=0)
 
 
 @keras.saving.register_keras_serializable("wardrobe")
@@ -71,10 +58,6 @@ class MetricOfTheMean(keras.metrics.MeanMetricWrapper):
 
 def _accuracy_or_none(y_true: Any, y_pred: Any) -> Any:
     return keras.metrics.categorical_accuracy(y_true, _or_none(y_pred))
-
-
-def _mean(tensors: list[Any]) -> Any:
-    return ops.mean(ops.stack(tensors), axis=0)
 
 
 def _or_none(logits: Any) -> Any:
