@@ -1,5 +1,5 @@
 # Needs make and Python 3.11, 3.12 or 3.13 (TensorFlow has no wheel for 3.14); all else is set up in .venv.
-#   make train       train the seed recipe, end with a report
+#   make train       train the baseline recipe, end with a report
 #   make test        lint, type-check, test
 #   make picture     make the README's picture again
 #   make browser     put the page that classifies without a server into runs/browser (needs npm)
@@ -26,7 +26,7 @@ ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=
 .PHONY: train test lint lock picture browser pretrained clean
 
 train: .venv/train
-	$(BIN)/wardrobe train seed
+	$(BIN)/wardrobe train baseline
 
 test: lint
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal
@@ -43,7 +43,7 @@ lock:
 
 picture: .venv/train
 	rm -rf runs/picture
-	$(BIN)/wardrobe train seed --data synthetic --limit 20000 --epochs 2 --run runs/picture
+	$(BIN)/wardrobe train baseline --data synthetic --limit 20000 --epochs 2 --run runs/picture
 	cp runs/picture/plots/predictions.png docs/predictions.png
 
 BROWSER := runs/browser
@@ -51,7 +51,7 @@ browser:
 	npm ci --prefix examples/browser --silent --no-audit --no-fund
 	mkdir -p $(BROWSER)/ort
 	cp examples/browser/index.html examples/browser/page.css examples/browser/*.js $(BROWSER)
-	cp src/wardrobe/web/answer.js src/wardrobe/web/drawing.js src/wardrobe/web/studio.css src/wardrobe/web/icon.svg $(BROWSER)
+	cp src/wardrobe/serving/web/answer.js src/wardrobe/serving/web/drawing.js src/wardrobe/serving/web/studio.css src/wardrobe/serving/web/icon.svg $(BROWSER)
 	cp examples/browser/node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mjs \
 		examples/browser/node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm $(BROWSER)/ort
 	cp src/wardrobe/pretrained/photo-int8.onnx $(BROWSER)/model.onnx
@@ -62,9 +62,9 @@ pretrained: .venv/train
 	$(BIN)/wardrobe train photo --data fashion-mnist --run runs/pretrained
 	cp runs/pretrained/model.onnx src/wardrobe/pretrained/photo.onnx
 	$(BIN)/wardrobe export photo --int8 --out src/wardrobe/pretrained
-	$(BIN)/wardrobe train seed --data fashion-mnist --run runs/pretrained-seed
-	cp runs/pretrained-seed/model.onnx src/wardrobe/pretrained/seed.onnx
-	$(BIN)/wardrobe benchmark photos --photos $(PHOTOS)
+	$(BIN)/wardrobe train baseline --data fashion-mnist --run runs/pretrained-baseline
+	cp runs/pretrained-baseline/model.onnx src/wardrobe/pretrained/baseline.onnx
+	$(BIN)/python -m benchmarks photos --photos $(PHOTOS)
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache src/*.egg-info

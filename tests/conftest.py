@@ -19,22 +19,30 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wardrobe import synthetic
-from wardrobe.data import Dataset, Split
+from wardrobe.data import synthetic
+from wardrobe.data.dataset import Dataset, Split
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.runs import Run
 
 ROOT = Path(__file__).parents[1]
 WARDROBE = Path(sys.executable).with_name("wardrobe")
-OFFLINE = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
+OFFLINE = dict.fromkeys(
+    ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"
+)
 
-OWN_CLASSES = {"boots": 9, "robe d'été": 3, "$5 & <b>trousers$": 1}  # folder name → label of the drawn wardrobe
+OWN_CLASSES = {
+    "boots": 9,
+    "robe d'été": 3,
+    "$5 & <b>trousers$": 1,
+}  # folder name → label of the drawn wardrobe
 
 Result = subprocess.CompletedProcess[str]
 Cli = Callable[..., Result]
 
 
-def wardrobe(*arguments: object, cwd: Path, data_dir: Path | None = None, home: Path | None = None) -> Result:
+def wardrobe(
+    *arguments: object, cwd: Path, data_dir: Path | None = None, home: Path | None = None
+) -> Result:
     """Runs the installed command with no network, an empty cache, and the data only where `data_dir` says."""
     return subprocess.run(
         [str(WARDROBE), *map(str, arguments)],
@@ -49,6 +57,23 @@ def wardrobe_here(*arguments: object, cwd: Path, data_dir: Path | None = None) -
     """Runs the command line in this process, where Keras is loaded already: for what is not about how it starts."""
     from wardrobe import cli
 
+    return _call_main(cli.main, *arguments, cwd=cwd, data_dir=data_dir)
+
+
+def run_benchmark(*arguments: object, cwd: Path, data_dir: Path | None = None) -> Result:
+    """Runs `python -m benchmarks` in this process, with its results below `cwd`."""
+    from benchmarks.__main__ import app
+    from wardrobe.cli import run_app
+
+    given = (*arguments, "--out", cwd) if len(arguments) > 1 else arguments
+    return _call_main(
+        lambda: run_app(app, "python -m benchmarks"), *given, cwd=cwd, data_dir=data_dir
+    )
+
+
+def _call_main(
+    main: Callable[[], object], *arguments: object, cwd: Path, data_dir: Path | None
+) -> Result:
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     handler, status = signal.getsignal(signal.SIGTERM), None
     with pytest.MonkeyPatch.context() as patch:
@@ -60,7 +85,7 @@ def wardrobe_here(*arguments: object, cwd: Path, data_dir: Path | None = None) -
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)
         try:
-            cli.main()
+            main()
         except SystemExit as end:
             status = end.code
     signal.signal(signal.SIGTERM, handler)
@@ -69,9 +94,15 @@ def wardrobe_here(*arguments: object, cwd: Path, data_dir: Path | None = None) -
     return Result([*map(str, arguments)], int(status or 0), out.read(), err.read())
 
 
-def environment(cwd: Path, data_dir: Path | None = None, home: Path | None = None) -> dict[str, str]:
+def environment(
+    cwd: Path, data_dir: Path | None = None, home: Path | None = None
+) -> dict[str, str]:
     home = home or cwd
-    kept = {name: value for name, value in os.environ.items() if name not in ("WARDROBE_DATA", "COLUMNS")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("WARDROBE_DATA", "COLUMNS")
+    }
     found = {"WARDROBE_DATA": str(data_dir)} if data_dir else {}
     return {
         **kept,
@@ -126,7 +157,12 @@ def serving(cwd: Path, *arguments: object) -> Iterator[Server]:
     """Starts `wardrobe serve` on a free port; ends it with SIGTERM, to which it must exit with 0 and no word."""
     command = [str(WARDROBE), "serve", "--port", "0", *map(str, arguments)]
     process = subprocess.Popen(
-        command, cwd=cwd, env=environment(cwd), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=cwd,
+        env=environment(cwd),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout
     first = process.stdout.readline()
@@ -145,11 +181,15 @@ def fashion_mnist_dir() -> Path:
     """The folder of the real Fashion-MNIST files; tests that need it are skipped where there is none."""
     folder = Path(os.environ.get("WARDROBE_DATA") or ROOT.parent / "shared/data/fashion-mnist")
     if not (folder / "train-images-idx3-ubyte.gz").is_file():
-        pytest.skip(f"the real Fashion-MNIST files are not in {folder}; name their folder with WARDROBE_DATA")
+        pytest.skip(
+            f"the real Fashion-MNIST files are not in {folder}; name their folder with WARDROBE_DATA"
+        )
     return folder
 
 
-def once(tmp_path_factory: pytest.TempPathFactory, name: str, call: Callable[[Path], Result]) -> tuple[Path, Result]:
+def once(
+    tmp_path_factory: pytest.TempPathFactory, name: str, call: Callable[[Path], Result]
+) -> tuple[Path, Result]:
     """Returns a folder and the call that filled it: made by the first of xdist's workers, kept for the others."""
     base = tmp_path_factory.getbasetemp()
     root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
@@ -161,15 +201,23 @@ def once(tmp_path_factory: pytest.TempPathFactory, name: str, call: Callable[[Pa
             folder.mkdir()
             made = call(folder)
             assert made.returncode == 0, made.stderr
-            said.write_text(json.dumps({"args": made.args, "stdout": made.stdout, "stderr": made.stderr}))
+            said.write_text(
+                json.dumps({"args": made.args, "stdout": made.stdout, "stderr": made.stderr})
+            )
     return folder, Result(returncode=0, **json.loads(said.read_text()))
 
 
 @pytest.fixture(scope="session")
-def real_run(tmp_path_factory: pytest.TempPathFactory, fashion_mnist_dir: Path) -> tuple[Run, dict[str, Any]]:
+def real_run(
+    tmp_path_factory: pytest.TempPathFactory, fashion_mnist_dir: Path
+) -> tuple[Run, dict[str, Any]]:
     """A finished run on 2,000 real images, and what `train --json` printed. Not to be changed."""
     arguments = ("train", "--limit", 2000, "--epochs", 2, "--json")
-    cwd, result = once(tmp_path_factory, "real", lambda cwd: wardrobe(*arguments, cwd=cwd, data_dir=fashion_mnist_dir))
+    cwd, result = once(
+        tmp_path_factory,
+        "real",
+        lambda cwd: wardrobe(*arguments, cwd=cwd, data_dir=fashion_mnist_dir),
+    )
     assert "Warning" not in result.stderr
     printed = json.loads(result.stdout)
     return Run(cwd / printed["run"]), printed
@@ -188,7 +236,9 @@ def drawn_data() -> Dataset:
     """A small synthetic wardrobe: 3,000 drawn images to train on, 1,000 to validate with, 200 to test with."""
     drawn = Split(*synthetic.draw(4_200))
     train, validation, test = drawn[:3000], drawn[3000:4000], drawn[4000:]
-    return Dataset("synthetic", "drawn by code", CLASS_NAMES, {}, train, validation, len(test), lambda: test)
+    return Dataset(
+        "synthetic", "drawn by code", CLASS_NAMES, {}, train, validation, len(test), lambda: test
+    )
 
 
 @pytest.fixture(scope="session")
@@ -220,7 +270,9 @@ def own_run(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> Run:
 
     def made(cwd: Path) -> Any:
         shutil.copytree(few_of_own, cwd / "own")
-        trained = wardrobe_here("train", "sprint", "--data", "own", "--epochs", 12, "--run", "run", cwd=cwd)
+        trained = wardrobe_here(
+            "train", "sprint", "--data", "own", "--epochs", 12, "--run", "run", cwd=cwd
+        )
         assert trained.returncode == 0, trained.stderr
         return wardrobe_here("explain", "run", cwd=cwd)
 

@@ -14,10 +14,12 @@ import pytest
 from conftest import ROOT, environment, wardrobe_here
 from PIL import Image
 
-from wardrobe import results
+from benchmarks import results
 
 README = (ROOT / "README.md").read_text()
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "src/wardrobe/pretrained/README.md"])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "src/wardrobe/pretrained/README.md"]
+)
 
 
 def blocks(language: str) -> str:
@@ -38,14 +40,20 @@ def leaves(value: Any) -> Iterator[float]:
 
 
 def measured() -> list[float]:
-    return [number for path in (ROOT / "results").glob("*.json") for number in leaves(json.loads(path.read_text()))]
+    return [
+        number
+        for path in (ROOT / "results").glob("*.json")
+        for number in leaves(json.loads(path.read_text()))
+    ]
 
 
 def stands_in_results(text: str, numbers: list[float]) -> bool:
     """Tells whether a number as written is a measured one, rounded as it is, plain or in per cent."""
     decimals = len(text.partition(".")[2])
     wanted = float(text.replace(",", ""))
-    return any(round(scale * number, decimals) == wanted for number in numbers for scale in (1, 100))
+    return any(
+        round(scale * number, decimals) == wanted for number in numbers for scale in (1, 100)
+    )
 
 
 def test_results_are_what_their_files_make(tmp_path: Path) -> None:
@@ -54,34 +62,52 @@ def test_results_are_what_their_files_make(tmp_path: Path) -> None:
     (tmp_path / card.parent).mkdir(parents=True)
     for path in (ROOT / "results").glob("*.json"):
         (tmp_path / "results" / path.name).write_bytes(path.read_bytes())
-    results.write(json.loads((ROOT / "results/train.json").read_text()), tmp_path)
+    results.write_results(json.loads((ROOT / "results/train.json").read_text()), tmp_path)
     for made in (Path("RESULTS.md"), card):
         assert (tmp_path / made).read_text() == (ROOT / made).read_text()
 
 
-def test_results_say_what_the_tricks_were_taken_out_of_wherever_that_row_stands(tmp_path: Path) -> None:
+def test_results_say_what_the_tricks_were_taken_out_of_wherever_that_row_stands(
+    tmp_path: Path,
+) -> None:
     figures = json.loads((ROOT / "results/ablation-champion.json").read_text())
     whole, one, *less = figures["rows"]
-    without = ([whole, *less], False), ([whole], False)  # the second is that of a recipe without tricks, as `seed`
-    for rows, said in (([whole, one, *less], True), ([whole, less[0], one, *less[1:]], True), *without):
-        results.write(figures | {"rows": rows}, tmp_path)
+    without = (
+        ([whole, *less], False),
+        ([whole], False),
+    )  # the second is that of a recipe without tricks, as `baseline`
+    for rows, said in (
+        ([whole, one, *less], True),
+        ([whole, less[0], one, *less[1:]], True),
+        *without,
+    ):
+        results.write_results(figures | {"rows": rows}, tmp_path)
         assert ("are taken out of one column" in (tmp_path / "RESULTS.md").read_text()) == said
 
 
 def test_every_figure_of_the_readme_was_measured() -> None:
     prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL).replace("95 % interval", "interval")
-    figures = re.findall(r"\d[\d,]*\.\d+(?= %|\*\* %| points| s | times)|\d[\d,.]* %|\d{1,3},\d{3}", prose)
+    figures = re.findall(
+        r"\d[\d,]*\.\d+(?= %|\*\* %| points| s | times)|\d[\d,.]* %|\d{1,3},\d{3}", prose
+    )
     assert len(figures) >= 8
     numbers = [*measured(), 5_000.0]  # the validation split's size, pinned by test_data
-    missing = [figure for figure in figures if not stands_in_results(figure.removesuffix(" %"), numbers)]
+    missing = [
+        figure for figure in figures if not stands_in_results(figure.removesuffix(" %"), numbers)
+    ]
     assert missing == []
 
 
 def test_the_readme_states_the_mean_and_the_deviation() -> None:
-    (row,) = (row for row in json.loads((ROOT / "results/train.json").read_text())["rows"] if row["recipe"] == "seed")
+    (row,) = (
+        row
+        for row in json.loads((ROOT / "results/train.json").read_text())["rows"]
+        if row["recipe"] == "baseline"
+    )
     stated = re.sub(r"\s+", " ", README)
     assert (
-        f"**{100 * row['accuracy_mean']:.2f} %** of the 10,000 test images, the mean of {row['seeds']} seeds" in stated
+        f"**{100 * row['accuracy_mean']:.2f} %** of the 10,000 test images, the mean of {row['seeds']} seeds"
+        in stated
     )
     assert f"standard deviation of {100 * row['accuracy_std']:.2f} points" in stated
 
@@ -92,7 +118,11 @@ def test_a_made_up_figure_would_be_found() -> None:
 
 
 def test_published_means_are_of_several_seeds_over_the_whole_split() -> None:
-    rows = [row for path in (ROOT / "results").glob("train*.json") for row in json.loads(path.read_text())["rows"]]
+    rows = [
+        row
+        for path in (ROOT / "results").glob("train*.json")
+        for row in json.loads(path.read_text())["rows"]
+    ]
     for row in rows:
         assert row["seeds"] == len(row["accuracies"]) >= (3 if row["recipe"] == "champion" else 5)
         train_images = 59_000 if row["recipe"] == "champion" else 55_000
@@ -110,7 +140,11 @@ RUN_ELSEWHERE = (
 
 
 def test_the_commands_of_the_readme_run(tmp_path: Path, few_of_own: Path) -> None:
-    lines = [line.partition("#")[0].strip() for line in blocks("sh").splitlines() if line.startswith("wardrobe ")]
+    lines = [
+        line.partition("#")[0].strip()
+        for line in blocks("sh").splitlines()
+        if line.startswith("wardrobe ")
+    ]
     assert len(lines) == 14
     Image.new("RGB", (90, 120), "white").save(tmp_path / "photo.jpg")
     for line in lines:
@@ -134,14 +168,16 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, few_of_own: Path) -> None
     code = blocks("python").replace('"auto"', f"{str(few_of_own)!r}, epochs=1")
     code = code.replace("load_data()", f"load_data({str(few_of_own)!r})")
     command = [sys.executable, "-c", code]
-    result = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True
+    )
     assert "(312, 28, 28)" in result.stdout, result.stderr
     assert "report.html" in result.stdout
     assert result.stdout.endswith("the picture is empty\n")
 
 
 def test_every_recipe_says_how_it_is_run_and_what_to_expect() -> None:
-    from wardrobe.recipes import RECIPES
+    from wardrobe.models.recipes import RECIPES
 
     for recipe in RECIPES.values():
         assert f"wardrobe train {recipe.name}" in str(type(recipe).__doc__)
@@ -161,14 +197,22 @@ def test_the_file_map_is_the_source() -> None:
 
 
 def test_no_registry_address_stands_in_a_file() -> None:
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    host = re.compile(r"py" r"pi\.org|python" r"hosted|npm" r"js|index-url\s*[=h]|deb\.deb" r"ian")  # split: not itself
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    host = re.compile(
+        r"py" r"pi\.org|python" r"hosted|npm" r"js|index-url\s*[=h]|deb\.deb" r"ian"
+    )  # split: not itself
     found = [
-        name for name in tracked if not name.endswith((".png", ".onnx")) and host.search((ROOT / name).read_text())
+        name
+        for name in tracked
+        if not name.endswith((".png", ".onnx")) and host.search((ROOT / name).read_text())
     ]
     assert found == []
 
 
 def test_make_names_what_it_does() -> None:
-    listed = subprocess.run(["make", "--dry-run", "train"], cwd=ROOT, env=os.environ, capture_output=True, text=True)
-    assert ".venv/bin/wardrobe train seed" in listed.stdout
+    listed = subprocess.run(
+        ["make", "--dry-run", "train"], cwd=ROOT, env=os.environ, capture_output=True, text=True
+    )
+    assert ".venv/bin/wardrobe train baseline" in listed.stdout

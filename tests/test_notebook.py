@@ -25,17 +25,28 @@ def fewer_of_own(tmp_path: Path, few_of_own: Path) -> Path:
 def test_the_tour_runs(tmp_path: Path, fewer_of_own: Path) -> None:
     notebook = nbformat.read(TOUR, as_version=4)
     settings = next(cell for cell in notebook.cells if "DATA, LIMIT, EPOCHS =" in cell.source)
-    settings.source = re.sub(r"DATA, LIMIT.*", f"DATA, LIMIT, EPOCHS = {str(fewer_of_own)!r}, 300, 2", settings.source)
-    NotebookClient(notebook, timeout=280, resources={"metadata": {"path": tmp_path}}).execute(env=environment(tmp_path))
+    settings.source = re.sub(
+        r"DATA, LIMIT.*", f"DATA, LIMIT, EPOCHS = {str(fewer_of_own)!r}, 300, 2", settings.source
+    )
+    NotebookClient(notebook, timeout=280, resources={"metadata": {"path": tmp_path}}).execute(
+        env=environment(tmp_path)
+    )
     pictures = [
-        output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
     ]
     assert len(pictures) == 7
-    printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+    printed = "".join(
+        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
+    )
     assert "test images right (95 % interval" in printed
     assert "promised 99%" in printed
 
 
 def test_the_tour_is_stored_without_outputs() -> None:
     notebook = nbformat.read(TOUR, as_version=4)
-    assert all(not cell.get("outputs") and cell.get("execution_count") is None for cell in notebook.cells)
+    assert all(
+        not cell.get("outputs") and cell.get("execution_count") is None for cell in notebook.cells
+    )

@@ -1,0 +1,1 @@
+"""Measurements of the project, which write results/*.json, RESULTS.md and the essay. Not in the wheel."""

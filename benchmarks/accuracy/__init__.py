@@ -1,0 +1,1 @@
+"""How accurate the recipes and the shipped models are."""

@@ -1,0 +1,1 @@
+"""How quick prediction, the server, the exported files and the bulk job are."""

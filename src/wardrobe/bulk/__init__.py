@@ -1,0 +1,1 @@
+"""Photos by the million, on Ray."""

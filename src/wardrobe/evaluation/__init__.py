@@ -1,0 +1,1 @@
+"""Metrics, calibration, selective and conformal prediction, robustness; the only reader of the test split."""

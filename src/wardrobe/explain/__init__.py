@@ -1,0 +1,1 @@
+"""What the layers learnt, attribution, faithfulness of heat maps, label errors."""

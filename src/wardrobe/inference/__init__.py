@@ -1,0 +1,1 @@
+"""A model file at work, without Keras: engines, classifier, predictions, output."""

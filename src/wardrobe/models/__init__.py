@@ -1,0 +1,1 @@
+"""Recipes as data, and the Keras models that they describe."""

@@ -1,0 +1,1 @@
+"""Arrays to figures. Nothing here loads or computes."""

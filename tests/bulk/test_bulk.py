@@ -1,0 +1,629 @@
+"""`wardrobe predict --engine ray`: real Ray, real files; each picture once, whatever is killed on the way."""
+
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import WARDROBE, Result, environment, refused, wardrobe, wardrobe_here
+from PIL import Image, ImageDraw
+
+from wardrobe import photo
+from wardrobe.data import synthetic
+from wardrobe.inference.predict import Failure
+from wardrobe.labels import CLASS_NAMES
+from wardrobe.terminal import progress
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'wardrobe[scale]'")
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wardrobe.bulk import manifest
+from wardrobe.bulk import worker as part_worker
+from wardrobe.bulk.store import Store, printable
+from wardrobe.inference.classifier import PRETRAINED
+
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """A cluster of one node with two cores in processes of its own: its address, and the first process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    patch = (
+        pytest.MonkeyPatch()
+    )  # the cluster's own token, which Ray would seek in the home that each call has anew
+    patch.setenv("RAY_AUTH_MODE", "token")
+    patch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
+    ray = [
+        sys.executable,
+        "-m",
+        "ray.scripts.scripts",
+        "start",
+        "--head",
+        "--block",
+        f"--port={port}",
+    ]
+    head = subprocess.Popen(
+        [*ray, "--num-cpus=2", "--include-dashboard=false", "--object-store-memory=100000000"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path_factory.mktemp("head"),
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+    )  # fmt: skip
+    assert head.stdout is not None
+    assert any("Ray runtime started" in line for line in iter(head.stdout.readline, ""))
+    yield f"127.0.0.1:{port}", head.pid
+    for process in [head.pid, *below(head.pid)]:  # asked to end, it takes half a minute
+        os.kill(process, signal.SIGKILL)
+    head.communicate()
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn garments in every form that is read: files, some of them broken; a list; an archive; Parquet."""
+    root = tmp_path_factory.mktemp("shop").resolve()
+    photos = root / "my photos"
+    (photos / "été [2024]").mkdir(parents=True)
+    images = [png(image) for image in synthetic.draw(60, seed=5)[0]]
+    for i, image in enumerate(images[:40]):
+        (photos / ("été [2024]" if i % 2 else "") / f"{i:02} it's.png").write_bytes(image)
+    with Image.open(io.BytesIO(images[0])) as small:
+        from pillow_heif import from_pillow
+
+        from_pillow(small.resize((300, 300)).convert("RGB")).save(photos / "large.heic", quality=95)
+    (photos / "words.jpg").write_text("a text file")
+    (photos / "two\nlines.png").write_bytes(b"")
+    Path(os.fsdecode(os.fsencode(photos) + b"/\xff.png")).write_bytes(images[1])
+    (root / "apart.png").write_bytes(images[40])
+    lines = [
+        "",
+        f"file://{root}/apart.png",
+        f"{photos}/00 it's.png",
+        "my photos/02 it's.png",
+        f"{root}/gone.png",
+    ]
+    (root / "list.txt").write_text("\n".join(lines * 2))
+    with zipfile.ZipFile(root / "more.zip", "w") as archive:
+        for i in (41, 42):
+            archive.writestr(f"{i}.png", images[i])
+        archive.writestr("notes.md", "no picture")
+    write_tables(root, images)
+    return root
+
+
+def write_tables(root: Path, images: list[bytes]) -> None:
+    """Writes Parquet of three kinds: bytes with paths, Hugging Face's, and paths alone."""
+    (root / "tables").mkdir()
+    named = pa.table(
+        {
+            "path": ["a", None, "c"],
+            "bytes": [images[43], images[44], None],
+            "error": ["x", "y", "z"],
+        }
+    )
+    pq.write_table(named, root / "tables" / "named.parquet", row_group_size=2)
+    hugging = [{"bytes": image, "path": "x.png"} for image in images[45:50]] + [
+        {"bytes": b"?", "path": None},
+        None,
+    ]
+    pq.write_table(
+        pa.table({"image": hugging, "label": range(7)}),
+        root / "tables" / "hf.parquet",
+        row_group_size=3,
+    )
+    pq.write_table(
+        pa.table({"path": [str(root / "apart.png"), str(root / "away.png")]}),
+        root / "paths.parquet",
+    )
+
+
+def png(image: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
+def bulk(*arguments: object, cwd: Path) -> Result:
+    return wardrobe("predict", "--engine", "ray", *arguments, cwd=cwd)
+
+
+def rows_in(folder: Path) -> Rows:
+    return pq.read_table(folder).to_pylist()
+
+
+@pytest.fixture(scope="module")
+def answered(cluster: tuple[str, int], shop: Path) -> tuple[Result, dict[str, dict[str, Any]]]:
+    """A job over all that the shop has, and its answers by path."""
+    given = [
+        "my photos",
+        "missing.jpg",
+        "list.txt",
+        f"zip://*.png::file://{shop}/more.zip",
+        "tables",
+        "paths.parquet",
+    ]
+    result = bulk(*given, "--out", "answers", "--address", cluster[0], "--json", cwd=shop)
+    assert result.returncode == 0, result.stderr
+    rows = rows_in(shop / "answers")
+    assert len({row["path"] for row in rows}) == len(rows)  # what is named twice is answered once
+    return result, {row["path"]: row for row in rows}
+
+
+def test_the_answers_are_those_of_predict(answered: tuple[Result, Any], shop: Path) -> None:
+    _, rows = answered
+    expected = json.loads(
+        wardrobe("predict", shop / "my photos", shop / "missing.jpg", "--json", cwd=shop).stdout
+    )
+    assert len(expected["predictions"]) == 42
+    assert len(expected["failed"]) == 3
+    for each in expected["predictions"]:
+        row = rows[printable(each["path"])]
+        assert (row["label"], row["not_sure"], row["reason"]) == (
+            each["label"],
+            each["not_sure"],
+            each["reason"],
+        )
+        assert row["confidence"] == pytest.approx(each["confidence"], abs=1e-6)
+        assert row["probabilities"] == pytest.approx(each["probabilities"], abs=1e-6)
+        assert list(row["probabilities"]) == list(CLASS_NAMES)
+        assert row["error"] is None
+    for each in expected["failed"]:
+        nothing = {
+            **dict.fromkeys(rows[each["path"]]),
+            "path": each["path"],
+            "error": each["error"],
+        }
+        assert rows[each["path"]] == nothing
+
+
+def test_lists_addresses_archives_and_parquet_are_read(
+    answered: tuple[Result, Any], shop: Path
+) -> None:
+    _, rows = answered
+    numbered = [f"{shop}/tables/hf.parquet#{i}" for i in range(7)]
+    archived = [f"zip://{i}.png::file://{shop}/more.zip" for i in (41, 42)]
+    good = [
+        f"file://{shop}/apart.png",
+        f"{shop}/apart.png",
+        *archived,
+        "a",
+        f"{shop}/tables/named.parquet#1",
+    ]
+    assert [rows[path]["error"] for path in good + numbered[:5]] == [None] * 11
+    errors = {
+        path: rows[path]["error"]
+        for path in ("c", *numbered[5:], f"{shop}/gone.png", f"{shop}/away.png")
+    }
+    assert list(errors.values()) == [
+        "the row has no bytes",
+        "it is no picture, or a damaged one; expected JPEG, PNG or the like",
+        "the row has no bytes",
+        "it does not exist",
+        "it does not exist",
+    ]
+    assert len(rows) == 45 + 11 + 5
+    assert (
+        rows[f"{shop}/apart.png"]["probabilities"]
+        == rows[f"file://{shop}/apart.png"]["probabilities"]
+    )
+
+
+def test_the_json_says_how_it_went(answered: tuple[Result, Any], shop: Path) -> None:
+    result, rows = answered
+    said = json.loads(result.stdout)
+    failed = sum(row["error"] is not None for row in rows.values())
+    assert said["out"] == str(shop / "answers")
+    assert (said["model"], said["images"], said["failed"], said["images_before"]) == (
+        "photo",
+        len(rows),
+        failed,
+        0,
+    )
+    assert said["workers"] == 2
+    assert said["images_per_second"] == pytest.approx(len(rows) / said["seconds"])
+    assert all(re.match(r"\d+ of \d+ images", line) for line in result.stderr.splitlines()), (
+        result.stderr
+    )
+
+
+def test_what_is_done_is_not_done_again(answered: tuple[Result, Any], shop: Path) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in (shop / "answers").iterdir()}
+    given = json.loads((shop / "answers/_job.json").read_text())["inputs"]
+    result = bulk(*given, "--out", "answers", cwd=shop)
+    assert result.returncode == 0, result.stderr
+    count, failed = len(answered[1]), sum(row["error"] is not None for row in answered[1].values())
+    assert f"{count} before" in result.stdout
+    assert result.stdout.splitlines()[-1].startswith(
+        f"Written: {shop}/answers; {failed} of {count} images failed"
+    )
+    assert {path.name: path.stat().st_mtime_ns for path in (shop / "answers").iterdir()} == before
+
+
+def test_one_process_writes_at_a_time(answered: tuple[Result, Any], shop: Path) -> None:
+    given = json.loads((shop / "answers/_job.json").read_text())["inputs"]
+    with Store(str(shop / "answers")).held():
+        result = wardrobe_here("predict", "--engine", "ray", *given, "--out", "answers", cwd=shop)
+    refused(
+        result,
+        1,
+        f"--out {shop}/answers is being written by another process; wait for it, or stop it",
+    )
+
+
+def test_the_answers_of_another_job_are_kept(answered: tuple[Result, Any], shop: Path) -> None:
+    before = {path.name: path.read_bytes() for path in (shop / "answers").iterdir()}
+    given = json.loads((shop / "answers/_job.json").read_text())["inputs"]
+
+    def told(*arguments: str) -> Result:
+        return wardrobe_here("predict", "--engine", "ray", *arguments, cwd=shop)
+
+    refused(told("my photos", "--out", "answers"), 2, "holds the answers to", "another folder")
+    refused(
+        told(*given, "--out", "answers", "--model", "baseline"),
+        2,
+        "holds another model's answers (photo)",
+    )
+    refused(told("apart.png", "--out", "my photos"), 2, "is not empty")
+    assert {path.name: path.read_bytes() for path in (shop / "answers").iterdir()} == before
+
+
+# Killed on the way
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Pictures enough to be stopped among: 320 links to one that takes a while."""
+    image = Image.effect_noise((700, 900), 60).convert("RGB")
+    ImageDraw.Draw(image).polygon(
+        [(200, 200), (500, 200), (600, 400), (480, 800), (220, 800)], fill=(180, 40, 40)
+    )
+    (tmp_path / "many").mkdir()
+    image.save(tmp_path / "many" / "000.png")
+    for i in range(1, 320):
+        os.link(tmp_path / "many" / "000.png", tmp_path / "many" / f"{i:03}.png")
+    return tmp_path
+
+
+def started(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [str(WARDROBE), "predict", "--engine", "ray", "many", "--out", "answers", "--json", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, env=environment(cwd),
+    )  # fmt: skip
+
+
+def parts_in(folder: Path) -> dict[str, int]:
+    """Returns the parts that are done, and when each was written."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("part-*.parquet")}
+
+
+def wait_until(what: Callable[[], Any]) -> None:
+    for _ in range(6000):
+        if what():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come to pass within a minute")
+
+
+def below(process: int) -> dict[int, str]:
+    """Returns all processes that a process has started, and how each is called."""
+    parents, names = {}, {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                parents[int(folder.name)] = int(
+                    (folder / "stat").read_text().rpartition(")")[2].split()[1]
+                )
+                names[int(folder.name)] = (folder / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:  # ended meanwhile
+                continue
+    found = {process}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {each: names.get(each, "") for each in found - {process}}
+
+
+def working(process: int) -> list[int]:
+    """Returns the workers below a process that are at a part just now."""
+    return [
+        each
+        for each, name in below(process).items()
+        if name.startswith("ray::MapWorker") and ".submit" in name
+    ]
+
+
+def running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_each_picture_once_whatever_is_killed(cluster: tuple[str, int], many: Path) -> None:
+    answers, (address, head) = many / "answers", cluster
+    first = started(many)  # on a Ray of its own
+    wait_until(lambda: len(parts_in(answers)) >= 2)
+    its = working(first.pid)
+    assert its
+    first.kill()
+    first.communicate()
+    wait_until(lambda: not any(map(running, its)))  # they end with it
+    done = parts_in(answers)
+    assert len(done) < 10
+
+    second = started(many, "--address", address)
+    wait_until(lambda: len(parts_in(answers)) > len(done))
+    second.send_signal(signal.SIGINT)
+    out, err = second.communicate(timeout=60)
+    *shown, last = err.splitlines()
+    assert (out, last) == ("", "wardrobe: error: interrupted")
+    assert all(re.match(r"\d+ of \d+ images", line) for line in shown), err
+    assert second.returncode == 1
+    wait_until(lambda: not working(head))
+    assert done.items() <= parts_in(answers).items()
+    done = parts_in(answers)
+    assert len(done) < 10
+
+    third = started(many, "--address", address)
+    wait_until(lambda: len(parts_in(answers)) > len(done) and working(head))
+    os.kill(working(head)[0], signal.SIGKILL)
+    output, errors = third.communicate(timeout=120)
+    assert third.returncode == 0, errors
+    assert json.loads(output)["images_before"] == 32 * len(done)
+    assert done.items() <= parts_in(answers).items()  # nothing was done again
+    names = [Path(row["path"]).name for row in rows_in(answers)]
+    assert sorted(names) == sorted(path.name for path in (many / "many").iterdir())
+    assert {path.name for path in answers.iterdir()} == {
+        *parts_in(answers), manifest.JOB, manifest.INPUT, "_model.onnx"
+    }  # fmt: skip
+
+
+# Without Ray: what a worker makes of a part, and what is listed
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    """fsspec's files in memory, as an object store: emptied afterwards."""
+    files = fsspec.filesystem("memory")
+    yield files
+    files.rm("/", recursive=True)
+
+
+def worked(out: str, inputs: list[str], workers: int = 1) -> tuple[manifest.Job, Rows]:
+    """Has every part of a job answered in this process."""
+    store, model = Store(out), manifest.read_model_files(PRETRAINED / "photo-int8.onnx")
+    job = manifest.write_job(
+        store, manifest.Job(inputs, "photo", "", {}, []), inputs, model, workers
+    )
+    worker = part_worker.Worker(list(model), out)
+    for part in job.parts():
+        report = worker.answer(part)
+        assert (report.name, report.images) == (part.name, part.rows)
+    read = [
+        pq.read_table(io.BytesIO(fsspec.open(store / part.name).open().read()))
+        for part in job.parts()
+    ]
+    rows: Rows = pa.concat_tables(read).to_pylist()
+    return job, rows
+
+
+def test_an_object_store_is_read_and_written(memory: Any) -> None:
+    for name in ("a", "b [1]", "sub/c"):
+        memory.pipe_file(f"/shop/{name}.png", png(synthetic.draw_one(3, np.random.default_rng(0))))
+    memory.pipe_file("/shop/notes.md", b"no picture")
+    memory.pipe_file("/list.txt", b"memory://shop/a.png\nmemory://shop/gone.png\nnowhere://x.png\n")
+    _, rows = worked(
+        "memory://answers", ["memory://shop", "memory://list.txt", "memory://shop/*.png"]
+    )
+    errors = {row["path"]: row["error"] for row in rows}
+    assert [row["path"] for row in rows] == [
+        "memory:///shop/a.png", "memory:///shop/b [1].png", "memory:///shop/sub/c.png", "memory://shop/a.png",
+        "memory://shop/gone.png", "nowhere://x.png",
+    ]  # fmt: skip
+    assert [*errors.values()][:5] == [None, None, None, None, "it does not exist"]
+    assert "nowhere" in str(errors["nowhere://x.png"])
+    assert manifest.read_job(Store("memory://answers")) is not None
+
+
+def test_parts_are_few_where_pictures_are_many_and_many_where_they_are_few(tmp_path: Path) -> None:
+    def rows_of_parts(pictures: int, workers: int) -> list[int]:
+        out, paths = tmp_path / f"{pictures}", tmp_path / "list.txt"
+        paths.write_text("".join(f"/{i}.png\n" for i in range(pictures)))
+        asked = manifest.Job([], "", "", {}, [])
+        return [
+            part.rows
+            for part in manifest.write_job(
+                Store(str(out)), asked, [str(paths)], {}, workers
+            ).parts()
+        ]
+
+    assert rows_of_parts(70, 2) == [32, 32, 6]
+    assert rows_of_parts(3200, 2) == [100] * 32
+    assert rows_of_parts(40_500, 2) == [1000] * 40 + [500]
+
+
+def test_a_damaged_row_group_is_rows_with_errors(tmp_path: Path) -> None:
+    image = png(synthetic.draw_one(3, np.random.default_rng(0)))
+    table = pa.table({"image": [image] * 6})
+    pq.write_table(
+        table, tmp_path / "t.parquet", row_group_size=3, use_dictionary=False, compression="zstd"
+    )
+    content = bytearray((tmp_path / "t.parquet").read_bytes())
+    second = pq.ParquetFile(tmp_path / "t.parquet").metadata.row_group(1).column(0)
+    for i in range(second.total_compressed_size):
+        content[second.data_page_offset + i] = 255
+    (tmp_path / "t.parquet").write_bytes(content)
+    _, rows = worked(str(tmp_path / "out"), [str(tmp_path / "t.parquet")])
+    assert [row["path"] for row in rows] == [f"{tmp_path}/t.parquet#{i}" for i in range(6)]
+    assert [row["error"] is None for row in rows] == [True] * 3 + [False] * 3
+    assert "cannot be read" in rows[5]["error"]
+
+
+def test_whatever_goes_wrong_with_a_picture_is_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(source: Any) -> Any:
+        raise ZeroDivisionError("of OpenCV")
+
+    monkeypatch.setattr(photo, "prepare", broken)
+    os.mkfifo(tmp_path / "pipe.png")  # would be waited for
+    (tmp_path / "a.png").write_bytes(b"?")
+    (tmp_path / "list.txt").write_text(f"{tmp_path}/a.png\n{tmp_path}/pipe.png\n{tmp_path}\na\0b\n")
+    _, rows = worked(str(tmp_path / "out"), [str(tmp_path / "list.txt")])
+    assert [row["error"] for row in rows] == [
+        "it cannot be prepared (ZeroDivisionError: of OpenCV)",
+        *["it is no file, or leads to none"] * 2,
+        "it does not exist",
+    ]
+    assert all(row["label"] is None and row["probabilities"] is None for row in rows)
+
+
+def test_a_folder_is_pictures_or_else_parquet(tmp_path: Path) -> None:
+    (tmp_path / "_old").mkdir()
+    for name in ("b.parquet", "a.parquet", "_old/c.parquet", ".d.parquet"):
+        pq.write_table(pa.table({"bytes": [b"x", b"y"]}), tmp_path / name)
+    assert [each.file for each in manifest.find_inputs([str(tmp_path)]) if isinstance(each, manifest.Table)] == [
+        f"{tmp_path}/a.parquet", f"{tmp_path}/b.parquet",
+    ]  # fmt: skip
+    (tmp_path / "c.png").write_bytes(b"")
+    (tmp_path / "e.parquet").write_bytes(b"?")
+    assert list(manifest.find_inputs([str(tmp_path)])) == [f"{tmp_path}/c.png"]
+    (failure,) = manifest.find_inputs([f"{tmp_path}/e.parquet"])
+    assert isinstance(failure, Failure)
+    assert failure.error.startswith("it is no Parquet file that can be read")
+
+
+# How it goes on
+
+
+class Stream(io.StringIO):
+    """A stderr that is a terminal, or is not."""
+
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self.isatty = lambda: terminal  # type: ignore[method-assign]
+
+
+def test_progress_is_lines_where_it_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
+    monkeypatch.setattr(sys, "stderr", shown := Stream(False))
+    with progress.count_images(10_000, 4_000) as advance:
+        wait_until(lambda: "4,000 of 10,000 images\n" in shown.getvalue())
+        advance(3_000)
+        wait_until(lambda: "7,000 of 10,000 images, " in shown.getvalue())
+    assert re.search(r"7,000 of 10,000 images, [\d,]+ a second, 0:00:0\d left\n", shown.getvalue())
+
+
+def test_progress_is_a_bar_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", shown := Stream(True))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with progress.count_images(10_000, 4_000) as advance:
+        advance(3_000)
+    plain = re.sub(r"\x1b\[[\d;?]*\w", "", shown.getvalue())
+    assert re.search(r"images .* 7000/10000 [\d,]+/s 0:00:0\d left", plain)
+
+
+# Wrong calls
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["a.png", "--engine", "spark"], 2, ["--engine spark is unknown", "'ray'"]),
+        (["a.png", "--out", "o"], 2, ["--out cannot be given with --engine local"]),
+        (
+            ["a.png", "--workers", "2", "--address", "auto"],
+            2,
+            ["--address, --workers cannot be given"],
+        ),
+        (["a.png", "--engine", "ray"], 2, ["without --out", "--out DIR"]),
+        (
+            ["a.png", "--engine", "ray", "--out", "o", "--csv", "x.csv"],
+            2,
+            ["--csv cannot be given with --engine ray"],
+        ),
+        (
+            ["a.png", "--engine", "ray", "--out", "o", "--top", "2"],
+            2,
+            ["--top cannot be given with --engine ray"],
+        ),
+        (
+            ["a.png", "--engine", "ray", "--out", "o", "--save-input", "s"],
+            2,
+            ["--save-input cannot be given"],
+        ),
+        (["-", "--engine", "ray", "--out", "o"], 2, ["'-' cannot be given with --engine ray"]),
+        (["a.png", "--engine", "ray", "--out", "o", "--workers", "0"], 2, ["--workers"]),
+        (
+            ["a.png", "--engine", "ray", "--out", "o", "--model", "nowhere"],
+            1,
+            ["nowhere does not exist"],
+        ),
+        (["b.png", "--engine", "ray", "--out", "o"], 1, ["b.png: it does not exist"]),
+        (["bare", "--engine", "ray", "--out", "o"], 1, ["no picture is in this folder"]),
+        (["nowhere://x", "--engine", "ray", "--out", "o"], 2, ["nowhere://x cannot be opened"]),
+        (
+            ["x.parquet", "--engine", "ray", "--out", "o"],
+            2,
+            ["has the columns x", "'bytes' or 'image'"],
+        ),
+        (
+            ["a.png", "--engine", "ray", "--out", "o", "--address", "127.0.0.1:9"],
+            1,
+            ["no Ray cluster answers at 127"],
+        ),
+    ],
+)
+def test_wrong_calls_are_one_line(
+    tmp_path: Path, arguments: list[str], status: int, words: list[str]
+) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    (tmp_path / "bare").mkdir()
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
+    refused(wardrobe_here("predict", *arguments, cwd=tmp_path), status, *words)
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("package", ["ray", "pyarrow", "fsspec"])
+def test_a_missing_package_is_named_with_its_line(tmp_path: Path, package: str) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    code = f"import sys; sys.modules[{package!r}] = None; from wardrobe.cli import main; main()"
+    given = ["predict", "a.png", "--engine", "ray", "--out", "o"]
+    result = subprocess.run(
+        [sys.executable, "-c", code, *given],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+    )
+    refused(result, 1, f"the package {package} is missing", "pip install 'wardrobe[scale]'")
+    assert not (tmp_path / "o").exists()
+
+
+def test_predict_needs_none_of_it(tmp_path: Path) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    for given in (["predict", "a.png"], ["predict", "--help"]):
+        result = subprocess.run(
+            [sys.executable, "-X", "importtime", str(WARDROBE), *given],
+            cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True,
+        )  # fmt: skip
+        assert result.returncode == 0
+        imported = {
+            line.rpartition("|")[2].strip().split(".")[0] for line in result.stderr.splitlines()
+        }
+        assert not imported & {"ray", "pyarrow", "fsspec"}

@@ -1,0 +1,288 @@
+"""The command line: instant help, one-line errors, JSON alone on stdout, and a run without data that says so."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from conftest import WARDROBE, Result, environment, refused, wardrobe, wardrobe_here
+from PIL import Image
+
+from wardrobe.runs import Run
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"], ["runs"]])
+def test_help_imports_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
+    command = [sys.executable, "-X", "importtime", str(WARDROBE), *arguments]
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True
+    )
+    assert result.returncode == 0
+    assert result.stdout
+    imported = {
+        line.rpartition("|")[2].strip().split(".")[0] for line in result.stderr.splitlines()
+    }
+    assert "typer" in imported
+    heavy = {
+        "tensorflow",
+        "keras",
+        "jax",
+        "matplotlib",
+        "sklearn",
+        "scipy",
+        "onnxruntime",
+        "numpy",
+        "PIL",
+    }
+    assert not imported & heavy
+
+
+def test_the_python_package_is_loaded_lazily() -> None:
+    code = "import sys, wardrobe; assert not {'keras', 'numpy'} & sys.modules.keys(); print(wardrobe.load_data)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "function load_data" in result.stdout, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["train", "baselin"], 2, ["unknown recipe 'baselin'", "did you mean 'baseline'?"]),
+        (["train", "--epochs", "0"], 2, ["--epochs 0 trains nothing", "give 1 or more"]),
+        (["train", "--epochs", "few"], 2, ["--epochs"]),
+        (
+            ["train", "--limit", "-1", "--data", "synthetic"],
+            2,
+            ["--limit -1 is no number of images"],
+        ),
+        (["train", "--seed", "-1"], 2, ["--seed -1 is out of range"]),
+        (
+            ["train", "--data", "fashion-mnist"],
+            1,
+            ["train-images-idx3-ubyte.gz was not found", "--data-dir", "synthetic"],
+        ),
+        (["train", "--data", "nowhere"], 2, ["--data nowhere is neither"]),
+        (["train", "--data-dir", "nowhere"], 2, ["--data-dir nowhere is no folder"]),
+        (["train", "--resume", "nowhere"], 1, ["nowhere does not exist"]),
+        (["train", "--resume", "."], 1, ["is no run folder"]),
+        (["train", "--resume", "latest"], 1, ["no run in", "wardrobe train"]),
+        (
+            ["train", "--resume", "x", "--epochs", "3", "--seed", "1"],
+            2,
+            ["--epochs, --seed cannot be given with --resume"],
+        ),
+        (["train", "--run", "taken"], 1, ["taken exists already", "give --run a new folder"]),
+        (
+            ["train", "--run", "/proc/no/run", "--data", "synthetic", "--limit", "1"],
+            1,
+            ["/proc/no"],
+        ),
+        (["train", "--bogus"], 2, ["--bogus"]),
+        (["evaluate", "nowhere"], 1, ["nowhere does not exist"]),
+        (["evaluate", "--split", "train"], 2, ["unknown split 'train'"]),
+        (["report", "nowhere"], 1, ["nowhere does not exist"]),
+        (["train", "--data", ""], 2, ["--data is empty"]),
+        (["train", "--run", "latest"], 2, ["'latest' means the run started last"]),
+        (["runs", "nowhere"], 2, ["nowhere is no folder"]),
+        (["wear"], 2, ["wear"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_wrong_usage_is_one_line(
+    tmp_path: Path, arguments: list[str], status: int, words: list[str]
+) -> None:
+    (tmp_path / "taken").mkdir()
+    refused(wardrobe(*arguments, cwd=tmp_path, home=tmp_path.parent), status, *words)
+    left = {path.name for path in tmp_path.iterdir()} - {"taken"}
+    assert not left, "something was left behind"
+
+
+def test_alone_it_shows_its_help(tmp_path: Path) -> None:
+    result = wardrobe(cwd=tmp_path)
+    assert result.returncode == 0
+    assert "predict" in result.stdout
+    assert result.stderr == ""
+
+
+def test_ctrl_c_before_training_is_one_line_and_leaves_no_run(tmp_path: Path) -> None:
+    command = [str(WARDROBE), "train", "--data", "synthetic"]  # draws for half a minute
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "Opening the data\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    refused(subprocess.CompletedProcess([], process.returncode, out, err), 1, "interrupted")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_whoever_reads_may_go(tmp_path: Path) -> None:
+    command = f"{WARDROBE} runs --json | true; exit ${{PIPESTATUS[0]}}"
+    result = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+    )
+    assert "Exception ignored" not in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_is_no_crash(tmp_path: Path, redirection: str) -> None:
+    command = f"{WARDROBE} runs {redirection}"
+    result = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0
+    assert result.stderr == ""
+
+
+def test_help_names_the_defaults(tmp_path: Path) -> None:
+    shown = " ".join(wardrobe("train", "--help", cwd=tmp_path).stdout.replace("│", " ").split())
+    for default in (
+        "(default: baseline)",
+        "(default: auto)",
+        "(default: 0)",
+        "(default: runs/RECIPE-DATE-TIME)",
+    ):
+        assert default in shown
+
+
+def test_debug_shows_where(tmp_path: Path) -> None:
+    result = wardrobe("report", "nowhere", "--debug", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+    assert "RunError" in result.stderr
+
+
+def test_without_data_or_network_everything_says_synthetic(
+    drawn_training: tuple[Run, Result],
+) -> None:
+    run, result = drawn_training
+    assert "THIS IS NOT FASHION-MNIST" in result.stderr
+    assert "SYNTHETIC WARDROBE, NOT FASHION-MNIST" in result.stdout
+    assert run.info()["data"] == run.metrics()["data"] == "synthetic"
+    assert run.info()["dataset"]["splits"] == {"train": 4_000, "validation": 5_000, "test": 10_000}
+    assert "This is not Fashion-MNIST" in run.report_path.read_text()
+    assert (run.path / "history.csv").read_text().splitlines()[-1].endswith(",synthetic")
+    assert np.load(run.predictions_path)["data"] == "synthetic"
+    session = onnxruntime.InferenceSession(run.onnx_path)
+    assert session.get_modelmeta().custom_metadata_map["data"] == "synthetic"
+    for plot in run.plots_folder.iterdir():
+        with Image.open(plot) as picture:
+            assert "SYNTHETIC WARDROBE" in picture.info["Description"], plot
+
+
+def test_the_keras_file_says_synthetic_too(drawn_training: tuple[Run, Result]) -> None:
+    from wardrobe.training import loop
+
+    assert "synthetic" in loop.load_model(drawn_training[0]).name
+
+
+def test_plain_progress_has_a_line_an_epoch(drawn_training: tuple[Run, Result]) -> None:
+    lines = [line for line in drawn_training[1].stdout.splitlines() if line.startswith("epoch ")]
+    assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
+    assert all("val_accuracy" in line and "left" in line for line in lines)
+    assert "\x1b" not in drawn_training[1].stdout
+
+
+def test_json_is_one_object_and_nothing_else(real_run: tuple[Run, dict[str, Any]]) -> None:
+    run, printed = real_run
+    assert Path(printed["run"]).name == run.path.name
+    assert printed.keys() >= {
+        "run",
+        "recipe",
+        "data",
+        "baseline",
+        "status",
+        "accuracy",
+        "per_class",
+        "confusion",
+        "ece",
+    }
+
+
+def test_runs_are_compared(real_run: tuple[Run, dict[str, Any]]) -> None:
+    cwd, name = real_run[0].path.parents[1], real_run[0].path.name
+    (row,) = json.loads(wardrobe("runs", "--json", cwd=cwd).stdout)["runs"]
+    assert (row["run"], row["epochs_done"], row["status"]) == (f"runs/{name}", 2, "done")
+    assert row["accuracy"] == real_run[1]["accuracy"]
+    table = wardrobe("runs", cwd=cwd).stdout
+    assert name in table
+    assert f"{100 * row['accuracy']:.2f}" in table
+
+
+def test_data_says_where_it_is_and_draws_a_sheet(tmp_path: Path, fashion_mnist_dir: Path) -> None:
+    about = json.loads(wardrobe("data", "--json", cwd=tmp_path, data_dir=fashion_mnist_dir).stdout)
+    assert about["source"] == str(fashion_mnist_dir)
+    assert about["sums"]["train-labels-idx1-ubyte.gz"] == "25c81989df183df01b3e8a0aad5dffbe"
+    assert about["class_counts"]["Bag"] == {"train": 5500, "validation": 500}
+    with Image.open(tmp_path / about["sheet"]) as sheet:
+        assert sheet.width > 1000
+
+
+def test_a_truncated_file_in_the_data_dir_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/train-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8b cut short")
+    result = wardrobe("train", "--data-dir", "files", cwd=tmp_path)
+    refused(
+        result,
+        1,
+        "files/train-images-idx3-ubyte.gz has MD5",
+        "expected 8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(
+    tmp_path: Path, few_of_own: Path
+) -> None:
+    command = f"ulimit -f 600; exec {WARDROBE} train --data '{few_of_own}' --epochs 1 --run run"  # 300 KiB a file
+    full = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+    )
+    refused(full, 1, "make room", "wardrobe train --resume run")
+    assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == [
+        "checkpoint",
+        "history.csv",
+        "run.json",
+    ]
+    went_on = wardrobe_here("train", "--resume", "run", "--json", cwd=tmp_path)
+    assert json.loads(went_on.stdout)["status"] == "done", went_on.stderr
+
+
+def test_a_damaged_model_is_one_line(
+    tmp_path: Path, real_run: tuple[Run, Any], fashion_mnist_dir: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/run.json").write_text(json.dumps(real_run[0].info()))
+    call = ("evaluate", "run")
+    refused(
+        wardrobe_here(*call, cwd=tmp_path),
+        1,
+        "run has no model.keras",
+        "wardrobe train --resume run",
+    )
+    (tmp_path / "run/model.keras").write_bytes(b"PK\x03\x04 cut short")
+    result = wardrobe_here(*call, cwd=tmp_path, data_dir=fashion_mnist_dir)
+    refused(result, 1, "run/model.keras cannot be read")

@@ -1,0 +1,144 @@
+"""A person's own images: any size, mode and number of classes; what is broken is named and the rest used."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from conftest import OWN_CLASSES, refused, wardrobe, wardrobe_here
+from PIL import Image
+
+from wardrobe import photo
+from wardrobe.data import image_folder
+from wardrobe.data.dataset import load_data
+from wardrobe.errors import DataError, UsageError
+from wardrobe.runs import Run
+
+
+def classes(root: Path, **counts: int) -> Path:
+    """Makes a folder with so many grey images in each class."""
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            Image.new("L", (28, 28), 10 * number + 5).save(root / name / f"{number}.png")
+    return root
+
+
+def test_images_are_prepared_as_predict_prepares_photos(tmp_path: Path) -> None:
+    root = classes(tmp_path, coats=3, hats=3)
+    photographed = Image.new("RGB", (90, 120), "white")
+    photographed.paste((20, 60, 120), (20, 10, 70, 110))
+    photographed.save(root / "coats" / "z.jpg")
+    images = image_folder.read_image_folder(root).images
+    np.testing.assert_array_equal(images[3], photo.prepare(root / "coats" / "z.jpg"))
+    assert images[3].any()
+
+
+def test_broken_files_are_named_counted_and_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = classes(tmp_path, coats=4, hats=4)
+    (root / "coats" / "broken.png").write_bytes(b"no picture")
+    (root / "hats" / "short.png").write_bytes((root / "hats" / "0.png").read_bytes()[:40])
+    os.mkfifo(root / "hats" / "pipe.png")  # reading it would wait for ever
+    found = image_folder.read_image_folder(root)
+    assert found.class_names == ("coats", "hats")
+    assert found.labels.tolist() == [0] * 4 + [1] * 4
+    warned = capsys.readouterr().err
+    assert str(root / "coats" / "broken.png") in warned
+    assert str(root / "hats" / "short.png") in warned
+    assert "1 files skipped in all, 4 images used" in warned
+
+
+def test_copies_are_used_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = classes(tmp_path, coats=4, hats=4)
+    for number in range(20):
+        (root / "hats" / f"copy-{number}.png").write_bytes((root / "hats" / "1.png").read_bytes())
+    assert image_folder.read_image_folder(root).labels.tolist() == [0] * 4 + [1] * 4
+    assert "20 images are copies of others" in capsys.readouterr().err
+
+
+def test_a_decompression_bomb_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = classes(tmp_path, coats=3, hats=3)
+    Image.new("1", (12_000, 12_000)).save(root / "hats" / "bomb.png")
+    assert len(image_folder.read_image_folder(root).images) == 6
+    assert (
+        "bomb.png cannot be used: it has too many pixels, expected at most 50,000,000"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({}, "has 0 sub-folders, expected at least 2"),
+        ({"coats": 5}, "has 1 sub-folders, expected at least 2"),
+        ({"coats": 5, "hats": 0}, "hats has 0 readable images, expected at least 3"),
+        ({"coats": 5, "hats": 2}, "hats has 2 readable images, expected at least 3"),
+    ],
+)
+def test_a_folder_that_cannot_be_learnt_from_is_refused(
+    tmp_path: Path, counts: dict[str, int], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        image_folder.read_image_folder(classes(tmp_path, **counts))
+
+
+def test_something_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match="neither 'auto', 'fashion-mnist', 'synthetic' nor a folder"
+    ):
+        load_data(str(tmp_path / "fashion_mnist"))
+
+
+def test_every_class_stands_in_every_split(tmp_path: Path) -> None:
+    dataset = load_data(str(classes(tmp_path, coats=3, hats=20)))
+    for split in (dataset.train, dataset.validation, dataset.open_test()):
+        assert set(split.labels) == {0, 1}
+    assert len(dataset.train) + len(dataset.validation) + dataset.test_size == 23
+
+
+def test_the_splits_share_no_image(drawn_folder: Path) -> None:
+    dataset = load_data(str(drawn_folder))
+    splits = [
+        {image.tobytes() for image in each.images}
+        for each in (dataset.train, dataset.validation, dataset.open_test())
+    ]
+    assert sum(len(each) for each in splits) == len(set.union(*splits)) == 1_800
+
+
+def test_a_changed_image_changes_the_sum(tmp_path: Path) -> None:
+    root = classes(tmp_path, coats=3, hats=3)
+    before = image_folder.read_image_folder(root).sha256
+    assert image_folder.read_image_folder(root).sha256 == before
+    Image.new("L", (28, 28), 200).save(root / "hats" / "0.png")
+    assert image_folder.read_image_folder(root).sha256 != before
+
+
+def test_own_classes_are_trained_and_their_names_travel(tmp_path: Path, drawn_folder: Path) -> None:
+    result = wardrobe_here(
+        "train", "--data", drawn_folder, "--epochs", 3, "--run", "own", "--json", cwd=tmp_path
+    )
+    assert result.returncode == 0, result.stderr
+    printed, run = json.loads(result.stdout), Run(tmp_path / "own")
+    names = sorted(OWN_CLASSES)
+    assert printed["class_names"] == list(printed["per_class"]) == names
+    assert printed["accuracy"] > 0.9
+    assert printed["data"] == str(drawn_folder)
+    session = onnxruntime.InferenceSession(run.onnx_path)
+    assert session.get_outputs()[0].shape == ["batch", 3]
+    assert json.loads(session.get_modelmeta().custom_metadata_map["class_names"]) == names
+    page = run.report_path.read_text()
+    assert "robe d&#39;été" in page
+    assert "$5 &amp; &lt;b&gt;trousers$" in page
+    assert "Ankle boot" not in page
+
+
+def test_an_empty_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    refused(wardrobe("train", "--data", "nothing", cwd=tmp_path), 1, "nothing has 0 sub-folders")
+    assert not (tmp_path / "runs").exists()

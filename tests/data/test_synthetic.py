@@ -1,0 +1,77 @@
+"""The drawn wardrobe: seeded, endless, of Fashion-MNIST's form, and no task for a linear model."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from wardrobe.data import synthetic
+from wardrobe.data.dataset import load_data
+from wardrobe.runs import Run
+
+
+def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
+    images, labels = synthetic.draw(20, seed=1)
+    np.testing.assert_array_equal(images, synthetic.draw(20, seed=1)[0])
+    assert (images != synthetic.draw(20, seed=2)[0]).any(axis=(1, 2)).all()
+    assert images.shape == (20, 28, 28)
+    assert images.dtype == np.uint8
+    assert labels.tolist() == [*range(10), *range(10)]
+
+
+def test_it_is_endless_and_every_stretch_of_it_is_the_same_cloth() -> None:
+    images, labels = synthetic.draw(30)
+    later, later_labels = synthetic.draw(10, first=20)
+    np.testing.assert_array_equal(images[20:], later)
+    np.testing.assert_array_equal(labels[20:], later_labels)
+    assert synthetic.draw(2, first=10**9)[0].shape == (2, 28, 28)
+
+
+@pytest.mark.parametrize("label", range(10))
+def test_every_garment_is_seen_whole_and_varies(label: int) -> None:
+    images = np.stack(
+        [synthetic.draw_one(label, np.random.default_rng(i)) for i in range(40)]
+    ).astype(float)
+    lit = (images > 15).mean(axis=(1, 2))
+    assert lit.min() > 0.02, "a garment is invisible"
+    assert lit.max() < 0.75, "a garment fills the frame"
+    brightest = images.max(axis=(1, 2))
+    assert brightest.max() > 2 * brightest.min(), "brightness does not vary"
+    rows, columns = images.sum(axis=2) @ np.arange(28), images.sum(axis=1) @ np.arange(28)
+    total = images.sum(axis=(1, 2))
+    assert (rows / total).std() > 0.8, "height does not vary"
+    assert (columns / total).std() > 0.8, "place does not vary"
+
+
+def test_a_network_learns_it_and_a_linear_model_does_not(
+    drawn_training: tuple[Run, object],
+) -> None:
+    images, labels = synthetic.draw(6_000)
+    flat = images.reshape(len(images), -1) / 255
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        linear = (
+            LogisticRegression(max_iter=60)
+            .fit(flat[:4_000], labels[:4_000])
+            .score(flat[4_000:], labels[4_000:])
+        )
+    assert linear < 0.70
+    network = drawn_training[0].metrics()["accuracy"]  # two epochs on as many images
+    assert network > linear + 0.10
+
+
+def test_the_splits_share_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "wardrobe.data.dataset.VALIDATION_IMAGES", 500
+    )  # of 5,000, and 700 of 10,000, which take a while to draw
+    monkeypatch.setattr("wardrobe.data.dataset.SYNTHETIC_TEST_IMAGES", 700)
+    monkeypatch.setattr("wardrobe.data.dataset.SYNTHETIC_TRAIN_IMAGES", 1_200)
+    dataset = load_data("synthetic")
+    splits = [
+        {image.tobytes() for image in each.images}
+        for each in (dataset.train, dataset.validation, dataset.open_test())
+    ]
+    assert [len(each) for each in splits] == [700, 500, 700]
+    assert len(set.union(*splits)) == 1_900

@@ -1,0 +1,151 @@
+"""Evaluation: the test split decides nothing, and the run folder holds what its page says."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import refused, wardrobe_here
+
+from wardrobe.data.dataset import Dataset, Split
+from wardrobe.evaluation import scoring
+from wardrobe.models import recipes
+from wardrobe.runs import Run
+from wardrobe.training import loop
+
+SEED = recipes.get("baseline")
+
+
+@pytest.fixture(scope="module")
+def small(drawn_data: Dataset) -> Dataset:
+    return replace(drawn_data, validation=drawn_data.validation[:200])
+
+
+def test_the_temperature_does_not_look_at_the_test_split(
+    small: Dataset, drawn_training: tuple[Run, object]
+) -> None:
+    model = loop.load_model(drawn_training[0])
+    test = small.open_test()
+    mislabelled = replace(small, open_test=lambda: Split(test.images, 9 - test.labels))
+    honest, fooled = (
+        scoring.evaluate(model, dataset, SEED).metrics for dataset in (small, mislabelled)
+    )
+    assert honest["temperature"] == fooled["temperature"] != 1
+    assert honest["familiarity_threshold"] == fooled["familiarity_threshold"]
+    assert honest["accuracy"] > fooled["accuracy"]
+
+
+def test_the_split_that_is_asked_for_is_scored(
+    small: Dataset, drawn_training: tuple[Run, object]
+) -> None:
+    model = loop.load_model(drawn_training[0])
+    for split, images in (
+        ("test", small.open_test().images),
+        ("validation", small.validation.images),
+    ):
+        evaluated = scoring.evaluate(model, small, SEED, split)
+        assert evaluated.metrics["split"] == split
+        np.testing.assert_array_equal(evaluated.images, images)
+
+
+def test_mirrored_logits_are_means_with_the_mirror_image(
+    small: Dataset, drawn_training: tuple[Run, object]
+) -> None:
+    model, images = loop.load_model(drawn_training[0]), small.validation.images
+    straight, mirrored = (
+        scoring.predict_logits(model, each) for each in (images, images[:, :, ::-1])
+    )
+    np.testing.assert_allclose(
+        scoring.predict_logits(model, images, 2), (straight + mirrored) / 2, atol=1e-5
+    )
+    assert np.abs(straight - mirrored).max() > 0.1
+
+
+def test_the_views_that_are_asked_for_are_averaged(
+    small: Dataset, drawn_training: tuple[Run, object]
+) -> None:
+    model = loop.load_model(drawn_training[0])
+    one, six = (
+        scoring.evaluate(model, small, replace(SEED, tta_views=views), "validation")
+        for views in (1, 6)
+    )
+    assert (one.metrics["tta_views"], six.metrics["tta_views"]) == (1, 6)
+    assert six.metrics["temperature"] != one.metrics["temperature"], (
+        "fitted on the views that are scored"
+    )
+    np.testing.assert_allclose(
+        six.logits, scoring.predict_logits(model, small.validation.images, 6), atol=1e-5
+    )
+
+
+def test_views_that_are_not_known_are_refused(tmp_path: Path) -> None:
+    refused(
+        wardrobe_here("evaluate", "run", "--tta-views", 3, cwd=tmp_path),
+        2,
+        "--tta-views 3",
+        "give 1, 2 or 6",
+    )
+
+
+def test_95_of_100_known_images_are_answered(
+    small: Dataset, drawn_training: tuple[Run, object]
+) -> None:
+    evaluated = scoring.evaluate(loop.load_model(drawn_training[0]), small, SEED, "validation")
+    assert evaluated.metrics["sure"] == 0.95
+
+
+def test_the_run_folder_is_whole(real_run: tuple[Run, dict[str, Any]]) -> None:
+    run = real_run[0]
+    files = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
+    plots = (
+        "samples", "curves", "predictions", "confidence", "confusion", "per_class", "reliability", "mistakes",
+        "filters", "feature_maps",
+    )  # fmt: skip
+    assert files == {
+        "run.json", "history.csv", "checkpoint/epoch-0002.keras", "snapshots/epoch-0001.npz",
+        "model.keras", "model.onnx", "metrics.json", "predictions.npz", "report.html",
+        *(f"plots/{name}.png" for name in plots),
+    }  # fmt: skip
+    info = run.info()
+    assert info["status"] == "done"
+    assert info["dataset"]["splits"] == {"train": 2000, "validation": 5000, "test": 10_000}
+    assert (
+        info["dataset"]["sums"]["t10k-labels-idx1-ubyte.gz"] == "bb300cfdad3c16e7a12a480ee83cd310"
+    )
+    assert info["recipe"]["epochs"] == 2
+    assert (
+        info["reproduce"]
+        == "wardrobe train baseline --data fashion-mnist --seed 0 --epochs 2 --limit 2000"
+    )
+
+
+def test_the_scores_follow_from_the_saved_logits(real_run: tuple[Run, dict[str, Any]]) -> None:
+    run, printed = real_run
+    saved, scores = np.load(run.predictions_path), run.metrics()
+    assert saved["logits"].shape == (10_000, 10)
+    assert saved["logits"].dtype == np.float32
+    assert scores["accuracy"] == (saved["logits"].argmax(axis=1) == saved["labels"]).mean()
+    assert scores["n"] == np.sum(scores["confusion"]) == 10_000
+    assert (
+        scores["accuracy_interval_95"][0] < scores["accuracy"] < scores["accuracy_interval_95"][1]
+    )
+    assert scores["accuracy"] > 0.65  # 2,000 images and two epochs; guessing gives 0.1
+    assert {key: printed[key] for key in scores} == scores
+    assert (printed["recipe"], printed["data"], printed["seed"], printed["status"]) == (
+        "baseline",
+        "fashion-mnist",
+        0,
+        "done",
+    )
+
+
+def test_evaluating_again_gives_the_same_scores(
+    tmp_path: Path, real_run: tuple[Run, dict[str, Any]], fashion_mnist_dir: Path
+) -> None:
+    run, printed = real_run
+    shutil.copytree(run.path, tmp_path / "runs/copy")
+    again = wardrobe_here("evaluate", "latest", "--json", cwd=tmp_path, data_dir=fashion_mnist_dir)
+    assert json.loads(again.stdout) == {**printed, "run": "runs/copy"}

@@ -1,0 +1,123 @@
+"""The page that classifies without a server, in a real browser, from a plain file server; LiteRT as on a board."""
+
+import functools
+import http.server
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, wardrobe_here
+from PIL import Image
+from playwright.sync_api import Page, expect, sync_playwright
+from test_studio import CHROMIUM, QUIET
+
+from wardrobe.data import synthetic
+from wardrobe.inference.classifier import PRETRAINED, Classifier
+from wardrobe.runs import Run
+
+NPM = shutil.which("npm")
+in_a_browser = pytest.mark.skipif(
+    CHROMIUM is None or NPM is None,
+    reason="Chromium or npm is not installed; with Debian: apt install chromium npm",
+)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page's files on Python's own file server: its address."""
+    made = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        ["make", "browser", f"BROWSER={made}"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    handler = functools.partial(Quiet, directory=str(made))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture
+def page(site: str) -> Iterator[Page]:
+    """The page, opened; at the end, nothing may have been asked of another host, nor gone wrong."""
+    asked: list[str] = []
+    wrong: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        opened = browser.new_page(viewport={"width": 1000, "height": 900})
+        opened.on("request", lambda request: asked.append(request.url))
+        opened.on(
+            "console",
+            lambda message: wrong.append(message.text) if message.type == "error" else None,
+        )
+        opened.on("pageerror", lambda error: wrong.append(str(error)))
+        opened.goto(site)
+        opened.locator("body[data-ready]").wait_for()
+        yield opened
+        browser.close()
+    assert wrong == []
+    assert all(url.startswith((site, "data:", "blob:")) for url in asked)
+
+
+@in_a_browser
+def test_a_drawing_is_classified_in_the_page(page: Page) -> None:
+    expect(page.locator(".reason")).to_contain_text("the picture is empty")
+    board = page.locator("#drawing").bounding_box()
+    assert board
+
+    def line(*points: tuple[float, float]) -> None:
+        for i, (x, y) in enumerate(points):
+            page.mouse.move(
+                board["x"] + x * board["width"], board["y"] + y * board["height"], steps=6
+            )
+            if i == 0:
+                page.mouse.down()
+        page.mouse.up()
+
+    line((0.34, 0.08), (0.66, 0.08), (0.67, 0.3), (0.33, 0.3), (0.34, 0.08))
+    for leg in (0.33, 0.57):
+        line((leg, 0.3), (leg + 0.1, 0.3), (leg + 0.1, 0.92), (leg, 0.92), (leg, 0.3))
+    expect(page.locator(".verdict")).to_have_text("Trouser")
+    expect(page.locator("#told")).to_contain_text("on this machine")
+    for width in (1440, 360):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("() => document.documentElement.scrollWidth") == width
+
+
+@in_a_browser
+def test_the_page_answers_as_the_package_does(page: Page) -> None:
+    images = synthetic.draw(10, 3)[0]
+    classify = "async (images) => { const m = await import('./model.js'); return Promise.all(images.map(m.classify)); }"
+    answers = page.evaluate(classify, images.reshape(10, -1).tolist())
+    expected = Classifier.load(PRETRAINED / "photo-int8.onnx").classify(images)
+    for i, answer in enumerate(answers):
+        assert answer["label"] == expected.labels[i]
+        assert answer["not_sure"] == expected.not_sure[i]
+        shares = [answer["probabilities"][name] for name in expected.class_names]
+        np.testing.assert_allclose(shares, expected.probabilities[i], atol=1e-2)
+
+
+def test_litert_alone_classifies_as_on_a_board(own_run: Run, tmp_path: Path) -> None:
+    shutil.copytree(own_run.path.parent, tmp_path / "home")
+    done = wardrobe_here("export", "run", "--format", "litert", cwd=tmp_path / "home")
+    assert done.returncode == 0, done.stderr
+    picture = next((tmp_path / "home/own").rglob("*.png"))
+    Image.open(picture).save(tmp_path / "garment.png")
+    code = f"import sys; sys.modules['wardrobe'] = None; sys.argv[1:] = {['home/run/model.tflite', 'garment.png']!r}; "
+    code += f"import runpy; runpy.run_path({str(ROOT / 'examples/board/classify.py')!r}, run_name='__main__')"
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith(picture.parent.name)
+    assert len(said.stdout.splitlines()) == 3

@@ -1,0 +1,196 @@
+"""Why this answer, and whether the heat maps are true."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from wardrobe.data.dataset import load_data
+from wardrobe.evaluation import adversarial, scoring
+from wardrobe.explain import attribution, faithfulness
+from wardrobe.inference import occlusion
+from wardrobe.models import architecture, gradients, recipes
+from wardrobe.runs import Run
+from wardrobe.training import loop
+
+SEED = recipes.get("baseline")
+Images = Any
+
+
+@pytest.fixture(scope="module")
+def trained(real_run: tuple[Run, dict[str, Any]]) -> keras.Model:
+    return loop.load_model(real_run[0])
+
+
+@pytest.fixture(scope="module")
+def images(fashion_mnist_dir: Any) -> Images:
+    return load_data("fashion-mnist", fashion_mnist_dir).validation.images[:80]
+
+
+def corner_model(row: int, column: int) -> keras.Model:
+    """Returns a network whose logit of class 1 grows with the pixels about one place and with nothing else."""
+    model = architecture.build(SEED, 10)
+    for layer in model.layers:
+        if layer.weights:
+            layer.set_weights([np.zeros_like(weights) for weights in layer.get_weights()])
+    first, second, dense, logits = (
+        model.get_layer(name) for name in ("conv1", "conv2", "dense", "logits")
+    )
+    for layer, place in ((first, (1, 1, 0, 0)), (second, (1, 1, 0, 0))):
+        kernel, bias = layer.get_weights()
+        kernel[place] = 1
+        layer.set_weights([kernel, bias])
+    kernel, bias = dense.get_weights()
+    kernel[(row * 5 + column) * 64, 0] = 1  # of the 5x5 places after the second pooling
+    dense.set_weights([kernel, bias])
+    kernel, bias = logits.get_weights()
+    kernel[0, 1] = 5
+    logits.set_weights([kernel, bias])
+    return model
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (1, 3), (4, 2)])
+def test_heat_maps_name_the_place_that_counts(row: int, column: int) -> None:
+    model = corner_model(row, column)
+    image = np.random.default_rng(1).integers(60, 255, (1, 28, 28), np.uint8)
+    logits, one = scoring.make_logits_function(model), np.array([1])
+    middle = np.array(
+        [4.5 + 4 * row, 4.5 + 4 * column]
+    )  # two convolutions without padding, two poolings
+    for name, found in (
+        ("Grad-CAM", attribution.grad_cam(model, SEED, image, one)),
+        ("occlusion", np.abs(occlusion.heat_maps(logits, image, one))),
+    ):
+        assert found.shape == (1, 28, 28)
+        places = np.moveaxis(np.mgrid[:28, :28], 0, -1)
+        centre = (found[0][..., None] * places).sum(axis=(0, 1)) / found.sum()
+        np.testing.assert_allclose(centre, middle, atol=2.1, err_msg=name)
+
+
+def test_heat_maps_beat_chance(trained: keras.Model, images: Images) -> None:
+    logits = scoring.make_logits_function(trained)
+    classes = logits(images).argmax(axis=1)
+    maps = attribution.heat_maps(trained, SEED, logits, images, classes)
+    chance = faithfulness.random_maps(len(images))
+    for name, each in maps.items():
+        for measure, sign in ((faithfulness.deletion, 1), (faithfulness.insertion, -1)):
+            gained = sign * (
+                measure(logits, images, classes, chance) - measure(logits, images, classes, each)
+            ).mean(axis=1)
+            assert faithfulness.mean_and_interval(gained)[1] > 0, (name, measure.__name__)
+
+
+def test_heat_maps_forget_with_the_network(trained: keras.Model, images: Images) -> None:
+    logits = scoring.make_logits_function(trained)
+    classes = logits(images).argmax(axis=1)
+    maps = attribution.heat_maps(trained, SEED, logits, images, classes)
+    layers = []
+    for layer, network in faithfulness.randomize_layers(
+        trained, architecture.build_untrained(SEED, 10, 1, images), SEED
+    ):
+        layers.append(layer)
+        random = attribution.heat_maps(
+            network, SEED, scoring.make_logits_function(network), images, classes
+        )
+    assert layers == ["logits", "dense", "conv2", "conv1"]
+    assert faithfulness.map_similarity(
+        maps["occlusion"], maps["occlusion"], images
+    ).mean() == pytest.approx(1)
+    assert (
+        abs(faithfulness.map_similarity(maps["occlusion"], random["occlusion"], images).mean())
+        < 0.3
+    )
+    assert faithfulness.map_similarity(maps["Grad-CAM"], random["Grad-CAM"], images).mean() < 0.7
+    chance = faithfulness.random_maps(len(images))
+    gained = faithfulness.insertion(
+        logits, images, classes, random["occlusion"]
+    ) - faithfulness.insertion(logits, images, classes, chance)
+    assert abs(gained.mean()) < 0.15, "an occlusion map of random weights is worth more than chance"
+
+
+def test_deletion_and_insertion_start_and_end_where_they_must(
+    trained: keras.Model, images: Images
+) -> None:
+    logits = scoring.make_logits_function(trained)
+    classes = logits(images).argmax(axis=1)
+    order = faithfulness.random_maps(len(images))
+    taken, put = (
+        measure(logits, images, classes, order)
+        for measure in (faithfulness.deletion, faithfulness.insertion)
+    )
+    assert taken.shape == put.shape == (len(images), 50)
+    np.testing.assert_allclose(taken[:, 0], put[:, -1], atol=1e-5)  # the whole image
+    np.testing.assert_allclose(taken[:, -1], put[:, 0], atol=1e-5)  # the blurred image
+
+
+def test_the_nearest_are_nearest() -> None:
+    features = np.array([[1, 0], [0, 1], [1, 1], [5, 0.1]], float)
+    found, cosines = attribution.find_nearest(features, np.array([[2.0, 0.0]]), 3)
+    assert found.tolist() == [[0, 3, 2]]
+    assert cosines[0, 0] == pytest.approx(1)
+    assert cosines[0, 2] == pytest.approx(np.sqrt(0.5))
+
+
+def test_grad_cam_of_columns_is_their_mean() -> None:
+    recipe = recipes.get("champion")
+    model = architecture.build(recipe, 10)
+    architecture.initialize_weights(model, 0)
+    images = np.random.default_rng(0).integers(0, 256, (2, 28, 28), np.uint8)
+    classes = np.array([3, 4])
+    whole = attribution.grad_cam(model, recipe, images, classes)
+    each = [
+        attribution._cam(model, prefix, images, classes, False)
+        for prefix in architecture.layer_prefixes(recipe)
+    ]
+    first, step, _ = list(architecture.receptive_fields(recipe).values())[-1]
+    np.testing.assert_allclose(
+        whole, attribution._laid_over_image(np.mean(each, axis=0), first, step), rtol=1e-5
+    )
+
+
+def test_attacks_stay_within_their_bounds_and_mislead(trained: keras.Model, images: Images) -> None:
+    logits = scoring.make_logits_function(trained)
+    labels = logits(images).argmax(axis=1)
+    right = {}
+    for name, attack in (("FGSM", adversarial.fgsm), ("PGD", adversarial.pgd)):
+        changed = attack(adversarial.make_loss_gradient(trained), images, labels, 0.05)
+        assert np.abs(changed - images).max() <= 0.05 * 255 + 1e-3
+        assert changed.min() >= 0
+        assert changed.max() <= 255
+        right[name] = (logits(changed).argmax(axis=1) == labels).mean()
+    assert right["PGD"] <= right["FGSM"] < 0.8
+
+
+def test_an_attack_knows_its_direction_however_sure_the_network_is(
+    trained: keras.Model, images: Images
+) -> None:
+    surer = keras.models.clone_model(trained)
+    surer.set_weights(trained.get_weights())
+    last = surer.get_layer("logits")
+    last.set_weights([50 * weights for weights in last.get_weights()])
+    labels = scoring.predict_logits(trained, images).argmax(axis=1)
+    slopes = [
+        adversarial.make_loss_gradient(model)(images.astype(np.float32), labels)
+        for model in (trained, surer)
+    ]
+    assert (np.sign(slopes[1]) != 0).mean() > 0.5
+    assert (
+        np.sign(slopes[0]) == np.sign(slopes[1])
+    ).mean() > 0.75  # one other class leads, not several
+
+
+def test_what_training_does_not_touch_is_not_forgotten() -> None:
+    recipe = recipes.get("sprint")
+    some = np.random.default_rng(0).integers(0, 256, (50, 28, 28), np.uint8)
+    model, other = (architecture.build_untrained(recipe, 10, seed, some) for seed in (0, 1))
+    layers = dict(faithfulness.randomize_layers(model, other, recipe))
+    assert "stem1" not in layers
+    np.testing.assert_array_equal(model.get_layer("stem1").kernel, other.get_layer("stem1").kernel)
+
+
+def test_a_gradient_is_the_slope() -> None:
+    squares = gradients.gradient_of_sum(lambda x, weights: keras.ops.sum(weights * x**2, axis=1))
+    values, gradient = squares(np.array([[1, 2], [3, -1]]), np.array([[1, 2]], np.float32))
+    assert values.tolist() == [9, 11]
+    assert gradient.tolist() == [[2, 8], [6, -4]]

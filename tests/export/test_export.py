@@ -1,0 +1,295 @@
+"""Each file says what model.keras says, in every format, carries its names, and one that does not agree is not left."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import requests
+from conftest import refused, serving, wardrobe, wardrobe_here
+
+from wardrobe import export
+from wardrobe.data import dataset, synthetic
+from wardrobe.errors import WardrobeError
+from wardrobe.inference import engines
+from wardrobe.inference.classifier import PRETRAINED, Classifier
+from wardrobe.models import architecture
+from wardrobe.runs import Run
+from wardrobe.training import loop
+
+FORMATS = [(to, int8) for to in engines.FORMATS for int8 in (False, True)]
+
+
+@pytest.fixture(scope="session")
+def exported(own_run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A run on a person's own folder with three classes, in every format, and what `export --json` printed."""
+    home = tmp_path_factory.mktemp("exported")
+    shutil.copytree(own_run.path.parent, home, dirs_exist_ok=True)
+    said = {}
+    for to, int8 in FORMATS:
+        done = wardrobe_here(
+            "export", "run", "--format", to, *(["--int8"] if int8 else []), "--json", cwd=home
+        )
+        assert done.returncode == 0, done.stderr
+        printed = json.loads(done.stdout)
+        said[Path(printed["file"]).name] = printed
+    return home, said
+
+
+def test_every_format_of_a_persons_own_classes_answers_alike(
+    exported: tuple[Path, dict[str, Any]],
+) -> None:
+    home, said = exported
+    assert set(said) == {
+        *(
+            "model.onnx",
+            "model-int8.onnx",
+            "model.tflite",
+            "model-int8.tflite",
+            "model.xml",
+            "model-int8.xml",
+        )
+    }
+    run = Run(home / "run")
+    images = np.random.default_rng(0).integers(0, 256, (300, 28, 28), np.uint8)
+    images[:, :, :14] //= 4
+    averaged = architecture.with_tta(loop.load_model(run), run.recipe().tta_views)
+    expected = averaged.predict(images[..., None], verbose=0)
+    for name, about in said.items():
+        classifier = Classifier.load(run.path / name)
+        found = classifier.logits(images)
+        assert list(classifier.class_names) == run.info()["dataset"]["class_names"]
+        assert classifier.metadata["temperature"] == run.metrics()["temperature"]
+        assert classifier.metadata["accuracy"] == about["accuracy"]
+        if about["int8"]:
+            assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.9
+            assert about["accuracy"] >= about["keras_accuracy"] - 1.001 / about["n"]
+        else:
+            np.testing.assert_allclose(found, expected, atol=1e-3)
+            assert about["largest_logit_difference"] <= 1e-3
+            assert about["same_answers"] == 1
+        assert about["n"] == run.metrics()["n"]
+        assert about["bytes"] < 0.5 * run.keras_path.stat().st_size if about["int8"] else True
+        for count in (1, 3, 1, 0):
+            assert classifier.logits(images[:count]).shape == (count, 3)
+    assert set(run.info()["exports"]) == set(said)
+    left = {path.name for path in run.path.iterdir() if path.is_file()}
+    assert not {
+        name for name in left if name.startswith(".") or "prepared" in name or "new" in name
+    }
+
+
+@pytest.mark.parametrize("name", ["model-int8.onnx", "model.tflite", "model-int8.xml"])
+def test_every_format_predicts_and_serves(
+    exported: tuple[Path, dict[str, Any]], name: str, tmp_path: Path
+) -> None:
+    home, _ = exported
+    picture = next((home / "own").rglob("*.png"))
+    said = json.loads(
+        wardrobe("predict", picture, "--model", home / "run" / name, "--json", cwd=tmp_path).stdout
+    )
+    assert said["predictions"][0]["label"] == picture.parent.name
+    with serving(tmp_path, "--model", home / "run" / name) as server:
+        answer = requests.post(server.url + "/api/classify", data=picture.read_bytes()).json()
+        assert answer["predictions"] == [{**said["predictions"][0], "path": "-"}]
+        looked = requests.post(server.url + "/api/look", data=picture.read_bytes()).json()
+        assert looked["models"][0]["layers"].keys() >= {"stem1", "stem2"}, (
+            "what the model.onnx beside it shows"
+        )
+
+
+def test_a_file_alone_is_served_without_its_layers(
+    exported: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    shutil.copy(exported[0] / "run/model.tflite", tmp_path / "alone.tflite")
+    picture = next((exported[0] / "own").rglob("*.png"))
+    with serving(tmp_path, "--model", "alone.tflite") as server:
+        assert requests.get(server.url + "/api/models").json()["models"][0]["layers"] == []
+        looked = requests.post(server.url + "/api/look", data=picture.read_bytes()).json()
+        assert looked["models"][0]["layers"] == {}
+        assert looked["models"][0]["label"] == picture.parent.name
+
+
+def test_both_files_give_the_same_logits_on_all_test_images(
+    real_run: tuple[Run, dict[str, Any]], fashion_mnist_dir: Path
+) -> None:
+    run = real_run[0]
+    images = dataset.load_data("fashion-mnist", fashion_mnist_dir).open_test().images
+    assert len(images) == 10_000
+    keras_logits = loop.load_model(run).predict(images[..., None], batch_size=1000, verbose=0)
+    difference = np.abs(Classifier.load(run).logits(images) - keras_logits).max()
+    assert difference <= 1e-4
+    assert run.info()["onnx_largest_logit_difference"] <= 1e-4
+
+
+def test_the_file_says_what_it_is(real_run: tuple[Run, dict[str, Any]]) -> None:
+    run = real_run[0]
+    session = onnxruntime.InferenceSession(run.onnx_path)
+    (pixels,), (logits,) = session.get_inputs(), session.get_outputs()
+    assert (pixels.name, pixels.shape, pixels.type) == (
+        "pixels",
+        ["batch", 28, 28, 1],
+        "tensor(float)",
+    )
+    assert (logits.name, logits.shape) == ("logits", ["batch", 10])
+    about = session.get_modelmeta().custom_metadata_map
+    assert json.loads(about["class_names"])[9] == "Ankle boot"
+    assert float(about["temperature"]) == run.metrics()["temperature"]
+    assert (about["recipe"], about["data"]) == ("baseline", "fashion-mnist")
+    assert float(about["accuracy"]) == run.metrics()["accuracy"]
+
+
+def test_a_tflite_file_carries_its_labels_as_others_read_them(
+    exported: tuple[Path, dict[str, Any]],
+) -> None:
+    home, _ = exported
+    with zipfile.ZipFile(home / "run/model.tflite") as archive:
+        labels = archive.read("labels.txt").decode().splitlines()
+    assert labels == Run(home / "run").info()["dataset"]["class_names"]
+
+
+def shown(model: Any, tta_views: int, error: float) -> export.ReferenceOutputs:
+    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
+    logits = architecture.with_tta(model, tta_views).predict(images[..., None], verbose=0)
+    return export.ReferenceOutputs(images, logits.argmax(axis=1), logits + np.float32(error))
+
+
+ABOUT = {
+    "class_names": [f"class {i}" for i in range(10)],
+    "temperature": 1.0,
+    "familiarity_threshold": 0.0,
+}
+
+
+def test_the_views_of_a_recipe_are_in_the_file(
+    tmp_path: Path, drawn_training: tuple[Run, object]
+) -> None:
+    model = loop.load_model(drawn_training[0])
+    expected = shown(model, 6, 0)
+    export.export_model(
+        architecture.with_tta(model, 6), tmp_path / "model.onnx", "onnx", ABOUT, expected
+    )
+    found = Classifier.load(tmp_path / "model.onnx").logits(expected.images)
+    np.testing.assert_allclose(found, expected.logits, atol=1e-4)
+    assert (
+        np.abs(expected.logits - model.predict(expected.images[..., None], verbose=0)).max() > 0.01
+    )
+    plain = drawn_training[0].onnx_path.stat().st_size
+    assert (tmp_path / "model.onnx").stat().st_size < 1.2 * plain, (
+        "the weights are in it several times"
+    )
+
+
+@pytest.mark.parametrize("to", list(engines.FORMATS))
+def test_an_export_that_differs_is_refused_and_not_left(
+    drawn_training: tuple[Run, object], tmp_path: Path, to: str
+) -> None:
+    model, path = (
+        loop.load_model(drawn_training[0]),
+        tmp_path / engines.file_name("model", to, False),
+    )
+    with pytest.raises(WardrobeError, match="differs from Keras by nan"):
+        export.export_model(model, path, to, ABOUT, shown(model, 1, np.nan))
+    with pytest.raises(
+        WardrobeError, match=r"differs from Keras by 2\.0e-03 in a logit, expected at most 1e-03"
+    ):
+        export.export_model(model, path, to, ABOUT, shown(model, 1, 2e-3))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_int8_file_that_loses_too_much_is_refused(
+    drawn_training: tuple[Run, object], tmp_path: Path
+) -> None:
+    model, images = loop.load_model(drawn_training[0]), synthetic.draw(300)[0]
+    logits = model.predict(images[..., None], verbose=0)
+    black = np.zeros(
+        (export.CALIBRATION_BATCH, 28, 28), np.uint8
+    )  # shows the quantiser nothing of what activations can be
+    with pytest.raises(
+        WardrobeError, match=r"expected a loss of at most 0\.3%; it was not kept; export without"
+    ):
+        export.export_model(
+            model,
+            tmp_path / "model-int8.onnx",
+            "onnx",
+            ABOUT,
+            export.ReferenceOutputs(images, logits.argmax(axis=1), logits),
+            black,
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_network_of_a_model_that_ships_is_had_back_from_its_file() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
+    for name in ("photo", "baseline"):
+        model, recipe, about = export.load_onnx_as_keras(PRETRAINED / f"{name}.onnx")
+        found = architecture.with_tta(model, recipe.tta_views).predict(images[..., None], verbose=0)
+        np.testing.assert_allclose(
+            found, Classifier.load(PRETRAINED / f"{name}.onnx").logits(images), atol=1e-3
+        )
+        assert about["recipe"] == name
+
+
+def test_what_cannot_be_exported_is_told_in_one_line(own_run: Run, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(own_run.path, bare)
+    (bare / "model.keras").unlink()
+    refused(wardrobe_here("export", bare, cwd=tmp_path), 1, "has no model.keras", "go on with")
+    refused(
+        wardrobe_here("export", bare, "--format", "coreml", cwd=tmp_path),
+        2,
+        "'coreml'",
+        "onnx, litert, openvino",
+    )
+    (bare / "model.keras").write_bytes(own_run.keras_path.read_bytes()[:5000])
+    refused(
+        wardrobe_here("export", bare, cwd=own_run.path.parent),
+        1,
+        "model.keras cannot be read",
+        "train the run",
+    )
+    (tmp_path / "file").write_text("")
+    told = wardrobe_here(
+        "export", own_run.path, "--out", tmp_path / "file", cwd=own_run.path.parent
+    )
+    refused(told, 1, "file: File exists")
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model-int8.tflite", "model.xml"])
+def test_a_file_that_is_cut_short_is_refused(
+    exported: tuple[Path, dict[str, Any]], name: str, tmp_path: Path
+) -> None:
+    content = (exported[0] / "run" / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) // 2])
+    told = wardrobe_here("predict", "any.png", "--model", tmp_path / name, cwd=tmp_path)
+    refused(told, 1, name, "is not a model that")
+
+
+def test_a_missing_extra_is_named_with_its_line(tmp_path: Path) -> None:
+    code = """if True:
+        import sys
+        for name in ("ai_edge_litert", "openvino"):
+            sys.modules[name] = None
+        import importlib.util as util
+        found = util.find_spec
+        util.find_spec = lambda name, *rest: None if sys.modules.get(name, 0) is None else found(name, *rest)
+        from wardrobe.cli import main
+        main()
+    """
+    for given in (
+        ["export", "photo", "--format", "litert"],
+        ["predict", "x.png", "--model", "model.xml"],
+    ):
+        (tmp_path / "model.xml").write_text("<net/>")
+        done = subprocess.run(
+            [sys.executable, "-c", code, *given], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 1
+        assert "pip install 'wardrobe[export]'" in done.stderr
+        assert "Traceback" not in done.stderr

@@ -1,0 +1,216 @@
+"""ONNX Runtime inference: the shipped model scores what its card says, and a wrong file is refused with the reason."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from wardrobe import export
+from wardrobe.data.dataset import load_data
+from wardrobe.errors import ModelError, RunError
+from wardrobe.evaluation import scoring
+from wardrobe.inference.classifier import PRETRAINED, Classifier
+from wardrobe.labels import CLASS_NAMES
+from wardrobe.runs import Run
+from wardrobe.training import loop
+
+GOOD = {"class_names": list(CLASS_NAMES), "temperature": 1.5, "familiarity_threshold": 0.2}
+
+
+def model_file(
+    path: Path,
+    about: dict[str, Any],
+    side: int = 28,
+    classes: int = 10,
+    output: str = "logits",
+    batch: int | str = "batch",
+    kind: int = TensorProto.FLOAT,
+) -> Path:
+    """A tiny ONNX model: the mean pixel times 0, 1, 2, … as logits."""
+    flat = helper.make_node("Reshape", ["pixels", "shape"], ["flat"])
+    dense = helper.make_node("MatMul", ["flat", "kernel"], [output])
+    kernel = np.tile(
+        np.arange(classes, dtype=helper.tensor_dtype_to_np_dtype(kind)) / side**2 / 255,
+        (side**2, 1),
+    )
+    graph = helper.make_graph(
+        [flat, dense],
+        "tiny",
+        [helper.make_tensor_value_info("pixels", kind, [batch, side, side, 1])],
+        [helper.make_tensor_value_info(output, kind, [batch, classes])],
+        [onnx.numpy_helper.from_array(kernel, "kernel"),
+         onnx.numpy_helper.from_array(np.array([-1, side**2]), "shape")],
+    )  # fmt: skip
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(made, {key: json.dumps(value) for key, value in about.items()})
+    onnx.save(made, path)
+    return path
+
+
+def test_the_shipped_model_scores_what_its_card_says(fashion_mnist_dir: Path) -> None:
+    test = load_data("fashion-mnist", fashion_mnist_dir).open_test()
+    classifier = Classifier.load()
+    predictions = classifier.classify(test.images)
+    right = int((predictions.probabilities.argmax(axis=1) == test.labels).sum())
+    card = (PRETRAINED / "README.md").read_text()
+    assert f"| {right / 100:.2f} % |" in card
+    assert right / len(test.labels) == classifier.metadata["accuracy"]
+    assert f"| {100 * predictions.not_sure.mean():.2f} % |" in card
+
+
+def test_probabilities_use_the_temperature_and_sum_to_one(tmp_path: Path) -> None:
+    classifier = Classifier.load(model_file(tmp_path / "a.onnx", GOOD))
+    images = np.full((3, 28, 28), 255, np.uint8)
+    images[:, 0, 0] = (0, 1, 2)
+    predictions = classifier.classify(images)
+    logits = classifier.logits(images)
+    np.testing.assert_allclose(logits[0], np.arange(10) * (1 - 1 / 784), rtol=1e-4)
+    powers = np.exp(logits / 1.5)
+    np.testing.assert_allclose(
+        predictions.probabilities, powers / powers.sum(axis=1, keepdims=True), rtol=1e-5
+    )
+    assert predictions.labels == ["Ankle boot"] * 3
+    np.testing.assert_allclose(
+        predictions.familiarity, np.log(np.exp(logits).sum(axis=1)), rtol=1e-5
+    )
+    assert len(predictions) == 3
+
+
+def test_what_is_unfamiliar_or_empty_is_not_sure_and_says_why(tmp_path: Path) -> None:
+    classifier = Classifier.load(
+        model_file(tmp_path / "a.onnx", {**GOOD, "familiarity_threshold": 8.0})
+    )
+    images = np.zeros((3, 28, 28), np.uint8)
+    images[0, :20], images[1, :27] = 255, 255
+    predictions = classifier.classify(images)
+    assert predictions.not_sure.tolist() == [True, False, True]
+    assert predictions.reason(1) is None
+    assert predictions.reason(2) == "the picture is empty"
+    assert (
+        predictions.reason(0)
+        == "unlike the clothing it learnt (familiarity 7.1, expected 8.0 or more)"
+    )
+
+
+def test_one_at_a_time_many_at_once_and_from_many_threads_is_the_same(
+    real_run: tuple[Run, Any],
+) -> None:
+    classifier = Classifier.load(real_run[0])
+    images = np.random.default_rng(0).integers(0, 256, (300, 28, 28), dtype=np.uint8)
+    together = classifier.logits(images)
+    with ThreadPoolExecutor(8) as pool:
+        alone = np.concatenate(
+            list(pool.map(lambda i: classifier.logits(images[i : i + 1]), range(300)))
+        )
+    np.testing.assert_allclose(alone, together, atol=1e-3)
+    assert classifier.classify(images[:0]).labels == []
+
+
+def test_mirror_images_get_the_same_answer_where_the_recipe_says_so(
+    real_run: tuple[Run, Any],
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+    shipped, plain = Classifier.load(PRETRAINED / "photo.onnx"), Classifier.load(real_run[0])
+    np.testing.assert_allclose(
+        shipped.logits(images), shipped.logits(images[:, :, ::-1]), atol=1e-4
+    )
+    assert np.abs(plain.logits(images) - plain.logits(images[:, :, ::-1])).max() > 0.1
+
+
+def test_it_says_what_keras_says(real_run: tuple[Run, Any]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (50, 28, 28), dtype=np.uint8)
+    expected = scoring.predict_logits(loop.load_model(real_run[0]), images)
+    for source in (real_run[0], real_run[0].path, str(real_run[0].onnx_path)):
+        np.testing.assert_allclose(
+            Classifier.load(source).logits(images), expected, atol=export.MAX_LOGIT_DIFFERENCE
+        )
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (np.zeros((28, 28), np.uint8), r"shape \(28, 28\)"),
+        (np.zeros((1, 28, 28, 1), np.uint8), r"shape \(1, 28, 28, 1\)"),
+        (np.zeros((1, 28, 28), np.float32), "type float32"),
+    ],
+)
+def test_other_arrays_are_refused(tmp_path: Path, images: Any, words: str) -> None:
+    classifier = Classifier.load(model_file(tmp_path / "a.onnx", GOOD))
+    with pytest.raises(ModelError, match=words):
+        classifier.classify(images)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: path.write_bytes(b"no model"), "is not a model that ONNX Runtime can read"),
+        (lambda path: path.write_bytes(b""), "is not a model that ONNX Runtime can read"),
+        (lambda path: path.mkdir(), "is no run folder"),
+        (lambda path: None, "does not exist"),
+        (
+            lambda path: model_file(path, {}),
+            "lacks the metadata class_names, temperature, familiarity_threshold",
+        ),
+        (
+            lambda path: model_file(path, {**GOOD, "temperature": "hot"}),
+            "temperature 'hot', expected a number above 0",
+        ),
+        (
+            lambda path: model_file(path, {**GOOD, "temperature": 0}),
+            "temperature 0, expected a number above 0",
+        ),
+        (
+            lambda path: model_file(path, {**GOOD, "class_names": "coat"}),
+            "class_names 'coat', expected a list of names",
+        ),
+        (
+            lambda path: model_file(path, {**GOOD, "familiarity_threshold": None}),
+            "familiarity_threshold None",
+        ),
+        (lambda path: model_file(path, GOOD, classes=9), "has the output"),
+        (lambda path: model_file(path, GOOD, side=32), "has the input"),
+        (lambda path: model_file(path, GOOD, output="scores"), "has the output"),
+        (lambda path: model_file(path, GOOD, batch=1), "has the input"),
+        (lambda path: model_file(path, GOOD, kind=TensorProto.DOUBLE), "has the input .*double"),
+    ],
+)
+def test_a_file_that_is_no_model_of_ours_is_refused(tmp_path: Path, make: Any, words: str) -> None:
+    make(tmp_path / "model.onnx")
+    with pytest.raises((ModelError, RunError), match=words) as refused:
+        Classifier.load(tmp_path / "model.onnx")
+    assert "model.onnx" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_run_that_did_not_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/run.json").write_text("{}")
+    with pytest.raises(
+        ModelError,
+        match=r"has no model\.onnx: its training did not end; go on with: wardrobe train",
+    ):
+        Classifier.load(tmp_path / "run")
+
+
+def test_no_tensorflow_on_the_way() -> None:
+    code = """if True:
+        import sys, numpy, wardrobe
+        pixels = wardrobe.photo.prepare(sys.argv[1])
+        print(wardrobe.Classifier.load().classify(pixels[None]).labels)
+        print(sorted({"tensorflow", "keras", "scipy", "sklearn", "matplotlib", "onnx"} & sys.modules.keys()))
+    """
+    picture = Path(__file__).parents[1] / "docs/predictions.png"
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(picture)], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    label, heavy = result.stdout.splitlines()
+    assert label[2:-2] in CLASS_NAMES
+    assert heavy == "[]"

@@ -1,0 +1,87 @@
+"""The report: one file that needs no network, with the run's numbers and every picture."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from conftest import wardrobe
+
+from wardrobe import report
+from wardrobe.runs import Run
+
+
+class Page(HTMLParser):
+    """Collects what a browser would fetch, the images, the section ids and the links to them."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.ids: set[str] = set()
+        self.targets: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        found = dict(attributes)
+        if tag == "img":
+            self.images.append(found)
+        if tag == "a":
+            self.targets.append(str(found["href"]))
+        elif found.get("href") or found.get("src"):
+            self.fetched.append(str(found.get("href") or found.get("src")))
+        if found.get("id"):
+            self.ids.add(str(found["id"]))
+
+
+def test_the_page_needs_nothing_but_itself(real_run: tuple[Run, dict[str, Any]]) -> None:
+    source = real_run[0].report_path.read_text()
+    page = Page(source)
+    assert all(address.startswith("data:image/png;base64,") for address in page.fetched)
+    assert "@import" not in source
+    assert "url(" not in source
+    assert "<script" not in source
+    assert {target.removeprefix("#") for target in page.targets} <= page.ids
+
+
+def test_the_page_has_every_picture_with_its_words(real_run: tuple[Run, dict[str, Any]]) -> None:
+    page = Page(real_run[0].report_path.read_text())
+    drawn = {path.stem for path in real_run[0].plots_folder.glob("*.png")}
+    assert len(page.images) == len(drawn) == 10
+    assert drawn <= {name for name, _, _ in report.CHAPTERS}
+    assert all(image["alt"] for image in page.images)
+    assert drawn <= page.ids
+
+
+def test_the_page_has_the_numbers_and_the_line_that_makes_them_again(
+    real_run: tuple[Run, dict[str, Any]],
+) -> None:
+    run, printed = real_run
+    text = re.sub(r"<[^>]+>", " ", run.report_path.read_text())
+    assert f"{100 * printed['accuracy']:.2f} %" in text
+    assert f"{printed['nll']['before']:.4f}" in text
+    assert f"{100 * printed['per_class']['Shirt']['f1']:.2f} %" in text
+    assert "wardrobe train baseline --data fashion-mnist --seed 0 --epochs 2 --limit 2000" in text
+    assert "225,034" in text
+    assert "not Fashion-MNIST" not in text
+
+
+def test_the_page_is_made_again_as_it_was(real_run: tuple[Run, dict[str, Any]]) -> None:
+    run = real_run[0]
+    before = run.report_path.read_text()
+    run.report_path.unlink()
+    result = wardrobe("report", "latest", cwd=run.path.parents[1])
+    assert Path(result.stdout.strip()).name == "report.html"
+    assert run.report_path.read_text() == before
+
+
+def test_a_class_name_cannot_break_the_page(
+    tmp_path: Path, real_run: tuple[Run, dict[str, Any]]
+) -> None:
+    run = Run(tmp_path)
+    for name in ("run.json", "history.csv"):
+        (tmp_path / name).write_bytes((real_run[0].path / name).read_bytes())
+    metrics = real_run[0].metrics()
+    metrics["per_class"] = {"<script>alert(1)</script>": metrics["per_class"]["Bag"]}
+    run.write_metrics(metrics)
+    assert "<script>" not in report.write_report(run).read_text()

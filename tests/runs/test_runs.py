@@ -1,0 +1,122 @@
+"""Run folders: nothing half-written under a final name; found by name or as the latest; compared in a table."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from wardrobe.models import recipes
+from wardrobe import runs
+from wardrobe.errors import RunError
+from wardrobe.models.recipes import Recipe
+
+
+def test_what_fails_while_it_is_written_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text("old")
+    with pytest.raises(OSError, match="full"), runs.atomic_write(path) as temporary:
+        temporary.write_text("half")
+        raise OSError("full")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_ends_well_replaces_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    runs.write_json(path, {"a": 1})
+    runs.write_json(path, {"a": "é"})
+    assert json.loads(path.read_text()) == {"a": "é"}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_run_json_says_how_it_came_about(tmp_path: Path) -> None:
+    info = runs.create_run(recipes.get("baseline"), tmp_path / "run", data="synthetic", seed=3).info()
+    assert (info["status"], info["data"], info["seed"]) == ("running", "synthetic", 3)
+    assert info["recipe"] == {
+        "name": "baseline",
+        "conv_filters": [32, 64], "pool_after": [1, 2], "kernel_size": 3, "conv_strides": None,
+        "stem_filters": [], "padding": "valid", "dense_units": 128, "batch_norm": False,
+        "ensemble_size": 1, "whitened_stem": False,
+        "epochs": 10, "batch_size": 32, "optimizer": "adam", "learning_rate": 0.001,
+        "schedule": "constant", "weight_decay": 0.0, "dropout": 0.0, "precision": "float32",
+        "augment": "none", "alternating_flip": False, "max_shift": 0, "erase_probability": 0.0,
+        "hard_fraction": 1.0, "held_out": None, "tta_views": 1,
+    }  # fmt: skip
+    assert {"python", "wardrobe", "keras", "numpy", "onnxruntime"} <= info["versions"].keys()
+    assert info["machine"]["cores"] >= 1
+
+
+def test_the_recipe_comes_back_with_every_field(tmp_path: Path) -> None:
+    seed = replace(recipes.get("baseline"), epochs=3, conv_filters=(8,))
+    assert runs.create_run(seed, tmp_path / "a", data="x").recipe() == seed
+    own = Recipe("own", (4, 4, 4), (), kernel_size=5, dense_units=10, learning_rate=0.1)
+    assert runs.create_run(own, tmp_path / "b", data="x").recipe() == own
+
+
+def test_a_run_older_than_a_field_was_made_without_it(tmp_path: Path) -> None:
+    run = runs.create_run(recipes.get("champion"), tmp_path / "run", data="x")
+    older = run.info()["recipe"]
+    del older["held_out"]  # 1,000 in the recipe as it is; such a run kept the whole validation split out
+    run.update(recipe=older)
+    assert run.recipe() == replace(recipes.get("champion"), held_out=None)
+
+
+def test_a_recipe_of_another_version_is_one_line(tmp_path: Path) -> None:
+    run = runs.create_run(recipes.get("baseline"), tmp_path / "run", data="x")
+    run.update(recipe={**run.info()["recipe"], "mirrored": True})
+    with pytest.raises(RunError, match=r"was made by another version of wardrobe \(.*mirrored.*\); train it again"):
+        run.recipe()
+
+
+def test_a_folder_that_exists_is_not_written_into(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"exists already; give --run a new folder$"):
+        runs.create_run(recipes.get("baseline"), tmp_path)
+    runs.create_run(recipes.get("baseline"), tmp_path / "a run")
+    with pytest.raises(RunError, match=r"or go on with it: wardrobe train --resume '.*/a run'"):
+        runs.create_run(recipes.get("baseline"), tmp_path / "a run")
+
+
+def test_two_runs_in_the_same_second_get_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = [runs.create_run(recipes.get("baseline"), None, data="x").path for _ in range(3)]
+    assert len(set(made)) == 3
+    assert all(path.name.startswith("seed-20") for path in made)
+
+
+def test_latest_is_the_one_started_last_at_any_depth(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="make one with: wardrobe train"):
+        runs.find_run("latest", tmp_path)
+    for name, started in (("b", "2026-01-01"), ("deep/a", "2026-03-01"), ("c", "2026-02-01")):
+        runs.create_run(recipes.get("baseline"), tmp_path / name, data="x", seed=0).update(started=started)
+    assert runs.find_run("latest", tmp_path).path == tmp_path / "deep/a"
+    assert [row["run"] for row in runs.tabulate_runs(tmp_path)] == [str(tmp_path / name) for name in ("b", "c", "deep/a")]
+
+
+def test_a_damaged_run_is_passed_over_in_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("good", "bad", "foreign"):
+        runs.create_run(recipes.get("baseline"), tmp_path / name, data="x", seed=0)
+    (tmp_path / "bad/run.json").write_text("{")
+    (tmp_path / "foreign/run.json").write_text("[1]")
+    for number, (file, content) in enumerate(
+        {"history.csv": "epoch\nx", "metrics.json": "{}", "run.json": "{}"}.items()
+    ):
+        damaged = runs.create_run(recipes.get("baseline"), tmp_path / f"damaged-{number}", data="x", seed=0)
+        (damaged.path / file).write_text(content)
+    assert [row["run"] for row in runs.tabulate_runs(tmp_path)] == [str(tmp_path / "good")]
+    warned = capsys.readouterr().err
+    for name in (
+        "bad/run.json",
+        "foreign/run.json",
+        "damaged-0/history.csv",
+        "damaged-1/metrics.json",
+        "damaged-2/run.json",
+    ):
+        assert name in warned
+
+
+def test_a_damaged_run_json_is_named(tmp_path: Path) -> None:
+    run = runs.create_run(recipes.get("baseline"), tmp_path / "run")
+    (run.path / "run.json").write_text('{"status": ')
+    with pytest.raises(RunError, match=r"run\.json is no JSON"):
+        run.info()

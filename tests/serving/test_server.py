@@ -1,0 +1,450 @@
+"""The API as its clients see it: photos, the Open Inference Protocol, TensorFlow Serving's form; what is refused."""
+
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+import tritonclient.http as triton
+import uvicorn
+from conftest import Server, refused, serving, wardrobe
+from fastapi import FastAPI
+from PIL import Image
+from test_photo import scene, wood
+
+from wardrobe.data import synthetic
+from wardrobe.inference.classifier import Classifier
+from wardrobe.serving.batching import Batcher, BusyError
+from wardrobe.serving.middleware import Limits
+from wardrobe.serving.server import Settings, create_app
+
+MODEL = "/v2/models/wardrobe"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("server")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def images() -> Any:
+    return synthetic.draw(12, seed=5)[0]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for label in (1, 3, 7):
+        scene(wood(), label, (60, 90, 150))[0].save(folder / f"{label}.jpg")
+    (folder / "broken.jpg").write_bytes((folder / "1.jpg").read_bytes()[:300])
+    return folder
+
+
+def test_photos_are_classified_as_predict_does(
+    server: Server, photos: Path, tmp_path: Path
+) -> None:
+    files = [("any", (path.name, path.read_bytes())) for path in sorted(photos.iterdir())]
+    answer = requests.post(server.url + "/api/classify", files=files)
+    assert answer.status_code == 200
+    said = json.loads(wardrobe("predict", ".", "--json", cwd=photos).stdout)
+    said["predictions"] = [
+        {**each, "path": Path(each["path"]).name} for each in said["predictions"]
+    ]
+    said["failed"] = [{**each, "path": Path(each["path"]).name} for each in said["failed"]]
+    assert answer.json() == said
+    alone = requests.post(server.url + "/api/classify", data=(photos / "3.jpg").read_bytes())
+    assert alone.json()["predictions"] == [{**said["predictions"][1], "path": "-"}]
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_tritons_own_client_infers(server: Server, images: Any, binary: bool) -> None:
+    client = triton.InferenceServerClient(server.url.removeprefix("http://"))
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("wardrobe")
+    metadata = client.get_model_metadata("wardrobe")
+    assert metadata["inputs"] == [{"name": "pixels", "datatype": "UINT8", "shape": [-1, 28, 28]}]
+    given = triton.InferInput("pixels", list(images.shape), "UINT8")
+    given.set_data_from_numpy(images, binary_data=binary)
+    names = ("probabilities", "logits", "label")
+    wanted = [triton.InferRequestedOutput(name, binary_data=binary) for name in names]
+    answer = client.infer("wardrobe", [given], outputs=wanted, request_id="mine")
+    classifier = Classifier.load()
+    expected = classifier.classify(images)
+    np.testing.assert_allclose(answer.as_numpy("probabilities"), expected.probabilities, atol=1e-6)
+    np.testing.assert_allclose(answer.as_numpy("logits"), classifier.logits(images), atol=1e-4)
+    labels = answer.as_numpy("label").tolist()
+    assert [each.decode() if binary else each for each in labels] == expected.labels
+    assert answer.get_response()["id"] == "mine"
+
+
+@pytest.mark.parametrize("datatype", ["FP32", "INT64"])
+def test_numbers_of_any_type_are_pixels(server: Server, images: Any, datatype: str) -> None:
+    values = images[:2, ..., None].astype({"FP32": np.float32, "INT64": np.int64}[datatype])
+    given = {
+        "name": "pixels",
+        "datatype": datatype,
+        "shape": list(values.shape),
+        "data": values.ravel().tolist(),
+    }
+    answer = requests.post(
+        f"{server.url}{MODEL}/infer", json={"inputs": [given], "outputs": [{"name": "label"}]}
+    )
+    labels = Classifier.load().classify(images[:2]).labels
+    assert answer.json()["outputs"] == [
+        {"name": "label", "datatype": "BYTES", "shape": [2], "data": labels}
+    ]
+    assert "id" not in answer.json()
+
+
+def test_tensorflow_serving_is_spoken(server: Server, images: Any) -> None:
+    (status,) = requests.get(server.url + "/v1/models/wardrobe").json()["model_version_status"]
+    assert (status["state"], status["status"]["error_code"]) == ("AVAILABLE", "OK")
+    url, expected = (
+        server.url + "/v1/models/wardrobe:predict",
+        Classifier.load().classify(images).probabilities,
+    )
+    rows = requests.post(url, json={"instances": images.tolist()}).json()
+    assert rows.keys() == {"predictions"}
+    np.testing.assert_allclose(rows["predictions"], expected, atol=1e-6)
+    named = requests.post(
+        url, json={"instances": [{"pixels": image.tolist()} for image in images]}
+    ).json()
+    columns = requests.post(url, json={"inputs": {"pixels": images[..., None].tolist()}}).json()
+    assert named["predictions"] == columns["outputs"] == rows["predictions"]
+
+
+BLACK = [[0] * 28] * 28
+INPUT = {"name": "pixels", "datatype": "UINT8", "shape": [1, 28, 28], "data": [BLACK]}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "words"),
+    [
+        (f"{MODEL}/infer", "no JSON", 400, "the body is no JSON"),
+        (f"{MODEL}/infer", "[" * 100_000, 400, "the body is no JSON"),
+        (f"{MODEL}/infer", [], 400, "the body is a JSON list; expected an object"),
+        (f"{MODEL}/infer", {"inputs": []}, 400, "inputs has to be a list of one object"),
+        (
+            f"{MODEL}/infer",
+            {"inputs": [{**INPUT, "name": "x"}]},
+            400,
+            "the input is named 'x'; expected 'pixels'",
+        ),
+        (
+            f"{MODEL}/infer",
+            {"inputs": [{**INPUT, "datatype": "BYTES"}]},
+            400,
+            "the datatype is 'BYTES'",
+        ),
+        (
+            f"{MODEL}/infer",
+            {"inputs": [{**INPUT, "shape": [2, 28, 28]}]},
+            400,
+            "784 numbers were given; the shape",
+        ),
+        (
+            f"{MODEL}/infer",
+            {"inputs": [{**INPUT, "shape": [1, 784]}]},
+            400,
+            "the shape [1, 784]; expected [n, 28, 28]",
+        ),
+        (
+            f"{MODEL}/infer",
+            {"inputs": [{**INPUT, "data": [[[300] * 28] * 28]}]},
+            400,
+            "pixels outside 0 to 255",
+        ),
+        (
+            f"{MODEL}/infer",
+            {"inputs": [{**INPUT, "data": [["a"]]}]},
+            400,
+            "data has what is no number",
+        ),
+        (
+            f"{MODEL}/infer",
+            {"inputs": [{**INPUT, "data": [[1], [1, 2]]}]},
+            400,
+            "rows of unlike lengths",
+        ),
+        (
+            f"{MODEL}/infer",
+            {"inputs": [INPUT], "outputs": [{"name": "x"}]},
+            400,
+            "there is no output 'x'",
+        ),
+        (f"{MODEL}/infer", {"inputs": [INPUT], "id": 7}, 400, "id is 7; expected a text"),
+        ("/v1/models/wardrobe:predict", {"instances": [BLACK], "inputs": [BLACK]}, 400, "not both"),
+        ("/v1/models/wardrobe:predict", {}, 400, "give either instances or inputs"),
+        ("/v1/models/wardrobe:predict", {"instances": [[1, 2]]}, 400, "has the shape [1, 2]"),
+        (
+            "/v1/models/wardrobe:predict",
+            {"instances": [BLACK], "signature_name": "x"},
+            400,
+            "no signature 'x'",
+        ),
+        ("/api/classify", "", 400, "the body is empty"),
+        ("/api/classify", "%PDF-1.7", 422, "it is a PDF"),
+        ("/api/look?rectangle=1,2", "x", 400, "rectangle is '1,2'"),
+        ("/nothing", "", 404, "there is no /nothing"),
+        ("/v2", "", 405, "/v2 does not take POST"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    server: Server, path: str, body: Any, status: int, words: str
+) -> None:
+    given = body if isinstance(body, str) else json.dumps(body)
+    answer = requests.post(server.url + path, data=given.encode())
+    assert answer.status_code == status
+    assert words in answer.json()["error"]
+    assert "\n" not in answer.json()["error"]
+
+
+def test_a_picture_of_too_many_pixels_is_refused_by_its_header(
+    server: Server, tmp_path: Path
+) -> None:
+    Image.new("1", (30_000, 30_000)).save(tmp_path / "bomb.png")
+    answer = requests.post(server.url + "/api/classify", data=(tmp_path / "bomb.png").read_bytes())
+    assert answer.status_code == 422
+    assert "too many" in answer.json()["error"]
+
+
+def test_a_body_that_is_too_large_is_refused(server: Server) -> None:
+    def pieces() -> Iterator[bytes]:  # of no length that is told before
+        for _ in range(21):
+            yield b"x" * 1_000_000
+
+    for body in (b"x" * 20_000_001, pieces()):
+        answer = requests.post(server.url + "/api/classify", data=body)
+        assert answer.status_code == 413
+        assert "expected at most 20,000,000 bytes" in answer.json()["error"]
+
+
+def test_a_body_that_does_not_come_holds_nothing(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, "--timeout", 1, "--beside", "none") as server,
+        socket.create_connection(server.address) as slow,
+    ):
+        slow.sendall(
+            b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nbeginning"
+        )
+        assert requests.get(server.url + "/v2/health/live").json() == {"live": True}
+        slow.settimeout(40)
+        assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
+        assert server.metric("wardrobe_requests_in_flight") == 1, "the question itself"
+
+
+def test_who_hangs_up_leaves_no_trace_but_in_the_log(tmp_path: Path) -> None:
+    with serving(tmp_path, "--log", "--beside", "none") as server:
+        for said in (
+            b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf",
+            b"\x16\x03\x01\r\n\r\n",
+        ):
+            with socket.create_connection(server.address) as connection:
+                connection.sendall(said)
+                time.sleep(0.2)
+        while server.metric("wardrobe_requests_in_flight") > 1:
+            time.sleep(0.05)
+    (line,) = (
+        each for each in map(json.loads, server.stderr.splitlines()) if each["method"] == "POST"
+    )
+    assert line["status"] == 499
+
+
+def test_a_broken_form_is_answered_and_told_nowhere_else(tmp_path: Path) -> None:
+    with serving(tmp_path, "--beside", "none") as server:
+        kind = {"Content-Type": "multipart/form-data; boundary=x"}
+        answer = requests.post(
+            server.url + "/api/classify", data=b"--x\r\nConten[t: y\r\n\r\nz\r\n--x--", headers=kind
+        )
+        assert answer.status_code == 400
+    assert server.stderr == ""
+
+
+def test_every_answer_has_the_headers_that_keep_a_page_safe(server: Server) -> None:
+    for path in ("/", "/studio.js", "/v2", "/nothing", "/api/models"):
+        headers = requests.get(server.url + path).headers
+        assert "default-src 'none'; script-src 'self'" in headers["content-security-policy"]
+        assert (headers["x-content-type-options"], headers["referrer-policy"]) == (
+            "nosniff",
+            "no-referrer",
+        )
+        assert "access-control-allow-origin" not in headers
+        assert "server" not in headers
+
+
+def test_pages_that_rebind_a_name_to_this_machine_get_nothing(server: Server) -> None:
+    answer = requests.get(server.url + "/api/models", headers={"Host": "evil.example:8000"})
+    assert answer.status_code == 421
+    assert "not called 'evil.example'" in answer.json()["error"]
+    assert requests.get(server.url + "/v2", headers={"Host": "[::1]:8000"}).status_code == 200
+
+
+def test_a_path_does_not_lead_out_of_the_page(server: Server) -> None:
+    for path in ("/../server.py", "/%2e%2e/server.py", "/..%2fserver.py", "//etc/passwd"):
+        with socket.create_connection(server.address) as plain:
+            plain.sendall(
+                f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+            )
+            assert plain.makefile("rb").readline().startswith(b"HTTP/1.1 404 ")
+
+
+def test_a_token_is_asked_of_everyone_but_those_that_watch(tmp_path: Path) -> None:
+    with serving(
+        tmp_path, "--token", "geheim", "--beside", "none", "--cors", "https://shop.example"
+    ) as server:
+        for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "geheim-not"}):
+            answer = requests.get(server.url + "/api/models", headers=given)
+            assert answer.status_code == 401
+            assert "Authorization: Bearer TOKEN" in answer.json()["error"]
+        right = {"Authorization": "Bearer geheim", "Origin": "https://shop.example"}
+        answer = requests.get(server.url + "/api/models", headers=right)
+        assert [each["name"] for each in answer.json()["models"]] == ["photo"]
+        assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+        first = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+        first["Access-Control-Request-Headers"] = "authorization"
+        assert requests.options(server.url + "/api/classify", headers=first).status_code == 200
+        first["Origin"] = "https://evil.example"
+        assert requests.options(server.url + "/api/classify", headers=first).status_code == 400
+        for path in ("/v2/health/ready", "/", "/studio.js"):
+            assert requests.get(server.url + path).status_code == 200
+
+
+def test_other_machines_are_let_in_only_on_purpose(tmp_path: Path) -> None:
+    refused(
+        wardrobe("serve", "--host", "0.0.0.0", cwd=tmp_path),
+        2,
+        "lets other machines ask",
+        "--token",
+        "--insecure",
+    )
+    with serving(tmp_path, "--host", "0.0.0.0", "--insecure", "--beside", "none") as server:
+        assert requests.get(server.url + "/v2", headers={"Host": "shop.example"}).status_code == 200
+
+
+def test_a_port_that_is_taken_is_one_line(server: Server, tmp_path: Path) -> None:
+    port = server.address[1]
+    refused(
+        wardrobe("serve", "--port", port, cwd=tmp_path),
+        2,
+        f"--port {port} cannot be had",
+        "--port 0 is any",
+    )
+    refused(
+        wardrobe("serve", "--model", "nothing.onnx", cwd=tmp_path), 1, "nothing.onnx does not exist"
+    )
+
+
+def test_requests_that_come_together_are_classified_together(server: Server, images: Any) -> None:
+    before = server.metric("wardrobe_batch_images_count")
+    expected = Classifier.load().classify(images).labels
+
+    def ask(number: int) -> str:
+        given = {**INPUT, "data": images[number % 12 : number % 12 + 1].tolist()}
+        answer = requests.post(
+            f"{server.url}{MODEL}/infer", json={"inputs": [given], "outputs": [{"name": "label"}]}
+        )
+        return str(answer.json()["outputs"][0]["data"][0])
+
+    with ThreadPoolExecutor(24) as pool:
+        assert list(pool.map(ask, range(240))) == expected * 20
+    assert server.metric("wardrobe_batch_images_count") - before < 160
+
+
+def test_the_log_has_a_line_a_request(tmp_path: Path) -> None:
+    with serving(tmp_path, "--log", "--beside", "none") as server:
+        answer = requests.get(server.url + "/v2")
+        assert requests.get(server.url + "/nothing").status_code == 404
+    lines = [json.loads(line) for line in server.stderr.splitlines()]
+    assert [(each["path"], each["status"]) for each in lines] == [("/v2", 200), ("/nothing", 404)]
+    assert lines[0]["id"] == answer.headers["x-request-id"]
+    assert lines[0].keys() >= {"time", "client", "method", "milliseconds", "bytes_in", "bytes_out"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_in_flight_is_ended_before_the_server_is(
+    tmp_path: Path, images: Any, workers: int
+) -> None:
+    answered: list[int] = []
+    lost: list[str] = []
+    given = json.dumps({"instances": images.tolist()}).encode()
+    head = f"POST /v1/models/wardrobe:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(given)}\r\n\r\n"
+
+    def ask(address: tuple[str, int]) -> None:
+        while True:
+            try:
+                connection = socket.create_connection(address)
+            except ConnectionError:
+                return  # it takes no more
+            with connection:
+                begun = b""
+                try:
+                    connection.sendall(head.encode() + given)
+                    begun = connection.recv(100)
+                except ConnectionError:
+                    pass
+                if begun:
+                    answered.append(int(begun.split()[1]))
+                else:
+                    lost.append("no answer")
+
+    with serving(tmp_path, "--beside", "none", "--workers", workers) as server:
+        threads = [threading.Thread(target=ask, args=(server.address,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        time.sleep(2)
+        with socket.create_connection(server.address) as slow:
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.8)
+            slow.sendall(head.encode() + given)
+            assert slow.recv(100).startswith(b"HTTP/1.1 200")
+        for thread in threads:
+            thread.join()
+        assert server.process.wait(30) == 0
+    assert set(answered) == {200}
+    assert len(answered) > 50
+    assert lost == []
+
+
+@contextmanager
+def served_here(app: FastAPI) -> Iterator[str]:
+    """Serves an application in a thread of this process; yields its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def test_who_asks_too_much_is_told_when_to_ask_again(
+    monkeypatch: pytest.MonkeyPatch, images: Any
+) -> None:
+    async def busy(*_: Any) -> None:
+        raise BusyError("5,000 images wait already")
+
+    question, path = {"instances": images.tolist()}, "/v1/models/wardrobe:predict"
+    with served_here(create_app(Classifier.load())) as url:
+        monkeypatch.setattr(Batcher, "logits", busy)
+        answer = requests.post(url + path, json=question)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json() == {"error": "5,000 images wait already"}
+    with served_here(
+        create_app(Classifier.load(), settings=Settings(limits=Limits(held=1_000)))
+    ) as url:
+        answer = requests.post(url + path, json=question)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "1,000 bytes are held already" in answer.json()["error"]

@@ -1,0 +1,229 @@
+"""The studio in a real browser: a photo dropped, a drawing, the keyboard alone; nothing asked of any other host."""
+
+import base64
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Server, serving
+from PIL import Image, ImageOps
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+from wardrobe.data import synthetic
+from wardrobe.serving import studio
+
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+)
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+)
+DROP = """(stage, content) => {
+    const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+    const data = new DataTransfer();
+    data.items.add(new File([bytes], "photo.jpg", { type: "image/jpeg" }));
+    for (const name of ["dragenter", "dragover", "drop"])
+        stage.dispatchEvent(new DragEvent(name, { dataTransfer: data, bubbles: true, cancelable: true }));
+}"""
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium is installed; with Debian: apt install chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("studio")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield started
+        started.close()
+
+
+def is_wrong(message: ConsoleMessage) -> bool:
+    """Tells whether a line in the console is an error; that a picture was refused is Chromium's own remark."""
+    return message.type in ("error", "warning") and "status of 422" not in message.text
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Page]:
+    """The studio's page. At the end, nothing may have been asked of another host, nor anything gone wrong in it."""
+    opened = browser.new_page(viewport={"width": 1440, "height": 900})
+    asked: list[str] = []
+    wrong: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.on("console", lambda message: wrong.append(message.text) if is_wrong(message) else None)
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.goto(server.url)
+    opened.locator("body[data-ready]").wait_for()
+    yield opened
+    opened.close()
+    assert wrong == []
+    assert {url.split("/")[2] for url in asked if not url.startswith(("data:", "blob:"))} == {
+        server.url.split("/")[2]
+    }
+
+
+def photo(label: int) -> Image.Image:
+    """Returns a photo of a dark garment on white: 480x480."""
+    tile = synthetic.draw(10, studio.EXAMPLES_SEED)[0][label]
+    garment = Image.fromarray(255 - tile).resize((400, 400), Image.Resampling.BICUBIC)
+    return ImageOps.expand(garment, 40, 255).convert("RGB")
+
+
+def as_base64(picture: Image.Image) -> str:
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=95)
+    return base64.b64encode(content.getvalue()).decode()
+
+
+def top(page: Page) -> str:
+    """Returns the class on top, of the first model."""
+    return page.locator(".bars >> nth=0").locator(".first span >> nth=0").inner_text()
+
+
+def share(page: Page, name: str) -> float:
+    row = page.locator(".bars >> nth=0").locator("li", has=page.get_by_text(name, exact=True))
+    return float(row.locator(".share").inner_text().split()[0])
+
+
+def test_a_photo_is_dropped_and_seen_through(page: Page) -> None:
+    for label, name in ((1, "Trouser"), (3, "Dress")):
+        page.locator("#stage").evaluate(DROP, as_base64(photo(label)))
+        expect(page.locator(".verdict").first).to_have_text(name)
+        assert top(page) == name
+    assert page.locator(".model").all_inner_texts() == ["photo", "baseline"]
+    captions = page.locator("#steps figcaption").all_inner_texts()
+    assert captions[0] == "The picture"
+    assert captions[1].startswith("The garment")
+    assert page.locator("#photo").is_visible()
+    assert name in page.locator("#spoken").inner_text()
+
+
+def test_a_filter_is_seen_large_where_it_looks(page: Page) -> None:
+    page.locator("#stage").evaluate(DROP, as_base64(photo(1)))
+    page.locator("#steps figure").nth(2).wait_for()
+    canvas = page.locator("#layers canvas").nth(0)
+    canvas.hover(position={"x": 90, "y": 10})
+    expect(page.locator("#detail h3")).to_have_text("stem1, filter 1")
+    assert page.locator("#detail .parts canvas").count() == 1, (
+        "the first layer's filters are of pixels alone"
+    )
+    canvas.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#detail h3")).to_have_text("stem1, filter 2")
+    page.get_by_role("button", name="baseline", exact=True).click()
+    expect(page.locator("#layers h3").first).to_have_text("conv1 32 filters, each sees 3×3 pixels")
+
+
+def test_a_drawing_moves_the_bars(page: Page) -> None:
+    page.get_by_role("tab", name="Draw").click()
+    board = page.locator("#drawing")
+    box = board.bounding_box()
+    assert box
+
+    def line(*points: tuple[float, float]) -> None:
+        for i, (x, y) in enumerate(points):
+            page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=6)
+            if i == 0:
+                page.mouse.down()
+        page.mouse.up()
+
+    line(
+        (0.34, 0.08), (0.66, 0.08), (0.67, 0.3), (0.33, 0.3), (0.34, 0.08)
+    )  # enclosed, and so filled: a waist
+    expect(page.locator(".bars .first").first).to_be_visible()
+    before = share(page, "Trouser")
+    for leg in (0.33, 0.57):
+        line((leg, 0.3), (leg + 0.1, 0.3), (leg + 0.1, 0.92), (leg, 0.92), (leg, 0.3))
+    expect(page.locator(".verdict").first).to_have_text("Trouser")
+    assert share(page, "Trouser") > 90
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo").click()
+    expect(
+        page.locator(".bars >> nth=0").locator("li", has_text="Trouser").locator(".share")
+    ).to_have_text(f"{before} %")
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator(".verdict").first).to_have_text("Not sure")
+    expect(page.locator(".reason").first).to_contain_text("the picture is empty")
+
+
+def test_the_keyboard_alone_leads_to_an_answer(page: Page) -> None:
+    focused: Any = None
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        focused = page.evaluate("() => document.activeElement.id")
+        if focused == "tab-photo":
+            break
+    assert focused == "tab-photo"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Examples")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Trouser")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#spoken")).to_contain_text("photo: Trouser")
+
+
+def test_a_rectangle_takes_another_part_of_the_picture(page: Page) -> None:
+    two = Image.new("RGB", (960, 480), "white")
+    for place, label in enumerate((1, 7)):
+        two.paste(photo(label), (480 * place, 0))
+    page.locator("#stage").evaluate(DROP, as_base64(two))
+    page.locator("#steps figure").nth(2).wait_for()
+    box = page.locator("#photo").bounding_box()
+    assert box
+    high = box["width"] / 2
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 1, middle - high / 2 + 1)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 - 1, middle + high / 2 - 1, steps=5)
+    page.mouse.up()
+    expect(page.locator(".verdict").first).to_have_text("Trouser")
+    page.get_by_role("button", name="The whole picture again").click()
+    expect(page.get_by_role("button", name="The whole picture again")).to_be_hidden()
+
+
+def test_what_cannot_be_read_is_said(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    page.locator("#file").set_input_files(tmp_path / "text.jpg")
+    expect(page.locator("#said")).to_contain_text("it is no picture, or a damaged one")
+
+
+def test_the_page_fits(page: Page) -> None:
+    page.locator("#stage").evaluate(DROP, as_base64(photo(3)))
+    expect(page.locator(".verdict").first).to_have_text("Dress")
+    page.locator("#layers canvas").first.focus()
+    for width in (1440, 768, 360):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("() => document.documentElement.scrollWidth") == width
+
+
+def test_the_page_reads_the_token_from_its_address(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path, "--token", "geheim & mehr", "--beside", "none") as server:
+        opened = browser.new_page()
+        opened.goto(server.url + "/#token=geheim%20%26%20mehr")
+        opened.locator("body[data-ready]").wait_for()
+        opened.get_by_role("tab", name="Examples").click()
+        opened.get_by_role("button", name="Bag").click()
+        expect(opened.locator(".verdict")).to_have_text("Bag")
+        opened.close()
+
+
+def test_without_javascript_it_says_so(browser: Browser, server: Server) -> None:
+    plain = browser.new_context(java_script_enabled=False).new_page()
+    plain.goto(server.url)
+    expect(plain.locator(".alarm")).to_contain_text("JavaScript, which is off")
+    plain.close()

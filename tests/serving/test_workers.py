@@ -1,0 +1,83 @@
+"""`wardrobe serve --workers`: several processes on one port, as clients and those who watch over them see them."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from conftest import WARDROBE, Server, environment, refused, serving, wardrobe
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with serving(tmp_path, "--workers", 2, "--beside", "none", "--log") as started:
+        yield started
+
+
+def workers(parent: int) -> set[int]:
+    """Returns the process numbers of the processes that answer."""
+    children = {
+        int(each) for each in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    }
+    return {
+        each for each in children if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()
+    }
+
+
+def comes_true(condition: Callable[[], bool], seconds: float = 60) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_the_metrics_are_those_of_all_processes(server: Server) -> None:
+    assert comes_true(lambda: len(workers(server.process.pid)) == 2)
+    before = server.metric("wardrobe_requests_total")
+    for _ in range(20):
+        assert (
+            requests.get(server.url + "/v2").status_code == 200
+        )  # a connection each, taken up by either
+    assert server.metric("wardrobe_requests_total") == before + 21
+    assert server.metric("wardrobe_requests_in_flight") == 1
+
+
+def test_a_process_that_is_killed_is_replaced(server: Server) -> None:
+    assert comes_true(lambda: len(workers(server.process.pid)) == 2)
+    first = workers(server.process.pid)
+    os.kill(min(first), signal.SIGKILL)
+    assert comes_true(lambda: len(workers(server.process.pid) - first) == 1)
+    for _ in range(20):
+        assert requests.get(server.url + "/v2/health/ready").status_code == 200
+    assert server.metric("wardrobe_requests_in_flight") == 1
+
+
+def test_no_process_outlives_the_first(tmp_path: Path) -> None:
+    command = [str(WARDROBE), "serve", "--port", "0", "--workers", "2", "--beside", "none"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout
+        url = first.stdout.readline().split()[2]
+        assert comes_true(lambda: len(workers(first.pid)) == 2)
+        left = workers(first.pid)
+        assert requests.get(url).status_code == 200
+        first.kill()
+        assert comes_true(lambda: not any(Path(f"/proc/{each}").exists() for each in left))
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url)
+
+
+def test_bad_numbers_and_models_are_refused_once(tmp_path: Path) -> None:
+    refused(wardrobe("serve", "--workers", 0, cwd=tmp_path), 2, "--workers")
+    refused(
+        wardrobe("serve", "--workers", 2, "--model", "no.onnx", cwd=tmp_path),
+        1,
+        "no.onnx does not exist",
+    )

@@ -1,0 +1,57 @@
+"""The same recipe on TensorFlow and on JAX: the same start, the same images, the same losses."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+# What sprint, strong and champion are made of is in these; photo has dropout, drawn by each backend in its own way.
+RECIPES = ("baseline", "strong in two columns")
+STEPS = 20
+STEPS_AN_EPOCH = 430  # of strong on the real data: the learning rate climbs as it does there
+
+SCRIPT = f"""
+import json, warnings
+from dataclasses import replace
+import numpy as np
+warnings.simplefilter("ignore")
+from wardrobe import augment, recipes, synthetic, training
+
+images, labels = synthetic.draw(640, 0)
+losses = {{}}
+for name in {RECIPES}:
+    recipe = replace(recipes.get(name.split()[0]), precision="float32", batch_size=32)
+    recipe = replace(recipe, ensemble_size=2) if "columns" in name else recipe
+    model = training.compiled(recipe, 10, seed=0, steps={STEPS_AN_EPOCH})
+    changed = augment.changed(recipe, images, np.arange(len(images)), 0, 0)[..., None]
+    batches = (slice(32 * i, 32 * i + 32) for i in range({STEPS}))
+    losses[name] = [float(model.train_on_batch(changed[each], labels[each])[0]) for each in batches]
+print(json.dumps(losses))
+"""
+
+
+def losses(backend: str) -> dict[str, list[float]]:
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def both() -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    return losses("tensorflow"), losses("jax")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_both_backends_learn_alike(
+    both: tuple[dict[str, list[float]], dict[str, list[float]]], name: str
+) -> None:
+    tensorflow, jax = (np.array(each[name]) for each in both)
+    np.testing.assert_allclose(jax, tensorflow, rtol=1e-3)
+    assert len(jax) == STEPS
+    assert jax[-1] < jax[0]

@@ -1,0 +1,371 @@
+"""Training: the same seed, the same weights, also over a kill; a tidy end by Ctrl-C; what cannot be resumed."""
+
+import io
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from conftest import WARDROBE, environment, refused, wardrobe, wardrobe_here
+from rich.console import Console
+
+from wardrobe import runs
+from wardrobe.data.dataset import Dataset
+from wardrobe.errors import InterruptedRunError, RunError
+from wardrobe.models import recipes
+from wardrobe.models.recipes import Recipe
+from wardrobe.runs import Run
+from wardrobe.terminal import progress
+from wardrobe.training import loop, losses, sampling
+from wardrobe.training.distributed import collectives
+from wardrobe.training.distributed.launch import Process
+from wardrobe.workflows import api, train_run
+
+Weights = list[npt.NDArray[np.float32]]
+SEED_RECIPE = recipes.get("baseline")
+EPOCHS = 4  # of a run that is stopped on its way
+SMALL_CHAMPION = replace(
+    recipes.get("champion"), ensemble_size=2, conv_filters=(4, 8), pool_after=(1, 2)
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(drawn_data: Dataset) -> Dataset:
+    """320 drawn images to train on and 100 to validate."""
+    return replace(drawn_data, train=drawn_data.train[:320], validation=drawn_data.validation[:100])
+
+
+def fitted(
+    dataset: Dataset, path: Path, seed: int, epochs: int = 3, recipe: Recipe = SEED_RECIPE
+) -> tuple[Run, Weights]:
+    recipe = replace(recipe, epochs=epochs)
+    run = runs.create_run(recipe, path, data=dataset.name, seed=seed)
+    model = loop.fit(recipe, dataset, run, seed, progress.PlainDisplay(io.StringIO()))
+    return run, model.get_weights()
+
+
+def equal(one: Weights, other: Weights) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    (_, first), (_, again), (_, other) = (
+        fitted(dataset, tmp_path / name, seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    assert equal(first, again)
+    assert not any(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [recipes.get("photo"), recipes.get("strong"), SMALL_CHAMPION],
+    ids=lambda recipe: recipe.name,
+)
+def test_other_recipes_are_as_repeatable_and_learn_a_cycle_of_rates(
+    dataset: Dataset, tmp_path: Path, recipe: Recipe
+) -> None:
+    whole, expected = fitted(dataset, tmp_path / "whole", 1, epochs=4, recipe=recipe)
+    rates, highest = [row["learning_rate"] for row in whole.history()], recipe.learning_rate
+    assert rates == pytest.approx(
+        [highest * left / 12 / 0.75 for left in (8, 5, 2)] + [highest / 1000]
+    )  # of 12 steps
+    assert 0 < whole.history()[-1]["val_accuracy"] <= 1
+    run = runs.create_run(replace(recipe, epochs=4), tmp_path / "cut", data=dataset.name, seed=1)
+
+    class Stopping(progress.PlainDisplay):
+        def epoch(self, row: Mapping[str, float]) -> None:
+            if row["epoch"] == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.fit(run.recipe(), dataset, run, 1, Stopping(io.StringIO()))
+    model = loop.fit(run.recipe(), dataset, run, 1, progress.PlainDisplay(io.StringIO()))
+    assert equal(model.get_weights(), expected)
+
+
+def test_none_of_the_classes_has_the_logit_0() -> None:
+    loss = losses.CrossEntropyWithUnknown()
+    none, first = np.array([[0, 0, 1.0]]), np.array([[1.0, 0, 0]])
+    logits = np.array([[2.0, -1.0]], np.float32)
+    total = np.exp([2.0, -1.0, 0.0]).sum()
+    assert float(loss(none, logits)) == pytest.approx(np.log(total))
+    assert float(loss(first, logits)) == pytest.approx(np.log(total) - 2)
+
+
+def test_every_epoch_sees_every_image_once_in_another_order() -> None:
+    first, second = (sampling.epoch_order(100, seed=0, epoch=epoch) for epoch in (0, 1))
+    assert sorted(first) == sorted(second) == list(range(100))
+    assert (first != second).any()
+
+
+def test_history_has_a_row_an_epoch_and_the_parameters_are_noted(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    run, _ = fitted(dataset, tmp_path / "run", seed=0)
+    header = (run.path / "history.csv").read_text().splitlines()[0]
+    assert header == "epoch,seconds,learning_rate,loss,accuracy,val_loss,val_accuracy,data"
+    rows = run.history()
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert run.info()["parameters"] == 225_034
+    assert len(run.info()["seconds_per_epoch"]) == 3
+
+
+def test_only_the_last_checkpoint_is_kept_and_nothing_half_written(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    run, _ = fitted(dataset, tmp_path / "run", seed=0, epochs=2)
+    assert [path.name for path in run.checkpoint_folder.iterdir()] == ["epoch-0002.keras"]
+
+
+def test_fewer_images_than_a_batch(dataset: Dataset, tmp_path: Path) -> None:
+    seven = replace(dataset, train=dataset.train[:7])
+    run, _ = fitted(seven, tmp_path / "run", seed=0, epochs=1)
+    assert len(run.history()) == 1
+
+
+def test_a_row_too_many_is_dropped_and_an_unfinished_file_swept(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    run, _ = fitted(dataset, tmp_path / "run", seed=0, epochs=1)
+    run.write_history(
+        [*run.history(), {**run.history()[0], "epoch": 2, "loss": 99.0}]
+    )  # killed before the checkpoint
+    (run.checkpoint_folder / ".123-epoch-0002.keras").write_bytes(b"half")
+    recipe = replace(recipes.get("baseline"), epochs=2)
+    loop.fit(recipe, dataset, run, 0, progress.PlainDisplay(io.StringIO()))
+    assert [row["epoch"] for row in run.history()] == [1, 2]
+    assert run.history()[1]["loss"] < 5
+    assert [path.name for path in run.checkpoint_folder.iterdir()] == ["epoch-0002.keras"]
+
+
+def test_a_damaged_checkpoint_is_named(dataset: Dataset, tmp_path: Path) -> None:
+    run, _ = fitted(dataset, tmp_path / "run", seed=0, epochs=1)
+    (run.checkpoint_folder / "epoch-0001.keras").write_bytes(b"PK cut short")
+    with pytest.raises(RunError, match=r"epoch-0001\.keras cannot be read .*; remove it"):
+        loop.fit(recipes.get("baseline"), dataset, run, 0, progress.PlainDisplay(io.StringIO()))
+
+
+def test_a_loss_that_is_no_number_ends_the_run(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = loop.compile_model
+
+    def broken(*arguments: Any) -> Any:
+        model = compiled(*arguments)
+        model.get_layer("logits").bias.assign(np.full(10, np.nan))
+        return model
+
+    monkeypatch.setattr(loop, "compiled", broken)
+    with pytest.raises(RunError, match="the loss is nan after epoch 1"):
+        fitted(dataset, tmp_path / "run", seed=0)
+    assert not (tmp_path / "run/checkpoint").exists()
+
+
+def test_an_interruption_in_disguise_is_one(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(*arguments: Any) -> None:
+        raise RuntimeError("pybind11::error_already_set: … REPLACED BY KeyboardInterrupt: …")
+
+    run = runs.create_run(recipes.get("baseline"), tmp_path / "run", data=dataset.name, seed=0)
+    monkeypatch.setattr(loop, "fit", fit)
+    with pytest.raises(
+        InterruptedRunError, match=r"interrupted after 0 of 10 epochs; go on with: .* --resume"
+    ):
+        train_run.train(run, dataset, progress.PlainDisplay(io.StringIO()))
+    assert run.info()["status"] == "interrupted"
+    monkeypatch.setattr(collectives, "_member", Process("127.0.0.1:9", 2, 0))
+    with pytest.raises(
+        InterruptedRunError, match=r"0 of 10 epochs are done; .* on every host, with: .* --resume"
+    ):
+        train_run.train(run, dataset, progress.PlainDisplay(io.StringIO()))
+
+
+def test_one_run_is_trained_by_one_process(tmp_path: Path, drawn_folder: Path) -> None:
+    run = Run(tmp_path / "run")
+    process = start(tmp_path, drawn_folder, "--run", "run", "--epochs", 500)
+    wait_for_epoch(run, 1, process)
+    refused(
+        wardrobe("train", "--resume", "run", cwd=tmp_path),
+        1,
+        "run is being trained by another process",
+    )
+    assert process.poll() is None, "the first has ended, so nothing was told"
+    assert run.info()["status"] == "running"
+    process.kill()
+    process.communicate()
+    with run.locked():  # free again
+        pass
+
+
+def test_the_live_display_shows_bars_a_table_and_paths_as_they_are() -> None:
+    screen = io.StringIO()
+    display = progress.LiveDisplay(
+        Console(file=screen, force_terminal=True, width=100, highlight=False)
+    )
+    display.start("seed on [old] photos", epochs=2, done=1, steps=50)
+    display.step(25, loss=0.5, accuracy=0.9)
+    display.epoch(
+        {
+            "epoch": 2,
+            "seconds": 3,
+            "loss": 0.25,
+            "accuracy": 0.91,
+            "val_loss": 0.3,
+            "val_accuracy": 0.89,
+        }
+    )
+    display.close()
+    display.stage("Report: runs/[/x]/report.html")
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    for text in (
+        "[old]",
+        "epoch 2/2",
+        "25/50",
+        "75/100",
+        "0.2500",
+        "91.00%",
+        "89.00%",
+        "runs/[/x]/report.html",
+    ):
+        assert text in shown
+
+
+def start(cwd: Path, data: Path, *arguments: object) -> subprocess.Popen[str]:
+    command = [
+        str(WARDROBE),
+        "train",
+        "--data",
+        str(data),
+        "--epochs",
+        str(EPOCHS),
+        *map(str, arguments),
+    ]
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=environment(cwd),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_epoch(run: Run, epochs: int, process: subprocess.Popen[str]) -> None:
+    """Waits until the run has so many epochs behind it, and stands in the next."""
+    deadline = time.monotonic() + 120
+    while not run.checkpoint_folder.exists() or len(run.history()) < epochs:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, f"{run.path} never got to epoch {epochs}"
+        time.sleep(0.02)
+    time.sleep(0.2)
+
+
+def test_a_run_killed_in_an_epoch_ends_with_the_weights_of_one_left_alone(
+    tmp_path: Path, drawn_folder: Path
+) -> None:
+    run = Run(tmp_path / "killed")
+    killed = start(tmp_path, drawn_folder, "--run", "killed", "--seed", 5)
+    wait_for_epoch(run, 2, killed)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert run.info()["status"] == "running"
+    assert len(run.history()) < EPOCHS
+    resumed = wardrobe_here("train", "--resume", "killed", "--json", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["status"] == "done"
+    assert [row["epoch"] for row in run.history()] == list(range(1, EPOCHS + 1))
+    again = ("train", "--data", drawn_folder, "--epochs", EPOCHS, "--run", "alone", "--seed", 5)
+    assert wardrobe_here(*again, cwd=tmp_path).returncode == 0
+    killed_weights, alone_weights = (
+        loop.load_model(each).get_weights() for each in (run, Run(tmp_path / "alone"))
+    )
+    assert equal(killed_weights, alone_weights)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_tidily_and_prints_the_line_that_resumes(
+    tmp_path: Path, drawn_folder: Path, sent: signal.Signals
+) -> None:
+    run = Run(tmp_path / "run")
+    process = start(tmp_path, drawn_folder, "--run", "run")
+    wait_for_epoch(run, 1, process)
+    process.send_signal(sent)
+    out, err = process.communicate()
+    ended: subprocess.CompletedProcess[str] = subprocess.CompletedProcess(
+        [], process.returncode, out, err
+    )
+    refused(
+        ended,
+        1,
+        f"interrupted after {len(run.history())} of {EPOCHS} epochs",
+        "wardrobe train --resume run",
+    )
+    assert run.info()["status"] == "interrupted"
+    assert not list(run.path.rglob(".*"))
+
+
+def test_a_run_that_is_done_is_not_resumed(real_run: tuple[Run, object]) -> None:
+    with pytest.raises(RunError, match="is done, there is nothing to resume"):
+        api.resume(real_run[0].path)
+
+
+def test_a_run_of_another_recipe_is_not_resumed(dataset: Dataset, tmp_path: Path) -> None:
+    other = replace(recipes.get("baseline"), name="other")
+    run = runs.create_run(other, tmp_path / "run", data=dataset.name, seed=0)
+    with pytest.raises(
+        RunError, match=r"made with recipe 'other', not with 'baseline'; leave it out"
+    ):
+        api.resume(run.path, recipe="baseline")
+
+
+def test_a_folder_that_is_no_run_is_not_resumed(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"is no run folder: it has no run\.json"):
+        api.resume(tmp_path)
+    with pytest.raises(RunError, match="does not exist"):
+        api.resume(tmp_path / "nothing")
+
+
+def test_a_run_whose_data_has_changed_is_not_resumed(dataset: Dataset, tmp_path: Path) -> None:
+    about = {**dataset.describe(), "sums": {"sha256": "another"}}
+    fields = {"data": "synthetic", "seed": 0, "limit": 320, "data_dir": None, "dataset": about}
+    run = runs.create_run(recipes.get("baseline"), tmp_path / "run", **fields)
+    with pytest.raises(RunError, match=r"is not what .* was trained on"):
+        api.resume(run.path)
+
+
+def test_images_that_champion_does_not_hold_out_are_trained_on_by_every_process_and_again_when_resumed(
+    tmp_path: Path, fashion_mnist_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, champion, stream = [], recipes.get("champion"), io.StringIO()
+
+    def note(_: object, dataset: Dataset, *others: object) -> None:
+        sizes.append((len(dataset.train), len(dataset.validation)))
+
+    task = {"recipe": asdict(champion), "data": "fashion-mnist", "limit": None, "seed": 0}
+    monkeypatch.setattr(train_run, "train", note)
+    monkeypatch.setattr(train_run, "train_beside", note)
+    monkeypatch.setattr(collectives, "told", lambda _: task)
+    for name in ("join", "check_batch", "check_same"):
+        monkeypatch.setattr(collectives, name, lambda *_: None)
+    run = api.train(
+        champion,
+        data="fashion-mnist",
+        data_dir=fashion_mnist_dir,
+        path=tmp_path / "run",
+        stream=stream,
+    )
+    api.resume(run.path, stream=stream)
+    api.train_worker(Process("here:1", 2, 1), fashion_mnist_dir, stream)
+    assert sizes == [(59_000, 1_000)] * 3

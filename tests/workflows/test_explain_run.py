@@ -1,0 +1,216 @@
+"""`wardrobe explain`: every chapter of a person's own run, one image, one layer, and what bad input gets."""
+
+import io
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import OWN_CLASSES, refused, wardrobe_here
+from PIL import Image
+
+from wardrobe.data.dataset import Dataset, Split
+from wardrobe.errors import UsageError
+from wardrobe.explain import label_errors
+from wardrobe.labels import CLASS_NAMES
+from wardrobe.models import recipes
+from wardrobe.runs import Run
+from wardrobe.terminal.progress import PlainDisplay
+from wardrobe.workflows import api
+
+CHAPTERS = {
+    *(
+        "parts",
+        "maximised",
+        "exciting",
+        "probes",
+        "embedding",
+        "heat_maps",
+        "map_check",
+        "confused",
+        "label_errors",
+    ),
+    *("selective", "conformal", "unknown", "corruptions", "attacks", "attacked"),
+}
+
+
+def test_every_chapter_is_drawn_and_stands_in_the_report(own_run: Run) -> None:
+    drawn = {path.stem for path in own_run.plots_folder.glob("*.png")}
+    assert drawn >= CHAPTERS - {"confused"}
+    page = own_run.report_path.read_text(encoding="utf-8")
+    assert all(f'<section id="{name}">' in page for name in CHAPTERS & drawn)
+    for path in own_run.plots_folder.glob("*.png"):
+        with Image.open(path) as picture:
+            assert np.ptp(np.asarray(picture.convert("L"))) > 100, path
+
+
+def test_what_was_measured_can_be_read(own_run: Run) -> None:
+    numbers = own_run.explanation()
+    assert numbers["data"] == own_run.info()["data"]
+    assert list(numbers["probes"]) == [
+        "untrained",
+        *(f"epoch {done}" for done in (1, 2, 4, 8)),
+        "trained",
+    ]
+    assert {row["promise"] for row in numbers["conformal"]} == {0.9, 0.95, 0.99}
+    assert len(numbers["corruptions"]["accuracy"]) == 10
+    assert {"digits", "noise", "patterns"} == set(numbers["unknown"])
+    assert (
+        numbers["map_check"]["deletion"]["occlusion"]["area"]
+        < numbers["map_check"]["deletion"]["by chance"]["area"]
+    )
+    assert numbers["label_errors"]["of"] == sum(
+        own_run.info()["dataset"]["splits"][each] for each in ("train", "validation")
+    )
+    assert all(row["given"] in OWN_CLASSES for row in numbers["label_errors"]["likeliest"])
+
+
+def test_wrong_labels_are_found(drawn_data: Dataset) -> None:
+    few = drawn_data.validation[:300]
+    labels = drawn_data.train.labels.copy()
+    boots = np.flatnonzero(labels == CLASS_NAMES.index("Ankle boot"))[:12]
+    labels[boots] = CLASS_NAMES.index("Dress")
+    mislabelled = replace(drawn_data, train=Split(drawn_data.train.images, labels), validation=few)
+    found = label_errors.find_label_errors(
+        recipes.get("sprint"), mislabelled, 0, PlainDisplay(io.StringIO())
+    )
+    assert found.probabilities.shape == (3300, 10)
+    named = set(found.indices[: 2 * len(boots)].tolist())
+    assert len(named & set(boots.tolist())) >= 6  # of 12; by chance, none
+
+
+def test_every_image_is_asked_about_by_a_network_that_did_not_see_it() -> None:
+    labels = np.repeat([0, 1, 2], (40, 40, 2))
+    folds = label_errors._folds(labels)
+    assert np.bincount(folds).max() <= len(labels) / 5 + 1
+    assert all(len(np.unique(folds[labels == label])) >= 2 for label in range(3))
+
+
+def test_one_image_is_explained(
+    tmp_path: Path, own_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_image = next((own_run.path.parent / "own" / "boots").glob("*.png"))
+    drawn = own_run.path / f"explain-{own_image.stem}.png"
+    result = wardrobe_here("explain", own_run.path, own_image, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == str(drawn)
+    monkeypatch.chdir(tmp_path)
+    other = shutil.copy(
+        own_run.onnx_path, own_run.path / "other.onnx"
+    )  # not the run's own, though beside it
+    alone = [api.explain_image(own_image, model, stream=io.StringIO()) for model in (None, other)]
+    Path(other).unlink()
+    assert alone == [Path(drawn.name)] * 2, "of a model without a run: here"
+    heights = []
+    for picture in (drawn, *alone):
+        with Image.open(picture) as sheet:
+            assert sheet.width == 1664
+            heights.append(sheet.height)
+    assert heights[0] > heights[1] == heights[2], (
+        "the run's own sheet shows layers and neighbours as well"
+    )
+
+
+def test_a_run_of_onnx_alone_shows_what_it_can(tmp_path: Path, own_run: Run) -> None:
+    shutil.copytree(own_run.path.parent, tmp_path / "copy")
+    run = Run(tmp_path / "copy/run")
+    run.keras_path.unlink()
+    assert "maximised" in run.explanation()["pictures"]
+    run.explanation_path.write_text("{")  # damaged: made again
+    shutil.rmtree(run.plots_folder)
+    result = wardrobe_here("explain", "run", cwd=tmp_path / "copy")
+    assert result.returncode == 0, result.stderr
+    drawn = {path.stem for path in run.plots_folder.glob("*.png")}
+    assert {
+        "heat_maps",
+        "selective",
+        "conformal",
+        "unknown",
+        "corruptions",
+        "label_errors",
+    } <= drawn
+    assert not {"maximised", "probes", "map_check", "attacks"} & drawn
+    assert result.stdout.count("left out, the run has no model.keras") == 4
+    assert set(run.explanation()["pictures"]) <= drawn
+
+
+def test_another_score_ends_what_was_shown_of_the_first(tmp_path: Path, own_run: Run) -> None:
+    shutil.copytree(own_run.path.parent, tmp_path / "copy")
+    run = Run(tmp_path / "copy/run")
+    assert (
+        wardrobe_here("evaluate", "run", "--split", "validation", cwd=tmp_path / "copy").returncode
+        == 0
+    )
+    assert run.explanation() == {}
+    drawn = {path.stem for path in run.plots_folder.glob("*.png")}
+    assert "samples" in drawn
+    assert not CHAPTERS & drawn
+    assert '<section id="heat_maps">' not in run.report_path.read_text(encoding="utf-8")
+
+
+def test_one_layer_is_shown_and_a_wrong_one_is_refused(
+    tmp_path: Path, own_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(own_run.path.parent, tmp_path / "copy")
+    result = wardrobe_here("explain", "run", "--layer", "stem2", cwd=tmp_path / "copy")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "copy/run/plots/layer-stem2.png").is_file()
+    monkeypatch.chdir(tmp_path / "copy")
+    with pytest.raises(
+        UsageError, match=r"no layer 'conv9'; give one of stem1, stem2, dense, logits"
+    ):
+        api.explain("run", "conv9", stream=io.StringIO())
+
+
+def test_bad_input_gets_one_line(tmp_path: Path, own_run: Run) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    refused(
+        wardrobe_here("explain", own_run.path, "text.jpg", cwd=tmp_path),
+        1,
+        "text.jpg",
+        "no picture",
+    )
+    refused(
+        wardrobe_here("explain", own_run.path, "nothing.jpg", cwd=tmp_path),
+        1,
+        "nothing.jpg",
+        "No such file",
+    )
+    refused(wardrobe_here("explain", "nothing", cwd=tmp_path), 1, "nothing does not exist")
+    picture = next((own_run.path.parent / "own" / "boots").glob("*.png"))
+    refused(
+        wardrobe_here("explain", picture, picture, cwd=tmp_path), 2, "is no model", "one picture"
+    )
+    refused(
+        wardrobe_here("explain", "missing.jpg", cwd=tmp_path),
+        2,
+        "missing.jpg does not exist",
+        "or a picture",
+    )
+    shutil.copytree(own_run.path.parent, tmp_path / "copy")
+    damaged = Run(tmp_path / "copy/run")
+    np.savez(damaged.predictions_path, logits=np.zeros((5, 3), np.float32), labels=np.zeros(5))
+    refused(
+        wardrobe_here("explain", "run", cwd=tmp_path / "copy"),
+        1,
+        "shape (5, 3), expected (",
+        "wardrobe evaluate run",
+    )
+    damaged.keras_path.unlink()
+    refused(
+        wardrobe_here("explain", "run", "--layer", "dense", cwd=tmp_path / "copy"),
+        1,
+        "run has no model.keras",
+    )
+    interrupted = tmp_path / "interrupted"
+    interrupted.mkdir()
+    info = {**own_run.info(), "status": "interrupted"}
+    (interrupted / "run.json").write_text(json.dumps(info))
+    refused(
+        wardrobe_here("explain", "interrupted", cwd=tmp_path),
+        1,
+        "not scored yet",
+        "--resume interrupted",
+    )
