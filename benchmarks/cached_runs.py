@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from wardrobe import runs
-from wardrobe.data.dataset import TEST
+from wardrobe.data import TEST
 from wardrobe.errors import UsageError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe

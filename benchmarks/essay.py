@@ -12,7 +12,7 @@ from PIL import Image
 
 from benchmarks import cached_runs, results
 from wardrobe import report, runs
-from wardrobe.data.dataset import FASHION_MNIST, SYNTHETIC
+from wardrobe.data import FASHION_MNIST, SYNTHETIC
 from wardrobe.runs import Run
 from wardrobe.workflows import api
 

@@ -19,8 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wardrobe.data import synthetic
-from wardrobe.data.dataset import Dataset, Split
+from wardrobe.data import Dataset, Split, synthetic
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.runs import Run
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks import cached_runs, results
 from wardrobe import runs
-from wardrobe.data.dataset import VALIDATION, Dataset, load_data
+from wardrobe.data import VALIDATION, Dataset, load_data
 from wardrobe.errors import UsageError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import BFLOAT16, FLOAT32, Recipe

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from benchmarks import results
-from wardrobe.data.dataset import TEST, load_data
+from wardrobe.data import TEST, load_data
 from wardrobe.errors import UsageError
 from wardrobe.evaluation import corruptions
 from wardrobe.inference.classifier import Classifier

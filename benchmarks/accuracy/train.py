@@ -8,7 +8,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from benchmarks import cached_runs, results
-from wardrobe.data.dataset import SYNTHETIC
+from wardrobe.data import SYNTHETIC
 from wardrobe.errors import UsageError
 from wardrobe.models import recipes
 from wardrobe.plots import layout, overview

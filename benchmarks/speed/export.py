@@ -11,7 +11,7 @@ from benchmarks import cached_runs, results
 from benchmarks.speed import predict as predict_benchmark
 from benchmarks.speed.engine_speed import CALL, FILE, PREDICT
 from wardrobe import runs
-from wardrobe.data.dataset import FASHION_MNIST
+from wardrobe.data import FASHION_MNIST
 from wardrobe.errors import UsageError
 from wardrobe.inference import engines
 from wardrobe.inference.classifier import PRETRAINED, SHIPPED_FILES

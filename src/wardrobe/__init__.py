@@ -24,7 +24,7 @@ _HOMES = {
     "explain": "wardrobe.workflows.api",
     "explain_image": "wardrobe.workflows.api",
     "export_model": "wardrobe.workflows.api",
-    "load_data": "wardrobe.data.dataset",
+    "load_data": "wardrobe.data",
     "resume": "wardrobe.workflows.api",
     "train": "wardrobe.workflows.api",
     "Run": "wardrobe.runs",
@@ -48,7 +48,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from wardrobe import photo
-    from wardrobe.data.dataset import load_data
+    from wardrobe.data import load_data
     from wardrobe.errors import WardrobeError
     from wardrobe.inference.classifier import Classifier
     from wardrobe.runs import Run

@@ -231,7 +231,7 @@ def test_runs_are_compared(real_run: tuple[Run, dict[str, Any]]) -> None:
 def test_data_says_where_it_is_and_draws_a_sheet(tmp_path: Path, fashion_mnist_dir: Path) -> None:
     about = json.loads(wardrobe("data", "--json", cwd=tmp_path, data_dir=fashion_mnist_dir).stdout)
     assert about["source"] == str(fashion_mnist_dir)
-    assert about["sums"]["train-labels-idx1-ubyte.gz"] == "25c81989df183df01b3e8a0aad5dffbe"
+    assert about["checksums"]["train-labels-idx1-ubyte.gz"] == "25c81989df183df01b3e8a0aad5dffbe"
     assert about["class_counts"]["Bag"] == {"train": 5500, "validation": 500}
     with Image.open(tmp_path / about["sheet"]) as sheet:
         assert sheet.width > 1000

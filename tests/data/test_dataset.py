@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wardrobe.data import fashion_mnist
-from wardrobe.data.dataset import load_data, stratified_split
+from wardrobe.data import fashion_mnist, load_data
 from wardrobe.data.fashion_mnist import File
+from wardrobe.data.splits import stratified_split
 from wardrobe.errors import DataError, DataMissingError, UsageError
 
 NAME = "train-images-idx3-ubyte.gz"
@@ -183,7 +183,7 @@ def test_validation_images_that_are_not_held_out_are_trained_on(fashion_mnist_di
     np.testing.assert_array_equal(more.validation.images, whole.validation.images[:1_000])
     np.testing.assert_array_equal(more.train.images[:55_000], whole.train.images)
     np.testing.assert_array_equal(more.train.labels[55_000:], whole.validation.labels[1_000:])
-    assert more.sums == whole.sums
+    assert more.checksums == whole.checksums
 
 
 def test_a_validation_split_smaller_than_what_is_held_out_stays_whole(drawn_folder: Path) -> None:

@@ -11,8 +11,8 @@ from conftest import OWN_CLASSES, refused, wardrobe, wardrobe_here
 from PIL import Image
 
 from wardrobe import photo
-from wardrobe.data import image_folder
-from wardrobe.data.dataset import load_data
+from wardrobe.data import image_folder, load_data
+from wardrobe.data.test_split import open_test_split
 from wardrobe.errors import DataError, UsageError
 from wardrobe.runs import Run
 
@@ -97,7 +97,7 @@ def test_something_that_is_no_folder_is_refused(tmp_path: Path) -> None:
 
 def test_every_class_stands_in_every_split(tmp_path: Path) -> None:
     dataset = load_data(str(classes(tmp_path, coats=3, hats=20)))
-    for split in (dataset.train, dataset.validation, dataset.open_test()):
+    for split in (dataset.train, dataset.validation, open_test_split(dataset)):
         assert set(split.labels) == {0, 1}
     assert len(dataset.train) + len(dataset.validation) + dataset.test_size == 23
 
@@ -106,7 +106,7 @@ def test_the_splits_share_no_image(drawn_folder: Path) -> None:
     dataset = load_data(str(drawn_folder))
     splits = [
         {image.tobytes() for image in each.images}
-        for each in (dataset.train, dataset.validation, dataset.open_test())
+        for each in (dataset.train, dataset.validation, open_test_split(dataset))
     ]
     assert sum(len(each) for each in splits) == len(set.union(*splits)) == 1_800
 

@@ -7,8 +7,8 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from wardrobe.data import synthetic
-from wardrobe.data.dataset import load_data
+from wardrobe.data import load_data, synthetic
+from wardrobe.data.test_split import open_test_split
 from wardrobe.runs import Run
 
 
@@ -64,14 +64,14 @@ def test_a_network_learns_it_and_a_linear_model_does_not(
 
 def test_the_splits_share_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "wardrobe.data.dataset.VALIDATION_IMAGES", 500
+        "wardrobe.data.load.VALIDATION_IMAGES", 500
     )  # of 5,000, and 700 of 10,000, which take a while to draw
-    monkeypatch.setattr("wardrobe.data.dataset.SYNTHETIC_TEST_IMAGES", 700)
-    monkeypatch.setattr("wardrobe.data.dataset.SYNTHETIC_TRAIN_IMAGES", 1_200)
+    monkeypatch.setattr("wardrobe.data.load.SYNTHETIC_TEST_IMAGES", 700)
+    monkeypatch.setattr("wardrobe.data.load.SYNTHETIC_TRAIN_IMAGES", 1_200)
     dataset = load_data("synthetic")
     splits = [
         {image.tobytes() for image in each.images}
-        for each in (dataset.train, dataset.validation, dataset.open_test())
+        for each in (dataset.train, dataset.validation, open_test_split(dataset))
     ]
     assert [len(each) for each in splits] == [700, 500, 700]
     assert len(set.union(*splits)) == 1_900

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from conftest import refused, wardrobe_here
 
-from wardrobe.data.dataset import Dataset, Split
+from wardrobe.data import Dataset, Split
+from wardrobe.data.test_split import open_test_split
 from wardrobe.evaluation import scoring
 from wardrobe.models import recipes
 from wardrobe.runs import Run
@@ -28,8 +29,8 @@ def test_the_temperature_does_not_look_at_the_test_split(
     small: Dataset, drawn_training: tuple[Run, object]
 ) -> None:
     model = loop.load_model(drawn_training[0])
-    test = small.open_test()
-    mislabelled = replace(small, open_test=lambda: Split(test.images, 9 - test.labels))
+    test = open_test_split(small)
+    mislabelled = replace(small, _load_test=lambda: Split(test.images, 9 - test.labels))
     honest, fooled = (
         scoring.evaluate(model, dataset, SEED).metrics for dataset in (small, mislabelled)
     )
@@ -43,7 +44,7 @@ def test_the_split_that_is_asked_for_is_scored(
 ) -> None:
     model = loop.load_model(drawn_training[0])
     for split, images in (
-        ("test", small.open_test().images),
+        ("test", open_test_split(small).images),
         ("validation", small.validation.images),
     ):
         evaluated = scoring.evaluate(model, small, SEED, split)
@@ -113,7 +114,8 @@ def test_the_run_folder_is_whole(real_run: tuple[Run, dict[str, Any]]) -> None:
     assert info["status"] == "done"
     assert info["dataset"]["splits"] == {"train": 2000, "validation": 5000, "test": 10_000}
     assert (
-        info["dataset"]["sums"]["t10k-labels-idx1-ubyte.gz"] == "bb300cfdad3c16e7a12a480ee83cd310"
+        info["dataset"]["checksums"]["t10k-labels-idx1-ubyte.gz"]
+        == "bb300cfdad3c16e7a12a480ee83cd310"
     )
     assert info["recipe"]["epochs"] == 2
     assert (

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from wardrobe.data.dataset import load_data
+from wardrobe.data import load_data
 from wardrobe.evaluation import adversarial, scoring
 from wardrobe.explain import attribution, faithfulness
 from wardrobe.inference import occlusion

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from wardrobe.data.dataset import Dataset
+from wardrobe.data import Dataset
 from wardrobe.explain import attribution, layers
 from wardrobe.models import architecture, gradients, recipes
 from wardrobe.runs import Run

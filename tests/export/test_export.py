@@ -15,7 +15,8 @@ import requests
 from conftest import refused, serving, wardrobe, wardrobe_here
 
 from wardrobe import export
-from wardrobe.data import dataset, synthetic
+from wardrobe.data import load_data, synthetic
+from wardrobe.data.test_split import open_test_split
 from wardrobe.errors import WardrobeError
 from wardrobe.inference import engines
 from wardrobe.inference.classifier import PRETRAINED, Classifier
@@ -120,7 +121,7 @@ def test_both_files_give_the_same_logits_on_all_test_images(
     real_run: tuple[Run, dict[str, Any]], fashion_mnist_dir: Path
 ) -> None:
     run = real_run[0]
-    images = dataset.load_data("fashion-mnist", fashion_mnist_dir).open_test().images
+    images = open_test_split(load_data("fashion-mnist", fashion_mnist_dir)).images
     assert len(images) == 10_000
     keras_logits = loop.load_model(run).predict(images[..., None], batch_size=1000, verbose=0)
     difference = np.abs(Classifier.load(run).logits(images) - keras_logits).max()

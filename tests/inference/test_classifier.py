@@ -13,7 +13,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from wardrobe import export
-from wardrobe.data.dataset import load_data
+from wardrobe.data import load_data
+from wardrobe.data.test_split import open_test_split
 from wardrobe.errors import ModelError, RunError
 from wardrobe.evaluation import scoring
 from wardrobe.inference.classifier import PRETRAINED, Classifier
@@ -55,7 +56,7 @@ def model_file(
 
 
 def test_the_shipped_model_scores_what_its_card_says(fashion_mnist_dir: Path) -> None:
-    test = load_data("fashion-mnist", fashion_mnist_dir).open_test()
+    test = open_test_split(load_data("fashion-mnist", fashion_mnist_dir))
     classifier = Classifier.load()
     predictions = classifier.classify(test.images)
     right = int((predictions.probabilities.argmax(axis=1) == test.labels).sum())

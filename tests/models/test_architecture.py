@@ -6,8 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from wardrobe.data import synthetic
-from wardrobe.data.dataset import Split
+from wardrobe.data import Split, synthetic
 from wardrobe.errors import UsageError
 from wardrobe.evaluation import metrics
 from wardrobe.models import architecture, recipes

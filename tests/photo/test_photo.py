@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 
 from wardrobe import photo
-from wardrobe.data import synthetic
-from wardrobe.data.dataset import load_data
+from wardrobe.data import load_data, synthetic
 from wardrobe.errors import PhotoError
 
 Pixels = npt.NDArray[np.uint8]

@@ -18,7 +18,7 @@ from conftest import WARDROBE, environment, refused, wardrobe, wardrobe_here
 from rich.console import Console
 
 from wardrobe import runs
-from wardrobe.data.dataset import Dataset
+from wardrobe.data import Dataset
 from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
@@ -338,7 +338,7 @@ def test_a_folder_that_is_no_run_is_not_resumed(tmp_path: Path) -> None:
 
 
 def test_a_run_whose_data_has_changed_is_not_resumed(dataset: Dataset, tmp_path: Path) -> None:
-    about = {**dataset.describe(), "sums": {"sha256": "another"}}
+    about = {**dataset.describe(), "checksums": {"sha256": "another"}}
     fields = {"data": "synthetic", "seed": 0, "limit": 320, "data_dir": None, "dataset": about}
     run = runs.create_run(recipes.get("baseline"), tmp_path / "run", **fields)
     with pytest.raises(RunError, match=r"is not what .* was trained on"):

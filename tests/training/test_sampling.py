@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from wardrobe.data import batches
-from wardrobe.data.dataset import Dataset
+from wardrobe.data import Dataset, batches
 from wardrobe.models import recipes
 from wardrobe.training import loop, sampling
 

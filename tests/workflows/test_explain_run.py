@@ -11,7 +11,7 @@ import pytest
 from conftest import OWN_CLASSES, refused, wardrobe_here
 from PIL import Image
 
-from wardrobe.data.dataset import Dataset, Split
+from wardrobe.data import Dataset, Split
 from wardrobe.errors import UsageError
 from wardrobe.explain import label_errors
 from wardrobe.labels import CLASS_NAMES

@@ -475,10 +475,10 @@ def data(
     as_json: Json = False,
 ) -> None:
     """Where the data is, its sums, class counts, and a sheet of samples."""
-    from wardrobe.data import dataset as datasets
+    from wardrobe.data import load_data
     from wardrobe.plots import layout, overview
 
-    dataset = datasets.load_data(name, data_dir)
+    dataset = load_data(name, data_dir)
     sheet = Path("runs") / f"samples-{Path(dataset.name).name}.png"
     sheet.parent.mkdir(exist_ok=True)
     figure = overview.samples(dataset.train.images, dataset.train.labels, dataset.class_names)
@@ -650,7 +650,7 @@ def _print_runs(rows: list[dict[str, Any]]) -> None:
 
 def _print_data(about: dict[str, Any]) -> None:
     print(f"data    {about['data']}\nsource  {about['source']}")
-    for name, checksum in about["sums"].items():
+    for name, checksum in about["checksums"].items():
         print(f"sum     {name}  {checksum}")
     sizes = ", ".join(f"{count:,} {split}" for split, count in about["splits"].items())
     print(f"splits  {sizes}\n")

@@ -1,1 +1,22 @@
-"""Data sets, their splits, augmentation and batches."""
+"""Data sets, their splits, augmentation and batches.
+
+- `load`: opens a data set by name; `dataset`: its types; `splits`: the stratified split
+- `test_split`: opens the test split, for `wardrobe.evaluation` alone
+- `fashion_mnist`, `image_folder`, `synthetic`: the three sources of images
+- `augment`, `photo_augment`: changed training images
+- `batches`: arrays as each backend of Keras takes them fastest
+"""
+
+from wardrobe.data.dataset import AUTO, FASHION_MNIST, SYNTHETIC, TEST, VALIDATION, Dataset, Split
+from wardrobe.data.load import load_data
+
+__all__ = [
+    "AUTO",
+    "FASHION_MNIST",
+    "SYNTHETIC",
+    "TEST",
+    "VALIDATION",
+    "Dataset",
+    "Split",
+    "load_data",
+]

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe.data import batches, photo_augment
-from wardrobe.data.dataset import TEST, Dataset, Split
+from wardrobe.data import TEST, Dataset, Split, batches, photo_augment
+from wardrobe.data.test_split import open_test_split
 from wardrobe.evaluation import metrics
 from wardrobe.export import ReferenceOutputs
 from wardrobe.inference import confidence
@@ -70,7 +70,7 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
 
 def open_split(dataset: Dataset, split: str) -> Split:
     """Returns the images and labels of "test" or "validation", to measure on; choose nothing on them."""
-    return dataset.open_test() if split == TEST else dataset.validation
+    return open_test_split(dataset) if split == TEST else dataset.validation
 
 
 def _as_trained(dataset: Dataset, recipe: Recipe) -> npt.NDArray[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wardrobe import runs
-from wardrobe.data.dataset import Dataset, Split
+from wardrobe.data import Dataset, Split
 from wardrobe.errors import DataError
 from wardrobe.evaluation import scoring
 from wardrobe.inference.confidence import softmax

@@ -17,8 +17,7 @@ os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
 import keras
 import numpy as np
 
-from wardrobe.data import batches
-from wardrobe.data.dataset import Dataset
+from wardrobe.data import Dataset, batches
 from wardrobe.errors import RunError
 from wardrobe.models import architecture
 from wardrobe.models.recipes import BFLOAT16, FLOAT32, Recipe

@@ -9,8 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe.data import augment, batches, photo_augment
-from wardrobe.data.dataset import Dataset, Split
+from wardrobe.data import Dataset, Split, augment, batches, photo_augment
 from wardrobe.evaluation import metrics
 from wardrobe.models import architecture
 from wardrobe.models.recipes import Recipe

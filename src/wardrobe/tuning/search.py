@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from wardrobe import runs
-from wardrobe.data.dataset import AUTO, FASHION_MNIST, SYNTHETIC, Dataset, load_data
+from wardrobe.data import AUTO, FASHION_MNIST, SYNTHETIC, Dataset, load_data
 from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe

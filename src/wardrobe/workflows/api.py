@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, TextIO
 
 from wardrobe import runs
-from wardrobe.data.dataset import AUTO, FASHION_MNIST, TEST, VALIDATION, Dataset, load_data
+from wardrobe.data import AUTO, FASHION_MNIST, TEST, VALIDATION, Dataset, load_data
 from wardrobe.errors import PhotoError, RunError, UsageError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import TTA_VIEWS, Recipe
@@ -136,7 +136,7 @@ def train_worker(
         recipe = recipes.from_dict(task["recipe"])
         collectives.check_batch_size(recipe.batch_size)
         dataset = load_data(task["data"], data_dir, task["limit"], recipe.held_out)
-        collectives.check_equal("data", dataset.sums)
+        collectives.check_equal("data", dataset.checksums)
     train_run.train_worker(recipe, dataset, task["seed"], display)
 
 
@@ -321,7 +321,7 @@ def _lead(
             {"recipe": asdict(recipe), "data": dataset.name, "limit": limit, "seed": seed}
         )
         collectives.check_batch_size(recipe.batch_size)
-        collectives.check_equal("data", dataset.sums)
+        collectives.check_equal("data", dataset.checksums)
 
 
 def _checked(recipe: Recipe, epochs: int | None, seed: int) -> Recipe:
@@ -368,7 +368,7 @@ def _same_data(run: Run, data_dir: str | Path | None) -> Dataset:
     except UsageError as error:
         raise RunError(f"the data of {run.path} cannot be opened: {error}") from error
     if (
-        dataset.sums != info["dataset"]["sums"]
+        dataset.checksums != info["dataset"]["checksums"]
         or list(dataset.class_names) != info["dataset"]["class_names"]
     ):
         raise RunError(

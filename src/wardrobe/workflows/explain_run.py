@@ -15,7 +15,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from wardrobe import report, runs
-from wardrobe.data.dataset import VALIDATION, Dataset, Split
+from wardrobe.data import VALIDATION, Dataset, Split
 from wardrobe.errors import DataError, RunError, UsageError
 from wardrobe.evaluation import adversarial, corruptions, out_of_distribution, scoring, selective
 from wardrobe.explain import attribution, faithfulness, label_errors, layers

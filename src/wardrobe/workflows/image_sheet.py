@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe.data.dataset import SYNTHETIC, Dataset
+from wardrobe.data import SYNTHETIC, Dataset
 from wardrobe.evaluation import scoring
 from wardrobe.explain import attribution, layers
 from wardrobe.inference.classifier import Classifier

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from wardrobe import export, report, runs
-from wardrobe.data.dataset import TEST, VALIDATION, Dataset
+from wardrobe.data import TEST, VALIDATION, Dataset
 from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.evaluation import metrics, scoring
 from wardrobe.evaluation.scoring import Evaluation

@@ -1,0 +1,129 @@
+"""`load_data`: opens Fashion-MNIST, the synthetic images or a folder of images as a `Dataset`."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from wardrobe.data import fashion_mnist, image_folder, synthetic
+from wardrobe.data.dataset import AUTO, FASHION_MNIST, SYNTHETIC, Dataset, Split
+from wardrobe.data.splits import stratified_split
+from wardrobe.errors import DataMissingError, UsageError
+from wardrobe.labels import CLASS_NAMES
+from wardrobe.terminal import console
+
+VALIDATION_IMAGES = 5_000  # of the 60,000 published training images
+SYNTHETIC_TRAIN_IMAGES, SYNTHETIC_TEST_IMAGES = 60_000, 10_000
+SYNTHETIC_SEED = 0  # fixed: the seed of a run does not change its data
+FOLDER_FRACTION = 0.15  # of a folder's images for validation, and as many for test
+
+
+def load_data(
+    name: str = AUTO,
+    data_dir: str | Path | None = None,
+    limit: int | None = None,
+    held_out: int | None = None,
+) -> Dataset:
+    """Opens a data set.
+
+    Args:
+        name: "auto" (Fashion-MNIST if available, otherwise synthetic images), "fashion-mnist",
+            "synthetic", or a folder with one sub-folder a class.
+        data_dir: folder of the Fashion-MNIST files; `fashion_mnist.locate` says where else they
+            are searched.
+        limit: number of training images, taken from the start of the split's fixed order; None:
+            all. Validation and test stay whole.
+        held_out: number of images to leave in validation; the rest of it is added to training.
+            None: all.
+
+    Raises:
+        UsageError: `limit` is below 1, or `name` is empty.
+        DataError: the data is not usable or, except for "auto", not available.
+    """
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit {limit} is too small; give 1 or more, or leave it out for all")
+    if not name:
+        raise UsageError("--data is empty; give 'auto', 'fashion-mnist', 'synthetic', or a folder")
+    files = Path(data_dir) if data_dir is not None else None
+    if name == AUTO:
+        dataset = _load_fashion_mnist_or_synthetic(files, limit)
+    elif name == FASHION_MNIST:
+        dataset = _load_fashion_mnist(files)
+    elif name == SYNTHETIC:
+        dataset = _draw_synthetic(limit)
+    else:
+        dataset = _load_folder(Path(name))
+    dataset = dataset.with_validation_size(held_out)
+    return replace(dataset, train=dataset.train[:limit])
+
+
+def _load_fashion_mnist_or_synthetic(data_dir: Path | None, limit: int | None) -> Dataset:
+    try:
+        return _load_fashion_mnist(data_dir)
+    except DataMissingError as error:
+        console.notice(
+            "THIS IS NOT FASHION-MNIST",
+            f"Fashion-MNIST is not available: {error}.\n\n"
+            "Synthetic images are used instead: ten classes of clothing drawn by code. The scores "
+            "say nothing about Fashion-MNIST, and every file of this run says so.",
+        )
+        return _draw_synthetic(limit)
+
+
+def _load_fashion_mnist(data_dir: Path | None) -> Dataset:
+    paths = fashion_mnist.locate(data_dir)
+
+    def read(split: str) -> Split:
+        return Split(
+            fashion_mnist.read_images(paths[f"{split}_images"]),
+            fashion_mnist.read_labels(paths[f"{split}_labels"]),
+        )
+
+    published = read("train")
+    train, validation = stratified_split(published.labels, VALIDATION_IMAGES)
+    return Dataset(
+        name=FASHION_MNIST,
+        source=", ".join(sorted({str(path.parent) for path in paths.values()})),
+        class_names=CLASS_NAMES,
+        checksums={file.name: file.md5 for file in fashion_mnist.FILES.values()},
+        train=published[train],
+        validation=published[validation],
+        test_size=10_000,
+        _load_test=lambda: read("test"),
+    )
+
+
+def _draw_synthetic(limit: int | None) -> Dataset:
+    # Validation comes first, so that `limit` can cut the training images, which are slow to draw.
+    train_images = min(limit or SYNTHETIC_TRAIN_IMAGES, SYNTHETIC_TRAIN_IMAGES - VALIDATION_IMAGES)
+    drawn = Split(*synthetic.draw(VALIDATION_IMAGES + train_images, SYNTHETIC_SEED))
+    train, validation = drawn[VALIDATION_IMAGES:], drawn[:VALIDATION_IMAGES]
+    return Dataset(
+        name=SYNTHETIC,
+        source=f"drawn by code, seed {SYNTHETIC_SEED}",
+        class_names=CLASS_NAMES,
+        checksums={"sha256": hashlib.sha256(validation.images.tobytes()).hexdigest()},
+        train=train,
+        validation=validation,
+        test_size=SYNTHETIC_TEST_IMAGES,
+        _load_test=lambda: Split(
+            *synthetic.draw(SYNTHETIC_TEST_IMAGES, SYNTHETIC_SEED, first=SYNTHETIC_TRAIN_IMAGES)
+        ),
+    )
+
+
+def _load_folder(root: Path) -> Dataset:
+    found = image_folder.read_image_folder(root)
+    images = Split(found.images, found.labels)
+    held_out = round(FOLDER_FRACTION * len(images))
+    rest, test = stratified_split(images.labels, held_out)
+    train, validation = stratified_split(images.labels[rest], held_out)
+    return Dataset(
+        name=str(root.resolve()),
+        source=str(root.resolve()),
+        class_names=found.class_names,
+        checksums={"sha256": found.sha256},
+        train=images[rest[train]],
+        validation=images[rest[validation]],
+        test_size=len(test),
+        _load_test=lambda: images[test],
+    )
