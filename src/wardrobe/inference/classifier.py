@@ -21,7 +21,7 @@ PRETRAINED = Path(__file__).parents[1] / "pretrained"
 SHIPPED = "photo"  # the model that is taken where none is named
 SHIPPED_FILES = {
     SHIPPED: "photo-int8.onnx",
-    "seed": "baseline.onnx",
+    "baseline": "baseline.onnx",
 }  # the quickest of each (RESULTS.md)
 
 
