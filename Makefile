@@ -43,7 +43,7 @@ lock:
 
 picture: .venv/train
 	rm -rf runs/picture
-	$(BIN)/wardrobe train baseline --data synthetic --limit 20000 --epochs 2 --run runs/picture
+	$(BIN)/wardrobe train baseline --data synthetic --limit 20000 --epochs 2 --out runs/picture
 	cp runs/picture/plots/predictions.png docs/predictions.png
 
 BROWSER := runs/browser
@@ -59,10 +59,10 @@ browser:
 
 PHOTOS ?= ../shared/data/clothing-photos/validation
 pretrained: .venv/train
-	$(BIN)/wardrobe train photo --data fashion-mnist --run runs/pretrained
+	$(BIN)/wardrobe train photo --data fashion-mnist --out runs/pretrained
 	cp runs/pretrained/model.onnx src/wardrobe/pretrained/photo.onnx
 	$(BIN)/wardrobe export photo --int8 --out src/wardrobe/pretrained
-	$(BIN)/wardrobe train baseline --data fashion-mnist --run runs/pretrained-baseline
+	$(BIN)/wardrobe train baseline --data fashion-mnist --out runs/pretrained-baseline
 	cp runs/pretrained-baseline/model.onnx src/wardrobe/pretrained/baseline.onnx
 	$(BIN)/python -m benchmarks photos --photos $(PHOTOS)
 

@@ -41,7 +41,7 @@ def train_or_resume(
             epochs=epochs,
             limit=limit,
             seed=seed,
-            path=path,
+            out=path,
             stream=stream,
         )
     if run.info()["status"] != runs.DONE:

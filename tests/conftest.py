@@ -225,7 +225,7 @@ def real_run(
 @pytest.fixture(scope="session")
 def drawn_training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Result]:
     """A finished run with no data and no network, and the call that made it. Not to be changed."""
-    arguments = ("train", "--limit", 4000, "--epochs", 2, "--run", "run")
+    arguments = ("train", "--limit", 4000, "--epochs", 2, "--out", "run")
     cwd, result = once(tmp_path_factory, "drawn", lambda cwd: wardrobe(*arguments, cwd=cwd))
     return Run(cwd / "run"), result
 
@@ -270,7 +270,7 @@ def own_run(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> Run:
     def made(cwd: Path) -> Any:
         shutil.copytree(few_of_own, cwd / "own")
         trained = wardrobe_here(
-            "train", "sprint", "--data", "own", "--epochs", 12, "--run", "run", cwd=cwd
+            "train", "sprint", "--data", "own", "--epochs", 12, "--out", "run", cwd=cwd
         )
         assert trained.returncode == 0, trained.stderr
         return wardrobe_here("explain", "run", cwd=cwd)

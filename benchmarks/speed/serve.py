@@ -189,7 +189,9 @@ def _wardrobe(here: Path, workers: int) -> Iterator[int]:
     port = _free_port()
     command = [*console.COMMAND, "serve"]
     with _running(
-        [*command, "--beside", "none", "--workers", str(workers), "--port", str(port)], here, port
+        [*command, "--compare-with", "none", "--workers", str(workers), "--port", str(port)],
+        here,
+        port,
     ):
         yield port
 

@@ -157,7 +157,7 @@ def answered(cluster: tuple[str, int], shop: Path) -> tuple[Result, dict[str, di
         "tables",
         "paths.parquet",
     ]
-    result = bulk(*given, "--out", "answers", "--address", cluster[0], "--json", cwd=shop)
+    result = bulk(*given, "--out", "answers", "--ray-address", cluster[0], "--json", cwd=shop)
     assert result.returncode == 0, result.stderr
     rows = rows_in(shop / "answers")
     assert len({row["path"] for row in rows}) == len(rows)  # what is named twice is answered once
@@ -365,7 +365,7 @@ def test_each_picture_once_whatever_is_killed(cluster: tuple[str, int], many: Pa
     done = parts_in(answers)
     assert len(done) < 10
 
-    second = started(many, "--address", address)
+    second = started(many, "--ray-address", address)
     wait_until(lambda: len(parts_in(answers)) > len(done))
     second.send_signal(signal.SIGINT)
     out, err = second.communicate(timeout=60)
@@ -378,7 +378,7 @@ def test_each_picture_once_whatever_is_killed(cluster: tuple[str, int], many: Pa
     done = parts_in(answers)
     assert len(done) < 10
 
-    third = started(many, "--address", address)
+    third = started(many, "--ray-address", address)
     wait_until(lambda: len(parts_in(answers)) > len(done) and working(head))
     os.kill(working(head)[0], signal.SIGKILL)
     output, errors = third.communicate(timeout=120)
@@ -547,9 +547,9 @@ def test_progress_is_a_bar_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
         (["a.png", "--engine", "spark"], 2, ["--engine spark is unknown", "'ray'"]),
         (["a.png", "--out", "o"], 2, ["--out cannot be given with --engine local"]),
         (
-            ["a.png", "--workers", "2", "--address", "auto"],
+            ["a.png", "--workers", "2", "--ray-address", "auto"],
             2,
-            ["--address, --workers cannot be given"],
+            ["--ray-address, --workers cannot be given"],
         ),
         (["a.png", "--engine", "ray"], 2, ["without --out", "--out DIR"]),
         (
@@ -583,7 +583,7 @@ def test_progress_is_a_bar_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
             ["has the columns x", "'bytes' or 'image'"],
         ),
         (
-            ["a.png", "--engine", "ray", "--out", "o", "--address", "127.0.0.1:9"],
+            ["a.png", "--engine", "ray", "--out", "o", "--ray-address", "127.0.0.1:9"],
             1,
             ["no Ray cluster answers at 127"],
         ),

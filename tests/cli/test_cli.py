@@ -52,7 +52,7 @@ def test_the_python_package_is_loaded_lazily() -> None:
     ("arguments", "status", "words"),
     [
         (["train", "baselin"], 2, ["unknown recipe 'baselin'", "did you mean 'baseline'?"]),
-        (["train", "--epochs", "0"], 2, ["--epochs 0 trains nothing", "give 1 or more"]),
+        (["train", "--epochs", "0"], 2, ["--epochs 0 is too small", "give 1 or more"]),
         (["train", "--epochs", "few"], 2, ["--epochs"]),
         (
             ["train", "--limit", "-1", "--data", "synthetic"],
@@ -75,9 +75,9 @@ def test_the_python_package_is_loaded_lazily() -> None:
             2,
             ["--epochs, --seed cannot be given with --resume"],
         ),
-        (["train", "--run", "taken"], 1, ["taken exists already", "give --run a new folder"]),
+        (["train", "--out", "taken"], 1, ["taken exists already", "give --out a new folder"]),
         (
-            ["train", "--run", "/proc/no/run", "--data", "synthetic", "--limit", "1"],
+            ["train", "--out", "/proc/no/run", "--data", "synthetic", "--limit", "1"],
             1,
             ["/proc/no"],
         ),
@@ -86,7 +86,7 @@ def test_the_python_package_is_loaded_lazily() -> None:
         (["evaluate", "--split", "train"], 2, ["unknown split 'train'"]),
         (["report", "nowhere"], 1, ["nowhere does not exist"]),
         (["train", "--data", ""], 2, ["--data is empty"]),
-        (["train", "--run", "latest"], 2, ["'latest' means the run started last"]),
+        (["train", "--out", "latest"], 2, ["'latest' means the run started last"]),
         (["runs", "nowhere"], 2, ["nowhere is no folder"]),
         (["wear"], 2, ["wear"]),
     ],
@@ -253,7 +253,7 @@ def test_a_truncated_file_in_the_data_dir_is_one_line(tmp_path: Path) -> None:
 def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(
     tmp_path: Path, few_of_own: Path
 ) -> None:
-    command = f"ulimit -f 600; exec {WARDROBE} train --data '{few_of_own}' --epochs 1 --run run"  # 300 KiB a file
+    command = f"ulimit -f 600; exec {WARDROBE} train --data '{few_of_own}' --epochs 1 --out run"  # 300 KiB a file
     full = subprocess.run(
         ["bash", "-c", command],
         cwd=tmp_path,

@@ -121,7 +121,7 @@ def test_a_changed_image_changes_the_sum(tmp_path: Path) -> None:
 
 def test_own_classes_are_trained_and_their_names_travel(tmp_path: Path, drawn_folder: Path) -> None:
     result = wardrobe_here(
-        "train", "--data", drawn_folder, "--epochs", 3, "--run", "own", "--json", cwd=tmp_path
+        "train", "--data", drawn_folder, "--epochs", 3, "--out", "own", "--json", cwd=tmp_path
     )
     assert result.returncode == 0, result.stderr
     printed, run = json.loads(result.stdout), Run(tmp_path / "own")

@@ -70,7 +70,7 @@ def test_a_recipe_of_another_version_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_exists_is_not_written_into(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"exists already; give --run a new folder$"):
+    with pytest.raises(RunError, match=r"exists already; give --out a new folder$"):
         runs.create_run(recipes.get("baseline"), tmp_path)
     runs.create_run(recipes.get("baseline"), tmp_path / "a run")
     with pytest.raises(RunError, match=r"or go on with it: wardrobe train --resume '.*/a run'"):

@@ -232,7 +232,7 @@ def test_a_body_that_is_too_large_is_refused(server: Server) -> None:
 
 def test_a_body_that_does_not_come_holds_nothing(tmp_path: Path) -> None:
     with (
-        serving(tmp_path, "--timeout", 1, "--beside", "none") as server,
+        serving(tmp_path, "--body-timeout", 1, "--compare-with", "none") as server,
         socket.create_connection(server.address) as slow,
     ):
         slow.sendall(
@@ -245,7 +245,7 @@ def test_a_body_that_does_not_come_holds_nothing(tmp_path: Path) -> None:
 
 
 def test_who_hangs_up_leaves_no_trace_but_in_the_log(tmp_path: Path) -> None:
-    with serving(tmp_path, "--log", "--beside", "none") as server:
+    with serving(tmp_path, "--access-log", "--compare-with", "none") as server:
         for said in (
             b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf",
             b"\x16\x03\x01\r\n\r\n",
@@ -262,7 +262,7 @@ def test_who_hangs_up_leaves_no_trace_but_in_the_log(tmp_path: Path) -> None:
 
 
 def test_a_broken_form_is_answered_and_told_nowhere_else(tmp_path: Path) -> None:
-    with serving(tmp_path, "--beside", "none") as server:
+    with serving(tmp_path, "--compare-with", "none") as server:
         kind = {"Content-Type": "multipart/form-data; boundary=x"}
         answer = requests.post(
             server.url + "/api/classify", data=b"--x\r\nConten[t: y\r\n\r\nz\r\n--x--", headers=kind
@@ -301,7 +301,7 @@ def test_a_path_does_not_lead_out_of_the_page(server: Server) -> None:
 
 def test_a_token_is_asked_of_everyone_but_those_that_watch(tmp_path: Path) -> None:
     with serving(
-        tmp_path, "--token", "geheim", "--beside", "none", "--cors", "https://shop.example"
+        tmp_path, "--token", "geheim", "--compare-with", "none", "--cors", "https://shop.example"
     ) as server:
         for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "geheim-not"}):
             answer = requests.get(server.url + "/api/models", headers=given)
@@ -326,9 +326,9 @@ def test_other_machines_are_let_in_only_on_purpose(tmp_path: Path) -> None:
         2,
         "lets other machines ask",
         "--token",
-        "--insecure",
+        "--no-auth",
     )
-    with serving(tmp_path, "--host", "0.0.0.0", "--insecure", "--beside", "none") as server:
+    with serving(tmp_path, "--host", "0.0.0.0", "--no-auth", "--compare-with", "none") as server:
         assert requests.get(server.url + "/v2", headers={"Host": "shop.example"}).status_code == 200
 
 
@@ -362,7 +362,7 @@ def test_requests_that_come_together_are_classified_together(server: Server, ima
 
 
 def test_the_log_has_a_line_a_request(tmp_path: Path) -> None:
-    with serving(tmp_path, "--log", "--beside", "none") as server:
+    with serving(tmp_path, "--access-log", "--compare-with", "none") as server:
         answer = requests.get(server.url + "/v2")
         assert requests.get(server.url + "/nothing").status_code == 404
     lines = [json.loads(line) for line in server.stderr.splitlines()]
@@ -398,7 +398,7 @@ def test_what_is_in_flight_is_ended_before_the_server_is(
                 else:
                     lost.append("no answer")
 
-    with serving(tmp_path, "--beside", "none", "--workers", workers) as server:
+    with serving(tmp_path, "--compare-with", "none", "--workers", workers) as server:
         threads = [threading.Thread(target=ask, args=(server.address,)) for _ in range(8)]
         for thread in threads:
             thread.start()

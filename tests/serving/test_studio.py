@@ -212,7 +212,7 @@ def test_the_page_fits(page: Page) -> None:
 
 
 def test_the_page_reads_the_token_from_its_address(browser: Browser, tmp_path: Path) -> None:
-    with serving(tmp_path, "--token", "geheim & mehr", "--beside", "none") as server:
+    with serving(tmp_path, "--token", "geheim & mehr", "--compare-with", "none") as server:
         opened = browser.new_page()
         opened.goto(server.url + "/#token=geheim%20%26%20mehr")
         opened.locator("body[data-ready]").wait_for()

@@ -14,7 +14,7 @@ from conftest import WARDROBE, Server, environment, refused, serving, wardrobe
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    with serving(tmp_path, "--workers", 2, "--beside", "none", "--log") as started:
+    with serving(tmp_path, "--workers", 2, "--compare-with", "none", "--access-log") as started:
         yield started
 
 
@@ -59,7 +59,7 @@ def test_a_process_that_is_killed_is_replaced(server: Server) -> None:
 
 
 def test_no_process_outlives_the_first(tmp_path: Path) -> None:
-    command = [str(WARDROBE), "serve", "--port", "0", "--workers", "2", "--beside", "none"]
+    command = [str(WARDROBE), "serve", "--port", "0", "--workers", "2", "--compare-with", "none"]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, text=True
     ) as first:

@@ -64,10 +64,10 @@ def started(
     host: str = "127.0.0.1",
 ) -> Any:
     """Starts the same command in two processes; returns both."""
-    together = ("--coordinator", f"{host}:{free_port()}", "--processes", 2)
+    together = ("--coordinator", f"{host}:{free_port()}", "--num-processes", 2)
     return [
         Trainer(
-            [*within[i], WARDROBE, "train", *arguments, *together, "--process", i],
+            [*within[i], WARDROBE, "train", *arguments, *together, "--process-id", i],
             cwd,
             f"process-{i}",
         )
@@ -81,7 +81,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> Killed
 
     def made(cwd: Path) -> Result:
         shutil.copytree(few_of_own, cwd / "own")
-        first, second = started(cwd, "baseline", "--data", "own", "--epochs", 40, "--run", "run")
+        first, second = started(cwd, "baseline", "--data", "own", "--epochs", 40, "--out", "run")
         first.wait_for("epoch 1/40")
         children = (
             Path(f"/proc/{second.process.pid}/task/{second.process.pid}/children")
@@ -119,7 +119,7 @@ def test_two_processes_train_the_weights_of_one(killed: Killed, tmp_path: Path) 
         killed[0] / "own",
         "--epochs",
         1,
-        "--run",
+        "--out",
         "one",
         cwd=tmp_path,
     )
@@ -151,7 +151,7 @@ def test_it_goes_on_in_two_processes_or_in_one(killed: Killed, tmp_path: Path) -
     assert status == 0, said
     assert json.loads(printed)["status"] == "done"
     assert (tmp_path / "two/model.onnx").is_file()
-    assert second.ended()[:2] == (0, '{"process": 1, "processes": 2, "status": "done"}\n')
+    assert second.ended()[:2] == (0, '{"process_id": 1, "num_processes": 2, "status": "done"}\n')
     rows = [
         (tmp_path / name / "history.csv").read_text().splitlines()[-1].split(",")
         for name in ("one", "two")
@@ -189,7 +189,7 @@ def test_a_link_that_is_cut_ends_the_job_with_a_line(
     two_hosts: Callable[[], None], few_of_own: Path, tmp_path: Path
 ) -> None:
     within = [("ip", "netns", "exec", f"wardrobe-{i}") for i in (1, 2)]
-    arguments = ("baseline", "--data", few_of_own, "--epochs", 4000, "--run", "run")
+    arguments = ("baseline", "--data", few_of_own, "--epochs", 4000, "--out", "run")
     first, second = started(tmp_path, *arguments, within=within, host="10.77.0.1")
     first.wait_for("epoch 1/4000")
     two_hosts()
@@ -261,15 +261,15 @@ def test_a_kubernetes_job_numbers_its_pods() -> None:
     [
         (
             ("--coordinator", "localhost:9000"),
-            "--processes, --process missing: to train in several processes",
+            "--num-processes, --process-id missing: to train in several processes",
         ),
-        (("--process", "1"), "--coordinator, --processes missing"),
+        (("--process-id", "1"), "--coordinator, --num-processes missing"),
         (
-            ("--coordinator", "localhost:9000", "--processes", "2", "--process", "2"),
-            "--process 2 of --processes 2; gi",
+            ("--coordinator", "localhost:9000", "--num-processes", "2", "--process-id", "2"),
+            "--process-id 2 of --num-processes 2; gi",
         ),
         (
-            ("--coordinator", "localhost", "--processes", "2", "--process", "0"),
+            ("--coordinator", "localhost", "--num-processes", "2", "--process-id", "0"),
             "localhost is no address; give HOST:PO",
         ),
     ],
@@ -282,7 +282,7 @@ def test_another_backend_than_jax_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    options = ("--coordinator", "localhost:9000", "--processes", "2", "--process", "0")
+    options = ("--coordinator", "localhost:9000", "--num-processes", "2", "--process-id", "0")
     refused(
         wardrobe_here("train", *options, cwd=tmp_path),
         2,

@@ -194,7 +194,7 @@ def test_an_interruption_in_disguise_is_one(
 
 def test_one_run_is_trained_by_one_process(tmp_path: Path, drawn_folder: Path) -> None:
     run = Run(tmp_path / "run")
-    process = start(tmp_path, drawn_folder, "--run", "run", "--epochs", 500)
+    process = start(tmp_path, drawn_folder, "--out", "run", "--epochs", 500)
     wait_for_epoch(run, 1, process)
     refused(
         wardrobe("train", "--resume", "run", cwd=tmp_path),
@@ -276,7 +276,7 @@ def test_a_run_killed_in_an_epoch_ends_with_the_weights_of_one_left_alone(
     tmp_path: Path, drawn_folder: Path
 ) -> None:
     run = Run(tmp_path / "killed")
-    killed = start(tmp_path, drawn_folder, "--run", "killed", "--seed", 5)
+    killed = start(tmp_path, drawn_folder, "--out", "killed", "--seed", 5)
     wait_for_epoch(run, 2, killed)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
@@ -286,7 +286,7 @@ def test_a_run_killed_in_an_epoch_ends_with_the_weights_of_one_left_alone(
     assert resumed.returncode == 0, resumed.stderr
     assert json.loads(resumed.stdout)["status"] == "done"
     assert [row["epoch"] for row in run.history()] == list(range(1, EPOCHS + 1))
-    again = ("train", "--data", drawn_folder, "--epochs", EPOCHS, "--run", "alone", "--seed", 5)
+    again = ("train", "--data", drawn_folder, "--epochs", EPOCHS, "--out", "alone", "--seed", 5)
     assert wardrobe_here(*again, cwd=tmp_path).returncode == 0
     killed_weights, alone_weights = (
         loop.load_model(each).get_weights() for each in (run, Run(tmp_path / "alone"))
@@ -299,7 +299,7 @@ def test_ctrl_c_ends_tidily_and_prints_the_line_that_resumes(
     tmp_path: Path, drawn_folder: Path, sent: signal.Signals
 ) -> None:
     run = Run(tmp_path / "run")
-    process = start(tmp_path, drawn_folder, "--run", "run")
+    process = start(tmp_path, drawn_folder, "--out", "run")
     wait_for_epoch(run, 1, process)
     process.send_signal(sent)
     out, err = process.communicate()
@@ -363,7 +363,7 @@ def test_images_that_champion_does_not_hold_out_are_trained_on_by_every_process_
         champion,
         data="fashion-mnist",
         data_dir=fashion_mnist_dir,
-        path=tmp_path / "run",
+        out=tmp_path / "run",
         stream=stream,
     )
     api.resume(run.path, stream=stream)

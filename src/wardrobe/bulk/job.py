@@ -38,7 +38,7 @@ def classify(
     model: str | None = None,
     *,
     out: str,
-    address: str | None = None,
+    ray_address: str | None = None,
     workers: int | None = None,
 ) -> dict[str, Any]:
     """Classifies all that `inputs` name into Parquet files, or what an earlier call has left to do.
@@ -47,7 +47,7 @@ def classify(
         inputs: pictures, folders, patterns, .txt lists and Parquet files, on this machine or at addresses.
         model: as in `Classifier.load`.
         out: the folder of the answers, here or at an address; every node must see it by this name.
-        address: of a Ray cluster; None: $RAY_ADDRESS, or else Ray is started on this machine.
+        ray_address: of a Ray cluster; None: $RAY_ADDRESS, or else Ray is started on this machine.
         workers: processes that classify; None: one a core.
 
     Returns:
@@ -60,7 +60,7 @@ def classify(
     if find_spec("ray") is None:  # told before anything is listed
         raise ModuleNotFoundError("no package ray", name="ray")
     began = time.perf_counter()
-    store, address = Store(out), address or os.environ.get("RAY_ADDRESS", LOCAL)
+    store, address = Store(out), ray_address or os.environ.get("RAY_ADDRESS", LOCAL)
     job, model_names = _job(store, inputs, model, address, workers)
     with contextlib.ExitStack() as stack:
         stack.enter_context(store.held())

@@ -73,5 +73,5 @@ def check_reachable(address: str) -> None:
 def _no_cluster(address: str, error: Exception) -> WardrobeError:
     return WardrobeError(
         f"no Ray cluster answers at {address} ({str(error).splitlines()[0]}); start one with: ray start --head, or "
-        f"leave --address out for this machine alone"
+        f"leave --ray-address out for this machine alone"
     )

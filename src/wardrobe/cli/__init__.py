@@ -111,7 +111,7 @@ def train(
         typer.Option(help="Of initial weights and image order.  (default: 0)", show_default=False),
     ] = None,
     limit: Limit = None,
-    run: Annotated[
+    out: Annotated[
         Path | None, typer.Option(help="Run folder to make.  (default: runs/RECIPE-DATE-TIME)")
     ] = None,
     resume: Annotated[
@@ -124,17 +124,17 @@ def train(
             show_default=False,
         ),
     ] = None,
-    processes: Annotated[
+    num_processes: Annotated[
         int | None, typer.Option(help="How many there are.", show_default=False)
     ] = None,
-    process: Annotated[
+    process_id: Annotated[
         int | None,
         typer.Option(help="Which this is, 0 the first, which keeps the run.", show_default=False),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """The whole job: data, training, test evaluation, plots, ONNX, report."""
-    fixed = {"--data": data, "--epochs": epochs, "--seed": seed, "--limit": limit, "--run": run}
+    fixed = {"--data": data, "--epochs": epochs, "--seed": seed, "--limit": limit, "--out": out}
     clash = [name for name, value in fixed.items() if value is not None]
     if resume is not None and clash:
         raise UsageError(
@@ -143,13 +143,13 @@ def train(
 
     from wardrobe.training.distributed import launch
 
-    member = launch.detect_process(coordinator, processes, process)
+    member = launch.detect_process(coordinator, num_processes, process_id)
     if member is not None and not launch.is_supervised():
         from wardrobe import runs
         from wardrobe.training.distributed import supervisor
 
         resumed = runs.find_run(resume).path if resume is not None and member.is_first else None
-        sys.exit(supervisor.supervise(member, resumed or run))
+        sys.exit(supervisor.supervise(member, resumed or out))
     if member is not None:
         launch.exit_with_supervisor()
     from wardrobe.workflows import api
@@ -159,7 +159,11 @@ def train(
         api.train_worker(member, data_dir, stream)
         if as_json:
             _print_json(
-                {"process": member.process, "processes": member.processes, "status": "done"}
+                {
+                    "process_id": member.process_id,
+                    "num_processes": member.num_processes,
+                    "status": "done",
+                }
             )
         return
     if resume is not None:
@@ -167,7 +171,7 @@ def train(
     else:
         made = api.train(
             recipe or "baseline", data="auto" if data is None else data, data_dir=data_dir, epochs=epochs, seed=seed or 0,
-            limit=limit, path=run, stream=stream, member=member,
+            limit=limit, out=out, stream=stream, member=member,
         )  # fmt: skip
     _print_scores(api.summarize(made), as_json)
 
@@ -205,7 +209,7 @@ def tune(
     data_dir: DataDir = None,
     epochs: Epochs = None,
     limit: Limit = None,
-    folder: Annotated[
+    out: Annotated[
         Path | None,
         typer.Option(
             help="Where the trials are kept.  (default: runs/tune-RECIPE)", show_default=False
@@ -232,7 +236,7 @@ def tune(
 
     best = search.tune(
         recipe, trials, fields.split(","), data=data, data_dir=data_dir, epochs=epochs, limit=limit,
-        folder=folder or Path("runs") / f"tune-{recipe}", storage=storage, address=address,
+        out=out or Path("runs") / f"tune-{recipe}", storage=storage, address=address,
         stream=sys.stderr if as_json else sys.stdout,
     )  # fmt: skip
     if as_json:
@@ -278,7 +282,7 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    address: Annotated[
+    ray_address: Annotated[
         str | None,
         typer.Option(
             help="With ray: the cluster.  (default: $RAY_ADDRESS, or this machine)",
@@ -294,10 +298,10 @@ def predict(
     """Classify photos: class, confidence, runner-up, and "not sure" where it is none of the classes."""
     if engine == "ray":
         _refuse("--engine ray", {"--top": top, "--csv": csv, "--save-input": save_input})
-        return _predict_in_bulk(paths, model, out, address, workers, as_json)
+        return _predict_in_bulk(paths, model, out, ray_address, workers, as_json)
     if engine != "local":
         raise UsageError(f"--engine {engine} is unknown; give 'local' or 'ray'")
-    _refuse("--engine local", {"--out": out, "--address": address, "--workers": workers})
+    _refuse("--engine local", {"--out": out, "--ray-address": ray_address, "--workers": workers})
     if csv is not None and as_json:
         raise UsageError("--csv and --json were both given; choose one")
     from wardrobe.inference import output
@@ -391,10 +395,10 @@ def export(
 @app.command()
 def serve(
     model: Model = None,
-    beside: Annotated[
+    compare_with: Annotated[
         str | None,
         typer.Option(
-            help="A second model for the page to show, as --model, or 'none'.  (default: seed beside the shipped)",
+            help="A second model for the page to show, as --model, or 'none'.  (default: baseline beside the shipped)",
             show_default=False,
         ),
     ] = None,
@@ -410,18 +414,18 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Let other machines ask without a token.")
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Let other machines ask without a token.")
     ] = False,
     cors: Annotated[
         list[str] | None,
         typer.Option(help="An origin whose pages may ask; can be given again.", show_default=False),
     ] = None,
-    timeout: Annotated[
+    body_timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds in which a picture must have been sent.")
     ] = 20,
-    log: Annotated[
-        bool, typer.Option("--log", help="Write a line of JSON on stderr for each request.")
+    access_log: Annotated[
+        bool, typer.Option("--access-log", help="Write a line of JSON on stderr for each request.")
     ] = False,
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that answer; for many requests one a core.")
@@ -431,8 +435,8 @@ def serve(
     from wardrobe.serving import server
 
     server.run(
-        model, beside, host=host, port=port, token=token, insecure=insecure, cors=cors or (), log=log, timeout=timeout,
-        workers=workers,
+        model, compare_with, host=host, port=port, token=token, no_auth=no_auth, cors=cors or (), access_log=access_log,
+        body_timeout=body_timeout, workers=workers,
     )  # fmt: skip
 
 
@@ -519,7 +523,7 @@ def _predict_in_bulk(
     paths: list[str],
     model: str | None,
     out: str | None,
-    address: str | None,
+    ray_address: str | None,
     workers: int | None,
     as_json: bool,
 ) -> None:
@@ -533,7 +537,7 @@ def _predict_in_bulk(
         )
     from wardrobe.bulk import job
 
-    done = job.classify(paths, model, out=out, address=address, workers=workers)
+    done = job.classify(paths, model, out=out, ray_address=ray_address, workers=workers)
     if as_json:
         return _print_json(done)
     here, failed = done["images"] - done["images_before"], done["failed"]

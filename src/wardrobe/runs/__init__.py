@@ -212,10 +212,10 @@ def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
 def check_new_folder(path: Path) -> None:
     """Raises RunError if there is something at `path` already, UsageError if it has the name that means another."""
     if path.name == LATEST:
-        raise UsageError(f"--run {path}: 'latest' means the run started last; give another name")
+        raise UsageError(f"--out {path}: 'latest' means the run started last; give another name")
     if path.exists():
         go_on = f", or go on with it: {Run(path).resume_line}" if (path / "run.json").is_file() else ""
-        raise RunError(f"{path} exists already; give --run a new folder{go_on}")
+        raise RunError(f"{path} exists already; give --out a new folder{go_on}")
 
 
 def find_run(name: str | Path, root: Path = ROOT) -> Run:

@@ -113,7 +113,7 @@ class RequestGuard:
         token: str | None,
         hosts: tuple[str, ...] | None,
         open_to_all: Set[str],
-        log: bool,
+        access_log: bool,
     ) -> None:
         """Wraps an ASGI application.
 
@@ -121,10 +121,15 @@ class RequestGuard:
             token: that has to be given as "Authorization: Bearer …"; None: anyone may ask.
             hosts: names by which the server may be called, against pages that rebind a name to this machine; None: any.
             open_to_all: paths that need no token.
-            log: whether to write a line of JSON on stderr for each request.
+            access_log: whether to write a line of JSON on stderr for each request.
         """
         self.app, self.metrics, self.limits = app, metrics, limits
-        self.token, self.hosts, self.open_to_all, self.log = token, hosts, open_to_all, log
+        self.token, self.hosts, self.open_to_all, self.access_log = (
+            token,
+            hosts,
+            open_to_all,
+            access_log,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -193,7 +198,7 @@ class RequestGuard:
         status = answer.status or CLIENT_CLOSED_REQUEST
         self.metrics.requests.labels(route, scope["method"], status).inc()
         self.metrics.seconds.labels(route).observe(seconds)
-        if self.log:
+        if self.access_log:
             line = {
                 "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "id": answer.id,

@@ -32,7 +32,7 @@ SETTLING = (
     2.0,
 )  # seconds, least and most, in which who is connected when the server ends can still begin to ask
 HEALTH = "/v2/health/live", "/v2/health/ready"  # asked by those that watch over a server
-BESIDE, NONE = (
+COMPARED, NONE = (
     "baseline",
     "none",
 )  # the model that the page shows beside another; the word for no such model
@@ -46,7 +46,7 @@ class Settings:
     hosts: tuple[str, ...] | None = LOOPBACK  # names that it answers to; None: any
     cors: tuple[str, ...] = ()  # origins whose pages may ask
     limits: Limits = field(default_factory=Limits)
-    log: bool = False  # whether to write a line of JSON on stderr for each request
+    access_log: bool = False  # whether to write a line of JSON on stderr for each request
     threads: int = 2  # that read pictures
 
 
@@ -73,7 +73,7 @@ def create_app(
         token=settings.token,
         hosts=settings.hosts,
         open_to_all={*PAGE, *HEALTH},
-        log=settings.log,
+        access_log=settings.access_log,
     )
     if settings.cors:  # outermost: a browser asks first whether it may, and has no token then
         app.add_middleware(
@@ -135,24 +135,24 @@ def _taken_up(listening: socket.socket) -> Iterator[socket.socket]:
 
 def run(
     model: str | None,
-    beside: str | None,
+    compare_with: str | None,
     *,
     host: str,
     port: int,
     token: str | None = None,
-    insecure: bool = False,
+    no_auth: bool = False,
     cors: Sequence[str] = (),
-    log: bool = False,
-    timeout: float = Limits.reading,
+    access_log: bool = False,
+    body_timeout: float = Limits.reading,
     workers: int = 1,
 ) -> None:
     """Serves a model until Ctrl-C or SIGTERM, then ends what is in flight.
 
     Args:
         model: as in `Classifier.load`.
-        beside: a second model for the page to show, or "none"; None: "baseline" beside the shipped model, else none.
-        timeout: seconds in which a request's body must have come.
-        token: asked of everyone; None: anyone may ask, of other machines only where `insecure`.
+        compare_with: a second model for the page to show, or "none"; None: "baseline" beside the shipped model, else none.
+        body_timeout: seconds in which a request's body must have come.
+        token: asked of everyone; None: anyone may ask, of other machines only where `no_auth`.
         workers: processes that answer, 1 or more, each with its share of the cores.
 
     Raises:
@@ -160,16 +160,21 @@ def run(
         ModelError, RunError: see `Classifier.load`.
     """
     local = host in LOOPBACK
-    if not local and token is None and not insecure:
+    if not local and token is None and not no_auth:
         raise UsageError(
-            f"--host {host} lets other machines ask; give --token TOKEN, or --insecure to let anyone who reaches it"
+            f"--host {host} lets other machines ask; give --token TOKEN, or --no-auth to let anyone who reaches it"
         )
-    beside = beside or (BESIDE if model is None else NONE)
+    compare_with = compare_with or (COMPARED if model is None else NONE)
     threads = max(count_cores() // workers, 1)
     settings = Settings(
-        token, LOOPBACK if local else None, tuple(cors), Limits(reading=timeout), log, threads
+        token,
+        LOOPBACK if local else None,
+        tuple(cors),
+        Limits(reading=body_timeout),
+        access_log,
+        threads,
     )
-    sources = [model] if beside == NONE else [model, beside]
+    sources = [model] if compare_with == NONE else [model, compare_with]
     app = _app(
         sources, settings
     )  # also where other processes answer: what cannot be loaded is said once, here

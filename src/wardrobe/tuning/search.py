@@ -60,7 +60,7 @@ def tune(
     data_dir: Path | None,
     epochs: int | None,
     limit: int | None,
-    folder: Path,
+    out: Path,
     storage: str | None,
     address: str | None,
     stream: TextIO,
@@ -71,7 +71,7 @@ def tune(
     those before it is ended early. Called again with the same folder it goes on, also after a kill.
 
     Args:
-        folder: gets study.db, where Optuna keeps the trials, and the trial's run while it is trained.
+        out: gets study.db, where Optuna keeps the trials, and the trial's run while it is trained.
         storage: where the trials are kept in place of study.db, so that several hosts can search together: a file
             NAME.journal on a disk that all of them see, or the URL of a database, as SQLAlchemy writes it.
         address: of a Ray cluster, on whose cores Ray Tune runs the trials; None: here, one after the other.
@@ -94,7 +94,7 @@ def tune(
     if trials < 1:
         raise UsageError(f"--trials {trials} tries nothing; give 1 or more")
     title = f"{name}, {recipe.epochs} epochs of {limit or 'all'} images of {data}"
-    kept = _opened(storage, folder)
+    kept = _opened(storage, out)
     study = _study(title, recipe, fields, kept, shared=storage is not None or address is not None)
     dataset = load_data(data, data_dir, limit)
     left = trials - _finished(study)
@@ -104,7 +104,7 @@ def tune(
     )
     if left > 0 and address is None:
         study.optimize(
-            _objective(recipe, fields, dataset, folder),
+            _objective(recipe, fields, dataset, out),
             callbacks=[
                 lambda _, trial: _tell(trial, stream),
                 lambda study, _: _stop_at(trials, study),
@@ -118,7 +118,7 @@ def tune(
         suggest = functools.partial(_suggested, recipe=recipe, fields=fields)
         grace = max(1, recipe.epochs // 3)
         ray_search.search(
-            study, kept, suggest, on_node, left, FEWEST_TRIALS, grace, folder, address, stream
+            study, kept, suggest, on_node, left, FEWEST_TRIALS, grace, out, address, stream
         )
     return _best(study, recipe)
 

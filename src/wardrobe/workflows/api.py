@@ -33,7 +33,7 @@ def train(
     epochs: int | None = None,
     seed: int = 0,
     limit: int | None = None,
-    path: str | Path | None = None,
+    out: str | Path | None = None,
     stream: TextIO | None = None,
     member: Process | None = None,
 ) -> Run:
@@ -44,7 +44,7 @@ def train(
         data, data_dir, limit: as in `data.load_data`.
         epochs: in place of the recipe's own, 1 or more.
         seed: of initial weights and image order, 0 to 2**32 - 1.
-        path: the run folder to make; without it `runs/<recipe>-<date>-<time>`.
+        out: the run folder to make; without it `runs/<recipe>-<date>-<time>`.
         stream: where progress goes; stdout without it.
         member: process 0 of a training of several, which keeps the run; the others call `train_beside`.
 
@@ -52,7 +52,7 @@ def train(
         WardrobeError: what could not be done, and what to do next.
     """
     chosen = _checked(recipes.get(recipe) if isinstance(recipe, str) else recipe, epochs, seed)
-    folder = Path(path) if path is not None else None
+    folder = Path(out) if out is not None else None
     if folder is not None:
         runs.check_new_folder(folder)
     display = progress.make_training_display(stream or sys.stdout)
@@ -176,7 +176,7 @@ def export_model(
     name: str | Path,
     to: str = "onnx",
     int8: bool = False,
-    folder: str | Path | None = None,
+    out: str | Path | None = None,
     data_dir: str | Path | None = None,
     stream: TextIO | None = None,
 ) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def export_model(
         name: a run folder, "latest", or a model that ships, "photo" or "baseline".
         to: "onnx", "litert" or "openvino".
         int8: with weights and activations as 8-bit integers.
-        folder: where the file goes, made if need be; without it, into the run, or here for a model that ships.
+        out: the folder where the file goes, made if need be; without it, into the run, or here for a model that ships.
 
     Returns:
         "model", "file", "format", "int8", "bytes"; "n" test images, "largest_logit_difference", "same_answers",
@@ -210,10 +210,10 @@ def export_model(
         source = runs.find_run(name)
         _check_model(source)
         display, dataset = _opened(source, data_dir, stream)
-    if folder is not None:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+    if out is not None:
+        Path(out).mkdir(parents=True, exist_ok=True)
     found = _load_train_run(display).export_model(
-        source, dataset, to, int8, None if folder is None else Path(folder), display
+        source, dataset, to, int8, None if out is None else Path(out), display
     )
     return {"model": str(name), **found}
 
@@ -251,7 +251,7 @@ def explain_image(
     image: str | Path,
     model: str | Path | None = None,
     data_dir: str | Path | None = None,
-    path: str | Path | None = None,
+    out: str | Path | None = None,
     stream: TextIO | None = None,
 ) -> Path:
     """Draws one image's way from its pixels to the answer.
@@ -259,7 +259,7 @@ def explain_image(
     Args:
         image: a photo, or a 28x28 picture in the form of the data.
         model: a run, "latest", an .onnx file, or None for the model that ships.
-        path: the PNG to write; without it, `explain-<image>.png` in the run folder, or here where there is none.
+        out: the PNG to write; without it, `explain-<image>.png` in the run folder, or here where there is none.
 
     Returns:
         The PNG's path.
@@ -287,7 +287,7 @@ def explain_image(
         display.stage("Opening the data")
         dataset = _same_data(run, data_dir)
     home = run.path if run is not None else Path()
-    target = Path(path) if path is not None else home / f"explain-{Path(image).stem}.png"
+    target = Path(out) if out is not None else home / f"explain-{Path(image).stem}.png"
     with _starting_keras(display):
         from wardrobe.workflows import image_sheet
     image_sheet.write_sheet(Path(image).name, steps, run or model, dataset, target, display)

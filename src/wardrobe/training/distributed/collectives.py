@@ -51,8 +51,8 @@ def join(member: Process) -> None:
         with console.loading_quietly():
             jax.distributed.initialize(
                 member.coordinator,
-                member.processes,
-                member.process,
+                member.num_processes,
+                member.process_id,
                 cluster_detection_method="deactivate",
                 initialization_timeout=JOIN_SECONDS,
                 heartbeat_timeout_seconds=SILENCE_SECONDS,
@@ -62,7 +62,7 @@ def join(member: Process) -> None:
     except RuntimeError as error:
         raise UsageError(
             f"{member} met no other at {member.coordinator} in {JOIN_SECONDS} s; start the same command on every host, "
-            f"each with its own --process ({str(error).splitlines()[0]})"
+            f"each with its own --process-id ({str(error).splitlines()[0]})"
         ) from error
     _member = member
     _distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
@@ -137,13 +137,15 @@ def shard(batch: Batch, batch_size: int) -> Batch:
         np.arange(start, min(start + batch_size, count)) for start in range(0, count, batch_size)
     )
     even = (np.resize(rows, -(-len(rows) // devices) * devices) for rows in each)
-    own = np.concatenate([rows.reshape(_member.processes, -1)[_member.process] for rows in even])
+    own = np.concatenate(
+        [rows.reshape(_member.num_processes, -1)[_member.process_id] for rows in even]
+    )
     return batch[0][own], batch[1][own]
 
 
 def per_process_batch_size(batch_size: int) -> int:
     """Returns how many images of a batch this process trains on."""
-    return batch_size if _member is None else batch_size // _member.processes
+    return batch_size if _member is None else batch_size // _member.num_processes
 
 
 def broadcast_object(value: Any) -> Any:
@@ -165,8 +167,8 @@ def local_indices(count: int) -> npt.NDArray[np.int64]:
     """Returns the indices of this process's part of `count` things, one after the other; see `gathered`."""
     if _member is None:
         return np.arange(count)
-    length = -(-count // _member.processes)
-    return np.arange(_member.process * length, (_member.process + 1) * length) % count
+    length = -(-count // _member.num_processes)
+    return np.arange(_member.process_id * length, (_member.process_id + 1) * length) % count
 
 
 def all_gather(mine: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

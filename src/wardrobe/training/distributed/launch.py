@@ -29,57 +29,59 @@ class Process:
 
     Attributes:
         coordinator: address and port of process 0, "HOST:PORT", the same for all.
-        processes: how many train together, 2 or more.
-        process: which one this is, 0 the first; process 0 keeps the run folder.
+        num_processes: how many train together, 2 or more.
+        process_id: which one this is, 0 the first; process 0 keeps the run folder.
     """
 
     coordinator: str
-    processes: int
-    process: int
+    num_processes: int
+    process_id: int
 
     @property
     def is_first(self) -> bool:
-        return self.process == 0
+        return self.process_id == 0
 
     def __str__(self) -> str:
-        return f"process {self.process} of {self.processes}"
+        return f"process {self.process_id} of {self.num_processes}"
 
 
 def detect_process(
     coordinator: str | None,
-    processes: int | None,
-    process: int | None,
+    num_processes: int | None,
+    process_id: int | None,
     environment: Mapping[str, str] = os.environ,
 ) -> Process | None:
     """Returns this process's part in a training of several; None where it trains alone.
 
     Args:
-        coordinator, processes, process: as the options gave them; what is None is taken from `environment`.
+        coordinator, num_processes, process_id: as the options gave them; what is None is taken from `environment`.
 
     Raises:
         UsageError: something is missing or out of range, or another backend than JAX is asked for.
     """
-    coordinator, processes, process = _completed(coordinator, processes, process, environment)
-    if coordinator is None and processes in (None, 1) and process in (None, 0):
+    coordinator, num_processes, process_id = _completed(
+        coordinator, num_processes, process_id, environment
+    )
+    if coordinator is None and num_processes in (None, 1) and process_id in (None, 0):
         return None
     missing = [
         option
         for option, value in (
             ("--coordinator", coordinator),
-            ("--processes", processes),
-            ("--process", process),
+            ("--num-processes", num_processes),
+            ("--process-id", process_id),
         )
         if value is None
     ]
-    if coordinator is None or processes is None or process is None:
+    if coordinator is None or num_processes is None or process_id is None:
         raise UsageError(
             f"{', '.join(missing)} missing: to train in several processes, each needs all three options"
         )
-    if processes == 1 and process == 0:
+    if num_processes == 1 and process_id == 0:
         return None
-    if not 0 <= process < processes:
+    if not 0 <= process_id < num_processes:
         raise UsageError(
-            f"--process {process} of --processes {processes}; give 0 to {max(processes - 1, 0)}"
+            f"--process-id {process_id} of --num-processes {num_processes}; give 0 to {max(num_processes - 1, 0)}"
         )
     _check_address(coordinator)
     backend = environment.get(BACKEND, "jax")
@@ -87,7 +89,7 @@ def detect_process(
         raise UsageError(
             f"{BACKEND} is {backend}, and several processes train over JAX; set it to jax"
         )
-    return Process(coordinator, processes, process)
+    return Process(coordinator, num_processes, process_id)
 
 
 def is_supervised() -> bool:
@@ -117,8 +119,8 @@ def exit_process(status: int) -> NoReturn:
 
 def _completed(
     coordinator: str | None,
-    processes: int | None,
-    process: int | None,
+    num_processes: int | None,
+    process_id: int | None,
     environment: Mapping[str, str],
 ) -> tuple[str | None, int | None, int | None]:
     """Returns the three, what was not given taken from the first launcher that the environment tells of."""
@@ -126,14 +128,14 @@ def _completed(
         found = address(environment), _number(environment, count), _number(environment, index)
         if all(each is not None for each in found):
             coordinator = found[0] if coordinator is None else coordinator
-            processes = found[1] if processes is None else processes
-            process = found[2] if process is None else process
+            num_processes = found[1] if num_processes is None else num_processes
+            process_id = found[2] if process_id is None else process_id
             break
     if (
-        coordinator is not None and process is None
+        coordinator is not None and process_id is None
     ):  # of a Kubernetes job with completionMode: Indexed
-        process = _number(environment, "JOB_COMPLETION_INDEX")
-    return coordinator, processes, process
+        process_id = _number(environment, "JOB_COMPLETION_INDEX")
+    return coordinator, num_processes, process_id
 
 
 def _keras_address(environment: Mapping[str, str]) -> str | None:
