@@ -211,7 +211,7 @@ def test_lists_addresses_archives_and_parquet_are_read(
     }
     assert list(errors.values()) == [
         "the row has no bytes",
-        "it is no picture, or a damaged one; expected JPEG, PNG or the like",
+        "not an image, or corrupted; expected JPEG, PNG or another image format",
         "the row has no bytes",
         "it does not exist",
         "it does not exist",

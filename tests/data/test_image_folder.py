@@ -67,7 +67,7 @@ def test_a_decompression_bomb_is_refused(
     Image.new("1", (12_000, 12_000)).save(root / "hats" / "bomb.png")
     assert len(image_folder.read_image_folder(root).images) == 6
     assert (
-        "bomb.png cannot be used: it has too many pixels, expected at most 50,000,000"
+        "bomb.png cannot be used: too many pixels, expected at most 50,000,000"
         in capsys.readouterr().err
     )
 

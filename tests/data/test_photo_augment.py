@@ -78,7 +78,7 @@ def test_the_garment_fills_the_frame_as_photo_py_makes_it(drawn: Drawn) -> None:
     sides = [
         max(np.ptp(np.flatnonzero((one > 0.5).any(axis))) + 1 for axis in (0, 1)) for one in soft
     ]
-    assert np.median(sides) == pytest.approx(photo.FITTED, abs=1.5)
+    assert np.median(sides) == pytest.approx(photo.tile.GARMENT_SIDE, abs=1.5)
 
 
 def test_long_sleeves_are_spread_and_the_body_stays() -> None:
@@ -143,5 +143,5 @@ def test_tones_are_stretched_as_photo_py_does(drawn: Drawn) -> None:
     images, masks = of(BAG, drawn)
     stretched = photo_augment.stretch(images, masks.astype(np.float32))
     for image, mask, ours in zip(images, masks, stretched, strict=True):
-        theirs = photo.normalise_light((image * 255).round().astype(np.uint8), mask)
+        theirs = photo.tile.normalise_light((image * 255).round().astype(np.uint8), mask)
         assert np.abs(ours - theirs)[mask].mean() < 0.06

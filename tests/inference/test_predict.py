@@ -178,16 +178,16 @@ def test_broken_files_are_named_and_counted_and_the_rest_is_done(
     assert len(answer["predictions"]) == 10
     reasons = {Path(each["path"]).name: each["error"] for each in answer["failed"]}
     expected = {
-        "words.jpg": "it is no picture",
-        "empty.png": "the file is empty",
+        "words.jpg": "not an image",
+        "empty.png": "empty file",
         "tiny.png": "damaged",
-        "dot.png": "1x1 pixels are too few",
+        "dot.png": "1x1 is too few pixels",
         "bomb.png": "too many pixels",
         "drawing.svg": "an SVG drawing",
         "paper.pdf": "a PDF",
         "gone.png": "it is no file, or leads to none",
         "pipe.png": "it is no file",
-        "two\nlines.png": "it is no picture",
+        "two\nlines.png": "not an image",
         "a" * 300: "it does not exist",
         "missing.jpg": "it does not exist",
         "*.tif": "nothing matches",

@@ -52,7 +52,9 @@ def wood(height: int = 160, width: int = 160) -> Pixels:
     return np.stack([boards + 40, boards, boards - 50], axis=2).clip(0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("floor", "found_by"), [(white(), photo.PLAIN), (wood(), photo.GRABCUT)])
+@pytest.mark.parametrize(
+    ("floor", "found_by"), [(white(), photo.garment.PLAIN), (wood(), photo.garment.GRABCUT)]
+)
 @pytest.mark.parametrize("label", [0, 1, 3, 8])
 def test_the_garment_is_found(floor: Pixels, found_by: str, label: int) -> None:
     image, where = scene(floor, label)
@@ -63,7 +65,7 @@ def test_the_garment_is_found(floor: Pixels, found_by: str, label: int) -> None:
     )  # of the bag, the opening under its handle is taken along
     assert steps.pixels.shape == (28, 28)
     rows, columns = np.flatnonzero(steps.pixels.any(1)), np.flatnonzero(steps.pixels.any(0))
-    assert max(np.ptp(rows), np.ptp(columns)) + 1 == photo.FITTED
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 == photo.tile.GARMENT_SIDE
     assert abs((rows[0] + rows[-1]) / 2 - 13.5) <= 1
     assert abs((columns[0] + columns[-1]) / 2 - 13.5) <= 1
 
@@ -87,7 +89,7 @@ def test_where_there_is_no_garment_the_whole_picture_is_taken() -> None:
     halves = np.zeros((200, 300, 3), np.uint8)
     halves[:, 150:] = 255
     steps = photo.prepare_steps(Image.fromarray(halves))
-    assert steps.garment.found_by == photo.WHOLE
+    assert steps.garment.found_by == photo.garment.WHOLE
     assert steps.garment.mask.all()
     assert steps.pixels.any()
 
@@ -96,7 +98,7 @@ def test_a_transparent_background_is_believed() -> None:
     image, where = scene(white(), colour=(250, 250, 250))  # white on white: only transparency tells
     image.putalpha(Image.fromarray((where * 255).astype(np.uint8)))
     steps = photo.prepare_steps(image)
-    assert steps.garment.found_by == photo.CUT_OUT
+    assert steps.garment.found_by == photo.garment.CUT_OUT
     assert overlap(steps.garment.mask, where) > 0.95
 
 
@@ -112,7 +114,7 @@ def test_two_shoes_are_kept_and_crumbs_are_not() -> None:
     mask[30:70, 15:40] = mask[30:70, 60:85] = True  # a pair
     mask[40:50, 20:30] = False  # a hole in one
     mask[5:9, 5:9] = True  # a crumb
-    kept = photo.largest_component(mask)
+    kept = photo.garment.largest_component(mask)
     assert kept[50, 20] and kept[50, 70] and kept[45, 25]
     assert not kept[:20, :20].any()
 
@@ -121,7 +123,7 @@ def test_what_lies_in_a_corner_is_not_kept() -> None:
     mask = np.zeros((100, 100), bool)
     mask[40:60, 40:60] = True  # the garment
     mask[65:95, 65:95] = True  # larger, and not what the photo is of
-    kept = photo.largest_component(mask)
+    kept = photo.garment.largest_component(mask)
     assert kept[40:60, 40:60].all()
     assert not kept[65:, 65:].any()
 
@@ -131,11 +133,11 @@ def test_light_is_normalised_inside_the_garment_alone() -> None:
     mask = np.zeros((50, 50), bool)
     mask[10:40, 10:40] = True
     tones[10:40, 10:40] = np.linspace(60, 160, 30).astype(np.uint8)
-    light = photo.normalise_light(tones, mask)
+    light = photo.tile.normalise_light(tones, mask)
     assert light[mask].min() == 0 and light[mask].max() == 1
-    negated = photo.negate(light, mask)
+    negated = photo.tile.negate(light, mask)
     assert not negated[~mask].any()
-    assert negated[mask].min() == pytest.approx(photo.FLOOR)
+    assert negated[mask].min() == pytest.approx(photo.tile.FLOOR)
     assert negated[20, 10] > negated[20, 39]  # the dark side became the light one
 
 
@@ -159,7 +161,7 @@ def test_an_enlarged_tile_is_told_from_a_photo(fashion_mnist_dir: Path) -> None:
     ]
     assert np.mean(np.array(differences) < 10) > 0.9  # a photo's way would leave above 40
     coloured, _ = scene(np.zeros((160, 160, 3), np.uint8), colour=(200, 60, 50))
-    assert photo.prepare_steps(coloured).garment.found_by == photo.PLAIN
+    assert photo.prepare_steps(coloured).garment.found_by == photo.garment.PLAIN
 
 
 def test_the_callers_picture_is_left_as_it_is() -> None:
@@ -222,7 +224,7 @@ def heic(image: Image.Image) -> bytes:
 
 
 def test_transparent_parts_are_white() -> None:
-    rgb, opaque = photo.decode(Image.new("RGBA", (28, 28), (0, 0, 0, 0)))
+    rgb, opaque = photo.decode.decode(Image.new("RGBA", (28, 28), (0, 0, 0, 0)))
     assert (rgb == 255).all()
     assert not opaque.any()
 
@@ -234,7 +236,7 @@ def test_the_photo_is_turned_upright(form: str, mode: str) -> None:
     half.paste(light, (0, 0, 80, 30))  # light above
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera lay on its side: turn a quarter clockwise
-    rgb, _ = photo.decode(photo.open_image(saved(half, form, exif=exif)))
+    rgb, _ = photo.decode.decode(photo.open_image(saved(half, form, exif=exif)))
     assert rgb.shape == (80, 60, 3)
     assert rgb[:, 34:].min() > 245 and rgb[:, :26].max() < 10  # light on the right
 
@@ -242,16 +244,16 @@ def test_the_photo_is_turned_upright(form: str, mode: str) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "the file is empty"),
-        (b"just some words", "it is no picture"),
-        (b"%PDF-1.7 ...", "it is a PDF"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "it is PostScript"),
-        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "it is an SVG drawing"),
-        (b'<?xml version="1.0"?><svg/>', "it is an SVG drawing or other XML"),
-        (saved(Image.new("L", (1, 1)), "PNG"), "1x1 pixels are too few, expected at least 8 a side"),
-        (saved(Image.new("L", (7, 900)), "PNG"), "7x900 pixels are too few"),
-        (saved(Image.effect_noise((300, 300), 50), "JPEG")[:4000], "its pixels are damaged or break off"),
-        (saved(Image.effect_noise((300, 300), 50), "PNG")[:4000], "its pixels are damaged or break off"),
+        (b"", "empty file"),
+        (b"just some words", "not an image"),
+        (b"%PDF-1.7 ...", "a PDF"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
+        (b'<?xml version="1.0"?><svg/>', "an SVG drawing or other XML"),
+        (saved(Image.new("L", (1, 1)), "PNG"), "1x1 is too few pixels, expected at least 8 a side"),
+        (saved(Image.new("L", (7, 900)), "PNG"), "7x900 is too few pixels"),
+        (saved(Image.effect_noise((300, 300), 50), "JPEG")[:4000], "corrupted or incomplete"),
+        (saved(Image.effect_noise((300, 300), 50), "PNG")[:4000], "corrupted or incomplete"),
         (saved(Image.new("1", (20_000, 20_000)), "PNG"), "too many pixels, expected at most 50,000,000"),
     ],
 )  # fmt: skip
@@ -284,7 +286,7 @@ def test_a_phones_largest_jpeg_is_read_and_takes_little_memory() -> None:
 def test_nothing_that_runs_code_is_opened(tmp_path: Path) -> None:
     """Pillow hands PostScript to Ghostscript, and other of its formats to other programs."""
     opened = {"EPS", "FPX", "MIC", "WMF", "GRIB", "HDF5", "BUFR"}
-    assert not opened & {*photo.FORMATS, *photo.FURTHER_FORMATS}
+    assert not opened & {*photo.decode.FORMATS, *photo.decode.FURTHER_FORMATS}
     eps = tmp_path / "a.png"
     Image.new("RGB", (50, 50)).save(eps, "EPS")
     with pytest.raises(PhotoError, match="PostScript"):

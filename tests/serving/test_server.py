@@ -194,7 +194,7 @@ INPUT = {"name": "pixels", "datatype": "UINT8", "shape": [1, 28, 28], "data": [B
             "no signature 'x'",
         ),
         ("/api/classify", "", 400, "the body is empty"),
-        ("/api/classify", "%PDF-1.7", 422, "it is a PDF"),
+        ("/api/classify", "%PDF-1.7", 422, "a PDF"),
         ("/api/look?rectangle=1,2", "x", 400, "rectangle is '1,2'"),
         ("/nothing", "", 404, "there is no /nothing"),
         ("/v2", "", 405, "/v2 does not take POST"),

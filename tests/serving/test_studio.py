@@ -199,7 +199,7 @@ def test_a_rectangle_takes_another_part_of_the_picture(page: Page) -> None:
 def test_what_cannot_be_read_is_said(page: Page, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     page.locator("#file").set_input_files(tmp_path / "text.jpg")
-    expect(page.locator("#said")).to_contain_text("it is no picture, or a damaged one")
+    expect(page.locator("#said")).to_contain_text("not an image, or corrupted")
 
 
 def test_the_page_fits(page: Page) -> None:

@@ -170,7 +170,7 @@ def test_bad_input_gets_one_line(tmp_path: Path, own_run: Run) -> None:
         wardrobe_here("explain", own_run.path, "text.jpg", cwd=tmp_path),
         1,
         "text.jpg",
-        "no picture",
+        "not an image",
     )
     refused(
         wardrobe_here("explain", own_run.path, "nothing.jpg", cwd=tmp_path),

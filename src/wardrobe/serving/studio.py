@@ -55,7 +55,7 @@ def prepare(content: bytes, rectangle: Rectangle | None) -> Steps:
             f"the rectangle {left:g}, {top:g}, {right:g}, {bottom:g} is none; expected shares from 0 to 1"
         )
     with photo.open_image(content) as image:
-        whole = photo.upright(image)
+        whole = photo.decode_full_size(image)
         width, height = whole.size
         edges = (
             round(left * width),

@@ -6,8 +6,8 @@ const FOUND = {
   "plain background": "The garment, off a plain background",
   "transparent background": "The garment, cut out already",
   "GrabCut": "The garment, cut out by GrabCut",
-  "whole picture": "No garment stands out: the whole picture is taken",
-  "nothing there": "The picture is empty",
+  "whole image": "No garment stands out: the whole picture is taken",
+  "blank image": "The picture is empty",
 };
 
 /** Shows the steps; of a drawing or a tile there is but the last. */

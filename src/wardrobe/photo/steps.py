@@ -1,0 +1,75 @@
+"""From a photo to the tile that a model sees, step by step."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from wardrobe.errors import PhotoError
+from wardrobe.photo import tile
+from wardrobe.photo.decode import WORKING_SIDE, decode, open_image
+from wardrobe.photo.garment import NOTHING, TILE, Garment, find_garment
+from wardrobe.photo.tile import SIDE
+from wardrobe.photo.types import Grey, Rgb, Source, Tones
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A photo after each step."""
+
+    photo: Rgb  # upright, its longer side at most WORKING_SIDE pixels
+    garment: Garment
+    light: Tones  # normalised and negated, 0 outside the garment
+    pixels: Grey  # (28, 28): what the model sees
+
+
+def prepare(source: Source) -> Grey:
+    """Returns the tile that a model sees of a photo: (28, 28) uint8, 0-255.
+
+    Args:
+        source: a file's path, its bytes, an open binary file, or a Pillow image.
+
+    Raises:
+        PhotoError: not an image, corrupted, of an unknown format, or too small or too large.
+        OSError: the file cannot be read.
+    """
+    return prepare_steps(source).pixels
+
+
+def prepare_steps(source: Source) -> Steps:
+    """Returns every step of `prepare`.
+
+    A tile in Fashion-MNIST's form, or its negative, is used whole. A blank image gives a black tile.
+    """
+    if isinstance(source, Image.Image):
+        rgb, opaque = decode(source)
+    else:
+        with open_image(source) as image:
+            # Decodes a JPEG at a fraction of its size, which is much faster.
+            image.draft("RGB", (2 * WORKING_SIDE, 2 * WORKING_SIDE))
+            rgb, opaque = decode(image)
+    grey = tile.to_grey(rgb)
+    if tile.is_tile(rgb):
+        small = Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX)
+        pixels = tile.light_on_dark(np.asarray(small))
+        everything = Garment(np.ones((SIDE, SIDE), bool), TILE)
+        return Steps(rgb, everything, (pixels / 255).astype(np.float32), pixels)
+    is_cut_out = opaque.any() and not opaque.all()
+    if tile.is_blank(grey) and not is_cut_out:
+        black = np.zeros(grey.shape, np.float32)
+        return Steps(rgb, Garment(black > 0, NOTHING), black, np.zeros((SIDE, SIDE), np.uint8))
+    garment = find_garment(rgb, opaque)
+    light = tile.negate(tile.normalise_light(grey, garment.mask), garment.mask)
+    return Steps(rgb, garment, light, tile.pad(tile.resize(tile.crop(light, garment.mask))))
+
+
+def prepare_or_reason(source: Source) -> Grey | str:
+    """Returns the tile as `prepare` does, or one line that says why there is none."""
+    try:
+        return prepare(source)
+    except PhotoError as error:
+        return str(error)
+    except MemoryError:
+        return "not enough memory; make it smaller"
+    except OSError as error:
+        return str(error.strerror or error).lower()
