@@ -7,8 +7,10 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
+from unittest import mock
 
 from wardrobe.errors import WardrobeError
 from wardrobe.inference.engines import count_cores
@@ -18,7 +20,6 @@ LOCAL = "local"  # Ray's word for: start it on this machine
 OBJECTS = 100_000_000  # bytes that Ray keeps for what goes between processes: numbers of parts and reports
 ANSWERS_WITHIN = 10  # seconds, or there is no cluster
 SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anyone
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns of a change to come
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # else it warns of how Ray Data starts actors
 }
@@ -31,21 +32,13 @@ def connect(address: str, workers: int | None) -> Iterator[int]:
     Raises:
         WardrobeError: no cluster is at the address.
     """
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
-    import ray
-
+    ray = _import_ray(address)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     on_sigterm = signal.getsignal(signal.SIGTERM)  # which Ray changes as it starts
     with contextlib.redirect_stdout(sys.stderr):  # Ray tells of dead workers on stdout
         if address == LOCAL:
-            here = {
-                "num_cpus": max(workers or 0, count_cores()),
-                "object_store_memory": OBJECTS,
-                "include_dashboard": False,
-            }
             with console.loading_quietly():
-                ray.init(address=LOCAL, **here, **quiet)
+                _start_ray(workers, quiet)
         else:
             try:
                 with console.loading_quietly():
@@ -58,6 +51,36 @@ def connect(address: str, workers: int | None) -> Iterator[int]:
             yield workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         finally:
             ray.shutdown()
+
+
+def _import_ray(address: str) -> Any:
+    """Returns the package ray, loaded with the settings that it reads from the environment."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # whatever the user's environment says
+    if address == LOCAL:
+        # Ray's setting for a machine without a cluster: its ports are open on 127.0.0.1 alone.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    import ray
+
+    return ray
+
+
+def _start_ray(workers: int | None, quiet: Mapping[str, Any]) -> None:
+    """Starts Ray on this machine."""
+    import ray
+    from ray._private import services
+
+    # Without the dashboard, the API server only serves the usage statistics. It asks the cloud's
+    # metadata servers where it runs, even if these are disabled, and Ray has no setting for that.
+    with mock.patch.object(services, "start_api_server", return_value=(None, None)):
+        ray.init(
+            address=LOCAL,
+            num_cpus=max(workers or 0, count_cores()),
+            object_store_memory=OBJECTS,
+            include_dashboard=False,
+            **quiet,
+        )
 
 
 def check_reachable(address: str) -> None:

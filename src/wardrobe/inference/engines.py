@@ -13,6 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+# ONNX Runtime reads this when it is imported. Otherwise it writes a device id and a database into
+# the cache and reports each session to its makers. disable_telemetry_events() is too late for that.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 import numpy as np
 import numpy.typing as npt
 import onnxruntime

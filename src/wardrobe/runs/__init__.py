@@ -333,7 +333,8 @@ def describe_machine() -> dict[str, Any]:
 
 def git_commit() -> str | None:
     """Returns the source's commit, with "+changes" where files differ from it; None where it is not in git."""
-    here = ["git", "-C", str(Path(__file__).parent)]
+    # Without optional locks, `git status` does not rewrite the repository's index.
+    here = ["git", "--no-optional-locks", "-C", str(Path(__file__).parent)]
     try:
         subprocess.run([*here, "ls-files", "--error-unmatch", Path(__file__).name], capture_output=True, check=True)
         commit = subprocess.run([*here, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
