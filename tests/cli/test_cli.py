@@ -68,7 +68,7 @@ def test_the_python_package_is_loaded_lazily() -> None:
         (["train", "--data", "nowhere"], 2, ["--data nowhere is neither"]),
         (["train", "--data-dir", "nowhere"], 2, ["--data-dir nowhere is no folder"]),
         (["train", "--resume", "nowhere"], 1, ["nowhere does not exist"]),
-        (["train", "--resume", "."], 1, ["is no run folder"]),
+        (["train", "--resume", "."], 1, ["is not a run folder"]),
         (["train", "--resume", "latest"], 1, ["no run in", "wardrobe train"]),
         (
             ["train", "--resume", "x", "--epochs", "3", "--seed", "1"],

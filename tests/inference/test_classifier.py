@@ -153,7 +153,7 @@ def test_other_arrays_are_refused(tmp_path: Path, images: Any, words: str) -> No
     [
         (lambda path: path.write_bytes(b"no model"), "is not a model that ONNX Runtime can read"),
         (lambda path: path.write_bytes(b""), "is not a model that ONNX Runtime can read"),
-        (lambda path: path.mkdir(), "is no run folder"),
+        (lambda path: path.mkdir(), "is not a run folder"),
         (lambda path: None, "does not exist"),
         (
             lambda path: model_file(path, {}),

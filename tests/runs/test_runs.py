@@ -1,4 +1,4 @@
-"""Run folders: nothing half-written under a final name; found by name or as the latest; compared in a table."""
+"""Run folders: atomic files, locks, finding a run by name or as the latest, the table of runs."""
 
 import json
 from dataclasses import replace
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from wardrobe.models import recipes
 from wardrobe import runs
 from wardrobe.errors import RunError
+from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 
 
@@ -30,8 +30,22 @@ def test_what_ends_well_replaces_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_is_locked_by_one_at_a_time_and_left_clean(tmp_path: Path) -> None:
+    busy = RunError("busy")
+    with runs.exclusive_lock(tmp_path, busy):
+        with pytest.raises(RunError, match="busy"), runs.exclusive_lock(tmp_path, busy):
+            pass
+        with pytest.raises(RunError, match="busy"), runs.exclusive_lock(tmp_path, busy):
+            pass
+    with runs.exclusive_lock(tmp_path, busy):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_run_json_says_how_it_came_about(tmp_path: Path) -> None:
-    info = runs.create_run(recipes.get("baseline"), tmp_path / "run", data="synthetic", seed=3).info()
+    info = runs.create_run(
+        recipes.get("baseline"), tmp_path / "run", data="synthetic", seed=3
+    ).info()
     assert (info["status"], info["data"], info["seed"]) == ("running", "synthetic", 3)
     assert info["recipe"] == {
         "name": "baseline",
@@ -57,7 +71,9 @@ def test_the_recipe_comes_back_with_every_field(tmp_path: Path) -> None:
 def test_a_run_older_than_a_field_was_made_without_it(tmp_path: Path) -> None:
     run = runs.create_run(recipes.get("champion"), tmp_path / "run", data="x")
     older = run.info()["recipe"]
-    del older["held_out"]  # 1,000 in the recipe as it is; such a run kept the whole validation split out
+    del older[
+        "held_out"
+    ]  # 1,000 in the recipe as it is; such a run kept the whole validation split out
     run.update(recipe=older)
     assert run.recipe() == replace(recipes.get("champion"), held_out=None)
 
@@ -65,7 +81,9 @@ def test_a_run_older_than_a_field_was_made_without_it(tmp_path: Path) -> None:
 def test_a_recipe_of_another_version_is_one_line(tmp_path: Path) -> None:
     run = runs.create_run(recipes.get("baseline"), tmp_path / "run", data="x")
     run.update(recipe={**run.info()["recipe"], "mirrored": True})
-    with pytest.raises(RunError, match=r"was made by another version of wardrobe \(.*mirrored.*\); train it again"):
+    with pytest.raises(
+        RunError, match=r"was made by another version of wardrobe \(.*mirrored.*\); train it again"
+    ):
         run.recipe()
 
 
@@ -73,27 +91,35 @@ def test_a_folder_that_exists_is_not_written_into(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"exists already; give --out a new folder$"):
         runs.create_run(recipes.get("baseline"), tmp_path)
     runs.create_run(recipes.get("baseline"), tmp_path / "a run")
-    with pytest.raises(RunError, match=r"or go on with it: wardrobe train --resume '.*/a run'"):
+    with pytest.raises(RunError, match=r"or resume the run: wardrobe train --resume '.*/a run'"):
         runs.create_run(recipes.get("baseline"), tmp_path / "a run")
 
 
-def test_two_runs_in_the_same_second_get_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_runs_in_the_same_second_get_two_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     made = [runs.create_run(recipes.get("baseline"), None, data="x").path for _ in range(3)]
     assert len(set(made)) == 3
-    assert all(path.name.startswith("seed-20") for path in made)
+    assert all(path.name.startswith("baseline-20") for path in made)
 
 
 def test_latest_is_the_one_started_last_at_any_depth(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="make one with: wardrobe train"):
         runs.find_run("latest", tmp_path)
     for name, started in (("b", "2026-01-01"), ("deep/a", "2026-03-01"), ("c", "2026-02-01")):
-        runs.create_run(recipes.get("baseline"), tmp_path / name, data="x", seed=0).update(started=started)
+        runs.create_run(recipes.get("baseline"), tmp_path / name, data="x", seed=0).update(
+            started=started
+        )
     assert runs.find_run("latest", tmp_path).path == tmp_path / "deep/a"
-    assert [row["run"] for row in runs.tabulate_runs(tmp_path)] == [str(tmp_path / name) for name in ("b", "c", "deep/a")]
+    assert [row["run"] for row in runs.tabulate_runs(tmp_path)] == [
+        str(tmp_path / name) for name in ("b", "c", "deep/a")
+    ]
 
 
-def test_a_damaged_run_is_passed_over_in_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_run_is_passed_over_in_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("good", "bad", "foreign"):
         runs.create_run(recipes.get("baseline"), tmp_path / name, data="x", seed=0)
     (tmp_path / "bad/run.json").write_text("{")
@@ -101,7 +127,9 @@ def test_a_damaged_run_is_passed_over_in_the_table(tmp_path: Path, capsys: pytes
     for number, (file, content) in enumerate(
         {"history.csv": "epoch\nx", "metrics.json": "{}", "run.json": "{}"}.items()
     ):
-        damaged = runs.create_run(recipes.get("baseline"), tmp_path / f"damaged-{number}", data="x", seed=0)
+        damaged = runs.create_run(
+            recipes.get("baseline"), tmp_path / f"damaged-{number}", data="x", seed=0
+        )
         (damaged.path / file).write_text(content)
     assert [row["run"] for row in runs.tabulate_runs(tmp_path)] == [str(tmp_path / "good")]
     warned = capsys.readouterr().err
@@ -118,5 +146,5 @@ def test_a_damaged_run_is_passed_over_in_the_table(tmp_path: Path, capsys: pytes
 def test_a_damaged_run_json_is_named(tmp_path: Path) -> None:
     run = runs.create_run(recipes.get("baseline"), tmp_path / "run")
     (run.path / "run.json").write_text('{"status": ')
-    with pytest.raises(RunError, match=r"run\.json is no JSON"):
+    with pytest.raises(RunError, match=r"run\.json is not valid JSON"):
         run.info()

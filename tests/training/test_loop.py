@@ -331,7 +331,7 @@ def test_a_run_of_another_recipe_is_not_resumed(dataset: Dataset, tmp_path: Path
 
 
 def test_a_folder_that_is_no_run_is_not_resumed(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"is no run folder: it has no run\.json"):
+    with pytest.raises(RunError, match=r"is not a run folder: it has no run\.json"):
         api.resume(tmp_path)
     with pytest.raises(RunError, match="does not exist"):
         api.resume(tmp_path / "nothing")

@@ -26,7 +26,8 @@ from wardrobe.bulk.worker import Worker
 from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.inference.classifier import SHIPPED, resolve_model
 from wardrobe.inference.engines import count_cores
-from wardrobe.runs import LATEST, package_versions
+from wardrobe.runs import LATEST
+from wardrobe.runs.provenance import package_versions
 from wardrobe.terminal import progress
 
 TRIES = 6  # of a part whose worker dies: a picture that kills it must not go round for ever

@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 from fsspec.core import url_to_fs
 
 from wardrobe.errors import UsageError, WardrobeError
-from wardrobe.runs import atomic_write, exclusive_lock
+from wardrobe.runs.files import atomic_write
+from wardrobe.runs.locks import exclusive_lock
 
 
 def is_address(place: str) -> bool:

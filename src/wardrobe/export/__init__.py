@@ -21,7 +21,7 @@ from wardrobe.errors import ModelError, WardrobeError
 from wardrobe.evaluation import metrics
 from wardrobe.inference import confidence, engines
 from wardrobe.models import architecture, recipes
-from wardrobe.runs import atomic_write
+from wardrobe.runs.files import atomic_write
 from wardrobe.terminal import console
 
 Images = npt.NDArray[np.uint8]

@@ -23,7 +23,8 @@ from wardrobe.inference.predict import (
     to_json,
     unique_file_name,
 )
-from wardrobe.runs import LATEST, atomic_write
+from wardrobe.runs import LATEST
+from wardrobe.runs.files import atomic_write
 from wardrobe.terminal import console
 
 Write = Callable[[Prediction], None]

@@ -17,7 +17,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from wardrobe.runs import atomic_write
+from wardrobe.runs.files import atomic_write
 
 Floats = npt.NDArray[np.floating]
 Images = npt.NDArray[np.uint8]

@@ -7,7 +7,8 @@ from typing import Any
 
 import jinja2
 
-from wardrobe.runs import Run, atomic_write
+from wardrobe.runs import Run
+from wardrobe.runs.files import atomic_write
 
 # Each plot of the page, in the order of reading: its name, the chapter's heading, and what to look for in it.
 CHAPTERS: tuple[tuple[str, str, str], ...] = (

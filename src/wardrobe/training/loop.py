@@ -21,7 +21,8 @@ from wardrobe.data import Dataset, batches
 from wardrobe.errors import RunError
 from wardrobe.models import architecture
 from wardrobe.models.recipes import BFLOAT16, FLOAT32, Recipe
-from wardrobe.runs import Row, Run, atomic_write
+from wardrobe.runs import Row, Run
+from wardrobe.runs.files import atomic_write
 from wardrobe.terminal import console
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import losses, sampling

@@ -1,0 +1,35 @@
+"""Files that are replaced in one step, so that a reader never meets a half-written one."""
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yields a temporary path in the same folder, and renames it to `path` if the block succeeds.
+
+    If the block fails, the temporary file is removed and `path` keeps its old content. A device or
+    a pipe, such as /dev/stdout, cannot be replaced: there the block gets `path` itself.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    # The name ends as before, because Keras reads the format from the suffix.
+    temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON, indented by two spaces, in one step."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    with atomic_write(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,309 @@
+"""A run folder: create, find, list and read it. docs/run-folder.md lists its files."""
+
+import csv
+import dataclasses
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from wardrobe.errors import RunError, UsageError
+from wardrobe.models import recipes
+from wardrobe.models.recipes import Recipe
+from wardrobe.runs.files import atomic_write, write_json
+from wardrobe.runs.locks import exclusive_lock
+from wardrobe.runs.provenance import describe_machine, git_commit, package_versions
+from wardrobe.terminal import console
+
+ROOT = Path("runs")
+LATEST = "latest"
+RUNNING, DONE, INTERRUPTED = "running", "done", "interrupted"
+REQUIRED_FIELDS: dict[str, set[str]] = {
+    "run.json": {"recipe", "started", "status"},
+    "metrics.json": {"split", "n", "accuracy", "ece"},
+    "explain.json": set(),
+}
+HISTORY_FIELDS = (
+    *("epoch", "seconds", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy", "data"),
+)
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder."""
+
+    path: Path
+
+    @property
+    def keras_path(self) -> Path:
+        return self.path / "model.keras"
+
+    @property
+    def onnx_path(self) -> Path:
+        return self.path / "model.onnx"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.json"
+
+    @property
+    def predictions_path(self) -> Path:
+        return self.path / "predictions.npz"
+
+    @property
+    def report_path(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        return self.path / "checkpoint"
+
+    @property
+    def snapshots_folder(self) -> Path:
+        return self.path / "snapshots"
+
+    @property
+    def explanation_path(self) -> Path:
+        return self.path / "explain.json"
+
+    @property
+    def plots_folder(self) -> Path:
+        return self.path / "plots"
+
+    @property
+    def resume_line(self) -> str:
+        """The command that resumes the run."""
+        return f"wardrobe train --resume {shlex.quote(str(self.path))}"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps every other process from training this run while the block runs.
+
+        Raises:
+            RunError: another process is training it.
+        """
+        busy = f"{self.path} is being trained by another process; wait for it, or stop it"
+        with exclusive_lock(self.path, RunError(busy)):
+            yield
+
+    def info(self) -> dict[str, Any]:
+        """Returns run.json."""
+        return self._read_json("run.json")
+
+    def metrics(self) -> dict[str, Any]:
+        """Returns metrics.json.
+
+        Raises:
+            RunError: the run has not been evaluated yet.
+        """
+        return self._read_json("metrics.json")
+
+    def explanation(self) -> dict[str, Any]:
+        """Returns explain.json; empty if there is none or it is damaged, for it can be rebuilt."""
+        try:
+            explanation = self._read_json("explain.json")
+        except RunError:
+            return {}
+        return explanation if isinstance(explanation.get("pictures"), list) else {}
+
+    def forget_explanation(self) -> None:
+        """Removes explain.json and its plots, which no longer match after a new evaluation."""
+        for name in self.explanation().get("pictures", []):
+            (self.plots_folder / f"{name}.png").unlink(missing_ok=True)
+        self.explanation_path.unlink(missing_ok=True)
+
+    def update(self, **fields: Any) -> None:
+        """Adds fields to run.json, or replaces them."""
+        write_json(self.path / "run.json", {**self.info(), **fields})
+
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Writes metrics.json."""
+        write_json(self.metrics_path, metrics)
+
+    def recipe(self) -> Recipe:
+        """Returns the recipe of the run, with the value that every field had.
+
+        Raises:
+            RunError: another version of wardrobe made the run, with other fields.
+        """
+        try:
+            return recipes.from_dict(self.info()["recipe"])
+        except TypeError as error:
+            raise RunError(
+                f"{self.path} was made by another version of wardrobe ({error}); train it again"
+            ) from None
+
+    def history(self) -> list[Row]:
+        """Returns history.csv, one row per epoch; empty before the first epoch ends."""
+        path = self.path / "history.csv"
+        if not path.exists():
+            return []
+        try:
+            with path.open(newline="", encoding="utf-8") as stream:
+                rows = list(csv.DictReader(stream))
+            return [{k: float(value) for k, value in row.items() if k != "data"} for row in rows]
+        except (ValueError, TypeError) as error:
+            raise RunError(
+                f"{path} is damaged ({error}); restore it, or remove it to continue without it"
+            ) from None
+
+    def fit_seconds(self) -> float:
+        """Returns the seconds of all epochs so far, including validation."""
+        return sum(row["seconds"] for row in self.history())
+
+    def write_history(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Writes history.csv."""
+        data, path = self.info()["data"], self.path / "history.csv"
+        with (
+            atomic_write(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as stream,
+        ):
+            writer = csv.DictWriter(stream, HISTORY_FIELDS)
+            writer.writeheader()
+            writer.writerows({**row, "epoch": int(row["epoch"]), "data": data} for row in rows)
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunError(
+                f"{self.path} has no {name} yet; choose a run that has one (see: wardrobe runs)"
+            ) from None
+        except ValueError as error:
+            raise RunError(
+                f"{path} is not valid JSON ({error}); restore the file or train again"
+            ) from None
+        required = REQUIRED_FIELDS[name]
+        if not isinstance(value, dict) or not required <= value.keys():
+            fields = ", ".join(sorted(required))
+            raise RunError(f"{path} needs the fields {fields}; restore the file or train again")
+        return value
+
+
+def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
+    """Makes a run folder and its run.json: status, recipe, `fields`, versions, machine, commit.
+
+    Args:
+        recipe: what is trained.
+        path: the folder to make; if None, `runs/<recipe>-<date>-<time>`.
+        fields: more fields of run.json, such as `data` and `seed`.
+
+    Raises:
+        RunError: `path` exists.
+    """
+    now = datetime.now(UTC)
+    if path is None:
+        path = _make_numbered_folder(f"{recipe.name}-{now.astimezone():%Y%m%d-%H%M%S}")
+    else:
+        check_new_folder(path)
+        path.mkdir(parents=True)
+    facts = {
+        "status": RUNNING,
+        "started": now.isoformat(timespec="seconds"),
+        "recipe": dataclasses.asdict(recipe),
+        **fields,
+        "versions": package_versions(),
+        "machine": describe_machine(),
+        "git_commit": git_commit(),
+    }
+    write_json(path / "run.json", facts)
+    return Run(path)
+
+
+def check_new_folder(path: Path) -> None:
+    """Checks that a run can be created at `path`.
+
+    Raises:
+        RunError: `path` exists.
+        UsageError: its name is "latest", which means another run.
+    """
+    if path.name == LATEST:
+        raise UsageError(f"--out {path}: 'latest' means the newest run; choose another name")
+    if path.exists():
+        is_run = (path / "run.json").is_file()
+        hint = f", or resume the run: {Run(path).resume_line}" if is_run else ""
+        raise RunError(f"{path} exists already; give --out a new folder{hint}")
+
+
+def find_run(name: str | Path, root: Path = ROOT) -> Run:
+    """Returns the run in the folder `name`; for "latest", the run that was started last.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    if str(name) == LATEST:
+        known = list_runs(root)
+        if not known:
+            raise RunError(f"no run in {root.resolve()}; make one with: wardrobe train")
+        return known[-1]
+    path = Path(name)
+    if not (path / "run.json").is_file():
+        what = "is not a run folder: it has no run.json" if path.exists() else "does not exist"
+        raise RunError(f"{path} {what}; give a run folder or 'latest' (see: wardrobe runs)")
+    return Run(path)
+
+
+def list_runs(root: Path = ROOT) -> list[Run]:
+    """Returns the runs below `root`, at any depth, in the order in which they were started."""
+    found = []
+    for path in root.rglob("run.json"):
+        run = Run(path.parent)
+        try:
+            found.append((run.info()["started"], run.path.name, run))
+        except (RunError, OSError) as error:
+            console.warn(f"{error}; skipped")
+    return [run for _, _, run in sorted(found, key=lambda each: each[:2])]
+
+
+def tabulate_runs(root: Path = ROOT) -> list[dict[str, Any]]:
+    """Returns one row per run: its settings, progress and scores (None before evaluation).
+
+    A damaged run is skipped with a warning on stderr.
+    """
+    rows = []
+    for run in list_runs(root):
+        try:
+            rows.append(_summarize(run))
+        except (RunError, OSError, KeyError) as error:
+            console.warn(f"{run.path}: {error}; skipped")
+    return rows
+
+
+def _make_numbered_folder(name: str) -> Path:
+    """Makes runs/NAME, or NAME-2, NAME-3, … if other runs were started in the same second."""
+    path, number = ROOT / name, 1
+    while True:
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            path = ROOT / f"{name}-{number}"
+        else:
+            return path
+
+
+def _summarize(run: Run) -> dict[str, Any]:
+    info = run.info()
+    scores = run.metrics() if run.metrics_path.is_file() else None
+    low, high = scores["accuracy_interval_95"] if scores else (0.0, 0.0)
+    return {
+        "run": str(run.path),
+        "recipe": info["recipe"]["name"],
+        "data": info["data"],
+        "seed": info["seed"],
+        "epochs": info["recipe"]["epochs"],
+        "epochs_done": len(run.history()),
+        "status": info["status"],
+        "split": scores and scores["split"],
+        "accuracy": scores and scores["accuracy"],
+        "half_interval_95": (high - low) / 2 if scores else None,
+        "ece": scores and scores["ece"]["after"],
+        "seconds": run.fit_seconds(),
+    }
