@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from benchmarks import results
+from benchmarks import plots, results
 from wardrobe import photo
 from wardrobe.errors import DataError, PhotoError, UsageError
 from wardrobe.evaluation import metrics, out_of_distribution, selective
 from wardrobe.inference.classifier import SHIPPED, Classifier, Predictions
-from wardrobe.plots import layout, overview
+from wardrobe.plots import layout
 
 Images = npt.NDArray[np.uint8]
 Kinds = npt.NDArray[np.str_]  # (n,), each photo's sub-folder
@@ -137,7 +137,7 @@ def _draw_sheet(
     right = [answers[i] in RIGHT.get(kinds[i], ("not sure",)) for i in chosen]
     path.parent.mkdir(exist_ok=True)
     layout.save_figure(
-        overview.photo_steps([_strip(steps[i]) for i in chosen], captions, right),
+        plots.plot_photo_steps([_strip(steps[i]) for i in chosen], captions, right),
         path,
         "photos",
         synthetic=False,

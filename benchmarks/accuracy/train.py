@@ -7,11 +7,11 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from benchmarks import cached_runs, results
+from benchmarks import cached_runs, plots, results
 from wardrobe.data import SYNTHETIC
 from wardrobe.errors import UsageError
 from wardrobe.models import recipes
-from wardrobe.plots import layout, overview
+from wardrobe.plots import layout
 from wardrobe.runs import Run
 
 BASELINE = "baseline"  # the recipe whose fit time the others' are divided by
@@ -82,7 +82,7 @@ def train(
     figures["published"] = PUBLISHED
     results.write_results(figures, folder)
     if benchmark == "train":  # times measured apart are not to be compared
-        figure = overview.accuracy_against_time(figures["rows"], PUBLISHED)
+        figure = plots.plot_accuracy_against_time(figures["rows"], PUBLISHED)
         layout.save_figure(
             figure, folder / "results" / "train.png", figures["data"], figures["data"] == SYNTHETIC
         )

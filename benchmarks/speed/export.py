@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from benchmarks import cached_runs, results
+from benchmarks import cached_runs, plots, results
 from benchmarks.speed import predict as predict_benchmark
 from benchmarks.speed.engine_speed import CALL, FILE, PREDICT
 from wardrobe import runs
@@ -16,7 +16,7 @@ from wardrobe.errors import UsageError
 from wardrobe.inference import engines
 from wardrobe.inference.classifier import PRETRAINED, SHIPPED_FILES
 from wardrobe.models import recipes
-from wardrobe.plots import layout, overview
+from wardrobe.plots import layout
 from wardrobe.terminal import console
 from wardrobe.workflows import api
 
@@ -73,7 +73,7 @@ def export(
     }
     results.write_results(figures, folder)
     layout.save_figure(
-        overview.latency(figures["rows"]), folder / "results" / "export.png", FASHION_MNIST, False
+        plots.plot_latency(figures["rows"]), folder / "results" / "export.png", FASHION_MNIST, False
     )
     return figures
 

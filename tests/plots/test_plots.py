@@ -203,16 +203,6 @@ def test_the_names_of_many_layers_do_not_run_into_each_other(prefix: str) -> Non
     )
 
 
-def test_photos_are_drawn_step_by_step_with_their_answers() -> None:
-    strip = (np.zeros((40, 30, 3), np.uint8), np.zeros((40, 30, 3), np.uint8), IMAGES[0], IMAGES[0])
-    figure = overview.photo_steps(
-        [strip] * 5, ["dress: Dress 90 %"] * 4 + ["hat: Bag 80 %"], [True] * 4 + [False]
-    )
-    assert len(figure.axes) == 5 * 4
-    assert texts(figure).count("✓ dress: Dress 90 %") == 4
-    assert "✗ hat: Bag 80 %" in texts(figure)
-
-
 @pytest.mark.parametrize(
     ("synthetic_data", "words"), [(True, "SYNTHETIC WARDROBE"), (False, "data: mine")]
 )

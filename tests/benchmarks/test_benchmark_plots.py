@@ -1,0 +1,19 @@
+"""The figures that only benchmarks draw."""
+
+import numpy as np
+from matplotlib.text import Text
+
+from benchmarks import plots
+
+
+def test_photos_are_drawn_step_by_step_with_their_answers() -> None:
+    photo, tile = np.zeros((40, 30, 3), np.uint8), np.zeros((28, 28), np.uint8)
+    figure = plots.plot_photo_steps(
+        [(photo, photo, tile, tile)] * 5,
+        ["dress: Dress 90 %"] * 4 + ["hat: Bag 80 %"],
+        [True] * 4 + [False],
+    )
+    texts = [text.get_text() for text in figure.findobj(Text)]
+    assert len(figure.axes) == 5 * 4
+    assert texts.count("✓ dress: Dress 90 %") == 4
+    assert "✗ hat: Bag 80 %" in texts
