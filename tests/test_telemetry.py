@@ -1,0 +1,189 @@
+"""No command asks another host for anything or writes outside its own places.
+
+strace watches each command and its children: Python sees neither the sockets nor the files of the
+C++ libraries that it loads.
+"""
+
+import ipaddress
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+import requests
+from conftest import WARDROBE
+from PIL import Image
+
+from wardrobe.data import synthetic
+from wardrobe.inference.engines import FORMATS
+from wardrobe.runs import Run
+
+CALLS = (
+    "connect,sendto,sendmsg,sendmmsg,openat,mkdirat,renameat,?open,?creat,?mkdir,?rename,?renameat2"
+)
+STRACE = [
+    "strace",
+    "-D",
+    "-ff",
+    "-y",
+    "-qq",
+    "--seccomp-bpf",
+    "-e",
+    "signal=none",
+    "-e",
+    f"trace={CALLS}",
+]
+KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", *(n for n in os.environ if n.endswith("_THREADS")))
+
+# Where a command may write below the home folder: where its libraries keep configuration and fonts.
+OWN_OF_HOME = (".keras", ".ray", ".cache/wardrobe", ".cache/matplotlib", ".config/matplotlib")
+
+INTERNET = re.compile(r'sin6?_port=htons\((\d+)\).*?inet_(?:addr\(|pton\(AF_INET6, )"([^"]+)"')
+RESOLVER = re.compile(r'sun_path="[^"]*resolve', re.IGNORECASE)  # systemd's, in place of a socket
+OPENED = re.compile(r"(?:creat\(|open.*O_(?:WRONLY|RDWR|CREAT)).* = \d+<(.*)>(?:\(deleted\))?$")
+MOVED = re.compile(r'(?:mkdir|rename).*"([^"]*)"[^"]*= 0$')  # the last path is what there is now
+
+DRIVER = """
+import json, sys
+from wardrobe import cli
+
+for arguments in json.loads(sys.argv[1]):
+    sys.argv[1:] = arguments
+    try:
+        cli.main()
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+
+
+class Watch:
+    """Commands under strace, with a home and a temporary folder apart from their own."""
+
+    def __init__(self, folder: Path, temporary: Path) -> None:
+        self.cwd, self._home, self._traces = (folder / name for name in ("cwd", "home", "traces"))
+        for path in (self.cwd, self._home, self._traces):
+            path.mkdir()
+        self._temporary = temporary
+
+    def start(self, command: Sequence[object]) -> subprocess.Popen[str]:
+        """Starts a command in an environment without what switches telemetry off, such as CI."""
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        return subprocess.Popen(
+            [*STRACE, "-o", str(self._traces / "trace"), *map(str, command)],
+            cwd=self.cwd,
+            env={**kept, "HOME": str(self._home), "TMPDIR": str(self._temporary)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *command: object) -> None:
+        process = self.start(command)
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
+
+    def findings(self) -> list[str]:
+        """Returns the calls that leave this machine, or write outside the command's own places."""
+        lines = [
+            line
+            for path in self._traces.iterdir()
+            for line in path.read_text(errors="replace").splitlines()
+        ]
+        assert any("openat(" in line for line in lines), "strace saw nothing"
+        return [line for line in lines if self._is_foreign(line)]
+
+    def _is_foreign(self, line: str) -> bool:
+        written = OPENED.match(line) or MOVED.match(line)
+        if written:
+            return not self._is_own(self.cwd / written[1])
+        return bool(RESOLVER.search(line)) or any(
+            port == "53" or not ipaddress.ip_address(host.removeprefix("::ffff:")).is_loopback
+            for port, host in INTERNET.findall(line)
+        )
+
+    def _is_own(self, path: Path) -> bool:
+        own = (self.cwd, self._temporary, *(self._home / each for each in OWN_OF_HOME))
+        return (
+            any(path.is_relative_to(each) or each.is_relative_to(path) for each in own)
+            or any(path.is_relative_to(each) for each in ("/dev", "/proc"))
+            or "__pycache__" in path.parts
+        )
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Watch]:
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed: apt-get install strace")
+    if subprocess.run([*STRACE, "-o", str(tmp_path / "check"), "true"], timeout=60).returncode:
+        pytest.skip("strace may not trace here: give the container --cap-add SYS_PTRACE")
+    with TemporaryDirectory() as temporary:  # of a short name: Ray has its sockets there
+        yield Watch(tmp_path, Path(temporary))
+
+
+@pytest.fixture
+def shoe(watch: Watch) -> Path:
+    path = watch.cwd / "shoe.png"
+    Image.fromarray(synthetic.draw_one(9, np.random.default_rng(0))).save(path)
+    return path
+
+
+def test_predict_asks_no_one(watch: Watch, shoe: Path) -> None:
+    watch.run(WARDROBE, "predict", shoe)
+    assert watch.findings() == []
+
+
+def test_predict_says_nothing_where_the_home_cannot_be_written(watch: Watch, shoe: Path) -> None:
+    environment = {**os.environ, "HOME": str(shoe / "home")}  # no folder can be made below a file
+    for name in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"):
+        environment.pop(name, None)
+    result = subprocess.run(
+        [str(WARDROBE), "predict", str(shoe)], env=environment, capture_output=True, text=True
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_serve_asks_no_one(watch: Watch, shoe: Path) -> None:
+    process = watch.start([WARDROBE, "serve", "--port", 0])
+    assert process.stdout
+    url = process.stdout.readline().split()[2].rstrip("/")
+    answer = requests.post(f"{url}/api/classify", data=shoe.read_bytes())
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert (answer.status_code, process.returncode) == (200, 0), errors
+    assert watch.findings() == []
+
+
+def test_predict_on_ray_asks_no_one(watch: Watch, shoe: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'wardrobe[scale]'")
+    watch.run(WARDROBE, "predict", shoe, "--engine", "ray", "--out", "answers")
+    assert watch.findings() == []
+
+
+def test_training_asks_no_one(watch: Watch, few_of_own: Path) -> None:
+    short = ["--data", str(few_of_own), "--epochs", "1"]
+    train = ["train", "sprint", *short, "--out", "run"]
+    tune = ["tune", "sprint", *short, "--fields", "dropout", "--trials", "1", "--out", "tuned"]
+    watch.run(sys.executable, "-c", DRIVER, json.dumps([train, tune]))
+    assert watch.findings() == []
+
+
+def test_what_is_done_with_a_run_asks_no_one(watch: Watch, shoe: Path, own_run: Run) -> None:
+    shutil.copytree(own_run.path.parent, watch.cwd, dirs_exist_ok=True)
+    formats = [["--format", to, *int8] for to in FORMATS for int8 in ([], ["--int8"])]
+    commands = [
+        ["evaluate", "run"],
+        *(["export", "run", *each] for each in formats),
+        ["explain", "run", str(shoe)],
+        ["explain", "run", "--layer", "logits"],
+    ]
+    watch.run(sys.executable, "-c", DRIVER, json.dumps(commands))
+    assert watch.findings() == []
