@@ -17,14 +17,18 @@ import requests
 import tritonclient.http as triton
 import uvicorn
 from conftest import Server, refused, serving, wardrobe
-from fastapi import FastAPI
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.routing import Route
 from test_photo import scene, wood
 
+from wardrobe import __version__
 from wardrobe.data import synthetic
 from wardrobe.inference.classifier import Classifier
+from wardrobe.serving import protocols, uploads
 from wardrobe.serving.batching import Batcher, BusyError
 from wardrobe.serving.middleware import Limits
+from wardrobe.serving.routes import PAGE
 from wardrobe.serving.server import Settings, create_app
 
 MODEL = "/v2/models/wardrobe"
@@ -345,6 +349,21 @@ def test_a_port_that_is_taken_is_one_line(server: Server, tmp_path: Path) -> Non
     )
 
 
+def test_openapi_describes_every_route_and_limit(server: Server) -> None:
+    described = requests.get(server.url + "/openapi.json").json()
+    methods = {path: {each.upper() for each in item} for path, item in described["paths"].items()}
+    routes = [route for route in create_app(Classifier.load()).routes if isinstance(route, Route)]
+    served = {each.path: (each.methods or set()) - {"HEAD"} for each in routes}
+    assert methods == {
+        path: served[path] for path in served.keys() - PAGE.keys() - {"/openapi.json"}
+    }
+    assert described["info"]["version"] == __version__
+    form = described["paths"]["/api/classify"]["post"]["requestBody"]["content"][uploads.FORM]
+    assert form["schema"]["properties"]["image"]["maxItems"] == uploads.MOST
+    tensor = described["components"]["schemas"]["InferRequest"]["properties"]["inputs"]["items"]
+    assert tensor["properties"]["datatype"]["enum"] == list(protocols.NUMBERS)
+
+
 def test_requests_that_come_together_are_classified_together(server: Server, images: Any) -> None:
     before = server.metric("wardrobe_batch_images_count")
     expected = Classifier.load().classify(images).labels
@@ -417,7 +436,7 @@ def test_what_is_in_flight_is_ended_before_the_server_is(
 
 
 @contextmanager
-def served_here(app: FastAPI) -> Iterator[str]:
+def served_here(app: Starlette) -> Iterator[str]:
     """Serves an application in a thread of this process; yields its address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))

@@ -18,7 +18,7 @@ INTERRUPTED = 130  # what typer returns on Ctrl-C
 EXTRAS = {
     "optuna": "tune",
     "jax": "jax",
-    "fastapi": "serve",
+    "starlette": "serve",
     "uvicorn": "serve",
     "prometheus_client": "serve",
     "orjson": "serve",

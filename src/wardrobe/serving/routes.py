@@ -1,42 +1,38 @@
-"""The routes: what each of the server's addresses does, and what they share."""
+"""The routes: what each address of the server does, and what the routes share.
+
+Starlette routes and a written OpenAPI file: the protocols check their own requests, so a framework
+that derives checks and a schema from annotations would only repeat them. Tests hold openapi.json
+against the running server.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import FileResponse, JSONResponse
-from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
 
 from wardrobe import __version__, photo
 from wardrobe.errors import PhotoError, WardrobeError
 from wardrobe.inference.activations import ActivationModel
 from wardrobe.inference.classifier import Classifier, Predictions
-from wardrobe.serving import openapi, protocols, studio, uploads
+from wardrobe.serving import protocols, studio, uploads
 from wardrobe.serving.batching import Batcher, BusyError, Workers
 from wardrobe.serving.middleware import CLIENT_CLOSED_REQUEST, BodyError, Metrics
 
 NAME = "wardrobe"  # of the model that is served, in V2 and in TensorFlow Serving's form
 WEB = Path(__file__).parent / "web"
-PAGE = {
-    "/": WEB / "index.html",
-    **{f"/{file.name}": file for file in sorted(WEB.iterdir())},
-}  # address → file
+PAGE = {"/": WEB / "index.html", **{f"/{file.name}": file for file in sorted(WEB.iterdir())}}
+OPENAPI = Path(__file__).parent / "openapi.json"
 PICTURES_WAITING = 512
 RETRY = {"retry-after": "1"}  # seconds
-
-
-class Route(APIRoute):
-    """A route that is handed its request as it is: there are no parameters to find out and nothing to validate here."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        return self.endpoint
 
 
 class Served:
@@ -44,18 +40,14 @@ class Served:
 
     def __init__(self, classifier: Classifier, metrics: Metrics) -> None:
         self.classifier, self.name = classifier, classifier.name
-        self.network = ActivationModel.beside(
-            classifier.path
-        )  # what its layers do, where it can be had
+        self.network = ActivationModel.beside(classifier.path)  # None: layers cannot be shown
         self._metrics = metrics
         self.batcher: Batcher
 
     def start(self) -> None:
         """Opens the queue, in the running event loop."""
-        images, sizes = (
-            self._metrics.images.labels(self.name),
-            self._metrics.batches.labels(self.name),
-        )
+        images = self._metrics.images.labels(self.name)
+        sizes = self._metrics.batches.labels(self.name)
 
         def seen(count: int) -> None:
             images.inc(count)
@@ -64,7 +56,7 @@ class Served:
         self.batcher = Batcher(self.classifier.logits, lambda: self._metrics.held, seen)
 
     async def logits(self, images: studio.Pixels) -> studio.Floats:
-        """Returns the logits (n, k) of images (n, 28, 28), computed together with what others ask meanwhile."""
+        """Returns the logits (n, k) of images (n, 28, 28), batched with those of other requests."""
         waiting = self._metrics.waiting.labels(self.name)
         waiting.inc(len(images))
         try:
@@ -78,7 +70,7 @@ class Served:
 
 
 class Service:
-    """What the routes share: the models, the first of which is served in every protocol, and threads for pictures."""
+    """The models, the first of which is served in every protocol, and what each address answers."""
 
     def __init__(self, classifiers: Sequence[Classifier], threads: int) -> None:
         self.metrics, self._threads = Metrics(), threads
@@ -90,7 +82,7 @@ class Service:
         return self.models[0]
 
     @asynccontextmanager
-    async def running(self, _: FastAPI) -> AsyncIterator[None]:
+    async def running(self, _: Starlette) -> AsyncIterator[None]:
         """Holds queues and threads open while the server runs."""
         self.workers = Workers(self._threads, PICTURES_WAITING)
         for each in self.models:
@@ -100,106 +92,74 @@ class Service:
             each.batcher.close()
         self.workers.close()
 
+    def routes(self) -> list[Route]:
+        """Returns every route, the most frequent requests first.
 
-def add_routes(app: FastAPI, service: Service) -> None:
-    """Adds every route, those that are asked most first, and how errors are answered."""
-    app.router.route_class = Route
-    for error, answer in (
-        (WardrobeError, _refused),
-        (HTTPException, _not_there),
-        (ClientDisconnect, _gone),
-    ):
-        app.add_exception_handler(error, answer)
-    for add in (_add_v2, _add_tensorflow, _add_classify, _add_studio, _add_metrics, _add_page):
-        add(app, service)
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    """Answers with what went wrong, in one line."""
-    if isinstance(error, BusyError):
-        return JSONResponse({"error": str(error)}, 503, RETRY)
-    status = (
-        error.status
-        if isinstance(error, BodyError)
-        else 422
-        if isinstance(error, PhotoError)
-        else 400
-    )
-    headers = (
-        {"connection": "close"} if isinstance(error, BodyError) else {}
-    )  # what is left of the body is not read
-    return JSONResponse({"error": str(error)}, status, headers | (RETRY if status == 503 else {}))
-
-
-async def _gone(_: Request, error: Exception) -> Response:
-    return Response(status_code=CLIENT_CLOSED_REQUEST)
-
-
-async def _not_there(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    words = {
-        404: f"there is no {request.url.path}",
-        405: f"{request.url.path} does not take {request.method}",
-    }
-    return JSONResponse(
-        {"error": words.get(error.status_code, error.detail)}, error.status_code, error.headers
-    )
-
-
-def _add_classify(app: FastAPI, service: Service) -> None:
-    """People's photos in, the JSON of `wardrobe predict --json` out."""
-
-    @app.post("/api/classify", **openapi.CLASSIFY)
-    async def classify(request: Request) -> Response:
-        found = await uploads.read_images(request)
-        reading = (service.workers.run(photo.prepare_or_reason, content) for _, content in found)
-        prepared = [
-            (name, each)
-            for (name, _), each in zip(found, await asyncio.gather(*reading), strict=True)
+        Each file has a route of its own, so that no path from a request reaches the disk.
+        """
+        v1, v2, post = f"/v1/models/{NAME}", f"/v2/models/{NAME}", ["POST"]
+        files = PAGE | {"/openapi.json": OPENAPI}
+        return [
+            Route(f"{v2}/infer", self.v2_infer, methods=post),
+            Route(f"{v1}:predict", self.tensorflow_predict, methods=post),
+            Route("/api/classify", self.classify, methods=post),
+            Route("/api/look", self.look, methods=post),
+            Route("/api/models", self.list_models),
+            Route("/api/examples", self.list_examples),
+            Route("/metrics", self.prometheus_metrics),
+            Route("/v2", self.v2_server),
+            Route("/v2/health/live", self.v2_live),
+            Route("/v2/health/ready", self.v2_ready),
+            Route(v2, self.v2_model),
+            Route(f"{v2}/ready", self.v2_model_ready),
+            Route(v1, self.tensorflow_model),
+            *(Route(address, partial(_send_file, file)) for address, file in files.items()),
         ]
+
+    async def classify(self, request: Request) -> Response:
+        """People's photos in, the JSON of `wardrobe predict --json` out."""
+        found = await uploads.read_images(request)
+        reading = (self.workers.run(photo.prepare_or_reason, content) for _, content in found)
+        names = [name for name, _ in found]
+        prepared = list(zip(names, await asyncio.gather(*reading), strict=True))
         failed = [{"path": name, "error": each} for name, each in prepared if isinstance(each, str)]
         good = [(name, each) for name, each in prepared if not isinstance(each, str)]
         if not good:
             return JSONResponse({"error": failed[0]["error"], "failed": failed}, 422)
-        answer = await service.main.answer(np.stack([pixels for _, pixels in good]))
+        answer = await self.main.answer(np.stack([pixels for _, pixels in good]))
         rows = [
             {"path": name, **studio.describe_answer(answer, row)}
             for row, (name, _) in enumerate(good)
         ]
-        return JSONResponse({"model": service.main.name, "predictions": rows, "failed": failed})
+        return JSONResponse({"model": self.main.name, "predictions": rows, "failed": failed})
 
-
-def _add_studio(app: FastAPI, service: Service) -> None:
-    """What the studio's page asks for."""
-
-    @app.get("/api/models", **openapi.MODELS)
-    async def models(_: Request) -> Response:
+    async def list_models(self, _: Request) -> Response:
+        """The models that the studio's page shows."""
         shown = [
-            studio.describe_model(each.name, each.classifier, each.network)
-            for each in service.models
+            studio.describe_model(each.name, each.classifier, each.network) for each in self.models
         ]
         return JSONResponse({"models": shown})
 
-    @app.get("/api/examples", **openapi.EXAMPLES)
-    async def examples(_: Request) -> Response:
-        return JSONResponse({"examples": await service.workers.run(studio.draw_examples)})
+    async def list_examples(self, _: Request) -> Response:
+        """A drawn garment of each class, for the studio's page."""
+        return JSONResponse({"examples": await self.workers.run(studio.draw_examples)})
 
-    @app.post("/api/look", **openapi.LOOK)
-    async def look(request: Request) -> Response:
+    async def look(self, request: Request) -> Response:
+        """A photo or 784 grey values in; every model's answer, layers and heat map out."""
         content, query = await request.body(), request.query_params
         if request.headers.get("content-type") == studio.PIXELS:
             steps, pixels = None, studio.parse_pixels(content)
         else:
             rectangle = studio.parse_rectangle(query.get("rectangle"))
-            steps = await service.workers.run(studio.prepare, content, rectangle)
+            steps = await self.workers.run(studio.prepare, content, rectangle)
             pixels = steps.pixels
         heat = query.get("heat", "true") == "true"
-        answers = await asyncio.gather(*(each.answer(pixels[None]) for each in service.models))
+        answers = await asyncio.gather(*(each.answer(pixels[None]) for each in self.models))
         inside = (
-            service.workers.run(
+            self.workers.run(
                 studio.describe_layers, each.classifier, each.network, answer, pixels, heat
             )
-            for each, answer in zip(service.models, answers, strict=True)
+            for each, answer in zip(self.models, answers, strict=True)
         )
         shown = {
             "steps": studio.describe_steps(steps) if steps else None,
@@ -207,37 +167,26 @@ def _add_studio(app: FastAPI, service: Service) -> None:
         }
         return JSONResponse({**shown, "models": await asyncio.gather(*inside)})
 
+    async def v2_server(self, _: Request) -> Response:
+        """The Open Inference Protocol, as KServe and Triton speak it, from here on: the server."""
+        extensions = ["binary_tensor_data"]
+        return JSONResponse({"name": NAME, "version": __version__, "extensions": extensions})
 
-def _add_v2(app: FastAPI, service: Service) -> None:
-    """The Open Inference Protocol, as KServe and Triton speak it."""
-    model = f"/v2/models/{NAME}"
-
-    @app.get("/v2", **openapi.V2_SERVER)
-    async def server(_: Request) -> Response:
-        return JSONResponse(
-            {"name": NAME, "version": __version__, "extensions": ["binary_tensor_data"]}
-        )
-
-    @app.get("/v2/health/live", **openapi.V2_LIVE)
-    async def live(_: Request) -> Response:
+    async def v2_live(self, _: Request) -> Response:
         return JSONResponse({"live": True})
 
-    @app.get("/v2/health/ready", **openapi.V2_READY)
-    async def ready(_: Request) -> Response:
+    async def v2_ready(self, _: Request) -> Response:
         return JSONResponse({"ready": True})
 
-    @app.get(model, **openapi.V2_MODEL)
-    async def metadata(_: Request) -> Response:
-        return JSONResponse(protocols.v2_metadata(NAME, len(service.main.classifier.class_names)))
+    async def v2_model(self, _: Request) -> Response:
+        return JSONResponse(protocols.v2_metadata(NAME, len(self.main.classifier.class_names)))
 
-    @app.get(f"{model}/ready", **openapi.V2_MODEL_READY)
-    async def model_ready(_: Request) -> Response:
+    async def v2_model_ready(self, _: Request) -> Response:
         return JSONResponse({"name": NAME, "ready": True})
 
-    @app.post(f"{model}/infer", **openapi.V2_INFER)
-    async def infer(request: Request) -> Response:
+    async def v2_infer(self, request: Request) -> Response:
         asked = protocols.read_v2(await request.body(), request.headers.get(protocols.JSON_LENGTH))
-        logits, classifier = await service.main.logits(asked.images), service.main.classifier
+        logits, classifier = await self.main.logits(asked.images), self.main.classifier
         values: dict[str, Callable[[], protocols.Floats | Sequence[str]]] = {
             protocols.PROBABILITIES: lambda: classifier.probabilities(logits),
             protocols.LOGITS: lambda: logits,
@@ -246,47 +195,54 @@ def _add_v2(app: FastAPI, service: Service) -> None:
         body, json_length = protocols.write_v2(NAME, asked, values)
         if json_length is None:
             return Response(body, media_type="application/json")
-        return Response(
-            body, 200, {protocols.JSON_LENGTH: str(json_length)}, "application/octet-stream"
-        )
+        headers = {protocols.JSON_LENGTH: str(json_length)}
+        return Response(body, 200, headers, "application/octet-stream")
 
-
-def _add_tensorflow(app: FastAPI, service: Service) -> None:
-    """TensorFlow Serving's REST."""
-    model = f"/v1/models/{NAME}"
-
-    @app.get(model, **openapi.TF_MODEL)
-    async def state(_: Request) -> Response:
+    async def tensorflow_model(self, _: Request) -> Response:
+        """TensorFlow Serving's REST: the model's status."""
         status = {"error_code": "OK", "error_message": ""}
-        return JSONResponse(
-            {"model_version_status": [{"version": "1", "state": "AVAILABLE", "status": status}]}
-        )
+        version = {"version": "1", "state": "AVAILABLE", "status": status}
+        return JSONResponse({"model_version_status": [version]})
 
-    @app.post(f"{model}:predict", **openapi.TF_PREDICT)
-    async def predict(request: Request) -> Response:
+    async def tensorflow_predict(self, request: Request) -> Response:
         images, by_row = protocols.read_tensorflow(await request.body())
-        chances = service.main.classifier.probabilities(await service.main.logits(images))
-        return JSONResponse({"predictions" if by_row else "outputs": chances.tolist()})
+        probabilities = self.main.classifier.probabilities(await self.main.logits(images))
+        return JSONResponse({"predictions" if by_row else "outputs": probabilities.tolist()})
+
+    async def prometheus_metrics(self, _: Request) -> Response:
+        return Response(generate_latest(self.metrics.told()), media_type=CONTENT_TYPE_LATEST)
 
 
-def _add_metrics(app: FastAPI, service: Service) -> None:
-    """What Prometheus asks for."""
-
-    @app.get("/metrics", **openapi.METRICS)
-    async def metrics(_: Request) -> Response:
-        return Response(generate_latest(service.metrics.told()), media_type=CONTENT_TYPE_LATEST)
+async def _send_file(file: Path, _: Request) -> Response:
+    return FileResponse(file, headers={"cache-control": "no-cache"})  # revalidated by its ETag
 
 
-def _add_page(app: FastAPI, _: Service) -> None:
-    """The page's files, by a route each, so that no path from a request reaches the disk."""
+async def _answer_error(_: Request, error: Exception) -> Response:
+    """Answers with what went wrong, in one line."""
+    status, headers = 422 if isinstance(error, PhotoError) else 400, {}
+    if isinstance(error, BusyError):
+        status = 503
+    elif isinstance(error, BodyError):
+        status, headers = error.status, {"connection": "close"}  # the rest of the body is not read
+    return JSONResponse({"error": str(error)}, status, headers | (RETRY if status == 503 else {}))
 
-    def add(address: str, file: Path) -> None:
-        async def given(_: Request) -> Response:
-            return FileResponse(
-                file, headers={"cache-control": "no-cache"}
-            )  # asked again, and sent where it changed
 
-        app.add_api_route(address, given, methods=["GET", "HEAD"], include_in_schema=False)
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    words = {
+        404: f"there is no {request.url.path}",
+        405: f"{request.url.path} does not take {request.method}",
+    }
+    text = words.get(error.status_code, error.detail)
+    return JSONResponse({"error": text}, error.status_code, error.headers)
 
-    for address, file in PAGE.items():
-        add(address, file)
+
+async def _answer_nobody(_: Request, error: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+ERROR_HANDLERS = {
+    WardrobeError: _answer_error,
+    HTTPException: _answer_http_error,
+    ClientDisconnect: _answer_nobody,
+}

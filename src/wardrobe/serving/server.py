@@ -11,16 +11,14 @@ from typing import Any
 from urllib.parse import quote
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
-from wardrobe import __version__
 from wardrobe.errors import UsageError
 from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.engines import count_cores
-from wardrobe.serving import openapi
 from wardrobe.serving.middleware import LOOPBACK, Limits, RequestGuard
-from wardrobe.serving.routes import PAGE, Service, add_routes
+from wardrobe.serving.routes import ERROR_HANDLERS, PAGE, Service
 from wardrobe.serving.workers import Tell, run_workers
 
 KEEP_ALIVE, ENDING = (
@@ -52,7 +50,7 @@ class Settings:
 
 def create_app(
     classifier: Classifier, *others: Classifier, settings: Settings | None = None
-) -> FastAPI:
+) -> Starlette:
     """Returns the server as an ASGI application.
 
     Args:
@@ -61,11 +59,9 @@ def create_app(
     """
     settings = settings or Settings()
     service = Service((classifier, *others), settings.threads)
-    app = FastAPI(
-        title="Wardrobe", version=__version__, description=openapi.DESCRIPTION, lifespan=service.running,
-        docs_url=None, redoc_url=None,
-    )  # fmt: skip
-    add_routes(app, service)
+    app = Starlette(
+        routes=service.routes(), exception_handlers=ERROR_HANDLERS, lifespan=service.running
+    )
     app.add_middleware(
         RequestGuard,
         metrics=service.metrics,
@@ -194,7 +190,7 @@ def run(
         run_workers(partial(_load_and_answer, sources, settings), listening, workers, ready)
 
 
-def _app(sources: Sequence[str | None], settings: Settings) -> FastAPI:
+def _app(sources: Sequence[str | None], settings: Settings) -> Starlette:
     return create_app(
         *(Classifier.load(source, settings.threads) for source in sources), settings=settings
     )
@@ -206,7 +202,7 @@ def _load_and_answer(
     _answer(_app(sources, settings), listening, ready)
 
 
-def _answer(app: FastAPI, listening: socket.socket, ready: Tell) -> None:
+def _answer(app: Starlette, listening: socket.socket, ready: Tell) -> None:
     """Answers until Ctrl-C or SIGTERM."""
     logging.getLogger("python_multipart").setLevel(
         logging.CRITICAL

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncGenerator
 
-from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
 
 from wardrobe.serving.protocols import RequestError
 
