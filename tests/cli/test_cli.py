@@ -66,7 +66,7 @@ def test_the_python_package_is_loaded_lazily() -> None:
             ["train-images-idx3-ubyte.gz was not found", "--data-dir", "synthetic"],
         ),
         (["train", "--data", "nowhere"], 2, ["--data nowhere is neither"]),
-        (["train", "--data-dir", "nowhere"], 2, ["--data-dir nowhere is no folder"]),
+        (["train", "--data-dir", "nowhere"], 2, ["--data-dir nowhere is not a folder"]),
         (["train", "--resume", "nowhere"], 1, ["nowhere does not exist"]),
         (["train", "--resume", "."], 1, ["is not a run folder"]),
         (["train", "--resume", "latest"], 1, ["no run in", "wardrobe train"]),

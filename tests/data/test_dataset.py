@@ -80,17 +80,17 @@ def test_the_order_is_data_dir_then_environment_then_cache(
     assert fashion_mnist.locate()["test_images"].parent == folders["environment"]
 
 
-def test_a_wrong_file_in_the_cache_is_named_set_aside_and_fetched_again(
+def test_a_wrong_file_in_the_cache_is_reported_renamed_and_downloaded_again(
     mirror: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cached = fashion_mnist.locate()["train_images"]
     good = cached.read_bytes()
     cached.write_bytes(good[:-100])
     assert fashion_mnist.locate()["train_images"].read_bytes() == good
-    assert cached.with_name(NAME + ".wrong-sum").read_bytes() == good[:-100]
+    assert cached.with_name(NAME + ".wrong-checksum").read_bytes() == good[:-100]
     warned = capsys.readouterr().err
     assert str(cached) in warned
-    assert "set aside" in warned
+    assert "renamed to" in warned
 
 
 def test_a_wrong_file_in_a_persons_folder_is_named_and_left_alone(
@@ -117,14 +117,12 @@ def test_a_wrong_own_file_and_no_download_is_an_error_even_for_auto(
 ) -> None:
     monkeypatch.setattr(fashion_mnist, "MIRRORS", ("http://127.0.0.1:9/",))
     (mirror / NAME).write_bytes(b"cut short")
-    with pytest.raises(
-        DataError, match=r"cut short, damaged or of an old release.*replace that file"
-    ):
+    with pytest.raises(DataError, match=r"truncated or an old release.*replace that file"):
         load_data("auto", mirror)
 
 
 def test_a_data_dir_that_is_no_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         fashion_mnist.locate(tmp_path / "nothing")
 
 

@@ -6,10 +6,10 @@ import numpy.typing as npt
 import pytest
 
 from wardrobe import photo
-from wardrobe.data import photo_augment, synthetic
+from wardrobe.data import photo_augment, synthetic, warp
 from wardrobe.labels import CLASS_NAMES
 
-Drawn = tuple[npt.NDArray[np.uint8], photo_augment.Masks, photo_augment.Labels]
+Drawn = tuple[npt.NDArray[np.uint8], warp.Masks, photo_augment.Labels]
 
 TROUSER, PULLOVER, DRESS, SNEAKER, BAG = (
     CLASS_NAMES.index(name) for name in ("Trouser", "Pullover", "Dress", "Sneaker", "Bag")
@@ -22,7 +22,7 @@ def drawn() -> Drawn:
     return images, photo_augment.garment_masks(images), labels
 
 
-def of(label: int, drawn: Drawn) -> tuple[photo_augment.Floats, photo_augment.Masks]:
+def of(label: int, drawn: Drawn) -> tuple[warp.Floats, warp.Masks]:
     """The drawn images of one class, 0-1, and their masks."""
     images, masks, labels = drawn
     return images[labels == label].astype(np.float32) / 255, masks[labels == label]
@@ -41,7 +41,7 @@ def test_a_mask_is_the_garment_with_its_holes() -> None:
 
 
 def test_the_same_seed_gives_the_same_batch_and_another_does_not(drawn: Drawn) -> None:
-    def batch(seed: int) -> tuple[photo_augment.Floats, photo_augment.Floats]:
+    def batch(seed: int) -> tuple[warp.Floats, warp.Floats]:
         return photo_augment.simulate_photos(np.random.default_rng(seed), *drawn, CLASS_NAMES)
 
     (first, targets), (again, same), (other, _) = batch(1), batch(1), batch(2)
@@ -74,7 +74,7 @@ def test_the_garment_fills_the_frame_as_photo_py_makes_it(drawn: Drawn) -> None:
     small[:, 20:34, 4:18] = (images[:, ::2, ::2] / 255).astype(
         np.float32
     )  # half the size, in a corner
-    _, soft = photo_augment.warp(np.random.default_rng(0), small, small > 0.05)
+    _, soft = warp.warp(np.random.default_rng(0), small, small > 0.05)
     sides = [
         max(np.ptp(np.flatnonzero((one > 0.5).any(axis))) + 1 for axis in (0, 1)) for one in soft
     ]

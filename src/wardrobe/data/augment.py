@@ -1,8 +1,8 @@
-"""Changes to training images that leave the class what it was: NumPy arrays in, arrays out, the same for every backend.
+"""Augmentation of training images, in NumPy, so that every backend trains on the same images.
 
-An epoch is changed at once, before it is trained. data/photo_augment.py has what the recipe `photo` does instead.
+A whole epoch is augmented before it is trained. The recipe `photo` uses photo_augment.py instead.
 
-Throughout: images (n, 28, 28) uint8, 0-255, on black; `rng` a NumPy Generator.
+Shapes: images (n, 28, 28) uint8, 0-255, on black.
 """
 
 import numpy as np
@@ -19,25 +19,29 @@ ERASED_ASPECT = 0.3, 1 / 0.3  # height to width, lowest and highest
 
 
 def augment(recipe: Recipe, images: Images, chosen: Indices, seed: int, turn: int) -> Images:
-    """Returns the images `chosen` (m,), changed as the recipe says, otherwise at each `turn` (0, 1, …): (m, 28, 28)."""
+    """Returns the images with indices `chosen` (m,), augmented as the recipe says: (m, 28, 28).
+
+    Args:
+        turn: how often the images were used before, 0 the first time; each turn differs.
+    """
     rng = make_rng("changes", seed, turn)
-    shown = images[chosen]
+    batch = images[chosen]
     if recipe.alternating_flip:
-        shown = alternate_flip(shown, draw_first_mirrored(len(images), seed)[chosen], turn)
+        batch = alternate_flip(batch, draw_first_mirrored(len(images), seed)[chosen], turn)
     if recipe.max_shift:
-        shown = shift(rng, shown, recipe.max_shift)
+        batch = shift(rng, batch, recipe.max_shift)
     if recipe.erase_probability:
-        shown = erase(rng, shown, recipe.erase_probability)
-    return shown
+        batch = erase(rng, batch, recipe.erase_probability)
+    return batch
 
 
 def draw_first_mirrored(count: int, seed: int) -> npt.NDArray[np.bool_]:
-    """Returns which of `count` images are mirrored at the first turn: half of them, (count,)."""
+    """Draws the half of the images that is mirrored at the first turn: (count,) bool."""
     return make_rng("mirrored", seed).random(count) < 0.5
 
 
 def alternate_flip(images: Images, first: npt.NDArray[np.bool_], turn: int) -> Images:
-    """Mirrors each image at every other turn, those in `first` at the first one: both sides are seen alike often.
+    """Mirrors each image at every other turn, those in `first` (n,) bool at the first one.
 
     Source: alternating flip, arXiv 2404.00498, section 3.6.
     """
@@ -48,22 +52,21 @@ def alternate_flip(images: Images, first: npt.NDArray[np.bool_], turn: int) -> I
 
 
 def shift(rng: np.random.Generator, images: Images, reach: int) -> Images:
-    """Moves each image by up to `reach` whole pixels each way; what comes in is black."""
+    """Shifts each image by up to `reach` pixels each way, padding with black."""
     n, side, _ = images.shape
     padded = np.pad(images, ((0, 0), (reach, reach), (reach, reach)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), (1, 2))
-    return windows[
-        np.arange(n), rng.integers(0, 2 * reach + 1, n), rng.integers(0, 2 * reach + 1, n)
-    ]
+    top, left = (rng.integers(0, 2 * reach + 1, n) for _ in range(2))
+    return windows[np.arange(n), top, left]
 
 
-def erase(rng: np.random.Generator, images: Images, share: float) -> Images:
-    """Fills a rectangle of `share` of the images with noise, uniform in 0-255.
+def erase(rng: np.random.Generator, images: Images, probability: float) -> Images:
+    """Fills a random rectangle of an image with uniform noise, with the given probability.
 
-    Source: random erasing, arXiv 1708.04896: area and aspect as there, wherever the rectangle fits.
+    Source: random erasing, arXiv 1708.04896, with its area and aspect ratio.
     """
     side = images.shape[1]
-    chosen = np.flatnonzero(rng.random(len(images)) < share)
+    chosen = np.flatnonzero(rng.random(len(images)) < probability)
     n = len(chosen)
     area = rng.uniform(*ERASED_AREA, n) * side**2
     aspect = ERASED_ASPECT[0] * (ERASED_ASPECT[1] / ERASED_ASPECT[0]) ** rng.random(n)
@@ -77,7 +80,7 @@ def erase(rng: np.random.Generator, images: Images, share: float) -> Images:
 def _span(
     rng: np.random.Generator, lengths: npt.NDArray[np.floating], side: int
 ) -> npt.NDArray[np.bool_]:
-    """Returns which of `side` pixels lie in a stretch of each length, put anywhere: (n, side)."""
+    """Places an interval of each length (n,) at random among `side` pixels: (n, side) bool."""
     lengths = np.clip(lengths.round(), 1, side - 1)
     start = np.floor(rng.random(len(lengths)) * (side - lengths + 1))
     pixels = np.arange(side)

@@ -1,8 +1,8 @@
-"""Batches: those of an epoch in the form that the backend takes quickest, and slices of arrays.
+"""Arrays in the form that each backend of Keras trains on fastest.
 
-Under TensorFlow, `model.fit` given arrays wraps them into a tf.data pipeline that tunes itself in a thread; at the end
-of an epoch that thread may sleep for as long as the epoch took, and training waits for it (docs/log.md). The pipelines
-here do not tune themselves. Other backends get what Keras makes of the arrays.
+Under TensorFlow, `model.fit` wraps arrays into a tf.data pipeline with an autotuning thread. At the
+end of an epoch that thread may sleep for as long as the epoch took, and training waits for it. The
+pipelines here have autotuning off. Other backends get the arrays themselves.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,59 +14,58 @@ import numpy.typing as npt
 
 Batch = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
-AHEAD = 16  # batches that are made while others are trained
+PREFETCH = 16  # batches prepared in advance
 
 
 def from_arrays(
     images: npt.NDArray[np.uint8], targets: npt.NDArray[Any], batch_size: int
 ) -> dict[str, Any]:
-    """Returns the arguments of `fit` or `evaluate` that give it these arrays, in their order."""
+    """Returns the arguments of `fit` or `evaluate` for these arrays, in order."""
     if keras.backend.backend() != "tensorflow":
         return {"x": images, "y": targets, "batch_size": batch_size}
-    return {"x": _slices((images, targets), batch_size)}
+    return {"x": _make_dataset((images, targets), batch_size)}
 
 
 def from_images(images: npt.NDArray[np.uint8], batch_size: int) -> dict[str, Any]:
-    """Returns the arguments of `predict` that give it these images, in their order."""
+    """Returns the arguments of `predict` for these images, in order."""
     if keras.backend.backend() != "tensorflow":
         return {"x": images, "batch_size": batch_size}
-    return {"x": _slices(images, batch_size)}
+    return {"x": _make_dataset(images, batch_size)}
 
 
 def slices(count: int, size: int) -> Iterator[slice]:
-    """Yields the slices, of `size` or fewer, that go through `count` things in order."""
+    """Yields consecutive slices of at most `size` that cover `count` items."""
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
 
 
 def from_function(batch: Callable[[int], Batch], count: int) -> dict[str, Any]:
-    """Returns the argument of `fit` that gives it `batch(0)`, `batch(1)`, …, `batch(count - 1)`, each float32.
+    """Returns the argument of `fit` for the batches `batch(0)` to `batch(count - 1)`, in float32.
 
-    They are made in a thread beside the training step.
+    A thread prepares them while the model trains.
     """
     if keras.backend.backend() != "tensorflow":
-        return {"x": _Made(batch, count)}
+        return {"x": _FunctionDataset(batch, count)}
     import tensorflow as tf
 
     images, targets = batch(0)
-    shapes = [tf.TensorSpec((None, *array.shape[1:]), tf.float32) for array in (images, targets)]
+    specs = [tf.TensorSpec((None, *each.shape[1:]), tf.float32) for each in (images, targets)]
 
-    def one(number: Any) -> Any:
+    def make_batch(number: Any) -> Any:
         arrays = tf.numpy_function(lambda i: batch(int(i)), [number], [tf.float32, tf.float32])
-        return tuple(
-            tf.ensure_shape(array, spec.shape) for array, spec in zip(arrays, shapes, strict=True)
-        )
+        pairs = zip(arrays, specs, strict=True)
+        return tuple(tf.ensure_shape(array, spec.shape) for array, spec in pairs)
 
-    return {"x": _untuned(tf.data.Dataset.range(count).map(one).prefetch(AHEAD))}
+    return {"x": _without_autotune(tf.data.Dataset.range(count).map(make_batch).prefetch(PREFETCH))}
 
 
-def _slices(arrays: Any, batch_size: int) -> Any:
+def _make_dataset(arrays: Any, batch_size: int) -> Any:
     import tensorflow as tf
 
-    return _untuned(tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size))
+    return _without_autotune(tf.data.Dataset.from_tensor_make_dataset(arrays).batch(batch_size))
 
 
-def _untuned(dataset: Any) -> Any:
+def _without_autotune(dataset: Any) -> Any:
     import tensorflow as tf
 
     options = tf.data.Options()
@@ -74,9 +73,9 @@ def _untuned(dataset: Any) -> Any:
     return dataset.with_options(options)
 
 
-class _Made(keras.utils.PyDataset):
+class _FunctionDataset(keras.utils.PyDataset):
     def __init__(self, batch: Callable[[int], Batch], count: int) -> None:
-        super().__init__(workers=1, max_queue_size=AHEAD)
+        super().__init__(workers=1, max_queue_size=PREFETCH)
         self.batch, self.count = batch, count
 
     def __len__(self) -> int:

@@ -1,7 +1,8 @@
-"""Fashion-MNIST as it is published: four gzipped IDX files, found or downloaded, checked by MD5, read.
+"""Fashion-MNIST as published: four gzipped IDX files, found or downloaded, checked by MD5, read.
 
-Source: arXiv 1708.07747 and its repository, zalandoresearch/fashion-mnist. Files from before August 2017 held images
-that stand in both splits; the sums tell them apart.
+Files from before August 2017 had images in both splits. The checksums tell them apart.
+
+Source: arXiv 1708.07747 and its repository, zalandoresearch/fashion-mnist.
 """
 
 import gzip
@@ -43,113 +44,103 @@ FILES: dict[str, File] = {
 
 
 def locate(data_dir: Path | None = None) -> dict[str, Path]:
-    """Finds the four files, each with the right sum: `data_dir`, `$WARDROBE_DATA`, the cache, then a download into it.
+    """Finds the four files: in `data_dir`, `$WARDROBE_DATA`, the cache, otherwise by download.
 
-    A file with a wrong sum is named on stderr and never used. In the cache it is renamed to `NAME.wrong-sum` and
-    fetched again; in a person's own folder it is left as it is and passed over.
+    A file with a wrong checksum is reported on stderr and never used. In the cache it is renamed to
+    `NAME.wrong-checksum` and downloaded again. Elsewhere it is left unchanged.
 
     Returns:
         A path for each key of `FILES`.
 
     Raises:
-        UsageError: `data_dir` is no folder.
-        DataMissingError: a file is nowhere and cannot be downloaded.
-        DataError: a person's own file has a wrong sum and no good copy can be had.
+        UsageError: `data_dir` is not a folder.
+        DataMissingError: a file is not found and cannot be downloaded.
+        DataError: a file has a wrong checksum and there is no good copy.
     """
+    names = ", ".join(file.name for file in FILES.values())
     if data_dir is not None and not data_dir.is_dir():
-        raise UsageError(
-            f"--data-dir {data_dir} is no folder; give the folder that holds {_names()}"
-        )
+        raise UsageError(f"--data-dir {data_dir} is not a folder; give the folder of {names}")
     if data_dir is not None and not any((data_dir / file.name).exists() for file in FILES.values()):
-        console.warn(f"{data_dir} has none of {_names()}; looking elsewhere")
-    named = [
-        data_dir,
-        Path(os.environ["WARDROBE_DATA"]) if os.environ.get("WARDROBE_DATA") else None,
-    ]
-    folders = [folder for folder in named if folder is not None]
-    return {key: _locate_one(file, folders) for key, file in FILES.items()}
+        console.warn(f"{data_dir} has none of {names}; looking elsewhere")
+    given = data_dir, os.environ.get("WARDROBE_DATA")
+    folders = [Path(folder) for folder in given if folder]
+    return {key: _locate_file(file, folders) for key, file in FILES.items()}
 
 
 def read_images(path: Path) -> npt.NDArray[np.uint8]:
-    """Reads a gzipped IDX file of images: (n, 28, 28) uint8, 0-255 (black to white, garment bright on black).
+    """Reads a gzipped IDX file of images: (n, 28, 28) uint8, 0-255, light on black.
 
     Raises:
-        DataError: the file is no such file, or is cut short.
+        DataError: the file is not an IDX file of images, or is truncated.
     """
-    data = _read_idx(path, IMAGES_MAGIC, header_bytes=16)
-    return data.reshape(-1, 28, 28)
+    return _read_idx(path, IMAGES_MAGIC, header_bytes=16).reshape(-1, 28, 28)
 
 
 def read_labels(path: Path) -> npt.NDArray[np.int64]:
     """Reads a gzipped IDX file of labels: (n,) int64, 0-9, as in `labels.CLASS_NAMES`.
 
     Raises:
-        DataError: the file is no such file, or is cut short.
+        DataError: the file is not an IDX file of labels, or is truncated.
     """
     return _read_idx(path, LABELS_MAGIC, header_bytes=8).astype(np.int64)
 
 
 def cache_folder() -> Path:
-    """Returns where downloads are kept for this user; it need not exist yet."""
+    """Returns the folder for downloads; it may not exist yet."""
     import platformdirs
 
     return Path(platformdirs.user_cache_path("wardrobe")) / "fashion-mnist"
 
 
-def md5(path: Path) -> str:
-    """Returns the MD5 sum of a file, in hexadecimal."""
+def _compute_md5(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "md5").hexdigest()
 
 
-def _names() -> str:
-    return ", ".join(file.name for file in FILES.values())
-
-
-def _locate_one(file: File, folders: list[Path]) -> Path:
+def _locate_file(file: File, folders: list[Path]) -> Path:
     wrong = None
-    for folder in folders:
-        path = folder / file.name
+    for path in (folder / file.name for folder in folders):
         if path.is_file():
-            if md5(path) == file.md5:
+            found = _compute_md5(path)
+            if found == file.md5:
                 return path
-            wrong = f"{path} has MD5 {md5(path)}, expected {file.md5}: it is cut short, damaged or of an old release"
+            wrong = f"{path} has MD5 {found}, expected {file.md5} (truncated or an old release)"
             console.warn(f"{wrong}; it is not used")
     try:
-        return _from_cache(file)
+        return _find_or_download(file)
     except OSError as error:
-        if error.errno is not None:  # of this machine, not of the network
+        if error.errno is not None:  # an error of the file system, not of the network
             raise DataError(
-                f"{error.filename or cache_folder()}: {error.strerror}; the download cannot be kept; make room, or put "
-                "the four files in a folder and name it with --data-dir"
+                f"{error.filename or cache_folder()}: {error.strerror}; cannot store the download; "
+                "free some space, or put the four files in a folder and give it with --data-dir"
             ) from error
-        reason = f"no download from {len(MIRRORS)} mirrors worked ({type(error).__name__})"
+        reason = f"the download failed from {len(MIRRORS)} mirrors ({type(error).__name__})"
     if wrong:
         raise DataError(f"{wrong}; {reason}; replace that file")
     searched = ", ".join(str(folder) for folder in [*folders, cache_folder()])
     raise DataMissingError(
-        f"{file.name} was not found in {searched}, and {reason}; put the four Fashion-MNIST files in one folder and "
-        "name it with --data-dir, or train on the drawn wardrobe with --data synthetic"
+        f"{file.name} was not found in {searched}, and {reason}; put the four Fashion-MNIST files "
+        "in a folder and give it with --data-dir, or use synthetic images with --data synthetic"
     )
 
 
-def _from_cache(file: File) -> Path:
+def _find_or_download(file: File) -> Path:
     path = cache_folder() / file.name
     if path.is_file():
-        found = md5(path)
+        found = _compute_md5(path)
         if found == file.md5:
             return path
-        aside = path.with_name(path.name + ".wrong-sum")
-        path.replace(aside)
+        renamed = path.replace(path.with_name(path.name + ".wrong-checksum"))
         console.warn(
-            f"{path} has MD5 {found}, expected {file.md5}; set aside as {aside.name}, fetching it again"
+            f"{path} has MD5 {found}, expected {file.md5}; renamed to {renamed.name}; "
+            "downloading again"
         )
     _download(file, path)
     return path
 
 
 def _download(file: File, path: Path) -> None:
-    """Fetches `file` from the first mirror that gives it whole; pooch checks the sum, then renames into place."""
+    """Downloads from the first mirror that works; pooch checks the MD5, then renames into place."""
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
@@ -167,24 +158,24 @@ def _download(file: File, path: Path) -> None:
             return
         except OSError as error:  # no connection, an HTTP error, a full or read-only disk
             failures.append(error)
-        except ValueError:  # pooch's word for a wrong sum; it has removed what it fetched
+        except ValueError:  # raised by pooch for a wrong MD5, after it has removed the file
             console.warn(
-                f"{mirror}{file.name} has a wrong MD5 sum, expected {file.md5}; it is not used"
+                f"{mirror}{file.name} has a wrong MD5, expected {file.md5}; it is not used"
             )
-            failures.append(OSError("wrong sum"))
+            failures.append(OSError("wrong MD5"))
     raise failures[-1]
 
 
 def _read_idx(path: Path, magic: int, header_bytes: int) -> npt.NDArray[np.uint8]:
-    """Returns the bytes behind the header, checked against the sizes that the header gives."""
+    """Returns the bytes after the header, checked against the sizes in the header."""
     try:
         raw = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
-            f"{path} is no whole gzip file ({error}); replace it or remove it to have it fetched"
+            f"{path} is not a complete gzip file ({error}); replace it, or remove it to download it"
         ) from None
     header = np.frombuffer(raw[:header_bytes].ljust(header_bytes, b"\0"), dtype=">i4")
     body = np.frombuffer(raw[header_bytes:], dtype=np.uint8)
     if header[0] != magic or body.size != np.prod(header[1:], dtype=np.int64):
-        raise DataError(f"{path} is no IDX file of kind {magic}, or is cut short; replace it")
+        raise DataError(f"{path} is not an IDX file of type {magic}, or is truncated; replace it")
     return body

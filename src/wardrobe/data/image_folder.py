@@ -1,4 +1,4 @@
-"""A person's own photos as a data set: one sub-folder a class, each photo prepared as `predict` prepares it."""
+"""A folder of images as a data set: one sub-folder a class, prepared as photos are."""
 
 import hashlib
 import os
@@ -13,26 +13,26 @@ from wardrobe import photo
 from wardrobe.errors import DataError, UsageError
 from wardrobe.terminal import console
 
-FEWEST_IMAGES = 3  # a class: one each to train, to validate and to test
-NAMED_AT_MOST = 5  # broken images named one by one; the rest are counted
+MIN_IMAGES = 3  # of a class: one each for training, validation and test
+MAX_WARNINGS = 5  # unreadable images of a class that are named one by one
 
 
 @dataclass(frozen=True)
 class FolderImages:
-    """What a folder holds."""
+    """The images of a folder."""
 
     class_names: tuple[str, ...]  # the sub-folders' names, sorted
     images: npt.NDArray[np.uint8]  # (n, 28, 28), 0-255
     labels: npt.NDArray[np.int64]  # (n,), index into class_names
-    sha256: str  # of every used file's path and bytes, in order
+    sha256: str  # of the path and bytes of every file used, in order
 
 
 def read_image_folder(root: Path) -> FolderImages:
-    """Reads every image below `root`; broken ones are named on stderr, counted and skipped.
+    """Reads every image below `root`. Unreadable ones are reported on stderr and skipped.
 
     Raises:
-        UsageError: `root` is no folder.
-        DataError: fewer than two classes, or a class with fewer than `FEWEST_IMAGES` readable images.
+        UsageError: `root` is not a folder.
+        DataError: there are fewer than two classes, or a class has fewer than `MIN_IMAGES` images.
     """
     if not root.is_dir():
         raise UsageError(
@@ -44,19 +44,20 @@ def read_image_folder(root: Path) -> FolderImages:
     )
     if len(class_folders) < 2:
         raise DataError(
-            f"{root} has {len(class_folders)} sub-folders, expected at least 2; put each class's images in its own"
+            f"{root} has {len(class_folders)} sub-folders, expected at least 2; put the images of "
+            "each class into one"
         )
     images: list[npt.NDArray[np.uint8]] = []
     labels: list[int] = []
     digest = hashlib.sha256()
     for label, class_folder in enumerate(class_folders):
-        of_class = _read_class(class_folder)
-        if len(of_class) < FEWEST_IMAGES:
+        class_images = _read_class(class_folder)
+        if len(class_images) < MIN_IMAGES:
             raise DataError(
-                f"class folder {class_folder} has {len(of_class)} readable images, expected at least "
-                f"{FEWEST_IMAGES} (one each to train, validate and test); add images or remove the folder"
+                f"{class_folder} has {len(class_images)} readable images, expected at least "
+                f"{MIN_IMAGES} for training, validation and test; add images or remove the folder"
             )
-        for path, image in of_class.items():
+        for path, image in class_images.items():
             images.append(image)
             labels.append(label)
             digest.update(os.fsencode(path.relative_to(root).as_posix()) + path.read_bytes())
@@ -65,40 +66,35 @@ def read_image_folder(root: Path) -> FolderImages:
 
 
 def _read_class(class_folder: Path) -> dict[Path, npt.NDArray[np.uint8]]:
-    """Reads a class's images; names those that are broken, and counts copies, which would stand in two splits."""
+    """Reads the images of a class. Duplicates are dropped: they could end up in two splits."""
     images: dict[Path, npt.NDArray[np.uint8]] = {}
     seen: set[bytes] = set()
-    broken = copies = 0
-    paths = _files(class_folder)
+    unreadable = duplicates = 0
+    paths = _list_files(class_folder)
     with ThreadPoolExecutor() as pool:
         prepared = list(pool.map(photo.prepare_or_reason, paths))
     for path, image in zip(paths, prepared, strict=True):
         if isinstance(image, str):
-            broken += 1
-            if broken <= NAMED_AT_MOST:
-                console.warn(f"{path} cannot be used: {image}; skipped")
-            continue
-        if image.tobytes() in seen:
-            copies += 1
-            continue
-        seen.add(image.tobytes())
-        images[path] = image
-    if broken:
-        console.warn(f"{class_folder}: {broken} files skipped in all, {len(images)} images used")
-    if copies:
-        console.warn(
-            f"{class_folder}: {copies} images are copies of others once reduced to 28x28; used once"
-        )
+            unreadable += 1
+            if unreadable <= MAX_WARNINGS:
+                console.warn(f"{path} skipped: {image}")
+        elif image.tobytes() in seen:
+            duplicates += 1
+        else:
+            seen.add(image.tobytes())
+            images[path] = image
+    if unreadable:
+        console.warn(f"{class_folder}: {unreadable} files skipped, {len(images)} images used")
+    if duplicates:
+        console.warn(f"{class_folder}: {duplicates} duplicates at 28x28 pixels, each used once")
     return images
 
 
-def _files(folder: Path) -> list[Path]:
-    found = [
+def _list_files(folder: Path) -> list[Path]:
+    paths = [
         Path(parent) / name
-        for parent, _, names in os.walk(
-            folder
-        )  # does not follow links to folders, so it cannot loop
+        for parent, _, names in os.walk(folder)  # does not follow links, so it cannot loop
         for name in names
         if not name.startswith(".")
     ]
-    return sorted(path for path in found if not path.is_fifo())  # which would be waited for
+    return sorted(path for path in paths if not path.is_fifo())  # reading a FIFO would block
