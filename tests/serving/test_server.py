@@ -1,5 +1,6 @@
 """The API as its clients see it: photos, the Open Inference Protocol, TensorFlow Serving's form; what is refused."""
 
+import io
 import json
 import signal
 import socket
@@ -212,6 +213,14 @@ def test_what_is_wrong_is_one_line(
     assert answer.status_code == status
     assert words in answer.json()["error"]
     assert "\n" not in answer.json()["error"]
+
+
+def test_a_blank_picture_is_shown_as_such(server: Server) -> None:
+    blank = io.BytesIO()
+    Image.new("RGB", (60, 40), (200, 30, 30)).save(blank, "PNG")
+    answer = requests.post(server.url + "/api/look?heat=false", data=blank.getvalue())
+    assert answer.status_code == 200
+    assert answer.json()["steps"]["found_by"] == "blank image"
 
 
 def test_a_picture_of_too_many_pixels_is_refused_by_its_header(

@@ -80,7 +80,10 @@ def square_window(garment: Mask) -> tuple[float, float, float, float]:
     """Returns the square of the photo that becomes the tile: left, top, width, height.
 
     They are fractions of the photo's sides, below 0 or above 1 where the square leaves the photo.
+    Without a garment, it is the square for one that fills the photo.
     """
+    if not garment.any():
+        garment = np.ones_like(garment)
     rows, columns = np.flatnonzero(garment.any(1)), np.flatnonzero(garment.any(0))
     high, wide = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
     side = max(high, wide) * SIDE / GARMENT_SIDE
