@@ -10,7 +10,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +79,7 @@ class Metrics:
         self.requests = counter("requests", "Requests answered.", "route", "method", "status")
         self.images = counter("images", "Images classified.", "model")
         self.seconds = histogram(
-            "request_seconds", "From a request to the end of its answer.", "route", SECONDS
+            "request_seconds", "From a request to the last byte of its answer.", "route", SECONDS
         )
         self.batches = histogram("batch_images", "Images of a batch.", "model", IMAGES)
         self.waiting = gauge("waiting_images", "Images that wait or are being classified.", "model")
@@ -135,17 +135,19 @@ class RequestGuard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, answer, body = (
-            time.perf_counter(),
-            _Answer(send),
-            _Body(receive, self.limits, self.metrics),
-        )
-        self.metrics.held += 1
-        self.metrics.in_flight.inc()
+        started, body = time.perf_counter(), _Body(receive, self.limits, self.metrics)
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in scope["headers"]
         }
+
+        def end() -> None:
+            self.metrics.in_flight.dec()
+            self._tell(scope, headers, answer, time.perf_counter() - started)
+
+        answer = _Answer(send, end)
+        self.metrics.held += 1
+        self.metrics.in_flight.inc()
         try:
             refusal = self._refusal(scope["path"], headers)
             if refusal is not None:
@@ -153,10 +155,9 @@ class RequestGuard:
             else:
                 await self._passed(scope, body, answer)
         finally:
+            answer.end()  # for requests that get no whole answer
             body.forget()
             self.metrics.held -= 1
-            self.metrics.in_flight.dec()
-            self._tell(scope, headers, answer, time.perf_counter() - started)
 
     def _refusal(
         self, path: str, headers: Mapping[str, str]
@@ -195,7 +196,7 @@ class RequestGuard:
         self, scope: Scope, headers: Mapping[str, str], answer: "_Answer", seconds: float
     ) -> None:
         route = getattr(scope.get("route"), "path", "other")
-        status = answer.status or CLIENT_CLOSED_REQUEST
+        status = answer.status or 500  # which uvicorn answers where nothing was
         self.metrics.requests.labels(route, scope["method"], status).inc()
         self.metrics.seconds.labels(route).observe(seconds)
         if self.access_log:
@@ -248,22 +249,35 @@ class _Body:
 
 
 class _Answer:
-    """Sends an answer, with the headers that all have."""
+    """Sends an answer, with the headers that all have.
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.id, self.status, self.bytes = uuid.uuid4().hex[:12], 0, 0
+    The request is counted and logged before the last byte is sent: a client that has the whole answer
+    may ask another process for the metrics before this one runs again.
+    """
+
+    def __init__(self, send: Send, count: Callable[[], None]) -> None:
+        self._send, self._count = send, count
+        self._start: Message = {}
+        self.id, self.status, self.bytes, self.has_ended = uuid.uuid4().hex[:12], 0, 0, False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
-            message = {
-                **message,
-                "headers": [*message["headers"], *SAFE, (b"x-request-id", self.id.encode())],
-            }
-        else:
-            self.bytes += len(message.get("body", b""))
+            self._start = message
+            return  # sent with the body: where that is empty, the last byte is one of these
+        is_first, self.status = not self.status, self._start["status"]
+        self.bytes += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            self.end()
+        if is_first:
+            headers = [*self._start["headers"], *SAFE, (b"x-request-id", self.id.encode())]
+            await self._send({**self._start, "headers": headers})
         await self._send(message)
+
+    def end(self) -> None:
+        """Counts and logs the request, once."""
+        if not self.has_ended:
+            self.has_ended = True
+            self._count()
 
     async def refuse(self, status: int, error: str, headers: Mapping[str, str]) -> None:
         """Answers with an error, where nothing was answered yet."""
