@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import refused, run_benchmark
+from drawn_photos import scene, wood
 from PIL import Image
-from test_photo import scene, wood
 
 from benchmarks.accuracy import ablation as ablation_benchmark
 from benchmarks.accuracy import photos as photo_benchmark

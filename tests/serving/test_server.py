@@ -18,10 +18,10 @@ import requests
 import tritonclient.http as triton
 import uvicorn
 from conftest import Server, refused, serving, wardrobe
+from drawn_photos import scene, wood
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.routing import Route
-from test_photo import scene, wood
 
 from wardrobe import __version__
 from wardrobe.data import synthetic

@@ -1,0 +1,39 @@
+"""Photos that are drawn: a garment on a plain or a wooden floor."""
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from wardrobe.data import synthetic
+
+Pixels = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+
+def garment(label: int = 0) -> Mask:
+    """A drawn garment's silhouette, (112, 112) bool, from the synthetic wardrobe."""
+    pixels = synthetic.draw_one(label, np.random.default_rng(5))
+    return np.asarray(Image.fromarray(pixels).resize((112, 112), Image.Resampling.BICUBIC)) > 40
+
+
+def scene(
+    floor: Pixels, label: int = 0, colour: tuple[int, int, int] = (40, 60, 150)
+) -> tuple[Image.Image, Mask]:
+    """A garment of one colour, with folds, on a floor (h, w, 3); and where it is."""
+    shape = garment(label)
+    where = np.zeros(floor.shape[:2], bool)
+    top, left = (floor.shape[0] - 112) // 2, (floor.shape[1] - 112) // 2
+    where[top : top + 112, left : left + 112] = shape
+    folds = 1 + 0.15 * np.sin(np.arange(floor.shape[1]) / 4)[None, :, None]
+    painted = np.where(where[..., None], np.array(colour) * folds, floor)
+    return Image.fromarray(painted.clip(0, 255).astype(np.uint8)), where
+
+
+def white(height: int = 160, width: int = 160) -> Pixels:
+    return np.full((height, width, 3), 245, np.uint8)
+
+
+def wood(height: int = 160, width: int = 160) -> Pixels:
+    rng = np.random.default_rng(1)
+    boards = 150 + 25 * np.sin(np.arange(width) / 3)[None, :] + rng.normal(0, 12, (height, width))
+    return np.stack([boards + 40, boards, boards - 50], axis=2).clip(0, 255).astype(np.uint8)
