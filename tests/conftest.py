@@ -145,10 +145,14 @@ class Server:
         self.address = "127.0.0.1", int(url.rpartition(":")[2])
 
     def metric(self, name: str) -> float:
-        """Returns a metric, the sum over its labels."""
-        with urlopen(self.url + "/metrics") as answer:
-            lines = answer.read().decode().splitlines()
-        return sum(float(line.split()[-1]) for line in lines if re.match(rf"{name}({{| )", line))
+        return read_metric(self.url, name)
+
+
+def read_metric(url: str, name: str) -> float:
+    """Returns a metric of the server at `url`, the sum over its labels."""
+    with urlopen(url + "/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if re.match(rf"{name}[{{ ]", line))
 
 
 @contextmanager
@@ -169,9 +173,11 @@ def serving(cwd: Path, *arguments: object) -> Iterator[Server]:
         raise AssertionError(process.communicate()[1])
     address = first.split()[2].partition("/#")[0].rstrip("/")
     server = Server(process, address.replace("0.0.0.0", "127.0.0.1"))
-    yield server
-    process.send_signal(signal.SIGTERM)
-    _, server.stderr = process.communicate(timeout=60)
+    try:
+        yield server
+    finally:  # also where the test fails: no server outlives it
+        process.send_signal(signal.SIGTERM)
+        _, server.stderr = process.communicate(timeout=60)
     assert process.returncode == 0, server.stderr
 
 

@@ -1,5 +1,6 @@
 """The API as its clients see it: photos, the Open Inference Protocol, TensorFlow Serving's form; what is refused."""
 
+import asyncio
 import io
 import json
 import signal
@@ -17,11 +18,11 @@ import pytest
 import requests
 import tritonclient.http as triton
 import uvicorn
-from conftest import Server, refused, serving, wardrobe
+from conftest import Server, read_metric, refused, serving, wardrobe
 from drawn_photos import scene, wood
 from PIL import Image
-from starlette.applications import Starlette
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wardrobe import __version__
 from wardrobe.data import synthetic
@@ -445,7 +446,7 @@ def test_what_is_in_flight_is_ended_before_the_server_is(
 
 
 @contextmanager
-def served_here(app: Starlette) -> Iterator[str]:
+def served_here(app: ASGIApp) -> Iterator[str]:
     """Serves an application in a thread of this process; yields its address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
@@ -456,6 +457,47 @@ def served_here(app: Starlette) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/v2"), ("POST", "/v2"), ("GET", "/studio.js"), ("HEAD", "/studio.js")],
+)
+def test_a_request_whose_answer_is_there_is_counted(method: str, path: str) -> None:
+    app, is_over = create_app(Classifier.load()), threading.Event()
+
+    async def stalling(scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets the server do nothing more for a request once its whole answer was sent."""
+
+        async def send_and_stall(message: Message) -> None:
+            await send(message)
+            is_whole = message["type"] == "http.response.body" or method == "HEAD"
+            while scope["path"] == path and is_whole and not is_over.is_set():
+                await asyncio.sleep(0.01)
+
+        await app(scope, receive, send_and_stall if scope["type"] == "http" else send)
+
+    with served_here(stalling) as url:
+        try:
+            assert requests.request(method, url + path).status_code in (200, 405)
+            assert read_metric(url, "wardrobe_requests_in_flight") == 1, "the question itself"
+            assert read_metric(url, "wardrobe_requests_total") == 2, "it, and the last question"
+        finally:
+            is_over.set()
+
+
+def test_a_request_that_breaks_the_server_is_counted_as_answered(
+    monkeypatch: pytest.MonkeyPatch, images: Any
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Batcher, "logits", broken)
+    with served_here(create_app(Classifier.load())) as url:
+        given = {"instances": images.tolist()}
+        answer = requests.post(url + "/v1/models/wardrobe:predict", json=given)
+        assert answer.status_code == 500
+        assert read_metric(url, 'wardrobe_requests_total{.*status="500"}') == 1
 
 
 def test_who_asks_too_much_is_told_when_to_ask_again(
