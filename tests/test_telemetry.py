@@ -91,15 +91,16 @@ class Watch:
         _, errors = process.communicate(timeout=240)
         assert process.returncode == 0, errors
 
-    def findings(self) -> list[str]:
-        """Returns the calls that leave this machine, or write outside the command's own places."""
+    def check(self) -> None:
+        """Fails with the calls that leave this machine or write outside the command's own places."""
         lines = [
             line
             for path in self._traces.iterdir()
             for line in path.read_text(errors="replace").splitlines()
         ]
         assert any("openat(" in line for line in lines), "strace saw nothing"
-        return [line for line in lines if self._is_foreign(line)]
+        foreign = [line for line in lines if self._is_foreign(line)]
+        assert not foreign, "\n".join(foreign)
 
     def _is_foreign(self, line: str) -> bool:
         written = OPENED.match(line) or MOVED.match(line)
@@ -138,7 +139,7 @@ def shoe(watch: Watch) -> Path:
 
 def test_predict_asks_no_one(watch: Watch, shoe: Path) -> None:
     watch.run(WARDROBE, "predict", shoe)
-    assert watch.findings() == []
+    watch.check()
 
 
 def test_predict_says_nothing_where_the_home_cannot_be_written(watch: Watch, shoe: Path) -> None:
@@ -159,13 +160,13 @@ def test_serve_asks_no_one(watch: Watch, shoe: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert (answer.status_code, process.returncode) == (200, 0), errors
-    assert watch.findings() == []
+    watch.check()
 
 
 def test_predict_on_ray_asks_no_one(watch: Watch, shoe: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'wardrobe[scale]'")
     watch.run(WARDROBE, "predict", shoe, "--engine", "ray", "--out", "answers")
-    assert watch.findings() == []
+    watch.check()
 
 
 def test_training_asks_no_one(watch: Watch, few_of_own: Path) -> None:
@@ -173,7 +174,7 @@ def test_training_asks_no_one(watch: Watch, few_of_own: Path) -> None:
     train = ["train", "sprint", *short, "--out", "run"]
     tune = ["tune", "sprint", *short, "--fields", "dropout", "--trials", "1", "--out", "tuned"]
     watch.run(sys.executable, "-c", DRIVER, json.dumps([train, tune]))
-    assert watch.findings() == []
+    watch.check()
 
 
 def test_what_is_done_with_a_run_asks_no_one(watch: Watch, shoe: Path, own_run: Run) -> None:
@@ -186,4 +187,4 @@ def test_what_is_done_with_a_run_asks_no_one(watch: Watch, shoe: Path, own_run: 
         ["explain", "run", "--layer", "logits"],
     ]
     watch.run(sys.executable, "-c", DRIVER, json.dumps(commands))
-    assert watch.findings() == []
+    watch.check()
