@@ -62,7 +62,7 @@ def from_function(batch: Callable[[int], Batch], count: int) -> dict[str, Any]:
 def _make_dataset(arrays: Any, batch_size: int) -> Any:
     import tensorflow as tf
 
-    return _without_autotune(tf.data.Dataset.from_tensor_make_dataset(arrays).batch(batch_size))
+    return _without_autotune(tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size))
 
 
 def _without_autotune(dataset: Any) -> Any:
