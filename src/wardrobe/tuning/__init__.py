@@ -1,1 +1,4 @@
-"""Hyperparameter search over the fields of a recipe, on the validation split."""
+"""Hyperparameter search.
+
+search: tries values of a recipe's fields on the validation split, with Optuna.
+"""

@@ -1,10 +1,8 @@
-"""Searches a recipe's fields for the best score on the validation split, with Optuna. The test split stays closed."""
+"""Searches a recipe's fields for the best validation accuracy, with Optuna."""
 
-import functools
 import io
 import itertools
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,43 +10,48 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from wardrobe import runs
-from wardrobe.data import AUTO, FASHION_MNIST, SYNTHETIC, Dataset, load_data
+from wardrobe.data import Dataset, load_data
 from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.terminal import console
 from wardrobe.terminal.progress import PlainDisplay
-from wardrobe.tuning import ray_search
-from wardrobe.tuning.ray_search import Fields, Report
 
 if TYPE_CHECKING:
-    import optuna
+    from optuna import Study, Trial
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
 
-Space = Callable[["optuna.Trial", Recipe], Any]
+Suggest = Callable[["Trial", str, Recipe], Any]  # trial, field, recipe → the value to try
 
-# What a field may become. Those that change what an epoch costs are left out, so that trials can be compared.
-SPACES: dict[str, Space] = {
-    "learning_rate": lambda trial, recipe: trial.suggest_float(
-        "learning_rate", recipe.learning_rate / 4, recipe.learning_rate * 4, log=True
+
+def _choice(*values: Any) -> Suggest:
+    return lambda trial, field, _: trial.suggest_categorical(field, values)
+
+
+def _range(low: float, high: float, step: float) -> Suggest:
+    return lambda trial, field, _: trial.suggest_float(field, low, high, step=step)
+
+
+# The values that a field may take. Fields that change the cost of an epoch are left out, so that
+# trials are comparable.
+SEARCH_SPACE: dict[str, Suggest] = {
+    "learning_rate": lambda trial, field, recipe: trial.suggest_float(
+        field, recipe.learning_rate / 4, recipe.learning_rate * 4, log=True
     ),
-    "batch_size": lambda trial, _: trial.suggest_categorical("batch_size", [32, 64, 128, 256, 512]),
-    "dropout": lambda trial, _: trial.suggest_float("dropout", 0.0, 0.5, step=0.05),
-    "alternating_flip": lambda trial, _: trial.suggest_categorical(
-        "alternating_flip", [False, True]
-    ),
-    "max_shift": lambda trial, _: trial.suggest_int("max_shift", 0, 3),
-    "erase_probability": lambda trial, _: trial.suggest_float(
-        "erase_probability", 0.0, 0.5, step=0.1
-    ),
-    "hard_fraction": lambda trial, _: trial.suggest_float("hard_fraction", 0.2, 1.0, step=0.1),
-    "weight_decay": lambda trial, _: trial.suggest_float("weight_decay", 0.0, 0.5, step=0.05),
-    "optimizer": lambda trial, _: trial.suggest_categorical("optimizer", ["adam", "muon"]),
-    "schedule": lambda trial, _: trial.suggest_categorical(
-        "schedule", ["constant", "warmup-linear"]
-    ),
+    "batch_size": _choice(32, 64, 128, 256, 512),
+    "dropout": _range(0.0, 0.5, step=0.05),
+    "alternating_flip": _choice(False, True),
+    "max_shift": lambda trial, field, _: trial.suggest_int(field, 0, 3),
+    "erase_probability": _range(0.0, 0.5, step=0.1),
+    "hard_fraction": _range(0.2, 1.0, step=0.1),
+    "weight_decay": _range(0.0, 0.5, step=0.05),
+    "optimizer": _choice("adam", "muon"),
+    "schedule": _choice("constant", "warmup-linear"),
 }
-JOURNAL = ".journal"  # how the name of Optuna's file for several hosts ends
-FEWEST_TRIALS = 4  # that run to their end before any is pruned
+JOURNAL = ".journal"  # the suffix of an Optuna journal file, which several hosts can share
+STARTUP_TRIALS = 4  # that finish before any trial is pruned
+HEARTBEAT = 60  # seconds; a trial whose process died is retried
 
 
 def tune(
@@ -62,110 +65,89 @@ def tune(
     limit: int | None,
     out: Path,
     storage: str | None,
-    address: str | None,
     stream: TextIO,
 ) -> dict[str, Any]:
-    """Tries a recipe with other values of `fields` until there are `trials` trials, and returns the best.
+    """Tries values of a recipe's fields until the study has `trials` trials, and returns the best.
 
-    The first trial is the recipe as it is. A trial whose validation accuracy after an epoch is below the median of
-    those before it is ended early. Called again with the same folder it goes on, also after a kill.
+    The first trial is the unchanged recipe. A trial is pruned when its validation accuracy after an
+    epoch is below the median of the earlier trials. Call it again with the same `out` or `storage`
+    to resume.
 
     Args:
-        out: gets study.db, where Optuna keeps the trials, and the trial's run while it is trained.
-        storage: where the trials are kept in place of study.db, so that several hosts can search together: a file
-            NAME.journal on a disk that all of them see, or the URL of a database, as SQLAlchemy writes it.
-        address: of a Ray cluster, on whose cores Ray Tune runs the trials; None: here, one after the other.
+        name: recipe name.
+        trials: number of trials in total, earlier ones included, 1 or more.
+        fields: fields to vary, keys of `SEARCH_SPACE`.
+        data, data_dir, limit: as in `load_data`.
+        epochs: epochs of each trial; None: the recipe's.
+        out: folder for study.db and for the run of the current trial.
+        storage: where the trials are kept instead of study.db, so that several hosts can search
+            together: a file NAME.journal on a shared disk, or a database URL for SQLAlchemy.
+        stream: gets a line for each finished trial.
 
     Returns:
-        {"recipe", "trials", "accuracy", "accuracy_as_it_is", "fields", "python"}: accuracies on validation, 0-1; the
-        best values of the fields; the recipe as a line of Python. The accuracy as it is may be None: that trial is
-        under way on another host, or was lost.
+        {"recipe", "trials", "accuracy", "recipe_accuracy", "fields", "python"}: validation accuracy
+        of the best trial and of the unchanged recipe, 0-1; the best values of the fields; the best
+        recipe as a line of Python. "recipe_accuracy" is None if that trial has not completed.
 
     Raises:
-        UsageError: an unknown recipe or field, no trial, or a storage that cannot be opened.
-        WardrobeError: there is no such cluster, or a trial failed there.
+        UsageError: the recipe or a field is unknown, `trials` is below 1, or the storage cannot be
+            opened.
+        WardrobeError: no trial completed.
     """
     recipe = recipes.with_epochs(recipes.get(name), epochs)
-    unknown = [field for field in fields if field not in SPACES]
-    if unknown or not fields:
+    if not fields or not set(fields) <= SEARCH_SPACE.keys():
         raise UsageError(
-            f"--fields {','.join(fields)}: {', '.join(SPACES)} can be tuned; choose among these"
+            f"--fields {','.join(fields)} cannot be tuned; choose from {', '.join(SEARCH_SPACE)}"
         )
     if trials < 1:
-        raise UsageError(f"--trials {trials} tries nothing; give 1 or more")
+        raise UsageError(f"--trials {trials} is too small; give 1 or more")
     title = f"{name}, {recipe.epochs} epochs of {limit or 'all'} images of {data}"
-    kept = _opened(storage, out)
-    study = _study(title, recipe, fields, kept, shared=storage is not None or address is not None)
+    study = _open_study(title, recipe, fields, _open_storage(storage, out), storage is not None)
     dataset = load_data(data, data_dir, limit)
-    left = trials - _finished(study)
-    print(
-        f"{recipe.name} on {dataset.name}: {_finished(study)} trials are done, {max(left, 0)} to go",
-        file=stream,
-    )
-    if left > 0 and address is None:
-        study.optimize(
-            _objective(recipe, fields, dataset, out),
-            callbacks=[
-                lambda _, trial: _tell(trial, stream),
-                lambda study, _: _stop_at(trials, study),
-            ],
-        )
-    elif left > 0 and address is not None:
-        place = data if data in (AUTO, FASHION_MNIST, SYNTHETIC) else str(Path(data).resolve())
-        on_node = functools.partial(
-            _tried_on_node, recipe, place, data_dir and data_dir.resolve(), limit
-        )
-        suggest = functools.partial(_suggested, recipe=recipe, fields=fields)
-        grace = max(1, recipe.epochs // 3)
-        ray_search.search(
-            study, kept, suggest, on_node, left, FEWEST_TRIALS, grace, out, address, stream
-        )
-    return _best(study, recipe)
+    done = _count_finished(study)
+    left = max(trials - done, 0)
+    print(f"{name} on {dataset.name}: {done} trials done, {left} to go", file=stream)
+    if left:
+        import optuna
+
+        finished = [state for state in optuna.trial.TrialState if state.is_finished()]
+        callbacks = [
+            lambda _, trial: _print_trial(trial, stream),
+            optuna.study.MaxTrialsCallback(trials, states=finished),  # counts those of other hosts
+        ]
+        study.optimize(_make_objective(recipe, fields, dataset, out), callbacks=callbacks)
+    return _describe_best(study, recipe)
 
 
-def _finished(study: "optuna.Study") -> int:
-    """Returns how many trials have ended, those of other hosts included."""
+def _count_finished(study: "Study") -> int:
     return sum(trial.state.is_finished() for trial in study.trials)
 
 
-def _stop_at(trials: int, study: "optuna.Study") -> None:
-    if _finished(study) >= trials:
-        study.stop()
-
-
-def _study(
-    title: str,
-    recipe: Recipe,
-    fields: Sequence[str],
-    storage: "optuna.storages.BaseStorage",
-    shared: bool,
-) -> "optuna.Study":
-    """Opens the study, or makes it, the recipe as it is its first trial.
-
-    Args:
-        shared: several trials go on at once.
-    """
+def _open_study(
+    title: str, recipe: Recipe, fields: Sequence[str], storage: "BaseStorage", is_shared: bool
+) -> "Study":
+    """Opens the study, or creates it with the unchanged recipe as its first trial."""
     import optuna
 
     study = optuna.create_study(
         study_name=title,
         storage=storage,
         sampler=optuna.samplers.TPESampler(
-            seed=None if shared else 0,  # hosts that search together must not try the same
-            constant_liar=shared,
+            seed=None if is_shared else 0,  # hosts with the same seed would try the same values
+            constant_liar=is_shared,  # keeps away from the values that other hosts are trying
         ),
-        pruner=optuna.pruners.MedianPruner(FEWEST_TRIALS, n_warmup_steps=recipe.epochs // 3),
+        pruner=optuna.pruners.MedianPruner(STARTUP_TRIALS, n_warmup_steps=recipe.epochs // 3),
         direction="maximize",
         load_if_exists=True,
     )
-    as_it_is = {field: getattr(recipe, field) for field in fields}
     if not study.trials:
-        study.enqueue_trial(as_it_is, skip_if_exists=True)
+        unchanged = {field: getattr(recipe, field) for field in fields}
+        study.enqueue_trial(unchanged, skip_if_exists=True)
     return study
 
 
-def _opened(storage: str | None, folder: Path) -> "optuna.storages.BaseStorage":
-    """Opens a file NAME.journal, a database by its URL, or study.db in `folder`."""
+def _open_storage(storage: str | None, folder: Path) -> "BaseStorage":
+    """Opens a NAME.journal file, a database by its URL, or study.db in `folder`."""
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
@@ -175,110 +157,93 @@ def _opened(storage: str | None, folder: Path) -> "optuna.storages.BaseStorage":
         if storage is not None and storage.endswith(JOURNAL):
             Path(storage).parent.mkdir(parents=True, exist_ok=True)
             return optuna.storages.JournalStorage(JournalFileBackend(storage))
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", optuna.exceptions.ExperimentalWarning
-            )  # of the heartbeat
+        with warnings.catch_warnings():  # the heartbeat is marked as experimental
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return optuna.storages.RDBStorage(
                 storage or f"sqlite:///{folder / 'study.db'}",
-                heartbeat_interval=60,  # seconds; a trial whose process died is tried again
+                heartbeat_interval=HEARTBEAT,
                 heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
             )
-    except Exception as error:  # SQLAlchemy, each database's driver and the disk raise their own
+    except Exception as error:  # SQLAlchemy, each database driver and the disk raise their own
+        reason = " ".join(str(error).split())[:200]
         raise UsageError(
-            f"--storage {storage} cannot be opened ({' '.join(str(error).split())[:200]}); give NAME.journal on a disk "
-            "that all hosts see, or a database's URL, such as postgresql://USER:PASSWORD@HOST/NAME"
+            f"--storage {storage} cannot be opened ({reason}); give NAME.journal on a shared disk, "
+            "or a database URL such as postgresql://USER:PASSWORD@HOST/NAME"
         ) from error
 
 
-def _suggested(trial: "optuna.Trial", recipe: Recipe, fields: Sequence[str]) -> None:
-    for field in fields:
-        SPACES[field](trial, recipe)
-
-
-def _objective(
+def _make_objective(
     recipe: Recipe, fields: Sequence[str], dataset: Dataset, folder: Path
-) -> Callable[["optuna.Trial"], float]:
+) -> Callable[["Trial"], float]:
+    """Returns the function that Optuna maximizes: trial → validation accuracy."""
     import optuna
 
-    def accuracy(trial: "optuna.Trial") -> float:
+    def train_trial(trial: "Trial") -> float:
         epochs = itertools.count(1)
 
-        def report(value: float) -> None:
-            trial.report(value, next(epochs))
+        def report(accuracy: float) -> None:
+            trial.report(accuracy, next(epochs))
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        _suggested(trial, recipe, fields)
-        return _tried(
-            replace(recipe, **trial.params), dataset, folder / f"trial-{trial.number}", report
-        )
+        values = {field: SEARCH_SPACE[field](trial, field, recipe) for field in fields}
+        path = folder / f"trial-{trial.number}"
+        return _validate(replace(recipe, **values), dataset, path, report)
 
-    return accuracy
+    return train_trial
 
 
-def _tried_on_node(
-    recipe: Recipe,
-    data: str,
-    data_dir: Path | None,
-    limit: int | None,
-    fields: Fields,
-    report: Report,
+def _validate(
+    recipe: Recipe, dataset: Dataset, path: Path, report: Callable[[float], None]
 ) -> float:
-    """Returns the accuracy of the recipe with other fields, trained where Ray has room for it."""
-    dataset = load_data(data, data_dir, limit)
-    with tempfile.TemporaryDirectory() as folder:
-        return _tried(replace(recipe, **fields), dataset, Path(folder) / "trial", report)
-
-
-def _tried(recipe: Recipe, dataset: Dataset, path: Path, report: Report) -> float:
-    """Returns a recipe's accuracy on validation; its run lies in `path` meanwhile."""
+    """Trains a recipe and returns its validation accuracy. Its run folder exists only meanwhile."""
     with console.loading_quietly():
         from wardrobe.workflows import train_run
-    shutil.rmtree(path, ignore_errors=True)  # of one that was killed
+    shutil.rmtree(path, ignore_errors=True)  # left by a killed process
     run = runs.create_run(recipe, path, data=dataset.name, seed=0)
     try:
-        return float(train_run.validate(run, dataset, _Reporting(report))["accuracy"])
+        return float(train_run.validate(run, dataset, _EpochReporter(report))["accuracy"])
     finally:
         shutil.rmtree(path, ignore_errors=True)
 
 
-class _Reporting(PlainDisplay):
-    """Hands on the validation accuracy after each epoch."""
+class _EpochReporter(PlainDisplay):
+    """A display that prints nothing and passes on the validation accuracy of each epoch."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Callable[[float], None]) -> None:
         super().__init__(io.StringIO())
-        self.report = report
+        self._report = report
 
     def epoch(self, row: Mapping[str, float]) -> None:
-        self.report(row["val_accuracy"])
+        self._report(row["val_accuracy"])
 
 
-def _tell(trial: "optuna.trial.FrozenTrial", stream: TextIO) -> None:
-    shown = ", ".join(
-        f"{field} {recipes.format_value(value)}" for field, value in trial.params.items()
-    )
-    score = "" if trial.value is None else f"{trial.value:.2%}"
-    ended = trial.state.name.lower()
-    print(f"trial {trial.number + 1}  {ended}  {score}  {shown}", file=stream, flush=True)
+def _print_trial(trial: "FrozenTrial", stream: TextIO) -> None:
+    accuracy = "" if trial.value is None else f"{trial.value:.2%}"
+    values = _format_fields(trial.params, " ")
+    state = trial.state.name.lower()
+    print(f"trial {trial.number + 1}  {state}  {accuracy}  {values}", file=stream, flush=True)
 
 
-def _best(study: "optuna.Study", recipe: Recipe) -> dict[str, Any]:
+def _format_fields(fields: Mapping[str, Any], between: str) -> str:
+    pairs = ((field, recipes.format_value(value)) for field, value in fields.items())
+    return ", ".join(field + between + value for field, value in pairs)
+
+
+def _describe_best(study: "Study", recipe: Recipe) -> dict[str, Any]:
     complete = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     if not complete:
-        raise WardrobeError(f"no trial of {recipe.name} came to its end; give --trials more")
+        raise WardrobeError(f"no trial of {recipe.name} completed; raise --trials")
     best = study.best_trial
-    as_it_is = {field: getattr(recipe, field) for field in best.params}
-    changed = ", ".join(
-        f"{field}={recipes.format_value(value)}" for field, value in best.params.items()
-    )
+    unchanged = {field: getattr(recipe, field) for field in best.params}
+    values = _format_fields(best.params, "=")
     return {
         "recipe": recipe.name,
-        "trials": _finished(study),
+        "trials": _count_finished(study),
         "accuracy": best.value,
-        "accuracy_as_it_is": next(
-            (trial.value for trial in complete if trial.params == as_it_is), None
+        "recipe_accuracy": next(
+            (trial.value for trial in complete if trial.params == unchanged), None
         ),
         "fields": best.params,
-        "python": f"dataclasses.replace(wardrobe.recipes.get({recipe.name!r}), {changed})",
+        "python": f"dataclasses.replace(wardrobe.recipes.get({recipe.name!r}), {values})",
     }
