@@ -32,6 +32,8 @@ class RunError(WardrobeError):
 class InterruptedRunError(WardrobeError):
     """Training was stopped by Ctrl-C or SIGTERM; the run can be resumed."""
 
+    exit_status = 130  # 128 + SIGINT, as shells and Typer have it
+
 
 class PhotoError(WardrobeError):
     """A picture that cannot be read, or is none."""

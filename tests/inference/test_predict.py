@@ -269,7 +269,7 @@ def test_ctrl_c_ends_it_at_once(pictures: Path, tmp_path: Path) -> None:
         time.sleep(3)  # by now it waits for standard input
         waiting.send_signal(signal.SIGINT)
         _, errors = waiting.communicate(timeout=60)
-        assert waiting.returncode == 1
+        assert waiting.returncode == 130
         assert errors == "wardrobe: error: interrupted\n"
 
 

@@ -308,7 +308,7 @@ def test_ctrl_c_ends_tidily_and_prints_the_line_that_resumes(
     )
     refused(
         ended,
-        1,
+        130,
         f"interrupted after {len(run.history())} of {EPOCHS} epochs",
         "wardrobe train --resume run",
     )

@@ -181,7 +181,7 @@ def test_bad_input_gets_one_line(tmp_path: Path, own_run: Run) -> None:
     refused(wardrobe_here("explain", "nothing", cwd=tmp_path), 1, "nothing does not exist")
     picture = next((own_run.path.parent / "own" / "boots").glob("*.png"))
     refused(
-        wardrobe_here("explain", picture, picture, cwd=tmp_path), 2, "is no model", "one picture"
+        wardrobe_here("explain", picture, picture, cwd=tmp_path), 2, "is not a model", "one image"
     )
     refused(
         wardrobe_here("explain", "missing.jpg", cwd=tmp_path),

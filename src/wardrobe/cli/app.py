@@ -1,0 +1,141 @@
+"""The command `wardrobe`: its Typer app, the options that commands share, and how a command ends.
+
+Each other module of this package is a command. They import other packages inside their functions,
+so that `--help` imports nothing heavy.
+"""
+
+import json
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TextIO
+
+import typer
+from typer import Argument, Option
+
+from wardrobe import __version__
+from wardrobe.errors import WardrobeError
+from wardrobe.terminal import console
+
+INTERRUPTED = 130  # what Typer returns after Ctrl-C: 128 + SIGINT
+EXTRAS = {
+    "optuna": "tune",
+    "jax": "jax",
+    **dict.fromkeys(("starlette", "uvicorn", "prometheus_client", "orjson"), "serve"),
+    **dict.fromkeys(("ai_edge_litert", "openvino", "nncf"), "export"),
+    **dict.fromkeys(("ray", "pyarrow", "fsspec"), "scale"),
+}  # package → the extra that installs it; all others are in "train"
+
+RunName = Annotated[str, Argument(metavar="RUN", help="Run folder, or 'latest'")]
+Epochs = Annotated[int | None, Option(help="Number of epochs", show_default="as in the recipe")]
+Limit = Annotated[int | None, Option(help="Train on at most this many images")]
+DataDir = Annotated[Path | None, Option(help="Folder with the four Fashion-MNIST files")]
+Model = Annotated[
+    str | None,
+    Option(
+        help="Run folder, 'latest', file from `wardrobe export`, or shipped model: 'photo' or "
+        "'baseline'",
+        show_default="photo",
+    ),
+]
+Json = Annotated[bool, Option("--json", help="Print only one JSON object on stdout")]
+DATA_HELP = "'auto', 'fashion-mnist', 'synthetic', or a folder with one subfolder per class"
+# The panels of `wardrobe --help`.
+TRAINING, INFERENCE, INSPECTION = "Train", "Use a model", "Look up"
+
+app = typer.Typer(
+    name="wardrobe",
+    help="Train, explain and use convolutional networks that classify clothing.",
+    epilog="Add --debug to any command to see the traceback of an error.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _handle_global_options(
+    context: typer.Context,
+    version: Annotated[bool, Option("--version", help="Print the version")] = False,
+) -> None:
+    if version:
+        print(f"wardrobe {__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def main() -> NoReturn:
+    """Runs the command `wardrobe` and exits."""
+    run_app(app, "wardrobe")
+
+
+def run_app(app: typer.Typer, name: str) -> NoReturn:
+    """Runs a command line and exits: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+
+    An error is one line on stderr. With --debug, it is a traceback.
+    """
+    _make_streams_robust()
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    if not debug:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it is loaded
+    warnings.filterwarnings("ignore", module="PIL")  # odd metadata; an unreadable image is an error
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM ends as tidily as Ctrl-C
+    try:
+        if app(arguments, prog_name=name, standalone_mode=False) != INTERRUPTED:
+            sys.exit(0)
+        text, status = "interrupted", INTERRUPTED
+    except Exception as error:
+        _discard_unread_output()
+        if debug:
+            raise
+        text, status = _describe_error(error)
+    console.warn(f"error: {' '.join(text.splitlines())}")
+    from wardrobe.training.distributed import launch
+
+    launch.exit_process(status)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Prints one JSON object on stdout, in ASCII, which every encoding of stdout has."""
+    print(json.dumps(value))
+
+
+def progress_stream(as_json: bool) -> TextIO:
+    """Returns the stream for progress: stderr if stdout is for JSON."""
+    return sys.stderr if as_json else sys.stdout
+
+
+def _make_streams_robust() -> None:
+    """Replaces a closed stream by /dev/null; escapes characters that its encoding lacks."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        getattr(sys, name).reconfigure(errors="backslashreplace")
+
+
+def _discard_unread_output() -> None:
+    """Keeps Python quiet at exit if the reader of stdout is gone, as in `wardrobe runs | head`."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _describe_error(error: Exception) -> tuple[str, int]:
+    """Returns the message and the exit status of an exception."""
+    if isinstance(error, WardrobeError):
+        return str(error), error.exit_status
+    if hasattr(error, "format_message"):  # wrong usage; Typer's class for it is not public
+        return f"{error.format_message().rstrip('.')}; see wardrobe --help", 2
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").partition(".")[0]
+        install = f"pip install 'wardrobe[{EXTRAS.get(package, 'train')}]'"
+        return f"the package {package} is not installed; run: {install}", 1
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        reason = error.strerror or error
+        return f"{where}{reason}; make room, or choose a path that you can read and write", 1
+    return f"{type(error).__name__}: {error}; add --debug for the traceback", 1

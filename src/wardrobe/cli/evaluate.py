@@ -1,0 +1,30 @@
+"""`wardrobe evaluate`."""
+
+from typing import Annotated
+
+from typer import Option
+
+from wardrobe.cli.app import TRAINING, DataDir, Json, RunName, app, progress_stream
+from wardrobe.cli.train import print_scores
+
+
+@app.command(rich_help_panel=TRAINING)
+def evaluate(
+    run: RunName = "latest",
+    split: Annotated[str, Option(help="'test' or 'validation'")] = "test",
+    tta_views: Annotated[
+        int | None,
+        Option(
+            help="Views of an image to average over: 1, the image; 2, also its mirror image; 6, "
+            "both also shifted by a pixel",
+            show_default="as in the recipe",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Score a run, and update its metrics, plots and report."""
+    from wardrobe.workflows import api
+
+    scored = api.evaluate(run, split, data_dir, tta_views, progress_stream(as_json))
+    print_scores(api.summarize(scored), as_json)

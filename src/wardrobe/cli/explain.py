@@ -1,0 +1,45 @@
+"""`wardrobe explain`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from wardrobe.cli.app import INFERENCE, DataDir, app
+from wardrobe.errors import UsageError
+
+
+@app.command(rich_help_panel=INFERENCE)
+def explain(
+    run: Annotated[
+        str,
+        Argument(
+            metavar="[RUN]",
+            help="Run folder, or 'latest'; with IMAGE also an .onnx file or 'photo'",
+        ),
+    ] = "latest",
+    image: Annotated[
+        str | None, Argument(metavar="[IMAGE]", help="Explain only this image")
+    ] = None,
+    layer: Annotated[str | None, Option(help="Draw only what this layer responds to")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Explain a model: what each layer learnt, why it answers, how far to trust it.
+
+    With only an image, explains the answer of the shipped model.
+    """
+    from wardrobe.workflows import api
+
+    is_image = Path(run).is_file() and Path(run).suffix != ".onnx"
+    if image is not None and is_image:
+        raise UsageError(
+            f"{run} is not a model; give a run folder, 'latest' or an .onnx file, then one image"
+        )
+    if image is None and Path(run).suffix and not Path(run).exists():
+        raise UsageError(f"{run} does not exist; give a run folder, 'latest', or an image")
+    if image is None and not is_image:
+        api.explain(run, layer, data_dir)
+    elif layer is not None:
+        raise UsageError("--layer and IMAGE were both given; choose one")
+    else:
+        print(api.explain_image(image or run, None if is_image else run, data_dir))

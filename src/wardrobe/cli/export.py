@@ -1,0 +1,40 @@
+"""`wardrobe export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from wardrobe.cli.app import INFERENCE, DataDir, Json, app, print_json, progress_stream
+
+
+@app.command(rich_help_panel=INFERENCE)
+def export(
+    run: Annotated[
+        str,
+        Argument(
+            metavar="RUN", help="Run folder, 'latest', or shipped model: 'photo' or 'baseline'"
+        ),
+    ] = "latest",
+    to: Annotated[str, Option("--format", help="'onnx', 'litert' or 'openvino'")] = "onnx",
+    int8: Annotated[
+        bool, Option("--int8", help="Quantize weights and activations to 8-bit integers")
+    ] = False,
+    out: Annotated[
+        Path | None, Option(help="Output folder", show_default="the run; here for a shipped model")
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Export a model to ONNX, LiteRT or OpenVINO, and check it against Keras."""
+    from wardrobe.workflows import api
+
+    found = api.export_model(run, to, int8, out, data_dir, progress_stream(as_json))
+    if as_json:
+        return print_json(found)
+    print(
+        f"Written: {found['file']}, {found['bytes'] / 1000:,.0f} kB\n"
+        f"{found['accuracy']:.2%} accuracy on {found['n']:,} test images, "
+        f"{found['keras_accuracy']:.2%} with Keras; {found['same_answers']:.2%} of the answers "
+        f"agree; logits differ by at most {found['largest_logit_difference']:.1e}"
+    )

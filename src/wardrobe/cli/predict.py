@@ -1,0 +1,108 @@
+"""`wardrobe predict`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, Option
+
+from wardrobe.cli.app import INFERENCE, Json, Model, app, print_json
+from wardrobe.errors import UsageError, WardrobeError
+
+RAY = "With --engine ray"  # the panel of its options
+
+
+@app.command(rich_help_panel=INFERENCE)
+def predict(
+    paths: Annotated[
+        list[str],
+        Argument(
+            metavar="PATH...", help="Images, folders, glob patterns, or '-' for standard input"
+        ),
+    ],
+    model: Model = None,
+    top: Annotated[
+        int | None,
+        Option(min=1, help="Number of classes to list", show_default="2; all in JSON and CSV"),
+    ] = None,
+    csv: Annotated[Path | None, Option(help="Write a CSV file instead of lines")] = None,
+    save_input: Annotated[Path | None, Option(help="Folder for PNGs of the model's input")] = None,
+    engine: Annotated[str, Option(help="'local', or 'ray' for millions")] = "local",
+    out: Annotated[
+        str | None,
+        Option(
+            help="Output folder for Parquet files, also an address such as s3://bucket/answers. "
+            "PATH can be an address, a .txt list, or Parquet with a column 'bytes'. Run the same "
+            "command again to resume",
+            rich_help_panel=RAY,
+        ),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        Option(
+            help="Address of the Ray cluster",
+            show_default="$RAY_ADDRESS, or this machine",
+            rich_help_panel=RAY,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        Option(min=1, help="Number of processes", show_default="one per core", rich_help_panel=RAY),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Classify photos: class, confidence, runner-up, or "not sure" with the reason."""
+    if engine == "ray":
+        _refuse("--engine ray", {"--top": top, "--csv": csv, "--save-input": save_input})
+        return _predict_on_ray(paths, model, out, ray_address, workers, as_json)
+    if engine != "local":
+        raise UsageError(f"--engine {engine} is unknown; give 'local' or 'ray'")
+    _refuse("--engine local", {"--out": out, "--ray-address": ray_address, "--workers": workers})
+    if csv is not None and as_json:
+        raise UsageError("--csv and --json were both given; choose one")
+    from wardrobe.inference import output
+
+    done, failed = output.predict(
+        paths, model, top=top, csv_path=csv, save_input=save_input, as_json=as_json
+    )
+    if failed:
+        raise WardrobeError(
+            f"{failed:,} of {done + failed:,} could not be used; see the reason for each above"
+        )
+
+
+def _refuse(engine: str, options: dict[str, Any]) -> None:
+    """Raises UsageError if an option of the other engine was given."""
+    given = ", ".join(name for name, value in options.items() if value is not None)
+    if given:
+        raise UsageError(
+            f"{given} cannot be given with {engine}; leave it out, or choose the other engine"
+        )
+
+
+def _predict_on_ray(
+    paths: list[str],
+    model: str | None,
+    out: str | None,
+    ray_address: str | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    if out is None:
+        raise UsageError("--engine ray was given without --out; give the output folder: --out DIR")
+    if "-" in paths:
+        raise UsageError(
+            "'-' cannot be given with --engine ray; give files, folders, lists or Parquet"
+        )
+    from wardrobe.bulk import job
+
+    done = job.classify(paths, model, out=out, ray_address=ray_address, workers=workers)
+    if as_json:
+        return print_json(done)
+    new, before = done["images"] - done["images_before"], done["images_before"]
+    earlier = f"; {before:,} before" if before else ""
+    print(
+        f"{new:,} images in {done['seconds']:.1f} s, {done['images_per_second']:,.1f} images/s"
+        f"{earlier}"
+    )
+    why = "; the column 'error' has the reasons" if done["failed"] else ""
+    print(f"Written: {done['out']}; {done['failed']:,} of {done['images']:,} images failed{why}")

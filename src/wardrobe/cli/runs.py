@@ -1,0 +1,73 @@
+"""`wardrobe runs` and `wardrobe report`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument
+
+from wardrobe.cli.app import INSPECTION, Json, RunName, app, print_json
+from wardrobe.errors import UsageError
+
+COLUMNS = (
+    "run",
+    "recipe",
+    "data",
+    "seed",
+    "epochs",
+    "status",
+    "split",
+    "accuracy",
+    "ECE",
+    "seconds",
+)
+
+
+@app.command("runs", rich_help_panel=INSPECTION)
+def compare_runs(
+    folder: Annotated[Path, Argument(help="Folder that holds the runs")] = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Compare runs in a table."""
+    from wardrobe import runs
+
+    if folder != runs.ROOT and not folder.is_dir():
+        raise UsageError(
+            f"{folder} is not a folder; give the one that holds the runs, or leave it out for "
+            f"{runs.ROOT}"
+        )
+    rows = runs.tabulate_runs(folder)
+    if as_json:
+        print_json({"runs": rows})
+    elif not rows:
+        print(f"No run in {folder}; make one with: wardrobe train")
+    else:
+        _print_runs(rows)
+
+
+@app.command(rich_help_panel=INSPECTION)
+def report(run: RunName = "latest") -> None:
+    """Update a run's report.html, one file that needs no network."""
+    from wardrobe import report as page
+    from wardrobe import runs
+
+    print(page.write_report(runs.find_run(run)))
+
+
+def _print_runs(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(*COLUMNS, box=None)
+    for row in rows:
+        accuracy, half = row["accuracy"], row["half_interval_95"]
+        cells = {
+            **row,
+            "epochs": f"{row['epochs_done']}/{row['epochs']}",
+            "split": row["split"] or "",
+            "accuracy": "" if accuracy is None else f"{accuracy:.2%} ± {half:.2%}",
+            "ECE": "" if row["ece"] is None else f"{row['ece']:.2%}",
+            "seconds": f"{row['seconds']:.0f}",
+        }
+        table.add_row(*(escape(str(cells[column])) for column in COLUMNS))
+    Console(width=max(Console().width, 140)).print(table)  # a truncated name cannot be copied

@@ -1,0 +1,60 @@
+"""`wardrobe serve`."""
+
+from typing import Annotated
+
+from typer import Option
+
+from wardrobe.cli.app import INFERENCE, Model, app
+
+
+@app.command(rich_help_panel=INFERENCE)
+def serve(
+    model: Model = None,
+    compare_with: Annotated[
+        str | None,
+        Option(
+            help="Second model for the page to compare, as --model, or 'none'",
+            show_default="baseline with the shipped model, otherwise none",
+        ),
+    ] = None,
+    host: Annotated[
+        str, Option(help="Address to listen on; 0.0.0.0 for all of this machine")
+    ] = "127.0.0.1",
+    port: Annotated[int, Option(min=0, max=65535, help="Port; 0 for a free one")] = 8000,
+    token: Annotated[
+        str | None,
+        Option(
+            envvar="WARDROBE_TOKEN", help="Require this token, as 'Authorization: Bearer TOKEN'"
+        ),
+    ] = None,
+    no_auth: Annotated[
+        bool, Option("--no-auth", help="Let other machines connect without a token")
+    ] = False,
+    cors: Annotated[
+        list[str] | None, Option(help="Origin whose pages may call the API; repeatable")
+    ] = None,
+    body_timeout: Annotated[
+        float, Option(min=0.1, help="Seconds to wait for a request's body")
+    ] = 20,
+    access_log: Annotated[
+        bool, Option("--access-log", help="Write a JSON line on stderr for each request")
+    ] = False,
+    workers: Annotated[
+        int, Option(min=1, help="Number of processes; one per core for heavy load")
+    ] = 1,
+) -> None:
+    """Serve the studio, a page that shows how the network decides, and the API."""
+    from wardrobe.serving import server
+
+    server.run(
+        model,
+        compare_with,
+        host=host,
+        port=port,
+        token=token,
+        no_auth=no_auth,
+        cors=cors or (),
+        access_log=access_log,
+        body_timeout=body_timeout,
+        workers=workers,
+    )

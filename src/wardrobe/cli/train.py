@@ -1,0 +1,132 @@
+"""`wardrobe train`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
+
+from wardrobe.cli.app import (
+    DATA_HELP,
+    TRAINING,
+    DataDir,
+    Epochs,
+    Json,
+    Limit,
+    app,
+    print_json,
+    progress_stream,
+)
+from wardrobe.errors import UsageError
+
+if TYPE_CHECKING:
+    from wardrobe.training.distributed.launch import Process
+
+SEVERAL = "Train in several processes"  # the panel of the options for it
+
+
+@app.command(rich_help_panel=TRAINING)
+def train(
+    recipe: Annotated[
+        str | None, Argument(metavar="RECIPE", help="What to train", show_default="baseline")
+    ] = None,
+    data: Annotated[str | None, Option(help=DATA_HELP, show_default="auto")] = None,
+    data_dir: DataDir = None,
+    epochs: Epochs = None,
+    seed: Annotated[
+        int | None, Option(help="Seed of initial weights and image order", show_default="0")
+    ] = None,
+    limit: Limit = None,
+    out: Annotated[
+        Path | None, Option(help="Run folder to create", show_default="runs/RECIPE-DATE-TIME")
+    ] = None,
+    resume: Annotated[str | None, Option(help="Resume this run: a folder, or 'latest'")] = None,
+    coordinator: Annotated[
+        str | None,
+        Option(
+            help="HOST:PORT of process 0",
+            show_default="as Slurm, Ray, Kubeflow or Keras set it",
+            rich_help_panel=SEVERAL,
+        ),
+    ] = None,
+    num_processes: Annotated[
+        int | None, Option(help="Number of processes", rich_help_panel=SEVERAL)
+    ] = None,
+    process_id: Annotated[
+        int | None, Option(help="Number of this process; 0 writes the run", rich_help_panel=SEVERAL)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a model: data, training, test evaluation, plots, ONNX, report."""
+    fixed = {"--data": data, "--epochs": epochs, "--seed": seed, "--limit": limit, "--out": out}
+    clash = [name for name, value in fixed.items() if value is not None]
+    if resume is not None and clash:
+        raise UsageError(
+            f"{', '.join(clash)} cannot be given with --resume, which keeps the run's own; "
+            "leave it out"
+        )
+
+    from wardrobe.training.distributed import launch
+
+    member = launch.detect_process(coordinator, num_processes, process_id)
+    if member is not None:
+        _supervise(member, resume, out)
+    from wardrobe.workflows import api
+
+    stream = progress_stream(as_json)
+    if member is not None and not member.is_first:
+        api.train_worker(member, data_dir, stream)
+        if as_json:
+            numbers = {"process_id": member.process_id, "num_processes": member.num_processes}
+            print_json({**numbers, "status": "done"})
+        return
+    if resume is not None:
+        run = api.resume(resume, recipe, data_dir, stream, member)
+    else:
+        run = api.train(
+            recipe or "baseline",
+            data="auto" if data is None else data,
+            data_dir=data_dir,
+            epochs=epochs,
+            seed=seed or 0,
+            limit=limit,
+            out=out,
+            stream=stream,
+            member=member,
+        )
+    print_scores(api.summarize(run), as_json)
+
+
+def _supervise(member: "Process", resume: str | None, out: Path | None) -> None:
+    """Runs this command again in a child process and exits with its status. The child returns."""
+    from wardrobe import runs
+    from wardrobe.training.distributed import launch, supervisor
+
+    if launch.is_supervised():
+        return launch.exit_with_supervisor()
+    resumed = runs.find_run(resume).path if resume is not None and member.is_first else None
+    sys.exit(supervisor.supervise(member, resumed or out))
+
+
+def print_scores(summary: dict[str, Any], as_json: bool) -> None:
+    """Prints what `api.summarize` returns, as JSON or in a panel."""
+    if as_json:
+        return print_json(summary)
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.panel import Panel
+
+    low, high = summary["accuracy_interval_95"]
+    ece = summary["ece"]
+    run = summary["run"]
+    text = (
+        f"[bold]{summary['accuracy']:.2%}[/bold] accuracy on {summary['n']:,} {summary['split']} "
+        f"images (95 % interval {low:.2%} to {high:.2%})\n"
+        f"{ece['before']:.2%} expected calibration error, {ece['after']:.2%} with temperature "
+        f"scaling\nrun     {escape(run)}\nreport  {escape(str(Path(run) / 'report.html'))}"
+    )
+    title, style = escape(f"{summary['recipe']} on {summary['data']}"), "#4da3d8"
+    if summary["data"] == "synthetic":
+        title, style = "SYNTHETIC WARDROBE, NOT FASHION-MNIST", "bold yellow"
+    panel = Panel(text, title=title, border_style=style, padding=(1, 2), expand=False)
+    Console(soft_wrap=True).print(panel)

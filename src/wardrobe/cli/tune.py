@@ -1,0 +1,66 @@
+"""`wardrobe tune`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from wardrobe.cli.app import (
+    DATA_HELP,
+    TRAINING,
+    DataDir,
+    Epochs,
+    Json,
+    Limit,
+    app,
+    print_json,
+    progress_stream,
+)
+
+FIELDS = "learning_rate,batch_size,max_shift,erase_probability,dropout"
+
+
+@app.command(rich_help_panel=TRAINING)
+def tune(
+    recipe: Annotated[str, Argument(metavar="RECIPE", help="Recipe to vary")],
+    trials: Annotated[int, Option(help="Number of trials, earlier ones included")] = 20,
+    fields: Annotated[str, Option(help="Fields to vary, separated by commas")] = FIELDS,
+    data: Annotated[str, Option(help=DATA_HELP)] = "fashion-mnist",
+    data_dir: DataDir = None,
+    epochs: Epochs = None,
+    limit: Limit = None,
+    out: Annotated[
+        Path | None, Option(help="Folder for the trials", show_default="runs/tune-RECIPE")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        Option(
+            help="Search on several hosts, with the same command on each: a file NAME.journal on a "
+            "shared disk, or a database URL"
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Search a recipe's fields for the best validation accuracy. Resumes an earlier search."""
+    from wardrobe.tuning import search
+
+    best = search.tune(
+        recipe,
+        trials,
+        fields.split(","),
+        data=data,
+        data_dir=data_dir,
+        epochs=epochs,
+        limit=limit,
+        out=out or Path("runs") / f"tune-{recipe}",
+        storage=storage,
+        stream=progress_stream(as_json),
+    )
+    if as_json:
+        return print_json(best)
+    unchanged = best["recipe_accuracy"]
+    compared = "not known yet" if unchanged is None else f"{unchanged:.2%}"
+    print(
+        f"\nBest of {best['trials']} trials: {best['accuracy']:.2%} validation accuracy "
+        f"(unchanged recipe: {compared})\n{best['python']}"
+    )
