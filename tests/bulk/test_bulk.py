@@ -1,4 +1,4 @@
-"""`wardrobe predict --engine ray`: real Ray, real files; each picture once, whatever is killed on the way."""
+"""`wardrobe predict --engine ray`: real Ray and files; each image once, whatever is killed."""
 
 import io
 import json
@@ -31,9 +31,10 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from wardrobe.bulk import inputs as bulk_inputs
 from wardrobe.bulk import manifest
-from wardrobe.bulk import worker as part_worker
 from wardrobe.bulk.store import Store, printable
+from wardrobe.bulk.worker import Worker
 from wardrobe.inference.classifier import PRETRAINED
 
 Rows = list[dict[str, Any]]
@@ -41,33 +42,28 @@ Rows = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    """A cluster of one node with two cores in processes of its own: its address, and the first process."""
+    """A Ray cluster of one node with two cores: its address, and the process id of its head."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    patch = (
-        pytest.MonkeyPatch()
-    )  # the cluster's own token, which Ray would seek in the home that each call has anew
+    # The token of the cluster. Ray would look for it in the home folder, which each call replaces.
+    patch = pytest.MonkeyPatch()
     patch.setenv("RAY_AUTH_MODE", "token")
     patch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
-    ray = [
-        sys.executable,
-        "-m",
-        "ray.scripts.scripts",
-        "start",
-        "--head",
-        "--block",
-        f"--port={port}",
-    ]
+    start = ("-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}")
+    small = ("--num-cpus=2", "--include-dashboard=false", "--object-store-memory=100000000")
     head = subprocess.Popen(
-        [*ray, "--num-cpus=2", "--include-dashboard=false", "--object-store-memory=100000000"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path_factory.mktemp("head"),
+        [sys.executable, *start, *small],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path_factory.mktemp("head"),
         env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
-    )  # fmt: skip
+    )
     assert head.stdout is not None
     assert any("Ray runtime started" in line for line in iter(head.stdout.readline, ""))
     yield f"127.0.0.1:{port}", head.pid
-    for process in [head.pid, *below(head.pid)]:  # asked to end, it takes half a minute
+    for process in [head.pid, *find_descendants(head.pid)]:  # a graceful stop takes half a minute
         os.kill(process, signal.SIGKILL)
     head.communicate()
     patch.undo()
@@ -75,7 +71,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Drawn garments in every form that is read: files, some of them broken; a list; an archive; Parquet."""
+    """Synthetic garments in all input forms: files, some corrupted; a list; an archive; Parquet."""
     root = tmp_path_factory.mktemp("shop").resolve()
     photos = root / "my photos"
     (photos / "été [2024]").mkdir(parents=True)
@@ -101,13 +97,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(root / "more.zip", "w") as archive:
         for i in (41, 42):
             archive.writestr(f"{i}.png", images[i])
-        archive.writestr("notes.md", "no picture")
+        archive.writestr("notes.md", "not an image")
     write_tables(root, images)
     return root
 
 
 def write_tables(root: Path, images: list[bytes]) -> None:
-    """Writes Parquet of three kinds: bytes with paths, Hugging Face's, and paths alone."""
+    """Writes Parquet in three forms: bytes with paths, Hugging Face's, and only paths."""
     (root / "tables").mkdir()
     named = pa.table(
         {
@@ -138,17 +134,17 @@ def png(image: Any) -> bytes:
     return file.getvalue()
 
 
-def bulk(*arguments: object, cwd: Path) -> Result:
+def predict_on_ray(*arguments: object, cwd: Path) -> Result:
     return wardrobe("predict", "--engine", "ray", *arguments, cwd=cwd)
 
 
-def rows_in(folder: Path) -> Rows:
+def read_rows(folder: Path) -> Rows:
     return pq.read_table(folder).to_pylist()
 
 
 @pytest.fixture(scope="module")
-def answered(cluster: tuple[str, int], shop: Path) -> tuple[Result, dict[str, dict[str, Any]]]:
-    """A job over all that the shop has, and its answers by path."""
+def finished(cluster: tuple[str, int], shop: Path) -> tuple[Result, dict[str, dict[str, Any]]]:
+    """A finished job over all inputs of the shop, and its answers by path."""
     given = [
         "my photos",
         "missing.jpg",
@@ -157,15 +153,17 @@ def answered(cluster: tuple[str, int], shop: Path) -> tuple[Result, dict[str, di
         "tables",
         "paths.parquet",
     ]
-    result = bulk(*given, "--out", "answers", "--ray-address", cluster[0], "--json", cwd=shop)
+    result = predict_on_ray(
+        *given, "--out", "answers", "--ray-address", cluster[0], "--json", cwd=shop
+    )
     assert result.returncode == 0, result.stderr
-    rows = rows_in(shop / "answers")
-    assert len({row["path"] for row in rows}) == len(rows)  # what is named twice is answered once
+    rows = read_rows(shop / "answers")
+    assert len({row["path"] for row in rows}) == len(rows)  # a duplicate is answered once
     return result, {row["path"]: row for row in rows}
 
 
-def test_the_answers_are_those_of_predict(answered: tuple[Result, Any], shop: Path) -> None:
-    _, rows = answered
+def test_the_answers_are_those_of_predict(finished: tuple[Result, Any], shop: Path) -> None:
+    _, rows = finished
     expected = json.loads(
         wardrobe("predict", shop / "my photos", shop / "missing.jpg", "--json", cwd=shop).stdout
     )
@@ -192,9 +190,9 @@ def test_the_answers_are_those_of_predict(answered: tuple[Result, Any], shop: Pa
 
 
 def test_lists_addresses_archives_and_parquet_are_read(
-    answered: tuple[Result, Any], shop: Path
+    finished: tuple[Result, Any], shop: Path
 ) -> None:
-    _, rows = answered
+    _, rows = finished
     numbered = [f"{shop}/tables/hf.parquet#{i}" for i in range(7)]
     archived = [f"zip://{i}.png::file://{shop}/more.zip" for i in (41, 42)]
     good = [
@@ -223,8 +221,8 @@ def test_lists_addresses_archives_and_parquet_are_read(
     )
 
 
-def test_the_json_says_how_it_went(answered: tuple[Result, Any], shop: Path) -> None:
-    result, rows = answered
+def test_the_json_counts_images_and_failures(finished: tuple[Result, Any], shop: Path) -> None:
+    result, rows = finished
     said = json.loads(result.stdout)
     failed = sum(row["error"] is not None for row in rows.values())
     assert said["out"] == str(shop / "answers")
@@ -241,12 +239,12 @@ def test_the_json_says_how_it_went(answered: tuple[Result, Any], shop: Path) -> 
     )
 
 
-def test_what_is_done_is_not_done_again(answered: tuple[Result, Any], shop: Path) -> None:
+def test_finished_parts_are_not_done_again(finished: tuple[Result, Any], shop: Path) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in (shop / "answers").iterdir()}
     given = json.loads((shop / "answers/_job.json").read_text())["inputs"]
-    result = bulk(*given, "--out", "answers", cwd=shop)
+    result = predict_on_ray(*given, "--out", "answers", cwd=shop)
     assert result.returncode == 0, result.stderr
-    count, failed = len(answered[1]), sum(row["error"] is not None for row in answered[1].values())
+    count, failed = len(finished[1]), sum(row["error"] is not None for row in finished[1].values())
     assert f"{count} before" in result.stdout
     assert result.stdout.splitlines()[-1].startswith(
         f"Written: {shop}/answers; {failed} of {count} images failed"
@@ -254,40 +252,38 @@ def test_what_is_done_is_not_done_again(answered: tuple[Result, Any], shop: Path
     assert {path.name: path.stat().st_mtime_ns for path in (shop / "answers").iterdir()} == before
 
 
-def test_one_process_writes_at_a_time(answered: tuple[Result, Any], shop: Path) -> None:
+def test_one_process_writes_at_a_time(finished: tuple[Result, Any], shop: Path) -> None:
     given = json.loads((shop / "answers/_job.json").read_text())["inputs"]
-    with Store(str(shop / "answers")).held():
+    with Store(str(shop / "answers")).lock():
         result = wardrobe_here("predict", "--engine", "ray", *given, "--out", "answers", cwd=shop)
     refused(
-        result,
-        1,
-        f"--out {shop}/answers is being written by another process; wait for it, or stop it",
+        result, 1, f"--out {shop}/answers is in use by another process; wait for it, or stop it"
     )
 
 
-def test_the_answers_of_another_job_are_kept(answered: tuple[Result, Any], shop: Path) -> None:
+def test_the_answers_of_another_job_are_kept(finished: tuple[Result, Any], shop: Path) -> None:
     before = {path.name: path.read_bytes() for path in (shop / "answers").iterdir()}
     given = json.loads((shop / "answers/_job.json").read_text())["inputs"]
 
-    def told(*arguments: str) -> Result:
+    def predict(*arguments: str) -> Result:
         return wardrobe_here("predict", "--engine", "ray", *arguments, cwd=shop)
 
-    refused(told("my photos", "--out", "answers"), 2, "holds the answers to", "another folder")
+    refused(predict("my photos", "--out", "answers"), 2, "holds the answers for", "another folder")
     refused(
-        told(*given, "--out", "answers", "--model", "baseline"),
+        predict(*given, "--out", "answers", "--model", "baseline"),
         2,
-        "holds another model's answers (photo)",
+        "holds the answers of another model (photo)",
     )
-    refused(told("apart.png", "--out", "my photos"), 2, "is not empty")
+    refused(predict("apart.png", "--out", "my photos"), 2, "is not empty")
     assert {path.name: path.read_bytes() for path in (shop / "answers").iterdir()} == before
 
 
-# Killed on the way
+# Killed processes
 
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """Pictures enough to be stopped among: 320 links to one that takes a while."""
+    """A folder of 320 links to one image, which is slow enough to interrupt the job."""
     image = Image.effect_noise((700, 900), 60).convert("RGB")
     ImageDraw.Draw(image).polygon(
         [(200, 200), (500, 200), (600, 400), (480, 800), (220, 800)], fill=(180, 40, 40)
@@ -299,15 +295,20 @@ def many(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def started(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [str(WARDROBE), "predict", "--engine", "ray", "many", "--out", "answers", "--json"]
     return subprocess.Popen(
-        [str(WARDROBE), "predict", "--engine", "ray", "many", "--out", "answers", "--json", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, env=environment(cwd),
-    )  # fmt: skip
+        [*command, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env=environment(cwd),
+    )
 
 
-def parts_in(folder: Path) -> dict[str, int]:
-    """Returns the parts that are done, and when each was written."""
+def list_parts(folder: Path) -> dict[str, int]:
+    """Returns the finished parts, and the time when each was written."""
     return {path.name: path.stat().st_mtime_ns for path in folder.glob("part-*.parquet")}
 
 
@@ -316,11 +317,11 @@ def wait_until(what: Callable[[], Any]) -> None:
         if what():
             return
         time.sleep(0.01)
-    raise AssertionError("it did not come to pass within a minute")
+    raise AssertionError("timed out after a minute")
 
 
-def below(process: int) -> dict[int, str]:
-    """Returns all processes that a process has started, and how each is called."""
+def find_descendants(process: int) -> dict[int, str]:
+    """Returns the descendants of a process: process id → command line."""
     parents, names = {}, {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
@@ -337,81 +338,83 @@ def below(process: int) -> dict[int, str]:
     return {each: names.get(each, "") for each in found - {process}}
 
 
-def working(process: int) -> list[int]:
-    """Returns the workers below a process that are at a part just now."""
+def find_busy_workers(process: int) -> list[int]:
+    """Returns the process ids of Ray workers that are classifying a part."""
     return [
         each
-        for each, name in below(process).items()
+        for each, name in find_descendants(process).items()
         if name.startswith("ray::MapWorker") and ".submit" in name
     ]
 
 
-def running(process: int) -> bool:
+def is_running(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
 
 
-def test_each_picture_once_whatever_is_killed(cluster: tuple[str, int], many: Path) -> None:
+def test_each_image_is_answered_once_whatever_is_killed(
+    cluster: tuple[str, int], many: Path
+) -> None:
     answers, (address, head) = many / "answers", cluster
-    first = started(many)  # on a Ray of its own
-    wait_until(lambda: len(parts_in(answers)) >= 2)
-    its = working(first.pid)
+    first = start(many)  # on a Ray of its own
+    wait_until(lambda: len(list_parts(answers)) >= 2)
+    its = find_busy_workers(first.pid)
     assert its
     first.kill()
     first.communicate()
-    wait_until(lambda: not any(map(running, its)))  # they end with it
-    done = parts_in(answers)
+    wait_until(lambda: not any(map(is_running, its)))  # they end with it
+    done = list_parts(answers)
     assert len(done) < 10
 
-    second = started(many, "--ray-address", address)
-    wait_until(lambda: len(parts_in(answers)) > len(done))
+    second = start(many, "--ray-address", address)
+    wait_until(lambda: len(list_parts(answers)) > len(done))
     second.send_signal(signal.SIGINT)
     out, err = second.communicate(timeout=60)
     *shown, last = err.splitlines()
     assert (out, last) == ("", "wardrobe: error: interrupted")
     assert all(re.match(r"\d+ of \d+ images", line) for line in shown), err
-    assert second.returncode == 1
-    wait_until(lambda: not working(head))
-    assert done.items() <= parts_in(answers).items()
-    done = parts_in(answers)
+    assert second.returncode == 130
+    wait_until(lambda: not find_busy_workers(head))
+    assert done.items() <= list_parts(answers).items()
+    done = list_parts(answers)
     assert len(done) < 10
 
-    third = started(many, "--ray-address", address)
-    wait_until(lambda: len(parts_in(answers)) > len(done) and working(head))
-    os.kill(working(head)[0], signal.SIGKILL)
+    third = start(many, "--ray-address", address)
+    wait_until(lambda: len(list_parts(answers)) > len(done) and find_busy_workers(head))
+    os.kill(find_busy_workers(head)[0], signal.SIGKILL)
     output, errors = third.communicate(timeout=120)
     assert third.returncode == 0, errors
     assert json.loads(output)["images_before"] == 32 * len(done)
-    assert done.items() <= parts_in(answers).items()  # nothing was done again
-    names = [Path(row["path"]).name for row in rows_in(answers)]
+    assert done.items() <= list_parts(answers).items()  # nothing was done again
+    names = [Path(row["path"]).name for row in read_rows(answers)]
     assert sorted(names) == sorted(path.name for path in (many / "many").iterdir())
     assert {path.name for path in answers.iterdir()} == {
-        *parts_in(answers), manifest.JOB, manifest.INPUT, "_model.onnx"
+        *list_parts(answers), manifest.JOB, manifest.INPUT, "_model.onnx"
     }  # fmt: skip
 
 
-# Without Ray: what a worker makes of a part, and what is listed
+# Without Ray: workers and inputs
 
 
 @pytest.fixture
 def memory() -> Iterator[Any]:
-    """fsspec's files in memory, as an object store: emptied afterwards."""
+    """An object store: the file system of fsspec in memory."""
     files = fsspec.filesystem("memory")
     yield files
     files.rm("/", recursive=True)
 
 
-def worked(out: str, inputs: list[str], workers: int = 1) -> tuple[manifest.Job, Rows]:
-    """Has every part of a job answered in this process."""
+def run_job(out: str, inputs: list[str], workers: int = 1) -> tuple[manifest.Job, Rows]:
+    """Classifies every part of a job in this process."""
     store, model = Store(out), manifest.read_model_files(PRETRAINED / "photo-int8.onnx")
     job = manifest.write_job(
         store, manifest.Job(inputs, "photo", "", {}, []), inputs, model, workers
     )
-    worker = part_worker.Worker(list(model), out)
+    worker = Worker(list(model), out)
     for part in job.parts():
-        report = worker.answer(part)
+        report = worker.classify_part(part)
         assert (report.name, report.images) == (part.name, part.rows)
     read = [
         pq.read_table(io.BytesIO(fsspec.open(store / part.name).open().read()))
@@ -424,9 +427,9 @@ def worked(out: str, inputs: list[str], workers: int = 1) -> tuple[manifest.Job,
 def test_an_object_store_is_read_and_written(memory: Any) -> None:
     for name in ("a", "b [1]", "sub/c"):
         memory.pipe_file(f"/shop/{name}.png", png(synthetic.draw_one(3, np.random.default_rng(0))))
-    memory.pipe_file("/shop/notes.md", b"no picture")
+    memory.pipe_file("/shop/notes.md", b"not an image")
     memory.pipe_file("/list.txt", b"memory://shop/a.png\nmemory://shop/gone.png\nnowhere://x.png\n")
-    _, rows = worked(
+    _, rows = run_job(
         "memory://answers", ["memory://shop", "memory://list.txt", "memory://shop/*.png"]
     )
     errors = {row["path"]: row["error"] for row in rows}
@@ -439,7 +442,7 @@ def test_an_object_store_is_read_and_written(memory: Any) -> None:
     assert manifest.read_job(Store("memory://answers")) is not None
 
 
-def test_parts_are_few_where_pictures_are_many_and_many_where_they_are_few(tmp_path: Path) -> None:
+def test_the_size_of_parts_grows_with_the_number_of_images(tmp_path: Path) -> None:
     def rows_of_parts(pictures: int, workers: int) -> list[int]:
         out, paths = tmp_path / f"{pictures}", tmp_path / "list.txt"
         paths.write_text("".join(f"/{i}.png\n" for i in range(pictures)))
@@ -467,47 +470,47 @@ def test_a_damaged_row_group_is_rows_with_errors(tmp_path: Path) -> None:
     for i in range(second.total_compressed_size):
         content[second.data_page_offset + i] = 255
     (tmp_path / "t.parquet").write_bytes(content)
-    _, rows = worked(str(tmp_path / "out"), [str(tmp_path / "t.parquet")])
+    _, rows = run_job(str(tmp_path / "out"), [str(tmp_path / "t.parquet")])
     assert [row["path"] for row in rows] == [f"{tmp_path}/t.parquet#{i}" for i in range(6)]
     assert [row["error"] is None for row in rows] == [True] * 3 + [False] * 3
     assert "cannot be read" in rows[5]["error"]
 
 
-def test_whatever_goes_wrong_with_a_picture_is_its_error(
+def test_any_failure_of_an_image_becomes_its_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(source: Any) -> Any:
         raise ZeroDivisionError("of OpenCV")
 
-    monkeypatch.setattr(photo, "prepare", broken)
+    monkeypatch.setattr(photo, "prepare_or_reason", broken)
     os.mkfifo(tmp_path / "pipe.png")  # would be waited for
     (tmp_path / "a.png").write_bytes(b"?")
     (tmp_path / "list.txt").write_text(f"{tmp_path}/a.png\n{tmp_path}/pipe.png\n{tmp_path}\na\0b\n")
-    _, rows = worked(str(tmp_path / "out"), [str(tmp_path / "list.txt")])
+    _, rows = run_job(str(tmp_path / "out"), [str(tmp_path / "list.txt")])
     assert [row["error"] for row in rows] == [
         "it cannot be prepared (ZeroDivisionError: of OpenCV)",
-        *["it is no file, or leads to none"] * 2,
+        *["not a file"] * 2,
         "it does not exist",
     ]
     assert all(row["label"] is None and row["probabilities"] is None for row in rows)
 
 
-def test_a_folder_is_pictures_or_else_parquet(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_read_as_parquet(tmp_path: Path) -> None:
     (tmp_path / "_old").mkdir()
     for name in ("b.parquet", "a.parquet", "_old/c.parquet", ".d.parquet"):
         pq.write_table(pa.table({"bytes": [b"x", b"y"]}), tmp_path / name)
-    assert [each.file for each in manifest.find_inputs([str(tmp_path)]) if isinstance(each, manifest.Table)] == [
-        f"{tmp_path}/a.parquet", f"{tmp_path}/b.parquet",
-    ]  # fmt: skip
+    names = ["a.parquet", "b.parquet"]
+    tables = [bulk_inputs.Table(f"{tmp_path}/{name}", [2]) for name in names]
+    assert list(bulk_inputs.find_inputs([str(tmp_path)])) == tables
     (tmp_path / "c.png").write_bytes(b"")
     (tmp_path / "e.parquet").write_bytes(b"?")
-    assert list(manifest.find_inputs([str(tmp_path)])) == [f"{tmp_path}/c.png"]
-    (failure,) = manifest.find_inputs([f"{tmp_path}/e.parquet"])
+    assert list(bulk_inputs.find_inputs([str(tmp_path)])) == [f"{tmp_path}/c.png"]
+    (failure,) = bulk_inputs.find_inputs([f"{tmp_path}/e.parquet"])
     assert isinstance(failure, Failure)
-    assert failure.error.startswith("it is no Parquet file that can be read")
+    assert failure.error.startswith("not a Parquet file, or corrupted")
 
 
-# How it goes on
+# Progress
 
 
 class Stream(io.StringIO):
@@ -518,7 +521,7 @@ class Stream(io.StringIO):
         self.isatty = lambda: terminal  # type: ignore[method-assign]
 
 
-def test_progress_is_lines_where_it_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_lines_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
     monkeypatch.setattr(sys, "stderr", shown := Stream(False))
     with progress.count_images(10_000, 4_000) as advance:
@@ -538,7 +541,7 @@ def test_progress_is_a_bar_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
     assert re.search(r"images .* 7000/10000 [\d,]+/s 0:00:0\d left", plain)
 
 
-# Wrong calls
+# Wrong usage
 
 
 @pytest.mark.parametrize(
@@ -589,7 +592,7 @@ def test_progress_is_a_bar_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
         ),
     ],
 )
-def test_wrong_calls_are_one_line(
+def test_wrong_usage_is_one_line(
     tmp_path: Path, arguments: list[str], status: int, words: list[str]
 ) -> None:
     Image.new("L", (28, 28)).save(tmp_path / "a.png")
@@ -600,7 +603,7 @@ def test_wrong_calls_are_one_line(
 
 
 @pytest.mark.parametrize("package", ["ray", "pyarrow", "fsspec"])
-def test_a_missing_package_is_named_with_its_line(tmp_path: Path, package: str) -> None:
+def test_a_missing_package_is_named_with_its_install_command(tmp_path: Path, package: str) -> None:
     Image.new("L", (28, 28)).save(tmp_path / "a.png")
     code = f"import sys; sys.modules[{package!r}] = None; from wardrobe.cli import main; main()"
     given = ["predict", "a.png", "--engine", "ray", "--out", "o"]
@@ -611,11 +614,11 @@ def test_a_missing_package_is_named_with_its_line(tmp_path: Path, package: str) 
         capture_output=True,
         text=True,
     )
-    refused(result, 1, f"the package {package} is missing", "pip install 'wardrobe[scale]'")
+    refused(result, 1, f"the package {package} is not installed", "pip install 'wardrobe[scale]'")
     assert not (tmp_path / "o").exists()
 
 
-def test_predict_needs_none_of_it(tmp_path: Path) -> None:
+def test_local_predict_does_not_import_ray(tmp_path: Path) -> None:
     Image.new("L", (28, 28)).save(tmp_path / "a.png")
     for given in (["predict", "a.png"], ["predict", "--help"]):
         result = subprocess.run(

@@ -1,1 +1,9 @@
-"""Photos by the million, on Ray."""
+"""Classification of millions of images, on one machine or a Ray cluster.
+
+job: the whole job, from inputs to Parquet files.
+inputs: what the arguments name: images, lists, Parquet files, addresses.
+manifest: the job's parts, stored next to its answers.
+worker: classifies one part; knows nothing of Ray.
+ray_cluster: starts or joins Ray.
+store: files on this machine or at an address.
+"""

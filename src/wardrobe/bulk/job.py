@@ -1,7 +1,7 @@
-"""Pictures by the million: `wardrobe predict --engine ray` on one machine or on many, gone on with after a stop.
+"""`wardrobe predict --engine ray`: classifies millions of images into Parquet files.
 
-Ray starts workers, hands them parts and restarts those that die. What is done and what is left stands in the folder of
-the answers alone.
+Ray starts the workers, gives them parts and restarts those that die. The output folder is the only
+record of what is done, so any interrupted job can be resumed.
 """
 
 import contextlib
@@ -30,8 +30,8 @@ from wardrobe.runs import LATEST
 from wardrobe.runs.provenance import package_versions
 from wardrobe.terminal import progress
 
-TRIES = 6  # of a part whose worker dies: a picture that kills it must not go round for ever
-MANY = 64  # workers that a cluster's parts are cut for, where none are asked for
+MAX_TRIES = 6  # of a part whose worker dies: Ray would retry for ever an image that kills it
+CLUSTER_WORKERS = 64  # that a cluster's parts are sized for, if --workers is not given
 
 
 def classify(
@@ -42,117 +42,110 @@ def classify(
     ray_address: str | None = None,
     workers: int | None = None,
 ) -> dict[str, Any]:
-    """Classifies all that `inputs` name into Parquet files, or what an earlier call has left to do.
+    """Classifies images into Parquet files, or resumes an interrupted job.
 
     Args:
-        inputs: pictures, folders, patterns, .txt lists and Parquet files, on this machine or at addresses.
+        inputs: images, folders, glob patterns, .txt lists and Parquet files; paths or addresses.
         model: as in `Classifier.load`.
-        out: the folder of the answers, here or at an address; every node must see it by this name.
-        ray_address: of a Ray cluster; None: $RAY_ADDRESS, or else Ray is started on this machine.
-        workers: processes that classify; None: one a core.
+        out: folder for the answers, a path or an address that is the same on every node.
+        ray_address: of a Ray cluster; None: $RAY_ADDRESS, or Ray is started on this machine.
+        workers: number of processes; None: one per core.
 
     Returns:
-        What `wardrobe predict --engine ray --json` prints.
+        The JSON object of `wardrobe predict --engine ray --json`.
 
     Raises:
-        UsageError: `out` holds the answers of another job, or an argument is wrong. ModelError, RunError: see
-        `Classifier.load`. WardrobeError: there is nothing to classify, no such cluster, or a part cannot be written.
+        UsageError: `out` holds the answers of another job, or an argument is wrong.
+        ModelError, RunError: see `Classifier.load`.
+        WardrobeError: there is nothing to classify, no cluster, or a part cannot be written.
     """
-    if find_spec("ray") is None:  # told before anything is listed
+    if find_spec("ray") is None:  # before anything is listed
         raise ModuleNotFoundError("no package ray", name="ray")
-    began = time.perf_counter()
+    start = time.perf_counter()
     store, address = Store(out), ray_address or os.environ.get("RAY_ADDRESS", LOCAL)
-    job, model_names = _job(store, inputs, model, address, workers)
+    job, model_names = _prepare_job(store, inputs, model, address, workers)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(store.held())
-        names = store.names()
+        stack.enter_context(store.lock())
+        names = store.list_names()
         left = [part for part in job.parts() if part.name not in names]
-        before, failed = _answered(store, [part for part in job.parts() if part.name in names])
-        done, workers_had = before, 0
+        before, failed = _count_answers(store, [part for part in job.parts() if part.name in names])
+        done, processes = before, 0
         if left:
-            workers_had = stack.enter_context(ray_cluster.connect(address, workers))
+            processes = stack.enter_context(ray_cluster.connect(address, workers))
             advance = stack.enter_context(progress.count_images(job.images, before))
-        for report in _reports(left, {"model": model_names, "out": store.place}, workers_had):
-            _check_there(store, report["name"])
+        for report in _run(left, {"model": model_names, "out": store.location}, processes):
+            _check_written(store, report["name"])
             done, failed = done + report["images"], failed + report["failed"]
             advance(report["images"])
-        store.tidy()
-    seconds = time.perf_counter() - began
+        store.remove_partial_files()
+    seconds = time.perf_counter() - start
     return {
         "model": job.model,
-        "out": store.place,
+        "out": store.location,
         "images": done,
         "failed": failed,
         "images_before": before,
         "seconds": seconds,
         "images_per_second": (done - before) / seconds,
-        "workers": workers_had,
+        "workers": processes,
     }
 
 
-def _job(
+def _prepare_job(
     store: Store, inputs: Sequence[str], model: str | None, address: str, workers: int | None
 ) -> tuple[Job, list[str]]:
-    """Returns the job that lies in a folder, or a new one; and the names of its model's files there."""
+    """Returns the job of a folder, or a new one; and the names of the model's files there."""
     file = resolve_model(model)
     files = manifest.read_model_files(file)
     name = SHIPPED if model is None else str(file.parent) if model == LATEST else model
-    asked = Job(
-        [printable(to_absolute(each)) for each in inputs], name, _sum(files), package_versions(), []
-    )
+    checksum = hashlib.sha256(b"".join(files.values())).hexdigest()
+    absolute = [printable(to_absolute(each)) for each in inputs]
+    new = Job(absolute, name, checksum, package_versions(), [])
     job = manifest.read_job(store)
     if job is not None:
-        _check_same(store, job, asked)
-    ray_cluster.check_reachable(address)  # before ten million pictures are listed
+        _check_same(store, job, new)
+    ray_cluster.check_reachable(address)  # before ten million images are listed
     if job is None:
-        job = manifest.write_job(
-            store, asked, inputs, files, workers or (count_cores() if address == LOCAL else MANY)
-        )
+        expected = workers or (count_cores() if address == LOCAL else CLUSTER_WORKERS)
+        job = manifest.write_job(store, new, inputs, files, expected)
     return job, list(files)
 
 
-def _sum(files: Mapping[str, bytes]) -> str:
-    total = hashlib.sha256()
-    for content in files.values():
-        total.update(content)
-    return total.hexdigest()
-
-
-def _check_same(store: Store, job: Job, asked: Job) -> None:
-    """Refuses a folder that holds the answers to other pictures, or those of another model."""
-    if job.inputs != asked.inputs:
-        raise UsageError(
-            f"--out {store.place} holds the answers to {', '.join(job.inputs)}; give these to go on, or another folder"
-        )
-    if job.model_sha256 != asked.model_sha256:
-        raise UsageError(
-            f"--out {store.place} holds another model's answers ({job.model}); give that to go on, or another folder"
-        )
-
-
-def _answered(store: Store, parts: Sequence[Part]) -> tuple[int, int]:
-    """Returns how many pictures the parts that are there answer, and how many of them could not be read."""
-    if not parts:
-        return 0, 0
-    files = [f"{store.root}/{part.name}" for part in parts]
-    answers = pyarrow.dataset.dataset(files, format="parquet", filesystem=store.files)
-    return answers.count_rows(), answers.count_rows(
-        filter=pyarrow.dataset.field("error").is_valid()
+def _check_same(store: Store, job: Job, new: Job) -> None:
+    """Raises UsageError if a folder holds the answers for other inputs or of another model."""
+    if job.inputs != new.inputs:
+        was = f"the answers for {', '.join(job.inputs)}"
+    elif job.model_sha256 != new.model_sha256:
+        was = f"the answers of another model ({job.model})"
+    else:
+        return
+    raise UsageError(
+        f"--out {store.location} holds {was}; give the same to resume, or another folder"
     )
 
 
-def _check_there(store: Store, name: str) -> None:
-    if store.files is None and not Path(store / name).is_file():
+def _count_answers(store: Store, parts: Sequence[Part]) -> tuple[int, int]:
+    """Returns the number of answers in the parts that are done, and how many have an error."""
+    if not parts:
+        return 0, 0
+    files = [f"{store.root}/{part.name}" for part in parts]
+    answers = pyarrow.dataset.dataset(files, format="parquet", filesystem=store.filesystem)
+    has_error = pyarrow.dataset.field("error").is_valid()
+    return answers.count_rows(), answers.count_rows(filter=has_error)
+
+
+def _check_written(store: Store, name: str) -> None:
+    if store.is_local and not Path(store / name).is_file():
         raise WardrobeError(
-            f"a worker wrote {store / name}, and it is not there on this machine; give --out a folder that all "
-            f"machines share, or an address such as s3://bucket/answers"
+            f"a worker wrote {store / name}, but it is not on this machine; give --out a folder "
+            "that all machines share, or an address such as s3://bucket/answers"
         )
 
 
-def _reports(
+def _run(
     parts: Sequence[Part], arguments: Mapping[str, Any], workers: int
 ) -> Iterator[dict[str, Any]]:
-    """Has parts answered by so many workers, and yields the report of each as it is done."""
+    """Classifies parts with that many workers, and yields the report of each when it is done."""
     if not parts:
         return
     import ray.data
@@ -162,22 +155,18 @@ def _reports(
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.execution_no_progress_timeout_s = -1  # a part may be of any size
-    context.max_consecutive_actor_init_deaths = (
-        workers  # killed as they start: others take their place
-    )
+    context.max_consecutive_actor_init_deaths = workers  # killed as they start, they are replaced
+    size = min(workers, len(parts))
     with warnings.catch_warnings():
-        # Deprecated, but Ray 2.60 has nothing else by which to bound how often a task is tried.
+        # Deprecated, but Ray 2.60 has no other limit on how often a task is retried.
         warnings.simplefilter("ignore", ray.util.annotations.RayDeprecationWarning)
-        reports = ray.data.from_items(
-            [asdict(part) for part in parts], override_num_blocks=len(parts)
-        ).map_batches(
+        rows = ray.data.from_items([asdict(part) for part in parts], override_num_blocks=len(parts))
+        reports = rows.map_batches(
             Actor,
             batch_size=1,
-            compute=ray.data.ActorPoolStrategy(
-                size=min(workers, len(parts)), max_tasks_in_flight_per_actor=2
-            ),
+            compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=2),
             num_cpus=1,
-            max_task_retries=TRIES - 1,
+            max_task_retries=MAX_TRIES - 1,
             fn_constructor_kwargs=dict(arguments),
         )
     try:
@@ -185,19 +174,18 @@ def _reports(
     except ray.exceptions.RayError as error:
         cause = str(error).partition("\n\nThe above exception was")[0].strip().splitlines()[-1]
         raise WardrobeError(
-            f"a worker gave up ({cause}); mend that, then the same call again goes on"
+            f"a worker failed ({cause}); fix this, then run the same command again to resume"
         ) from error
 
 
 class Actor:
-    """A worker as Ray Data calls it: with a batch of one part, column → values."""
+    """A worker with the interface of Ray Data: batch of one part → its report, column → values."""
 
     def __init__(self, model: Sequence[str], out: str) -> None:
         self._worker = Worker(model, out)
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
         number, file, group, first, rows = (batch[field.name][0] for field in fields(Part))
-        report = self._worker.answer(
-            Part(int(number), str(file), int(group), int(first), int(rows))
-        )
+        part = Part(int(number), str(file), int(group), int(first), int(rows))
+        report = self._worker.classify_part(part)
         return {name: [value] for name, value in asdict(report).items()}

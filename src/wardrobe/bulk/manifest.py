@@ -1,43 +1,41 @@
-"""What a job in bulk is to classify: listed once, cut into parts, kept beside the answers.
+"""What a job has to classify: listed once, divided into parts, stored next to the answers.
 
-A part is a row group of a Parquet file: of the user's own, or of _input.parquet, into which the paths of pictures are
-written. Its answers stand in a file of their own, part-000123.parquet, which is there whole or not at all; so each
-picture is answered once, however often the job is stopped and started again.
+A part is a row group of a Parquet file: one of the user's, or _input.parquet with the paths of the
+images. Its answers are a file of their own, part-000123.parquet, written atomically. So each image
+is answered once, however often the job is interrupted and resumed.
 """
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wardrobe.bulk.store import Store, filesystem, is_address, open_file, printable, to_absolute
+from wardrobe.bulk.inputs import Table, find_inputs
+from wardrobe.bulk.store import Store, open_file
 from wardrobe.errors import UsageError, WardrobeError
-from wardrobe.inference.predict import EXTENSIONS, Failure, find_pictures
+from wardrobe.inference.predict import Failure
 
-JOB, INPUT = "_job.json", "_input.parquet"  # readers of Parquet folders pass over names with "_"
-LARGEST, SMALLEST = 1_000, 32  # pictures of a part; one that is broken off is done again
-PARTS = 16  # a worker at least, room permitting: so none waits long for the last
-LISTED = pa.schema(
-    [("path", pa.binary()), ("error", pa.string())]
-)  # a path's bytes may be no UTF-8
+JOB, INPUT = "_job.json", "_input.parquet"  # readers of Parquet folders skip names with "_"
+MAX_ROWS, MIN_ROWS = 1_000, 32  # images per part; an interrupted part is done again
+PARTS_PER_WORKER = 16  # at least, where MIN_ROWS allows: no worker waits long for the last one
+INPUT_SCHEMA = pa.schema([("path", pa.binary()), ("error", pa.string())])  # paths may not be UTF-8
 
 
 @dataclass(frozen=True)
 class Part:
-    """Rows that one worker answers in one go.
+    """Rows that one worker classifies in one call.
 
     Attributes:
-        number: the part's own, from 0.
-        file: a Parquet file's place; INPUT for the job's own.
-        group: its row group.
-        first, rows: the file's rows before it, and those in it.
+        number: the number of the part, from 0.
+        file: location of a Parquet file, or INPUT for the job's own.
+        group: the row group in it.
+        first: number of rows in the file before this group.
+        rows: number of rows in this group.
     """
 
     number: int
@@ -52,21 +50,15 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Table:
-    """A Parquet file, and how many rows are in each of its row groups."""
-
-    file: str
-    rows: list[int]
-
-
-@dataclass(frozen=True)
 class Job:
-    """All that is to be classified, and with what.
+    """The images to classify, and the model.
 
     Attributes:
-        inputs: as given, from the root.
-        model_sha256: of the model's files.
-        tables: what the parts are row groups of.
+        inputs: the arguments, as absolute paths or addresses.
+        model: the model, as the user named it.
+        model_sha256: SHA-256 of the model's files.
+        versions: package → version.
+        tables: the Parquet files whose row groups are the parts.
     """
 
     inputs: list[str]
@@ -89,25 +81,27 @@ class Job:
 
 
 def read_job(store: Store) -> Job | None:
-    """Returns the job whose answers a folder holds; None where it is empty.
+    """Returns the job whose answers a folder holds; None if the folder is empty.
 
     Raises:
-        UsageError: it holds something else.
+        UsageError: the folder holds something else.
     """
-    names = store.names()
+    names = store.list_names()
     if JOB in names:
         with open_file(store / JOB) as file:
             fields = json.load(file)
         return Job(**{**fields, "tables": [Table(**table) for table in fields["tables"]]})
     if any(not name.startswith((".", "_")) for name in names):
         raise UsageError(
-            f"--out {store.place} is not empty and holds no job to go on with; give a new or empty folder"
+            f"--out {store.location} is not empty and holds no job to resume; give a new or empty "
+            "folder"
         )
     return None
 
 
 def read_model_files(file: Path) -> dict[str, bytes]:
-    """Returns the files of a model, by their names in a job's folder → bytes, the one to open first."""
+    """Returns a model's files: name in the job's folder → bytes. The first is the one to load."""
+    # OpenVINO's .xml has its weights in a .bin next to it.
     files = [file, file.with_suffix(".bin")] if file.suffix == ".xml" else [file]
     return {f"_model{each.suffix}": each.read_bytes() for each in files if each.is_file()}
 
@@ -115,208 +109,56 @@ def read_model_files(file: Path) -> dict[str, bytes]:
 def write_job(
     store: Store, job: Job, inputs: Sequence[str], model: Mapping[str, bytes], workers: int
 ) -> Job:
-    """Lists what `inputs` name, keeps list, model and job in the folder, and returns the job with its tables.
+    """Lists the images, stores list, model and job, and returns the job with its tables.
 
-    The model lies there so that every node has it, and a worker that is started again too.
+    The model is stored with the answers, so that every node and every restarted worker has it.
 
     Raises:
-        UsageError: a Parquet file lacks the columns. WardrobeError: there is nothing to classify.
+        UsageError: a Parquet file lacks the columns.
+        WardrobeError: there is nothing to classify.
     """
     tables: list[Table] = []
 
-    def pictures() -> Iterator[str | Failure]:
+    def list_images() -> Iterator[str | Failure]:
         for each in find_inputs(inputs):
             if isinstance(each, Table):
                 tables.append(each)
             else:
                 yield each
 
-    first, rest = _until_a_success(pictures())
+    # Nothing is written before the first image is found.
+    images, first = list_images(), []
+    for each in images:
+        first.append(each)
+        if not isinstance(each, Failure):
+            break
     if not tables and (not first or isinstance(first[-1], Failure)):
-        failure = first[0] if first else Failure(inputs[0], "nothing is in it")
-        assert isinstance(failure, Failure)
-        raise WardrobeError(
-            f"{failure.path}: {failure.error}; give pictures, or a folder, list or Parquet file of them"
-        )
-    store.make()
-    own = _written(store, chain(first, rest), workers)
+        failure = next((each for each in first if isinstance(each, Failure)), None)
+        reason = f"{failure.path}: {failure.error}" if failure else f"{inputs[0]}: it is empty"
+        raise WardrobeError(f"{reason}; give images, or a folder, list or Parquet file of them")
+    store.create()
+    listed = _write_input(store, chain(first, images), workers)
     for name, content in model.items():
-        with store.writing(name) as path:
+        with store.atomic_write(name) as path:
             path.write_bytes(content)
-    job = Job(
-        job.inputs,
-        job.model,
-        job.model_sha256,
-        job.versions,
-        [*([own] if own.rows else []), *tables],
-    )
-    with store.writing(JOB) as path:
+    job = replace(job, tables=[listed, *tables] if listed.rows else tables)
+    with store.atomic_write(JOB) as path:
         path.write_text(json.dumps(asdict(job), indent=2) + "\n", encoding="utf-8")
     return job
 
 
-def _until_a_success(
-    found: Iterator[str | Failure],
-) -> tuple[list[str | Failure], Iterator[str | Failure]]:
-    first = []
-    for each in found:
-        first.append(each)
-        if not isinstance(each, Failure):
-            break
-    return first, found
-
-
-def _written(store: Store, pictures: Iterator[str | Failure], workers: int) -> Table:
-    """Writes the paths of pictures into INPUT, a row group a part."""
-    few = list(islice(pictures, LARGEST * PARTS * workers))
-    size = min(LARGEST, max(SMALLEST, math.ceil(len(few) / (PARTS * workers))))
-    pictures, rows = chain(few, pictures), []
-    with store.writing(INPUT) as path, pq.ParquetWriter(path, LISTED) as writer:
-        while some := list(islice(pictures, size)):
-            failures = [each if isinstance(each, Failure) else None for each in some]
-            paths = [each.path if isinstance(each, Failure) else each for each in some]
-            columns = [[_bytes(each) for each in paths], [each and each.error for each in failures]]
-            writer.write_table(pa.table(columns, LISTED), row_group_size=size)
-            rows.append(len(some))
+def _write_input(store: Store, images: Iterator[str | Failure], workers: int) -> Table:
+    """Writes the paths of the images into INPUT, with one row group per part."""
+    # Enough paths to know the size of the parts; of more images, all parts have MAX_ROWS.
+    head = list(islice(images, MAX_ROWS * PARTS_PER_WORKER * workers))
+    size = math.ceil(len(head) / (PARTS_PER_WORKER * workers))
+    size = min(MAX_ROWS, max(MIN_ROWS, size))
+    images, rows = chain(head, images), []
+    with store.atomic_write(INPUT) as path, pq.ParquetWriter(path, INPUT_SCHEMA) as writer:
+        while group := list(islice(images, size)):
+            pairs = [(e.path, e.error) if isinstance(e, Failure) else (e, None) for e in group]
+            paths = [path.encode("utf-8", "surrogateescape") for path, _ in pairs]
+            columns = [paths, [error for _, error in pairs]]
+            writer.write_table(pa.table(columns, INPUT_SCHEMA), row_group_size=size)
+            rows.append(len(group))
     return Table(INPUT, rows)
-
-
-def _bytes(path: str) -> bytes:
-    return path.encode("utf-8", "surrogateescape")
-
-
-def find_inputs(inputs: Sequence[str]) -> Iterator[str | Failure | Table]:
-    """Yields what `inputs` name, each once: pictures, by their paths from the root, and Parquet files.
-
-    Raises:
-        UsageError: a Parquet file lacks the columns, or an address's file system is not there.
-    """
-    if len(inputs) == 1 and os.path.isdir(inputs[0]):  # noqa: PTH112
-        yield from _named(
-            inputs[0]
-        )  # which names nothing twice, so that ten million paths need not be kept
-        return
-    seen = set()
-    for each in chain.from_iterable(map(_named, inputs)):
-        key = each.file if isinstance(each, Table) else each
-        if key not in seen:
-            seen.add(key)
-            yield each
-
-
-def _named(given: str) -> Iterator[str | Failure | Table]:
-    if given.lower().endswith(".txt"):
-        yield from _lines(given)
-        return
-    places = _at_address(given) if is_address(given) else _in_folders(given)
-    for place in places:
-        if isinstance(place, str) and place.lower().endswith(".parquet"):
-            yield from _of_parquet(to_absolute(place))
-        else:
-            yield (
-                to_absolute(place)
-                if isinstance(place, str)
-                else Failure(to_absolute(place.path), place.error)
-            )
-
-
-def _lines(file: str) -> Iterator[str | Failure]:
-    """Yields the paths of a list, one a line."""
-    try:
-        with open_file(file) as lines:
-            for line in lines:
-                path = line.decode("utf-8", "surrogateescape").strip("\r\n\ufeff")
-                if path.strip():
-                    yield to_absolute(path)
-    except OSError as error:
-        yield Failure(
-            to_absolute(file),
-            "it does not exist" if isinstance(error, FileNotFoundError) else str(error),
-        )
-
-
-def _in_folders(given: str) -> Iterator[str | Failure]:
-    """Yields pictures as `predict.find_pictures` does, and of a folder without any its Parquet files."""
-    pictures = find_pictures([given])
-    first = next(pictures)
-    if isinstance(first, Failure) and Path(given).is_dir():
-        tables = [
-            each
-            for each in sorted(Path(given).rglob("*.parquet"))
-            if not _is_hidden(each.relative_to(given).parts)
-        ]
-        if tables:
-            yield from map(str, tables)
-            return
-    yield first
-    yield from pictures
-
-
-def _is_hidden(parts: Sequence[str]) -> bool:
-    return any(part.startswith((".", "_")) for part in parts)
-
-
-def _at_address(given: str) -> Iterator[str | Failure]:
-    """Yields what an address names: a file, those that match a pattern with "*", or a folder's with all below it."""
-    first, chained, rest = given.partition(
-        "::"
-    )  # zip://*.png::s3://bucket/photos.zip: files in a file
-    ending = os.path.splitext(first)[1].lower()  # noqa: PTH122
-    files, path = filesystem(given)
-    if "*" not in first and (ending in EXTENSIONS or ending == ".parquet"):
-        yield given
-        return
-    try:
-        matches = files.glob(path) if "*" in first else files.find(path)
-    except Exception as error:  # each file system has classes of its own
-        yield Failure(given, f"it cannot be listed ({type(error).__name__}: {error})")
-        return
-    pictures = [each for each in matches if os.path.splitext(each)[1].lower() in EXTENSIONS]  # noqa: PTH122
-    found = pictures or [each for each in matches if each.lower().endswith(".parquet")]
-    yield from (files.unstrip_protocol(each) + chained + rest for each in found)
-    if not found:
-        yield Failure(given, "no picture is there")
-
-
-def _of_parquet(file: str) -> Iterator[str | Failure | Table]:
-    """Yields a Parquet file that holds pictures, or the paths that one without any lists."""
-    try:
-        with open_file(file) as stream, pq.ParquetFile(stream) as table:
-            schema, about = table.schema_arrow, table.metadata
-            rows = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
-            if find_bytes_column(schema) is not None:
-                yield Table(file, rows)
-                return
-            if find_path_column(schema) is None:
-                raise UsageError(
-                    f"{file} has the columns {', '.join(schema.names)}; expected binary 'bytes' or 'image', "
-                    f"or text 'path'"
-                )
-            for batch in table.iter_batches(columns=["path"]):
-                yield from (to_absolute(path) for path in batch.column(0).to_pylist() if path)
-    except (OSError, pa.ArrowException) as error:
-        yield Failure(
-            file,
-            f"it is no Parquet file that can be read ({printable(str(error)).splitlines()[0]})",
-        )
-
-
-def find_bytes_column(schema: pa.Schema) -> str | None:
-    """Returns the column that holds pictures: binary, or Hugging Face's struct of bytes and path."""
-    for name in ("bytes", "image"):
-        kind = schema.field(name).type if schema.get_field_index(name) >= 0 else None
-        if isinstance(kind, pa.StructType):
-            kind = kind.field("bytes").type if kind.get_field_index("bytes") >= 0 else None
-        if kind is not None and (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
-            return name
-    return None
-
-
-def find_path_column(schema: pa.Schema) -> str | None:
-    """Returns "path" where that column is there and holds text."""
-    kind: Any = schema.field("path").type if schema.get_field_index("path") >= 0 else None
-    return (
-        "path"
-        if kind is not None and (pa.types.is_string(kind) or pa.types.is_large_string(kind))
-        else None
-    )

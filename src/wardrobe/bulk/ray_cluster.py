@@ -1,4 +1,4 @@
-"""Ray: started on this machine, or joined where it runs, and kept from telling more than is asked."""
+"""Starts Ray on this machine, or joins a cluster. Keeps Ray's own messages away from the user."""
 
 import contextlib
 import logging
@@ -16,26 +16,30 @@ from wardrobe.errors import WardrobeError
 from wardrobe.inference.engines import count_cores
 from wardrobe.terminal import console
 
-LOCAL = "local"  # Ray's word for: start it on this machine
-OBJECTS = 100_000_000  # bytes that Ray keeps for what goes between processes: numbers of parts and reports
-ANSWERS_WITHIN = 10  # seconds, or there is no cluster
+LOCAL = "local"  # the address with which Ray starts on this machine
+OBJECT_STORE_BYTES = 100_000_000  # enough: only parts and reports go between processes
+CONNECT_SECONDS = 10
 SETTINGS = {
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns of a change to come
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # else it warns of how Ray Data starts actors
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # silences a FutureWarning
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # silences warnings about Ray Data's actors
 }
 
 
 @contextmanager
 def connect(address: str, workers: int | None) -> Iterator[int]:
-    """Starts Ray on this machine, or joins the cluster at an address, for the block; gives the number of workers.
+    """Starts Ray on this machine, or joins a cluster, for the block. Yields the number of workers.
+
+    Args:
+        address: HOST:PORT, "auto" or LOCAL.
+        workers: number of workers; None: one per core of the cluster.
 
     Raises:
-        WardrobeError: no cluster is at the address.
+        WardrobeError: there is no cluster at the address.
     """
     ray = _import_ray(address)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    on_sigterm = signal.getsignal(signal.SIGTERM)  # which Ray changes as it starts
-    with contextlib.redirect_stdout(sys.stderr):  # Ray tells of dead workers on stdout
+    on_sigterm = signal.getsignal(signal.SIGTERM)  # Ray replaces it
+    with contextlib.redirect_stdout(sys.stderr):  # Ray reports dead workers on stdout
         if address == LOCAL:
             with console.loading_quietly():
                 _start_ray(workers, quiet)
@@ -54,10 +58,10 @@ def connect(address: str, workers: int | None) -> Iterator[int]:
 
 
 def _import_ray(address: str) -> Any:
-    """Returns the package ray, loaded with the settings that it reads from the environment."""
+    """Imports ray, which reads these settings from the environment at import."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # whatever the user's environment says
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # even if the user has set it
     if address == LOCAL:
         # Ray's setting for a machine without a cluster: its ports are open on 127.0.0.1 alone.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -77,24 +81,25 @@ def _start_ray(workers: int | None, quiet: Mapping[str, Any]) -> None:
         ray.init(
             address=LOCAL,
             num_cpus=max(workers or 0, count_cores()),
-            object_store_memory=OBJECTS,
+            object_store_memory=OBJECT_STORE_BYTES,
             include_dashboard=False,
             **quiet,
         )
 
 
 def check_reachable(address: str) -> None:
-    """Asks whether anything listens at HOST:PORT, for Ray itself waits for minutes."""
+    """Raises WardrobeError if nothing listens at HOST:PORT. Ray itself would wait for minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdecimal():
         try:
-            socket.create_connection((host, int(port)), ANSWERS_WITHIN).close()
+            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
         except OSError as error:
             raise _no_cluster(address, error) from error
 
 
 def _no_cluster(address: str, error: Exception) -> WardrobeError:
+    reason = str(error).splitlines()[0]
     return WardrobeError(
-        f"no Ray cluster answers at {address} ({str(error).splitlines()[0]}); start one with: ray start --head, or "
-        f"leave --ray-address out for this machine alone"
+        f"no Ray cluster answers at {address} ({reason}); start one with: ray start --head, or "
+        "leave out --ray-address to use only this machine"
     )

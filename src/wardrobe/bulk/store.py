@@ -1,4 +1,4 @@
-"""Files on this machine and at addresses such as s3://bucket/photos, by fsspec; one is written whole or not at all."""
+"""Files on this machine, or at an address such as s3://bucket/photos through fsspec."""
 
 import contextlib
 import os
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import fsspec
 from fsspec.core import url_to_fs
 
 from wardrobe.errors import UsageError, WardrobeError
@@ -15,34 +16,36 @@ from wardrobe.runs.files import atomic_write
 from wardrobe.runs.locks import exclusive_lock
 
 
-def is_address(place: str) -> bool:
-    """Tells s3://bucket/photo.jpg and the like from a path on this machine."""
-    return "://" in place
+def is_address(location: str) -> bool:
+    """Returns whether a location is an address, such as s3://bucket/photo.jpg, and not a path."""
+    return "://" in location
 
 
-def to_absolute(place: str) -> str:
-    """Returns a place by a name that holds in every folder; an address as it is."""
-    return place if is_address(place) else os.path.abspath(place)  # noqa: PTH100  a Path for each of a million is slow
+def to_absolute(location: str) -> str:
+    """Returns an absolute path. An address is returned unchanged."""
+    if is_address(location):
+        return location
+    return os.path.abspath(location)  # noqa: PTH100  a Path for each of a million files is slow
 
 
-def printable(place: str) -> str:
-    """Returns a place as text that can be stored: bytes of a file's name that are no UTF-8 are spelled out."""
-    return place.encode("utf-8", "backslashreplace").decode()
+def printable(location: str) -> str:
+    """Returns a location as valid UTF-8. Invalid bytes of a file name become escapes."""
+    return location.encode("utf-8", "backslashreplace").decode()
 
 
-def open_file(place: str) -> BinaryIO:
+def open_file(location: str) -> BinaryIO:
     """Opens a file for reading, on this machine or at an address."""
-    if not is_address(place):
-        return Path(place).open("rb")
-    files, path = filesystem(place)
-    return files.open(path, "rb")
+    if not is_address(location):
+        return Path(location).open("rb")
+    filesystem, path = find_filesystem(location)
+    return filesystem.open(path, "rb")
 
 
-def filesystem(address: str) -> tuple[Any, str]:
-    """Returns the file system of an address, and the path in it.
+def find_filesystem(address: str) -> tuple[Any, str]:
+    """Returns the fsspec file system of an address, and the path in it.
 
     Raises:
-        UsageError: there is no such file system, or its package is not installed.
+        UsageError: the file system is unknown, or its package is not installed.
     """
     try:
         return url_to_fs(address)
@@ -56,70 +59,64 @@ class Store:
     """A folder of files, on this machine or at an address.
 
     Attributes:
-        place: the folder, from the root, or its address.
-        files, root: the address's file system, and the folder in it; None and `place` on this machine.
+        location: absolute path or address of the folder.
+        is_local: whether the folder is on this machine.
+        filesystem, root: its fsspec file system, and its path there.
     """
 
-    def __init__(self, place: str) -> None:
-        place = place.removeprefix(
-            "file://"
-        )  # where a file can be renamed, it is whole or not there
-        self.place = to_absolute(place).rstrip("/") or "/"
-        found: tuple[Any, str] = filesystem(place) if is_address(place) else (None, self.place)
-        self.files, self.root = found
+    def __init__(self, location: str) -> None:
+        # A file:// address becomes a path: a local file can be renamed, so its write is atomic.
+        location = location.removeprefix("file://")
+        self.is_local = not is_address(location)
+        self.location = to_absolute(location).rstrip("/") or "/"
+        self.filesystem, self.root = (
+            (fsspec.filesystem("file"), self.location)
+            if self.is_local
+            else find_filesystem(location)
+        )
 
     def __truediv__(self, name: str) -> str:
-        return f"{self.place}/{name}"
+        return f"{self.location}/{name}"
 
-    def names(self) -> set[str]:
-        """Returns the names of what is in the folder; none where there is no folder."""
+    def list_names(self) -> set[str]:
+        """Returns the names of the files in the folder; an empty set if it does not exist."""
+        self.filesystem.invalidate_cache()
         with contextlib.suppress(FileNotFoundError):
-            if self.files is None:
-                return set(os.listdir(self.place))  # noqa: PTH208
-            self.files.invalidate_cache()
-            return {
-                path.rstrip("/").rpartition("/")[2]
-                for path in self.files.ls(self.root, detail=False)
-            }
+            paths = self.filesystem.ls(self.root, detail=False)
+            return {path.rstrip("/").rpartition("/")[2] for path in paths}
         return set()
 
-    def make(self) -> None:
-        """Makes the folder where there is none."""
-        if self.files is None:
-            Path(self.place).mkdir(parents=True, exist_ok=True)
-        else:
-            self.files.makedirs(self.root, exist_ok=True)
+    def create(self) -> None:
+        """Creates the folder, if it does not exist."""
+        self.filesystem.makedirs(self.root, exist_ok=True)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keeps other processes of this machine from writing here while the block runs; at an address, none.
+    def lock(self) -> Iterator[None]:
+        """Holds the folder for this process. At an address, does nothing.
 
         Raises:
-            WardrobeError: another does.
+            WardrobeError: another process holds it.
         """
-        if self.files is not None:
+        if not self.is_local:
             yield
             return
-        busy = WardrobeError(
-            f"--out {self.place} is being written by another process; wait for it, or stop it"
-        )
-        with exclusive_lock(Path(self.place), busy):
+        busy = f"--out {self.location} is in use by another process; wait for it, or stop it"
+        with exclusive_lock(Path(self.location), WardrobeError(busy)):
             yield
 
-    def tidy(self) -> None:
-        """Removes what was being written by processes that were killed; only for when nothing is being written."""
-        if self.files is None:
-            for name in self.names():
-                if name.startswith(".") and name.endswith(".parquet"):
-                    Path(self / name).unlink(missing_ok=True)
+    def remove_partial_files(self) -> None:
+        """Removes files that killed processes left unfinished. Call it when no one writes."""
+        if self.is_local:
+            for path in Path(self.location).glob(".*.parquet"):
+                path.unlink(missing_ok=True)
 
     @contextmanager
-    def writing(self, name: str) -> Iterator[Path]:
-        """Gives a file on this machine to write into; it gets its place and name when the block ends well."""
-        if self.files is None:
-            with atomic_write(Path(self.place) / name) as path:
+    def atomic_write(self, name: str) -> Iterator[Path]:
+        """Yields a local path to write to. The file gets its name when the block succeeds."""
+        if self.is_local:
+            with atomic_write(Path(self / name)) as path:
                 yield path
             return
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder) / name
-            self.files.put_file(f"{folder}/{name}", f"{self.root}/{name}")
+            self.filesystem.put_file(f"{folder}/{name}", f"{self.root}/{name}")

@@ -1,0 +1,149 @@
+"""Finds the images that the arguments name: files, folders, patterns, lists, Parquet, addresses."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wardrobe.bulk.store import find_filesystem, is_address, open_file, printable, to_absolute
+from wardrobe.errors import UsageError
+from wardrobe.inference.predict import EXTENSIONS, Failure, find_pictures
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Parquet file, and the number of rows in each of its row groups."""
+
+    file: str
+    rows: list[int]
+
+
+def find_inputs(inputs: Sequence[str]) -> Iterator[str | Failure | Table]:
+    """Yields the images, by absolute path or address, and the Parquet files of images. Each once.
+
+    Raises:
+        UsageError: a Parquet file lacks the columns, or the file system of an address is unknown.
+    """
+    found = chain.from_iterable(map(_expand, inputs))
+    if len(inputs) == 1 and os.path.isdir(inputs[0]):  # noqa: PTH112
+        yield from found  # a folder has no duplicates: no need to remember ten million paths
+        return
+    seen = set()
+    for each in found:
+        key = each.file if isinstance(each, Table) else each
+        if key not in seen:
+            seen.add(key)
+            yield each
+
+
+def find_image_column(schema: pa.Schema) -> str | None:
+    """Returns the column of images: binary, or the struct of bytes and path of Hugging Face."""
+    for name in ("bytes", "image"):
+        kind = schema.field(name).type if schema.get_field_index(name) >= 0 else None
+        if isinstance(kind, pa.StructType):
+            kind = kind.field("bytes").type if kind.get_field_index("bytes") >= 0 else None
+        if kind is not None and (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+            return name
+    return None
+
+
+def has_path_column(schema: pa.Schema) -> bool:
+    """Returns whether there is a text column "path"."""
+    if schema.get_field_index("path") < 0:
+        return False
+    kind = schema.field("path").type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _expand(given: str) -> Iterator[str | Failure | Table]:
+    """Yields what one argument names."""
+    if given.lower().endswith(".txt"):
+        yield from _read_list(given)
+        return
+    for found in _find_at_address(given) if is_address(given) else _find_in_folders(given):
+        if isinstance(found, Failure):
+            yield Failure(to_absolute(found.path), found.error)
+        elif found.lower().endswith(".parquet"):
+            yield from _open_parquet(to_absolute(found))
+        else:
+            yield to_absolute(found)
+
+
+def _read_list(file: str) -> Iterator[str | Failure]:
+    """Yields the paths in a text file, one per line."""
+    try:
+        with open_file(file) as lines:
+            for line in lines:
+                path = line.decode("utf-8", "surrogateescape").strip("\r\n\ufeff")
+                if path.strip():
+                    yield to_absolute(path)
+    except FileNotFoundError:
+        yield Failure(to_absolute(file), "it does not exist")
+    except OSError as error:
+        yield Failure(to_absolute(file), str(error))
+
+
+def _find_in_folders(given: str) -> Iterator[str | Failure]:
+    """Yields images as `find_pictures` does; the Parquet files of a folder without images."""
+    images = find_pictures([given])
+    first = next(images)
+    if isinstance(first, Failure) and Path(given).is_dir():
+        tables = [
+            str(path)
+            for path in sorted(Path(given).rglob("*.parquet"))
+            if not any(part.startswith((".", "_")) for part in path.relative_to(given).parts)
+        ]
+        if tables:
+            yield from tables
+            return
+    yield first
+    yield from images
+
+
+def _find_at_address(given: str) -> Iterator[str | Failure]:
+    """Yields the file at an address, the matches of a pattern with "*", or all files below it."""
+    # zip://*.png::s3://bucket/photos.zip names files in an archive: first::rest
+    first, separator, rest = given.partition("::")
+    filesystem, path = find_filesystem(given)
+    if "*" not in first and _has_suffix(first, {*EXTENSIONS, ".parquet"}):
+        yield given
+        return
+    try:
+        matches = filesystem.glob(path) if "*" in first else filesystem.find(path)
+    except Exception as error:  # each file system has its own exceptions
+        yield Failure(given, f"it cannot be listed ({type(error).__name__}: {error})")
+        return
+    images = [each for each in matches if _has_suffix(each, EXTENSIONS)]
+    found = images or [each for each in matches if _has_suffix(each, {".parquet"})]
+    yield from (filesystem.unstrip_protocol(each) + separator + rest for each in found)
+    if not found:
+        yield Failure(given, "no image is there")
+
+
+def _has_suffix(path: str, suffixes: set[str]) -> bool:
+    return os.path.splitext(path)[1].lower() in suffixes  # noqa: PTH122  a Path is slow
+
+
+def _open_parquet(file: str) -> Iterator[str | Failure | Table]:
+    """Yields a Parquet file if it holds images, otherwise the paths that it lists."""
+    try:
+        with open_file(file) as stream, pq.ParquetFile(stream) as table:
+            schema, metadata = table.schema_arrow, table.metadata
+            if find_image_column(schema) is not None:
+                groups = range(metadata.num_row_groups)
+                yield Table(file, [metadata.row_group(group).num_rows for group in groups])
+                return
+            if not has_path_column(schema):
+                raise UsageError(
+                    f"{file} has the columns {', '.join(schema.names)}; expected binary 'bytes' or "
+                    "'image', or text 'path'"
+                )
+            for batch in table.iter_batches(columns=["path"]):
+                yield from (to_absolute(path) for path in batch.column(0).to_pylist() if path)
+    except (OSError, pa.ArrowException) as error:
+        reason = printable(str(error)).splitlines()[0]
+        yield Failure(file, f"not a Parquet file, or corrupted ({reason})")
