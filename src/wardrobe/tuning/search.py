@@ -111,11 +111,13 @@ def tune(
         import optuna
 
         finished = [state for state in optuna.trial.TrialState if state.is_finished()]
-        callbacks = [
-            lambda _, trial: _print_trial(trial, stream),
-            optuna.study.MaxTrialsCallback(trials, states=finished),  # counts those of other hosts
-        ]
-        study.optimize(_make_objective(recipe, fields, dataset, out), callbacks=callbacks)
+        study.optimize(
+            _make_objective(recipe, fields, dataset, out),
+            callbacks=[
+                lambda _, trial: _print_trial(trial, stream),
+                optuna.study.MaxTrialsCallback(trials, states=finished),  # on all hosts
+            ],
+        )
     return _describe_best(study, recipe)
 
 
