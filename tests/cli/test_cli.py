@@ -52,11 +52,7 @@ def test_the_python_package_is_loaded_lazily() -> None:
         (["train", "baselin"], 2, ["unknown recipe 'baselin'", "did you mean 'baseline'?"]),
         (["train", "--epochs", "0"], 2, ["--epochs 0 is too small", "give 1 or more"]),
         (["train", "--epochs", "few"], 2, ["--epochs"]),
-        (
-            ["train", "--limit", "-1", "--data", "synthetic"],
-            2,
-            ["--limit -1 is no number of images"],
-        ),
+        (["train", "--limit", "-1", "--data", "synthetic"], 2, ["--limit -1 is too small"]),
         (["train", "--seed", "-1"], 2, ["--seed -1 is out of range"]),
         (
             ["train", "--data", "fashion-mnist"],
@@ -84,7 +80,7 @@ def test_the_python_package_is_loaded_lazily() -> None:
         (["evaluate", "--split", "train"], 2, ["unknown split 'train'"]),
         (["report", "nowhere"], 1, ["nowhere does not exist"]),
         (["train", "--data", ""], 2, ["--data is empty"]),
-        (["train", "--out", "latest"], 2, ["'latest' means the run started last"]),
+        (["train", "--out", "latest"], 2, ["'latest' means the newest run"]),
         (["runs", "nowhere"], 2, ["nowhere is not a folder"]),
         (["wear"], 2, ["wear"]),
     ],
