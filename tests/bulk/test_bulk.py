@@ -211,8 +211,8 @@ def test_lists_addresses_archives_and_parquet_are_read(
         "the row has no bytes",
         "not an image, or corrupted; expected JPEG, PNG or another image format",
         "the row has no bytes",
-        "it does not exist",
-        "it does not exist",
+        "does not exist",
+        "does not exist",
     ]
     assert len(rows) == 45 + 11 + 5
     assert (
@@ -437,7 +437,7 @@ def test_an_object_store_is_read_and_written(memory: Any) -> None:
         "memory:///shop/a.png", "memory:///shop/b [1].png", "memory:///shop/sub/c.png", "memory://shop/a.png",
         "memory://shop/gone.png", "nowhere://x.png",
     ]  # fmt: skip
-    assert [*errors.values()][:5] == [None, None, None, None, "it does not exist"]
+    assert [*errors.values()][:5] == [None, None, None, None, "does not exist"]
     assert "nowhere" in str(errors["nowhere://x.png"])
     assert manifest.read_job(Store("memory://answers")) is not None
 
@@ -490,7 +490,7 @@ def test_any_failure_of_an_image_becomes_its_error(
     assert [row["error"] for row in rows] == [
         "it cannot be prepared (ZeroDivisionError: of OpenCV)",
         *["not a file"] * 2,
-        "it does not exist",
+        "does not exist",
     ]
     assert all(row["label"] is None and row["probabilities"] is None for row in rows)
 
@@ -577,8 +577,8 @@ def test_progress_is_a_bar_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
             1,
             ["nowhere does not exist"],
         ),
-        (["b.png", "--engine", "ray", "--out", "o"], 1, ["b.png: it does not exist"]),
-        (["bare", "--engine", "ray", "--out", "o"], 1, ["no picture is in this folder"]),
+        (["b.png", "--engine", "ray", "--out", "o"], 1, ["b.png: does not exist"]),
+        (["bare", "--engine", "ray", "--out", "o"], 1, ["no image in this folder"]),
         (["nowhere://x", "--engine", "ray", "--out", "o"], 2, ["nowhere://x cannot be opened"]),
         (
             ["x.parquet", "--engine", "ray", "--out", "o"],

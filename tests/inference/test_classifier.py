@@ -93,10 +93,10 @@ def test_what_is_unfamiliar_or_empty_is_not_sure_and_says_why(tmp_path: Path) ->
     predictions = classifier.classify(images)
     assert predictions.not_sure.tolist() == [True, False, True]
     assert predictions.reason(1) is None
-    assert predictions.reason(2) == "the picture is empty"
+    assert predictions.reason(2) == "the image is empty"
     assert (
         predictions.reason(0)
-        == "unlike the clothing it learnt (familiarity 7.1, expected 8.0 or more)"
+        == "unlike the training data (familiarity 7.1, expected 8.0 or more)"
     )
 
 
@@ -139,7 +139,7 @@ def test_it_says_what_keras_says(real_run: tuple[Run, Any]) -> None:
     [
         (np.zeros((28, 28), np.uint8), r"shape \(28, 28\)"),
         (np.zeros((1, 28, 28, 1), np.uint8), r"shape \(1, 28, 28, 1\)"),
-        (np.zeros((1, 28, 28), np.float32), "type float32"),
+        (np.zeros((1, 28, 28), np.float32), "dtype float32"),
     ],
 )
 def test_other_arrays_are_refused(tmp_path: Path, images: Any, words: str) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from wardrobe import photo
 from wardrobe.data import synthetic
-from wardrobe.inference.predict import Failure, find_pictures, unique_file_name
+from wardrobe.inference.predict import Failure, find_images, unique_file_name
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.runs import Run
 
@@ -152,7 +152,7 @@ def test_save_input_never_touches_what_is_there(pictures: Path, tmp_path: Path) 
         "my photos is not empty",
     )
     inside = wardrobe("predict", "my photos", "--save-input", "my photos/seen", cwd=tmp_path)
-    refused(inside, 2, "--save-input my photos/seen lies in my photos, which is read")
+    refused(inside, 2, "--save-input my photos/seen is inside the input my photos")
     assert {path: path.read_bytes() for path in pictures.rglob("*.png")} == before
 
 
@@ -185,11 +185,11 @@ def test_broken_files_are_named_and_counted_and_the_rest_is_done(
         "bomb.png": "too many pixels",
         "drawing.svg": "an SVG drawing",
         "paper.pdf": "a PDF",
-        "gone.png": "it is no file, or leads to none",
+        "gone.png": "not a file, or a broken link",
         "pipe.png": "it is no file",
         "two\nlines.png": "not an image",
-        "a" * 300: "it does not exist",
-        "missing.jpg": "it does not exist",
+        "a" * 300: "does not exist",
+        "missing.jpg": "does not exist",
         "*.tif": "nothing matches",
     }
     assert reasons.keys() == expected.keys()
@@ -222,7 +222,7 @@ def test_a_folder_that_cannot_be_read_is_a_failure(
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(os, "scandir", denied)
-    assert list(find_pictures([str(tmp_path)])) == [Failure(str(tmp_path), "permission denied")]
+    assert list(find_images([str(tmp_path)])) == [Failure(str(tmp_path), "permission denied")]
 
 
 def test_a_pattern_does_not_run_in_circles(pictures: Path, tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_a_folder_without_pictures_is_said(tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     result = wardrobe("predict", "bare", cwd=tmp_path)
     refused(result, 1, "1 of 1 could not be used")
-    assert "wardrobe: bare: no picture is in this folder" in result.stderr
+    assert "wardrobe: bare: no image in this folder" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_a_folder_without_pictures_is_said(tmp_path: Path) -> None:
         (
             ["a.png", "--model", "a.png"],
             1,
-            ["a.png is no model's file; expected one that ends in .onnx"],
+            ["a.png is not a model file; expected .onnx"],
         ),
         (["a.png", "--model", "latest"], 1, ["no run in"]),
         (["a.png", "--csv", "x.csv", "--json"], 2, ["choose one"]),

@@ -156,7 +156,7 @@ def test_a_drawing_moves_the_bars(page: Page) -> None:
     ).to_have_text(f"{before} %")
     page.get_by_role("button", name="Clear").click()
     expect(page.locator(".verdict").first).to_have_text("Not sure")
-    expect(page.locator(".reason").first).to_contain_text("the picture is empty")
+    expect(page.locator(".reason").first).to_contain_text("the image is empty")
 
 
 def test_the_keyboard_alone_leads_to_an_answer(page: Page) -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from wardrobe.bulk.store import find_filesystem, is_address, open_file, printable, to_absolute
 from wardrobe.errors import UsageError
-from wardrobe.inference.predict import EXTENSIONS, Failure, find_pictures
+from wardrobe.inference.predict import EXTENSIONS, Failure, find_images
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ def _read_list(file: str) -> Iterator[str | Failure]:
 
 
 def _find_in_folders(given: str) -> Iterator[str | Failure]:
-    """Yields images as `find_pictures` does; the Parquet files of a folder without images."""
-    images = find_pictures([given])
+    """Yields images as `find_images` does; the Parquet files of a folder without images."""
+    images = find_images([given])
     first = next(images)
     if isinstance(first, Failure) and Path(given).is_dir():
         tables = [

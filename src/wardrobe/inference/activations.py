@@ -1,7 +1,7 @@
-"""What a model.onnx does inside: the layers' activations, kernels and windows, without Keras.
+"""The layers of a model.onnx: activations, kernels, receptive fields, without Keras.
 
-ONNX Runtime gives out what a graph names as its outputs; here the layers' own are named as well. Of a model that
-answers for several views or in several columns, that of the plain image, and the first column, is looked into.
+ONNX Runtime returns what a graph names as outputs, so the layers' tensors are added to them. With
+test-time augmentation or an ensemble, they are those of the unchanged image and the first member.
 """
 
 from collections.abc import Iterator
@@ -17,106 +17,91 @@ from wardrobe.inference.engines import FORMATS, INT8, PIXELS, SIDE, open_session
 Floats = npt.NDArray[np.floating]
 
 CONVOLUTION, POOLING = "Conv", "MaxPool"
-ON_THE_WAY = {
-    CONVOLUTION,
-    POOLING,
-    "Relu",
-    "Mul",
-    "Add",
-    "Sub",
-    "Div",
-    "Cast",
-    "Reshape",
-    "Transpose",
-    "Identity",
-}
+ELEMENTWISE = {"Relu", "Mul", "Add", "Sub", "Div", "Cast", "Reshape", "Transpose", "Identity"}
+FOLLOWED = {CONVOLUTION, POOLING, *ELEMENTWISE}  # operators on the path of the image
 
 
 @dataclass(frozen=True)
-class Window:
-    """What the units of a layer see of the image: unit i looks at `size` pixels around pixel first + step * i."""
+class ReceptiveField:
+    """What units see of the image: unit i sees `size` pixels around pixel first + step * i."""
 
     first: float = 0.0
     step: int = 1
     size: int = 1
 
-    def after(self, side: int, stride: int, padding: int) -> "Window":
-        """Returns the windows of a layer of `side` units over these, every `stride`, `padding` before the first."""
+    def after(self, side: int, stride: int, padding: int) -> "ReceptiveField":
+        """Returns the receptive field after a layer of kernel `side`, with stride and padding."""
         first = self.first + self.step * ((side - 1) / 2 - padding)
-        return Window(first, self.step * stride, self.size + self.step * (side - 1))
+        return ReceptiveField(first, self.step * stride, self.size + self.step * (side - 1))
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer whose activations can be seen."""
+    """A convolution or a pooling."""
 
-    name: str  # as the recipe has it: "conv1"
-    tensor: str  # of its activations in the graph
-    side: int  # units of the layer before that a unit sees, each way
-    window: Window
+    name: str  # as in the recipe's network: "conv1"
+    tensor: str  # name of its activations in the graph
+    side: int  # of its kernel
+    receptive_field: ReceptiveField
     kernel: Floats | None  # (filters, channels, side, side); None of a pooling
     shape: tuple[int, ...] = ()  # (filters, height, width) of its activations
 
 
 class ActivationModel:
-    """A model's convolutions and poolings, first to last, and what they say of an image."""
+    """A model whose layers' activations can be read.
+
+    Attributes:
+        layers: the convolutions and poolings, first to last.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Opens a model.onnx of float32."""
+        """Opens a float32 model.onnx."""
         model = onnx.load(path)
-        found = list(_layers(model.graph))
-        for layer in found:
-            model.graph.output.append(
-                onnx.helper.make_tensor_value_info(layer.tensor, onnx.TensorProto.FLOAT, None)
-            )
+        layers = list(_find_layers(model.graph))
+        for layer in layers:
+            info = onnx.helper.make_tensor_value_info(layer.tensor, onnx.TensorProto.FLOAT, None)
+            model.graph.output.append(info)
         self._session = open_session(model.SerializeToString())
-        self._tensors = {layer.name: layer.tensor for layer in found}
-        shapes = self.activations(np.zeros((SIDE, SIDE), np.uint8))
-        self.layers = [replace(layer, shape=shapes[layer.name].shape) for layer in found]
+        self._tensors = {layer.name: layer.tensor for layer in layers}
+        activations = self.activations(np.zeros((SIDE, SIDE), np.uint8))
+        self.layers = [replace(layer, shape=activations[layer.name].shape) for layer in layers]
 
     @classmethod
-    def beside(cls, path: Path) -> "ActivationModel | None":
-        """Returns the network of a model's file in any format: that of the model.onnx beside it; None where none is."""
+    def find(cls, path: Path) -> "ActivationModel | None":
+        """Opens the .onnx file next to a model file of any format; None if there is none."""
         plain = path.with_name(path.stem.removesuffix(INT8) + FORMATS["onnx"])
         return cls(plain) if plain.is_file() else None
 
     def activations(self, pixels: npt.NDArray[np.uint8]) -> dict[str, Floats]:
-        """Returns what each layer makes of an image (28, 28) uint8: name → (filters, height, width) float32."""
+        """Returns the activations of an image (28, 28) uint8: layer → (filters, height, width)."""
         image = pixels[None, ..., None].astype(np.float32)
-        found = self._session.run(list(self._tensors.values()), {PIXELS: image})
-        return {name: each[0] for name, each in zip(self._tensors, found, strict=True)}
+        outputs = self._session.run(list(self._tensors.values()), {PIXELS: image})
+        return {name: each[0] for name, each in zip(self._tensors, outputs, strict=True)}
 
 
-def _layers(graph: onnx.GraphProto) -> Iterator[Layer]:
-    """Follows the plain image from layer to layer, to where it is flattened."""
+def _find_layers(graph: onnx.GraphProto) -> Iterator[Layer]:
+    """Yields the layers on the path of the image, up to the flattening."""
     weights = {each.name: each for each in graph.initializer}
-    tensor, window = PIXELS, Window()
-    while (node := _next(graph, tensor)) is not None:
+    tensor, field = PIXELS, ReceptiveField()
+    while (node := _find_next_node(graph, tensor)) is not None:
         tensor = node.output[0]
-        if node.op_type not in (CONVOLUTION, POOLING):
+        if node.op_type in ELEMENTWISE:
             continue
-        about = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
-        side = about["kernel_shape"][0]
-        window = window.after(side, about.get("strides", [1])[0], about.get("pads", [0])[0])
-        kernel = (
-            onnx.numpy_helper.to_array(weights[node.input[1]])
-            if node.op_type == CONVOLUTION
-            else None
-        )
-        following = _next(graph, tensor)
+        attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+        side = attributes["kernel_shape"][0]
+        stride, padding = attributes.get("strides", [1])[0], attributes.get("pads", [0])[0]
+        field = field.after(side, stride, padding)
+        kernel = None
+        if node.op_type == CONVOLUTION:
+            kernel = onnx.numpy_helper.to_array(weights[node.input[1]])
+        following = _find_next_node(graph, tensor)
         if following is not None and following.op_type == "Relu":
             tensor = following.output[0]
-        yield Layer(_name(tensor), tensor, side, window, kernel)
+        name = tensor.split("/")[-2].rpartition("_")[0]  # "conv1" of "baseline_1/conv1_1/Relu:0"
+        yield Layer(name, tensor, side, field, kernel)
 
 
-def _next(graph: onnx.GraphProto, tensor: str) -> onnx.NodeProto | None:
-    """Returns the node that goes on with a tensor, on the way of the plain image and the first column."""
-    return next(
-        (node for node in graph.node if node.input[0] == tensor and node.op_type in ON_THE_WAY),
-        None,
-    )
-
-
-def _name(tensor: str) -> str:
-    """Returns a layer's name: "conv1" of "seed_1/conv1_1/Relu:0"."""
-    return tensor.split("/")[-2].rpartition("_")[0]
+def _find_next_node(graph: onnx.GraphProto, tensor: str) -> onnx.NodeProto | None:
+    """Returns the first node that takes the tensor as its input."""
+    nodes = (node for node in graph.node if node.input[0] == tensor and node.op_type in FOLLOWED)
+    return next(nodes, None)

@@ -1,4 +1,4 @@
-"""A trained model at work: its file, in any of the formats, judges images; no TensorFlow, no Keras."""
+"""`Classifier`: a trained model from a file of any format, without Keras or TensorFlow."""
 
 import math
 from collections.abc import Callable
@@ -18,77 +18,69 @@ from wardrobe.runs import LATEST, Run, find_run
 Floats = npt.NDArray[np.floating]
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
-SHIPPED = "photo"  # the model that is taken where none is named
-SHIPPED_FILES = {
-    SHIPPED: "photo-int8.onnx",
-    "baseline": "baseline.onnx",
-}  # the quickest of each (RESULTS.md)
+SHIPPED = "photo"  # the default model
+# The faster file of each shipped model on a CPU, as measured in RESULTS.md.
+SHIPPED_FILES = {SHIPPED: "photo-int8.onnx", "baseline": "baseline.onnx"}
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of n images."""
+    """The answers of a model to n images."""
 
     class_names: tuple[str, ...]
-    probabilities: Floats  # (n, k), calibrated, rows that sum to 1
-    familiarity: (
-        Floats  # (n,): how like the known clothing each image is, see confidence.familiarity
-    )
-    threshold: float  # below this familiarity the answer is "not sure"
-    empty: npt.NDArray[np.bool_]  # (n,): one tone all over
+    probabilities: Floats  # (n, k), calibrated, rows sum to 1
+    familiarity: Floats  # (n,), similarity to the training data; see confidence.familiarity
+    threshold: float  # familiarity below which an answer is "not sure"
+    empty: npt.NDArray[np.bool_]  # (n,): images of one tone
 
     def __len__(self) -> int:
         return len(self.probabilities)
 
     @property
     def labels(self) -> list[str]:
-        """The likeliest class of each image."""
+        """The most probable class of each image."""
         return [self.class_names[i] for i in self.probabilities.argmax(axis=1)]
 
     @property
     def confidences(self) -> Floats:
-        """The likeliest class's probability: (n,), 0-1."""
+        """The probability of the most probable class: (n,), 0-1."""
         return self.probabilities.max(axis=1)
 
     @cached_property
     def not_sure(self) -> npt.NDArray[np.bool_]:
-        """Whether each answer should be doubted: (n,)."""
-        return self.empty | ~(
-            self.familiarity >= self.threshold
-        )  # so that what is no number is doubted
+        """Whether each answer is rejected: (n,). NaN is rejected too."""
+        return self.empty | ~(self.familiarity >= self.threshold)
 
     def ranked(self, i: int) -> dict[str, float]:
-        """Returns the probability of each class for image `i`, the likeliest first."""
-        chances = self.probabilities[i]
-        return {
-            self.class_names[each]: float(chances[each])
-            for each in np.argsort(-chances, kind="stable")
-        }
+        """Returns class → probability of image `i`, the most probable first."""
+        row = self.probabilities[i]
+        order = np.argsort(-row, kind="stable")
+        return {self.class_names[j]: float(row[j]) for j in order}
 
     def reason(self, i: int) -> str | None:
-        """Returns why the answer to image `i` should be doubted; None where it should not."""
+        """Returns why the answer to image `i` is "not sure", or None if it is sure."""
         if self.empty[i]:
-            return "the picture is empty"
+            return "the image is empty"
         if not self.not_sure[i]:
             return None
-        given, expected = self.familiarity[i], self.threshold
-        return f"unlike the clothing it learnt (familiarity {given:.1f}, expected {expected:.1f} or more)"
+        score = f"familiarity {self.familiarity[i]:.1f}, expected {self.threshold:.1f} or more"
+        return f"unlike the training data ({score})"
 
 
 class Classifier:
-    """A model and what its file says of it. Safe to share between threads.
+    """A model with its metadata. Safe to share between threads.
 
     Attributes:
-        name: the file or run that it was loaded from, or "photo" or "baseline" for those that ship.
+        name: the file or run that it was loaded from; "photo" or "baseline" of a shipped model.
         path: its file.
-        class_names: its classes, in the order of its logits.
-        metadata: all that its file says: recipe, data, scores and the like.
+        class_names: its classes, in the order of the logits.
+        metadata: recipe, data, scores and the rest of the file's metadata.
     """
 
     def __init__(self, name: str, path: Path, engine: Engine) -> None:
         self.name, self.path = name, path
         self._engine = engine
-        self.metadata = _metadata(name, engine)
+        self.metadata = _parse_metadata(name, engine)
         self.class_names: tuple[str, ...] = tuple(self.metadata["class_names"])
         _check_shapes(name, engine, len(self.class_names))
 
@@ -97,45 +89,46 @@ class Classifier:
         """Loads a model.
 
         Args:
-            source: a run, a run folder, "latest", a file of `wardrobe export`, or None for the model that ships.
-            threads: that calculate; 0: one a core.
+            source: a run, a run folder, "latest", a file of `wardrobe export`, "photo" or
+                "baseline"; None: the default model.
+            threads: for the computation; 0: one a core.
 
         Raises:
-            ModelError: it is no model's file, has the wrong shapes, or lacks its metadata.
-            RunError: there is no such run.
+            ModelError: the file is not a model, or lacks the right shapes or metadata.
+            RunError: the run does not exist.
         """
         path = resolve_model(source)
         name = path.stem.removesuffix(engines.INT8) if path.parent == PRETRAINED else str(path)
         return cls(name, path, engines.open_engine(path, threads))
 
     def logits(self, images: npt.NDArray[np.uint8]) -> Floats:
-        """Returns the logits (n, k) float32 of images (n, 28, 28) uint8, 0-255, as `photo.prepare` makes them.
+        """Returns the logits (n, k) float32 of images (n, 28, 28) uint8, 0-255, light on black.
 
         Raises:
-            ModelError: `images` has another shape or type.
+            ModelError: `images` has another shape or dtype.
         """
         images = np.asarray(images)
         if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8:
             raise ModelError(
-                f"images of shape {images.shape} and type {images.dtype} cannot be classified; "
-                f"give (n, {SIDE}, {SIDE}) uint8, as photo.prepare makes them"
+                f"images of shape {images.shape} and dtype {images.dtype} cannot be classified; "
+                f"give (n, {SIDE}, {SIDE}) uint8, as photo.prepare returns"
             )
         return engines.compute_logits(self._engine, images)
 
     def classify(self, images: npt.NDArray[np.uint8]) -> Predictions:
-        """Classifies images (n, 28, 28) uint8, 0-255, as `photo.prepare` makes them."""
-        return self.judged(images, self.logits(images))
+        """Classifies images (n, 28, 28) uint8, 0-255, light on black; see `photo.prepare`."""
+        return self.to_predictions(images, self.logits(images))
 
     def probabilities(self, logits: Floats) -> Floats:
-        """Returns the calibrated probabilities of logits (n, k): rows that sum to 1."""
+        """Returns the calibrated probabilities (n, k) of logits (n, k)."""
         return confidence.softmax(logits, self.metadata["temperature"])
 
     def labels(self, logits: Floats) -> list[str]:
-        """Returns the likeliest class of each row of logits (n, k)."""
+        """Returns the most probable class of each row of logits (n, k)."""
         return [self.class_names[i] for i in logits.argmax(axis=1)]
 
-    def judged(self, images: npt.NDArray[np.uint8], logits: Floats) -> Predictions:
-        """Returns what the logits (n, k) of images (n, 28, 28) mean."""
+    def to_predictions(self, images: npt.NDArray[np.uint8], logits: Floats) -> Predictions:
+        """Returns the predictions of images (n, 28, 28) from their logits (n, k)."""
         return Predictions(
             class_names=self.class_names,
             probabilities=self.probabilities(logits),
@@ -146,79 +139,70 @@ class Classifier:
 
 
 def resolve_model(source: str | Path | Run | None) -> Path:
-    """Returns the ONNX file that `source` stands for; see `Classifier.load`.
+    """Returns the file of a model; `source` as in `Classifier.load`.
 
     Raises:
-        ModelError: there is none. RunError: there is no such run.
+        ModelError: the file does not exist. RunError: the run does not exist.
     """
     if source is None or (source in SHIPPED_FILES and not Path(str(source)).exists()):
         return PRETRAINED / SHIPPED_FILES[str(source or SHIPPED)]
-    if isinstance(source, Run):
-        return _of_run(source)
-    path = Path(source)
-    if source == LATEST or path.is_dir() or not path.suffix:
-        return _of_run(find_run(source))
+    path = source.path if isinstance(source, Run) else Path(source)
+    if isinstance(source, Run) or source == LATEST or path.is_dir() or not path.suffix:
+        run = source if isinstance(source, Run) else find_run(source)
+        if not run.onnx_path.is_file():
+            raise ModelError(
+                f"{run.path} has no model.onnx: its training is not finished; resume it with: "
+                f"{run.resume_line}"
+            )
+        return run.onnx_path
     if not path.is_file():
-        raise ModelError(f"{path} does not exist; give a run folder, 'latest', or a model.onnx")
+        raise ModelError(f"{path} does not exist; give a run folder, 'latest', or a model file")
     return path
 
 
-def _of_run(run: Run) -> Path:
-    if not run.onnx_path.is_file():
-        raise ModelError(
-            f"{run.path} has no model.onnx: its training did not end; go on with: {run.resume_line}"
-        )
-    return run.onnx_path
-
-
-def _metadata(name: str, engine: Engine) -> dict[str, Any]:
-    """Returns the file's metadata, what is JSON in it parsed, and what is needed of it checked."""
-    found = {key: engines.parse_metadata(value) for key, value in engine.metadata.items()}
-    missing = [key for key in METADATA if key not in found]
+def _parse_metadata(name: str, engine: Engine) -> dict[str, Any]:
+    """Returns the metadata with JSON parsed, after checking the required entries."""
+    metadata = {key: engines.parse_metadata(value) for key, value in engine.metadata.items()}
+    missing = [key for key in REQUIRED_METADATA if key not in metadata]
     if missing:
         raise ModelError(
             f"{name} lacks the metadata {', '.join(missing)}; train it again with this version"
         )
-    for key, (is_right, expected) in METADATA.items():
-        if not is_right(found[key]):
+    for key, (is_valid, expected) in REQUIRED_METADATA.items():
+        if not is_valid(metadata[key]):
             raise ModelError(
-                f"{name} has the {key} {found[key]!r}, expected {expected}; train it again"
+                f"{name} has the {key} {metadata[key]!r}, expected {expected}; train it again"
             )
-    return found
+    return metadata
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _are_names(value: Any) -> bool:
-    return (
-        isinstance(value, list) and len(value) > 0 and all(isinstance(name, str) for name in value)
-    )
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
 
 
-METADATA: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "class_names": (_are_names, "a list of names"),
+REQUIRED_METADATA: dict[str, tuple[Callable[[Any], bool], str]] = {  # key → check, expectation
+    "class_names": (_is_names, "a list of names"),
     "temperature": (lambda value: _is_number(value) and value > 0, "a number above 0"),
     "familiarity_threshold": (_is_number, "a number"),
 }
 
 
 def _check_shapes(name: str, engine: Engine, classes: int) -> None:
-    """Checks names, types and shapes of what goes in and out; the number of images must be free."""
-    ends = {
-        "input": (engine.inputs, PIXELS, [SIDE, SIDE, 1]),
-        "output": (engine.outputs, LOGITS, [classes]),
-    }
-    for which, (found, wanted, shape) in ends.items():
-        batch_is_free = (
-            len(found) == 1 and len(found[0][2]) > 0 and not isinstance(found[0][2][0], int)
-        )
-        if not (
-            batch_is_free
-            and (found[0][0], found[0][1], found[0][2][1:]) == (wanted, "tensor(float)", shape)
-        ):
-            expected = [(wanted, "tensor(float)", ["batch", *shape])]
+    """Checks name, type and shape of input and output; the batch size must be free."""
+    for which, tensors, wanted, shape in (
+        ("input", engine.inputs, PIXELS, [SIDE, SIDE, 1]),
+        ("output", engine.outputs, LOGITS, [classes]),
+    ):
+        expected = [(wanted, "tensor(float)", ["batch", *shape])]
+        # The name of a free size differs between files: any text counts as "batch".
+        sizes = tensors[0][2] if len(tensors) == 1 else []
+        is_free = len(sizes) > 0 and not isinstance(sizes[0], int)
+        if not is_free or [(*tensors[0][:2], ["batch", *sizes[1:]])] != expected:
             raise ModelError(
-                f"{name} has the {which} {found}, expected {expected}; give a model.onnx of wardrobe train"
+                f"{name} has the {which} {tensors}, expected {expected}; give a model.onnx of "
+                "wardrobe train"
             )

@@ -1,6 +1,6 @@
-"""What logits say: probabilities, and how like the known classes an image is. NumPy alone, for a quick start.
+"""Logits → probabilities and familiarity, in NumPy alone, because SciPy is slow to import.
 
-Throughout: logits (n, k) float, any sign.
+Shapes: logits (n, k) float.
 """
 
 import numpy as np
@@ -10,18 +10,18 @@ Floats = npt.NDArray[np.floating]
 
 
 def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
-    """Returns the softmax of the logits divided by `temperature`: (n, k) float64, rows that sum to 1."""
+    """Returns the softmax of logits / temperature: (n, k) float64, rows sum to 1."""
     scaled = logits.astype(np.float64) / temperature
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
 def familiarity(logits: Floats) -> Floats:
-    """Returns the logarithm of the sum of the logits' exponentials: (n,) float64, any sign.
+    """Returns the log-sum-exp of the logits: (n,) float64, higher for familiar images.
 
-    It is the negative free energy of Liu et al. 2020 (arXiv 2010.03759), higher for images like those of the training
-    classes. A network trained with `training.CrossEntropyOrNone` gives "none of the classes" a logit of 0; with it,
-    this is the log-odds that the image is one of them.
+    This is the negative free energy of Liu et al. 2020 (arXiv 2010.03759). A network trained with
+    `losses.CrossEntropyWithUnknown` gives the logit 0 to "no class"; then this is the log-odds that
+    the image is of one of the classes.
     """
     wide = logits.astype(np.float64)
     highest = wide.max(axis=1)

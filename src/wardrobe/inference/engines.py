@@ -1,6 +1,6 @@
-"""A model's file at work, in any of the formats: ONNX Runtime, LiteRT and OpenVINO, behind one call.
+"""ONNX Runtime, LiteRT and OpenVINO behind one interface.
 
-ONNX Runtime comes with the package; the other two are loaded when a file asks for them.
+ONNX Runtime is a dependency of the package. The other two are imported when a file needs them.
 """
 
 import json
@@ -25,53 +25,47 @@ from wardrobe.errors import ModelError, UsageError
 from wardrobe.terminal import console
 
 Floats = npt.NDArray[np.floating]
-End = tuple[
-    str, str, list[Any]
-]  # name, type and shape of what goes into a model or comes out of it
+TensorInfo = tuple[str, str, list[Any]]  # name, type, shape
 
 SIDE = 28  # pixels
-PIXELS, LOGITS = "pixels", "logits"  # what goes into a model's file and comes out of it
-BATCH = 256  # images that an engine is given at once
-METADATA_FILE = "wardrobe.json"  # in the archive that is appended to a .tflite file
-RT_INFO = "wardrobe", "metadata"  # where an .xml file has the same text
-FORMATS = {"onnx": ".onnx", "litert": ".tflite", "openvino": ".xml"}  # format → how its file ends
-INT8 = "-int8"  # at the end of the stem of an int8 file
-PACKAGES = {
-    "onnx": ("onnx",),
-    "litert": ("ai_edge_litert",),
-    "openvino": ("openvino",),
-}  # that write or run a format
+PIXELS, LOGITS = "pixels", "logits"  # names of a model's input and output
+BATCH = 256  # images an engine gets at once
+METADATA_FILE = "wardrobe.json"  # in the zip archive at the end of a .tflite file
+RT_INFO = "wardrobe", "metadata"  # path of the metadata in an OpenVINO model
+FORMATS = {"onnx": ".onnx", "litert": ".tflite", "openvino": ".xml"}  # format → file extension
+INT8 = "-int8"  # suffix of the stem of an int8 file
+PACKAGES = {"onnx": "onnx", "litert": "ai_edge_litert", "openvino": "openvino"}  # of each format
 
 
 def check_format(name: str, int8: bool) -> None:
     """Checks that a format can be written here.
 
     Raises:
-        UsageError: there is no such format. ModuleNotFoundError: a package that it needs is not installed.
+        UsageError: the format is unknown. ModuleNotFoundError: its package is not installed.
     """
     if name not in FORMATS:
         raise UsageError(f"unknown format {name!r}; the formats are: {', '.join(FORMATS)}")
-    quantiser = ("nncf",) if int8 and name == "openvino" else ()
-    for package in (*PACKAGES[name], *quantiser):
+    quantizer = ("nncf",) if int8 and name == "openvino" else ()
+    for package in (PACKAGES[name], *quantizer):
         if find_spec(package) is None:
             raise ModuleNotFoundError(f"no package {package}", name=package)
 
 
 def file_name(stem: str, to: str, int8: bool) -> str:
-    """Returns how a model's file of a format is called: "model-int8.tflite"."""
+    """Returns the name of an exported file, such as "model-int8.tflite"."""
     return f"{stem}{INT8 if int8 else ''}{FORMATS[to]}"
 
 
 class Engine(Protocol):
-    """A model that an engine has opened. Safe to share between threads.
+    """A model opened by an engine. Safe to share between threads.
 
     Attributes:
-        inputs, outputs: what goes in and comes out.
-        metadata: what the file says of itself: key → text, JSON where it is no text.
+        inputs, outputs: name, type and shape of each.
+        metadata: key → text or JSON.
     """
 
-    inputs: list[End]
-    outputs: list[End]
+    inputs: list[TensorInfo]
+    outputs: list[TensorInfo]
     metadata: Mapping[str, str]
 
     def run(self, pixels: Floats) -> Floats:
@@ -79,76 +73,74 @@ class Engine(Protocol):
 
 
 def open_engine(path: Path, threads: int = 0) -> Engine:
-    """Opens a model's file by its ending, to calculate in so many threads; 0: one a core.
+    """Opens a model file with the engine of its extension.
+
+    Args:
+        threads: for the computation; 0: one a core.
 
     Raises:
-        ModelError: it has another ending, or its engine cannot read it.
+        ModelError: the extension is unknown, or the engine cannot read the file.
     """
     if path.suffix not in ENGINES:
-        raise ModelError(
-            f"{path} is no model's file; expected one that ends in {', '.join(ENGINES)}"
-        )
-    kind, name = ENGINES[path.suffix]
+        raise ModelError(f"{path} is not a model file; expected {', '.join(ENGINES)}")
+    engine, name = ENGINES[path.suffix]
     try:
-        return kind(path, threads or count_cores())
+        return engine(path, threads or count_cores())
     except ImportError:
         raise
-    except Exception as error:  # each engine has classes of its own for each way to fail
+    except Exception as error:  # each engine raises its own classes
         raise ModelError(
-            f"{path} is not a model that {name} can read ({_first_line(error)}); give a run, or a file of wardrobe "
-            f"export that ends in {path.suffix}"
+            f"{path} is not a model that {name} can read ({_shorten_message(error)}); "
+            f"give a run, or a {path.suffix} file of wardrobe export"
         ) from error
 
 
 def compute_logits(engine: Engine, images: npt.NDArray[np.uint8]) -> Floats:
     """Returns the logits (n, k) of images (n, 28, 28) uint8, 0-255, in batches of `BATCH`."""
     pixels = images[..., None].astype(np.float32)
-    batches = [
-        pixels[i : i + BATCH] for i in range(0, max(len(pixels), 1), BATCH)
-    ]  # of no image, one empty batch
-    return np.concatenate([engine.run(batch) for batch in batches])
+    starts = range(0, max(len(pixels), 1), BATCH)  # without images, one empty batch
+    return np.concatenate([engine.run(pixels[start : start + BATCH]) for start in starts])
 
 
 def count_cores() -> int:
-    """Returns how many cores this process may use."""
+    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def import_openvino() -> Any:
-    """Returns the package openvino, loaded without what tells its makers over the network that it is used."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # as if not installed
+    """Imports openvino with its telemetry disabled, as if openvino_telemetry were not installed."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
     return openvino
 
 
 def open_session(model: Path | bytes, threads: int = 0) -> onnxruntime.InferenceSession:
-    """Opens an ONNX model in ONNX Runtime, on the CPU, to calculate in so many threads; 0: one a core."""
+    """Opens an ONNX model in ONNX Runtime on the CPU; 0 threads: one a core."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what goes wrong is raised, and told in one line
-    options.add_session_config_entry(
-        "session.intra_op.allow_spinning", "0"
-    )  # leaves the cores to the decoding
+    options.log_severity_level = 4  # errors are raised instead
+    # Spinning threads would take the cores that decode photos.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-class Onnx:
+class OnnxEngine:
     """A .onnx file in ONNX Runtime."""
 
     def __init__(self, path: Path, threads: int) -> None:
         self._session = open_session(path, threads)
-        self.inputs = [(end.name, end.type, end.shape) for end in self._session.get_inputs()]
-        self.outputs = [(end.name, end.type, end.shape) for end in self._session.get_outputs()]
+        self.inputs = [(each.name, each.type, each.shape) for each in self._session.get_inputs()]
+        self.outputs = [(each.name, each.type, each.shape) for each in self._session.get_outputs()]
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
 
     def run(self, pixels: Floats) -> Floats:
-        found: Floats = self._session.run([LOGITS], {PIXELS: pixels})[0]
-        return found
+        logits: Floats = self._session.run([LOGITS], {PIXELS: pixels})[0]
+        return logits
 
 
-class LiteRt:
-    """A .tflite file in LiteRT; its metadata is in an archive appended to it, as the format's convention has it."""
+class LiteRtEngine:
+    """A .tflite file in LiteRT. Its metadata is in a zip archive at its end, by convention."""
 
     def __init__(self, path: Path, threads: int) -> None:
         from ai_edge_litert.interpreter import Interpreter
@@ -160,96 +152,82 @@ class LiteRt:
         with console.loading_quietly():
             self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
             self._interpreter.allocate_tensors()
-        (given,), found = (
-            self._interpreter.get_input_details(),
-            self._interpreter.get_output_details(),
-        )
-        self._input, self._output = given["index"], found[0]["index"]
-        self.inputs = [(PIXELS, _tensor(given["dtype"]), _free(given["shape_signature"]))]
+        (pixels,) = self._interpreter.get_input_details()
+        outputs = self._interpreter.get_output_details()
+        self._input, self._output = pixels["index"], outputs[0]["index"]
+        self.inputs = [_describe(PIXELS, pixels["dtype"], pixels["shape_signature"])]
         self.outputs = [
-            (LOGITS, _tensor(end["dtype"]), _free(end["shape_signature"])) for end in found
+            _describe(LOGITS, each["dtype"], each["shape_signature"]) for each in outputs
         ]
-        self._allocated, self._lock = 1, threading.Lock()
+        self._batch_size, self._lock = 1, threading.Lock()
 
     def run(self, pixels: Floats) -> Floats:
         if not len(pixels):
             return np.empty((0, self.outputs[0][2][1]), np.float32)
         with self._lock:
-            if len(pixels) != self._allocated:
+            if len(pixels) != self._batch_size:
                 self._interpreter.resize_tensor_input(self._input, pixels.shape)
                 self._interpreter.allocate_tensors()
-                self._allocated = len(pixels)
+                self._batch_size = len(pixels)
             self._interpreter.set_tensor(self._input, pixels)
             self._interpreter.invoke()
-            found: Floats = self._interpreter.get_tensor(self._output)
-        return found
+            logits: Floats = self._interpreter.get_tensor(self._output)
+        return logits
 
 
-class OpenVino:
-    """A .xml file, and the .bin beside it, in OpenVINO."""
+class OpenVinoEngine:
+    """A .xml file, and the .bin file of the same stem, in OpenVINO."""
 
     def __init__(self, path: Path, threads: int) -> None:
         core = import_openvino().Core()
-        model = core.read_model(path)
-        self.metadata = (
-            json.loads(model.get_rt_info(list(RT_INFO)).astype(str))
-            if model.has_rt_info(list(RT_INFO))
-            else {}
-        )
+        model, key = core.read_model(path), list(RT_INFO)
+        has_metadata = model.has_rt_info(key)
+        self.metadata = json.loads(model.get_rt_info(key).astype(str)) if has_metadata else {}
         options = {
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": "f32",  # otherwise bfloat16 where the processor has it
         }
         compiled = core.compile_model(model, "CPU", options)
-        self.inputs = [
-            (PIXELS, _tensor(end.element_type.to_dtype()), _free(end.partial_shape))
-            for end in model.inputs
-        ]
-        self.outputs = [
-            (LOGITS, _tensor(end.element_type.to_dtype()), _free(end.partial_shape))
-            for end in model.outputs
-        ]
+        self.inputs, self.outputs = (
+            [_describe(name, each.element_type.to_dtype(), each.partial_shape) for each in ports]
+            for name, ports in ((PIXELS, model.inputs), (LOGITS, model.outputs))
+        )
         self._request, self._lock = compiled.create_infer_request(), threading.Lock()
 
     def run(self, pixels: Floats) -> Floats:
         if not len(pixels):
             return np.empty((0, self.outputs[0][2][1]), np.float32)
         with self._lock:
-            found: Floats = self._request.infer([pixels])[0].copy()
-        return found
+            logits: Floats = self._request.infer([pixels])[0].copy()
+        return logits
 
 
-Opener = Callable[[Path, int], Engine]
-ENGINES: dict[str, tuple[Opener, str]] = {
-    ".onnx": (Onnx, "ONNX Runtime"),
-    ".tflite": (LiteRt, "LiteRT"),
-    ".xml": (OpenVino, "OpenVINO"),
-}  # ending → what opens the file, and its name
+ENGINES: dict[str, tuple[Callable[[Path, int], Engine], str]] = {  # extension → class and name
+    ".onnx": (OnnxEngine, "ONNX Runtime"),
+    ".tflite": (LiteRtEngine, "LiteRT"),
+    ".xml": (OpenVinoEngine, "OpenVINO"),
+}
 
 
-def _tensor(dtype: Any) -> str:
-    """Returns a type by ONNX Runtime's name for it."""
-    name = np.dtype(dtype).name
-    return f"tensor({ {'float32': 'float', 'float64': 'double'}.get(name, name) })"
-
-
-def _free(shape: Any) -> list[Any]:
-    """Returns a shape whose first dimension is "batch" where it is free."""
-    sizes = [str(each) for each in shape]
-    rest = [int(each) for each in sizes[1:]]
-    return [int(sizes[0]) if sizes[0].isdecimal() else "batch", *rest]
+def _describe(name: str, dtype: Any, shape: Any) -> TensorInfo:
+    """Returns name, type and shape in ONNX Runtime's notation, a free size as "batch"."""
+    numpy_name = np.dtype(dtype).name
+    onnx_name = {"float32": "float", "float64": "double"}.get(numpy_name, numpy_name)
+    first, *rest = (str(each) for each in shape)
+    batch = int(first) if first.isdecimal() else "batch"
+    return name, f"tensor({onnx_name})", [batch, *(int(each) for each in rest)]
 
 
 def parse_metadata(text: str) -> Any:
-    """Returns what a file says of itself under one key: what is JSON as its value, else the text."""
+    """Returns the JSON value of a metadata entry, or its text if it is not JSON."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
 
 
-def _first_line(error: Exception) -> str:
-    """Returns what an engine says, less its codes: "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : …"."""
+def _shorten_message(error: Exception) -> str:
+    """Returns the first line without codes such as "[ONNXRuntimeError] : 7 : NO_MODEL : "."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rpartition(" : ")[2][:200]

@@ -1,7 +1,7 @@
-"""Occlusion: where an answer comes from, by what is lost with a part of the image blurred. Asks for answers alone.
+"""Occlusion: an attribution map from a model's answers alone, so that it works for any model file.
 
-Throughout: images (n, 28, 28), 0-255; classes (n,) int, of which the answer is to be explained; maps (n, 28, 28) float,
-higher where the image speaks for its class.
+Shapes: images (n, 28, 28) uint8, 0-255; classes (n,) int, to be explained; maps (n, 28, 28) float,
+positive where the image supports its class.
 """
 
 from collections.abc import Callable
@@ -17,57 +17,51 @@ from wardrobe.photo import SIDE
 Floats = npt.NDArray[np.floating]
 Images = npt.NDArray[np.uint8]
 Classes = npt.NDArray[np.int64]
-Logits = Callable[[npt.NDArray[Any]], Floats]  # (n, 28, 28) → (n, k)
+Logits = Callable[[npt.NDArray[Any]], Floats]  # images (n, 28, 28) → logits (n, k)
 
-PATCH, PATCH_STEP = 6, 2  # pixels a side of what is covered, and from one place to the next
-BLUR = 4.0  # pixels; standard deviation
-BATCH = 40  # images at once, of which hundreds are made each
+PATCH, STRIDE = 6, 2  # pixels: side of the occluded square, and its step
+BLUR = 4.0  # pixels, standard deviation
+BATCH = 40  # images; each is occluded in 225 places
 
 
 def heat_maps(logits: Logits, images: Images, classes: Classes) -> Floats:
-    """Returns how much less sure of the class the model is with a pixel's surroundings blurred: maps, any sign.
+    """Returns how much log-probability of the class is lost where the image is occluded: maps.
 
-    A square of `PATCH` pixels, in which all detail is gone, goes over the image in steps of `PATCH_STEP`. A pixel's
-    value is the mean, over the squares that cover it, of what the logarithm of the class's probability loses. Asks for
-    answers alone, so that it serves any model.
+    A blurred square of PATCH pixels slides over the image in steps of STRIDE. A pixel's value is the
+    mean loss over the squares that cover it.
 
     Source: Zeiler and Fergus 2014, arXiv 1311.2901, section 4.2.
     """
-    starts = np.arange(PATCH_STEP - PATCH, SIDE, PATCH_STEP)  # squares at the edge lie half outside
-    covers = np.stack(
-        [_square(int(top), int(left)) for top in starts for left in starts]
-    )  # (squares, 28, 28), 1 where the square is
-    maps = [
-        _occluded(logits, images[some], classes[some], covers)
-        for some in (slice(start, start + BATCH) for start in range(0, len(images), BATCH))
-    ]
-    return np.concatenate(maps)
+    starts = np.arange(STRIDE - PATCH, SIDE, STRIDE)  # squares may lie partly outside the image
+    squares = np.stack([_draw_square(int(top), int(left)) for top in starts for left in starts])
+    batches = (slice(start, start + BATCH) for start in range(0, len(images), BATCH))
+    return np.concatenate([_occlude(logits, images[b], classes[b], squares) for b in batches])
 
 
-def _occluded(
-    logits: Logits, images: Images, classes: Classes, covers: npt.NDArray[np.bool_]
+def _occlude(
+    logits: Logits, images: Images, classes: Classes, squares: npt.NDArray[np.bool_]
 ) -> Floats:
-    covered = np.where(covers, blur(images)[:, None], images[:, None])  # (n, squares, 28, 28)
-    answers = logits(np.concatenate([images, covered.reshape(-1, SIDE, SIDE)]))
-    sure = (
-        answers.astype(np.float64) - confidence.familiarity(answers)[:, None]
-    )  # the probabilities' logarithms
+    """Returns the maps of a batch; squares: (s, 28, 28)."""
     count = len(images)
-    whole = sure[np.arange(count), classes]
-    without = sure[count:].reshape(count, len(covers), -1)[np.arange(count), :, classes]
-    lost = whole[:, None] - without  # (n, squares)
-    return np.einsum("ns,shw->nhw", lost, covers.astype(np.float64)) / covers.sum(axis=0)
+    occluded = np.where(squares, blur(images)[:, None], images[:, None])  # (n, s, 28, 28)
+    answers = logits(np.concatenate([images, occluded.reshape(-1, SIDE, SIDE)]))
+    log_probabilities = answers.astype(np.float64) - confidence.familiarity(answers)[:, None]
+    before = log_probabilities[np.arange(count), classes]  # (n,)
+    after = log_probabilities[count:].reshape(count, len(squares), -1)  # (n, s, k)
+    loss = before[:, None] - after[np.arange(count), :, classes]  # (n, s)
+    total = np.einsum("ns,shw->nhw", loss, squares.astype(np.float64))
+    return total / squares.sum(axis=0)
 
 
 def blur(images: Images) -> Images:
-    """Returns the images without detail, by a Gaussian of `BLUR` pixels: what "taken away" means here.
+    """Returns the images without detail, by a Gaussian blur.
 
-    Black in its place would be no absence: it is what these images' background is, and its edges look like a garment's.
+    Black would not be neutral: it is the background, and its edges look like those of a garment.
     """
     return np.stack([cv2.GaussianBlur(image, (0, 0), BLUR) for image in images])
 
 
-def _square(top: int, left: int) -> npt.NDArray[np.bool_]:
+def _draw_square(top: int, left: int) -> npt.NDArray[np.bool_]:
     square = np.zeros((SIDE, SIDE), bool)
     square[max(top, 0) : top + PATCH, max(left, 0) : left + PATCH] = True
     return square

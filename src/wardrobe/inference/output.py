@@ -1,4 +1,4 @@
-"""The forms in which predictions leave, one by one: lines in the terminal, one JSON object, a CSV file."""
+"""The outputs of `wardrobe predict`: lines in the terminal, one JSON object, a CSV file."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ from wardrobe.inference.classifier import SHIPPED, Classifier, resolve_model
 from wardrobe.inference.predict import (
     Failure,
     Prediction,
-    find_pictures,
+    find_images,
     predict_paths,
     to_json,
     unique_file_name,
@@ -29,15 +29,14 @@ from wardrobe.terminal import console
 
 Write = Callable[[Prediction], None]
 
-MANY = 40  # pictures, from which a progress bar is shown
-CARDS = 3  # pictures at most that are shown large
-TOP, TOP_LARGE = 2, 5  # classes in a line, and beside a picture
-CARD = 31  # characters of a picture and the gap beside it
-BAR = 16  # characters of a confidence bar
-LABEL = 12  # characters of a class name in a line
-REST = 34  # characters of the runners-up, room permitting
-PATH_NARROWEST, PATH_WIDEST = 16, 48  # characters
-BLUE, AMBER, BOLD, FAINT = "38;2;77;163;216", "38;2;224;160;57", "1", "2"
+MIN_PROGRESS = 40  # images from which a progress bar is shown
+MAX_CARDS = 3  # images up to which each is shown as a card
+TOP, TOP_CARD = 2, 5  # classes on a line, on a card
+CARD_WIDTH = 31  # characters of the image on a card and the gap next to it
+BAR_WIDTH, LABEL_WIDTH = 16, 12  # characters of a confidence bar, of a class name
+REST_WIDTH = 34  # characters of the other classes, if there is room
+MIN_PATH, MAX_PATH = 16, 48  # characters
+BLUE, AMBER, BOLD, FAINT = "38;2;77;163;216", "38;2;224;160;57", "1", "2"  # ANSI styles
 
 
 def predict(
@@ -49,127 +48,118 @@ def predict(
     save_input: Path | None = None,
     as_json: bool = False,
 ) -> tuple[int, int]:
-    """Classifies all pictures that `paths` name and writes each answer as it comes; failures go to stderr.
+    """Classifies all images in `paths` and writes each answer at once. Failures go to stderr.
 
     Args:
         paths, model: as in `predict.predict_paths` and `Classifier.load`.
-        top: classes listed for each picture; None: two in a line, all in JSON.
-        csv_path: writes a CSV file in place of lines.
-        save_input: a new or empty folder for PNGs of what the model saw.
+        top: number of classes of each image; None: 2 on a line, all in JSON.
+        csv_path: CSV file to write in place of lines.
+        save_input: new or empty folder for PNGs of the model's inputs.
         as_json: prints one JSON object in place of lines.
 
     Returns:
-        How many pictures were classified, and how many could not be.
+        The number of images classified, and of failures.
 
     Raises:
-        UsageError: `csv_path` or `save_input` cannot be written. ModelError, RunError: see `Classifier.load`.
+        UsageError: `csv_path` or `save_input` cannot be written.
+        ModelError, RunError: see `Classifier.load`.
     """
-    file = resolve_model(model)  # told before a picture is read, if there is none
+    file = resolve_model(model)  # before any image is read
     if csv_path is not None:
-        _check_csv(csv_path)
+        _check_csv_path(csv_path)
     if save_input is not None:
-        _make_empty(save_input, paths)
-    total = sum(1 for _ in find_pictures(paths)) if sys.stderr.isatty() else 0
-    failed: list[Failure] = []
-    done, failures, names = 0, 0, dict[str, int]()
+        _create_empty_folder(save_input, paths)
+    total = sum(1 for _ in find_images(paths)) if sys.stderr.isatty() else 0
+    failures: list[Failure] = []  # kept for JSON alone
+    done, failed, names = 0, 0, dict[str, int]()
     with ExitStack() as stack:
         if as_json:
             name = SHIPPED if model is None else str(file.parent) if model == LATEST else model
-            write = stack.enter_context(json_object(name, top, failed))
+            write = stack.enter_context(write_json_object(name, top, failures))
         elif csv_path is not None:
-            write = stack.enter_context(csv_file(csv_path))
+            write = stack.enter_context(write_csv(csv_path))
         else:
             lines = Lines(top)
-            write = lines.write_card if lines.in_colour and 0 < total <= CARDS else lines.write
-        shown = csv_path is not None or sys.stdout.isatty() != as_json  # not across what is printed
+            write = lines.write_card if lines.in_colour and 0 < total <= MAX_CARDS else lines.write
+        # With JSON on the same terminal, a bar would run into the output.
+        has_bar = csv_path is not None or sys.stdout.isatty() != as_json
         results = predict_paths(paths, lambda: Classifier.load(file))
-        for result in stack.enter_context(_progress(results, total if shown else 0)):
+        for result in stack.enter_context(_show_progress(results, total if has_bar else 0)):
             if isinstance(result, Failure):
                 console.warn(f"{result.path}: {result.error}")
-                failures += 1
-                failed += [result] if as_json else []
+                failed += 1
+                failures += [result] if as_json else []
                 continue
             done += 1
             write(result)
             if save_input is not None:
-                Image.fromarray(result.pixels).save(
-                    save_input / unique_file_name(result.path, names)
-                )
-    return done, failures
+                png = save_input / unique_file_name(result.path, names)
+                Image.fromarray(result.pixels).save(png)
+    return done, failed
 
 
-def _check_csv(path: Path) -> None:
-    """Refuses a place where no CSV file can be written, or where something else would be lost."""
+def _check_csv_path(path: Path) -> None:
+    """Refuses a path that cannot be written, or that is likely an input given by mistake."""
     if path.is_dir():
         raise UsageError(f"--csv {path} is a folder; give a file")
     is_device = path.exists() and not path.is_file()
     if path.suffix.lower() != ".csv" and not is_device:
-        raise UsageError(
-            f"--csv {path} does not end in .csv; give the file to write, then the pictures"
-        )
+        raise UsageError(f"--csv {path} does not end in .csv; give the file to write, then images")
     if not path.parent.is_dir():
-        raise UsageError(
-            f"--csv {path}: there is no folder {path.parent}; make it, or write elsewhere"
-        )
+        raise UsageError(f"--csv {path}: there is no folder {path.parent}; create it first")
 
 
-def _make_empty(folder: Path, paths: Sequence[str]) -> None:
-    """Makes the folder of --save-input; nothing that lies there may be lost, nor become an input itself."""
+def _create_empty_folder(folder: Path, paths: Sequence[str]) -> None:
+    """Creates the folder of --save-input, which must be empty and outside the inputs."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"--save-input {folder} is not empty; give a new or an empty folder")
-    around = (folder.resolve(), *folder.resolve().parents)
-    inside = [given for given in paths if Path(given).resolve() in around]
+    parents = (folder.resolve(), *folder.resolve().parents)
+    inside = [given for given in paths if Path(given).resolve() in parents]
     if inside:
-        raise UsageError(
-            f"--save-input {folder} lies in {inside[0]}, which is read; give a folder elsewhere"
-        )
+        raise UsageError(f"--save-input {folder} is inside the input {inside[0]}; give another")
     folder.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
-def _progress(
+def _show_progress(
     results: Iterable[Prediction | Failure], total: int
 ) -> Iterator[Iterable[Prediction | Failure]]:
-    """Shows a bar on stderr where there are many to come; lines printed meanwhile go above it."""
-    if total < MANY:
+    """Shows a progress bar on stderr for many images; printed lines appear above it."""
+    if total < MIN_PROGRESS:
         yield results
         return
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(
-        console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
-    ) as progress:
-        yield progress.track(results, total=total, description="pictures")
+    stderr = Console(stderr=True)
+    with Progress(console=stderr, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
+        yield progress.track(results, total=total, description="images")
 
 
 @contextmanager
-def json_object(model: str, top: int | None, failures: Sequence[Failure]) -> Iterator[Write]:
-    """Prints one JSON object on stdout, piece by piece; `failures` are read when the block ends."""
-    before = f'{{"model": {_json(model)}, "predictions": ['
+def write_json_object(model: str, top: int | None, failures: Sequence[Failure]) -> Iterator[Write]:
+    """Prints one JSON object piece by piece; `failures` is read at the end."""
+    separator = f'{{"model": {_to_ascii(model)}, "predictions": ['
 
     def write(prediction: Prediction) -> None:
-        nonlocal before
-        item = {
-            "path": prediction.path,
-            **to_json(prediction.probabilities, prediction.reason, top),
-        }
-        print(f"{before}{_json(item)}", end="")
-        before = ", "
+        nonlocal separator
+        answer = to_json(prediction.probabilities, prediction.reason, top)
+        print(separator + _to_ascii({"path": prediction.path, **answer}), end="")
+        separator = ", "
 
     yield write
     failed = [{"path": failure.path, "error": failure.error} for failure in failures]
-    print(f'{"" if before == ", " else before}], "failed": {_json(failed)}}}')
+    print(f'{"" if separator == ", " else separator}], "failed": {_to_ascii(failed)}}}')
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value)  # ASCII: right in whatever encoding stdout has
+def _to_ascii(value: Any) -> str:
+    return json.dumps(value)  # escapes non-ASCII, so that stdout's encoding does not matter
 
 
 @contextmanager
-def csv_file(path: Path) -> Iterator[Write]:
-    """Writes path, label, confidence, not_sure, reason, and the probability of each class, in the model's order."""
-    head = ["path", "label", "confidence", "not_sure", "reason"]
+def write_csv(path: Path) -> Iterator[Write]:
+    """Writes a row an image: path, label, confidence, not_sure, reason, and each class."""
+    header = ["path", "label", "confidence", "not_sure", "reason"]
     with (
         atomic_write(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
@@ -180,81 +170,73 @@ def csv_file(path: Path) -> Iterator[Write]:
         def write(prediction: Prediction) -> None:
             if not class_names:
                 class_names.extend(prediction.class_names)
-                writer.writerow([*head, *class_names])
-            first = [
-                prediction.path,
-                prediction.label,
-                f"{prediction.confidence:.6f}",
-                str(prediction.not_sure).lower(),
-            ]
-            chances = [f"{prediction.probabilities[name]:.6f}" for name in class_names]
-            writer.writerow([*first, prediction.reason or "", *chances])
+                writer.writerow([*header, *class_names])
+            is_not_sure = str(prediction.not_sure).lower()
+            answer = prediction.label, f"{prediction.confidence:.6f}", is_not_sure
+            values = [f"{prediction.probabilities[name]:.6f}" for name in class_names]
+            writer.writerow([prediction.path, *answer, prediction.reason or "", *values])
 
         yield write
         if not class_names:
-            writer.writerow(head)
+            writer.writerow(header)
 
 
 class Lines:
-    """A line a picture: path, class, confidence bar, runners-up; in colour where stdout is a terminal."""
+    """Prints a line or a card an image, in colour if stdout is a terminal."""
 
     def __init__(self, top: int | None) -> None:
-        self.top, self.shown_large = top or TOP, top or TOP_LARGE
+        self.top, self.top_card = top or TOP, top or TOP_CARD
         self.full, self.empty = ("█", "░") if _can_encode("█░") else ("#", ".")
-        terminal = sys.stdout.isatty()
-        plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb" or not _can_encode("▀")
-        self.in_colour = terminal and not plain
-        self.columns = shutil.get_terminal_size().columns if terminal else None
+        is_terminal = sys.stdout.isatty()
+        is_plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+        self.in_colour = is_terminal and not is_plain and _can_encode("▀")
+        self.width = shutil.get_terminal_size().columns if is_terminal else None
 
     def write(self, prediction: Prediction) -> None:
-        """Prints one line; in a terminal it is cut to the width."""
+        """Prints path, class, confidence bar and further classes, cut to the terminal's width."""
         path = console.printable(prediction.path)
-        chances = [
-            f"{name} {_percent(chance)}"
-            for name, chance in islice(prediction.probabilities.items(), self.top)
-        ]
+        first = islice(prediction.probabilities.items(), self.top)
+        classes = [f"{name} {_format_percent(value)}" for name, value in first]
         if prediction.not_sure:
-            verdict, style, shown = "not sure", AMBER, ""
-            rest = f"{str(prediction.reason).partition(' (')[0]}; perhaps {chances[0]}"
+            verdict, style, bar = "not sure", AMBER, ""
+            rest = f"{str(prediction.reason).partition(' (')[0]}; perhaps {classes[0]}"
         else:
-            verdict, style, shown = prediction.label, BLUE, self._bar(prediction.confidence, BLUE)
-            rest = ", ".join(chances[1:])
-        if self.columns:
-            left = self.columns - LABEL - BAR - 13  # for path and rest
-            width = min(max(left - REST, PATH_NARROWEST), PATH_WIDEST)
-            path, rest = (
-                f"{_shortened(path, width):<{width}}",
-                _cut(rest, left - width + (0 if shown else BAR + 9)),
+            verdict, style, bar = (
+                prediction.label,
+                BLUE,
+                self._draw_bar(prediction.confidence, BLUE),
             )
-        parts = [path, self._styled(f"{verdict:<{LABEL}}", style), shown, self._styled(rest, FAINT)]
-        print("  ".join(part for part in parts if part))
+            rest = ", ".join(classes[1:])
+        if self.width:
+            left = self.width - LABEL_WIDTH - BAR_WIDTH - 13  # for path and rest
+            path_width = min(max(left - REST_WIDTH, MIN_PATH), MAX_PATH)
+            path = f"{_cut_start(path, path_width):<{path_width}}"
+            rest = _cut_end(rest, left - path_width + (0 if bar else BAR_WIDTH + 9))
+        verdict = self._style(f"{verdict:<{LABEL_WIDTH}}", style)
+        print("  ".join(part for part in (path, verdict, bar, self._style(rest, FAINT)) if part))
 
     def write_card(self, prediction: Prediction) -> None:
-        """Prints what the model saw, and beside it the bars of the likeliest classes."""
-        room = (self.columns or 200) - CARD - 1
-        beside = ["", self._styled(_shortened(console.printable(prediction.path), room), BOLD)]
+        """Prints the model's input, and next to it the bars of the most probable classes."""
+        room = (self.width or 200) - CARD_WIDTH - 1
+        right = ["", self._style(_cut_start(console.printable(prediction.path), room), BOLD)]
         if prediction.not_sure:
-            beside += [self._styled(_cut(f"not sure: {prediction.reason}", room), AMBER)]
-        beside.append("")
-        for name, chance in islice(prediction.probabilities.items(), self.shown_large):
+            right += [self._style(_cut_end(f"not sure: {prediction.reason}", room), AMBER)]
+        right.append("")
+        for name, value in islice(prediction.probabilities.items(), self.top_card):
             style = BLUE if name == prediction.label and not prediction.not_sure else FAINT
-            beside.append(f"{name:<{LABEL}} {self._bar(chance, style)}")
-        picture = half_blocks(prediction.pixels)
-        picture += [" " * (CARD - 3)] * (len(beside) - len(picture))
-        beside += [""] * (len(picture) - len(beside))
-        print(
-            "\n".join(f"{left}   {right}" for left, right in zip(picture, beside, strict=True)),
-            end="\n\n",
-        )
+            right.append(f"{name:<{LABEL_WIDTH}} {self._draw_bar(value, style)}")
+        left = draw_half_blocks(prediction.pixels)
+        left += [" " * (CARD_WIDTH - 3)] * (len(right) - len(left))
+        right += [""] * (len(left) - len(right))
+        rows = (f"{image}   {text}" for image, text in zip(left, right, strict=True))
+        print("\n".join(rows), end="\n\n")
 
-    def _bar(self, share: float, style: str) -> str:
-        full = round(share * BAR)
-        drawn = self._styled(self.full * full, style) + self._styled(
-            self.empty * (BAR - full), FAINT
-        )
-        return f"{drawn} {_percent(share):>6}"
+    def _draw_bar(self, value: float, style: str) -> str:
+        full = round(value * BAR_WIDTH)
+        rest = self._style(self.empty * (BAR_WIDTH - full), FAINT)
+        return f"{self._style(self.full * full, style)}{rest} {_format_percent(value):>6}"
 
-    def _styled(self, text: str, style: str) -> str:
+    def _style(self, text: str, style: str) -> str:
         return f"\033[{style}m{text}\033[0m" if self.in_colour and text else text
 
 
@@ -266,28 +248,26 @@ def _can_encode(text: str) -> bool:
     return True
 
 
-def half_blocks(pixels: Any) -> list[str]:
-    """Returns an image (height, width) uint8 as lines of half-block characters in 24-bit colour, two rows a line."""
-    lines = []
-    for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
-        cells = (
-            f"\033[38;2;{u};{u};{u};48;2;{v};{v};{v}m▀" for u, v in zip(upper, lower, strict=True)
-        )
-        lines.append("".join(cells) + "\033[0m")
-    return lines
+def draw_half_blocks(pixels: Any) -> list[str]:
+    """Returns an image (height, width) uint8 as half-block characters, two rows of it a line."""
+    return [
+        "".join(f"\033[38;2;{u};{u};{u};48;2;{v};{v};{v}m▀" for u, v in zip(*pair, strict=True))
+        + "\033[0m"
+        for pair in zip(pixels[::2], pixels[1::2], strict=True)
+    ]
 
 
-def _cut(text: str, room: int) -> str:
-    """Cuts what does not fit, at a word's end, with "…"."""
+def _cut_end(text: str, room: int) -> str:
+    """Shortens text at the end of a word."""
     if len(text) <= room:
         return text
     return f"{text[: room - 1].rpartition(' ')[0].rstrip(',;')}…" if room > 1 else ""
 
 
-def _percent(share: float) -> str:
-    """Returns tenths of a per cent, never 100 for less than certain."""
-    return f"{share if share == 1 else min(share, 0.999):.1%}"
+def _cut_start(text: str, room: int) -> str:
+    return text if len(text) <= room else "…" + text[1 - room :]
 
 
-def _shortened(path: str, width: int) -> str:
-    return path if len(path) <= width else "…" + path[1 - width :]
+def _format_percent(value: float) -> str:
+    """Formats a probability with one decimal, 100.0% only for 1."""
+    return f"{value if value == 1 else min(value, 0.999):.1%}"

@@ -1,4 +1,7 @@
-"""From paths to predictions: finds pictures, prepares them on every core, classifies them in batches, keeps none."""
+"""From paths to predictions: finds images, prepares them on every core, classifies them in batches.
+
+Predictions are yielded one by one, so memory does not grow with the number of images.
+"""
 
 import contextlib
 import os
@@ -21,26 +24,28 @@ from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.engines import count_cores
 
 STDIN = "-"
-CHUNK = 32  # pictures handed on at once
-CHUNKS_AHEAD = 2  # being prepared while one is classified
-LARGEST_STREAM = 100_000_000  # bytes read of standard input or a pipe
+CHUNK = 32  # images classified at once
+CHUNKS_AHEAD = 2  # prepared while one is classified
+MAX_STREAM = 100_000_000  # bytes of standard input or a pipe
 
-# In a folder, a file with another ending is no picture and is passed over. SVG and PDF are tried, and so named.
-EXTENSIONS = {f".{ending}" for group in (
-    ("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "gif", "bmp", "dib", "tif", "tiff", "webp", "avif"),
-    ("heic", "heif", "ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "tga", "ico", "svg", "pdf", "eps"),
-) for ending in group}  # fmt: skip
+# Files in a folder with another extension are ignored. SVG, PDF and EPS are tried, so that the
+# error names them.
+EXTENSIONS = {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".tif",
+    ".tiff", ".webp", ".avif", ".heic", ".heif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k",
+    ".tga", ".ico", ".svg", ".pdf", ".eps",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A picture and what the model says of it."""
+    """An image and the model's answer."""
 
     path: str  # as given or found; "-" for standard input
-    pixels: npt.NDArray[np.uint8]  # (28, 28): what the model saw
-    class_names: tuple[str, ...]  # the model's, in its order
-    probabilities: dict[str, float]  # class name → 0-1, the likeliest first
-    reason: str | None  # why it is not sure; None where it is
+    pixels: npt.NDArray[np.uint8]  # (28, 28): what the model sees
+    class_names: tuple[str, ...]  # in the order of the model
+    probabilities: dict[str, float]  # class → 0-1, the most probable first
+    reason: str | None  # why the answer is "not sure"; None if it is sure
 
     @property
     def label(self) -> str:
@@ -56,8 +61,8 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A picture that is ready to be classified."""
+class Tile:
+    """A prepared image."""
 
     path: str
     pixels: npt.NDArray[np.uint8]  # (28, 28)
@@ -65,7 +70,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Failure:
-    """A path that gave no prediction, and why."""
+    """A path without a prediction, and why."""
 
     path: str
     error: str
@@ -74,43 +79,43 @@ class Failure:
 def predict_paths(
     paths: Sequence[str], load: Callable[[], Classifier]
 ) -> Iterator[Prediction | Failure]:
-    """Yields a prediction or a failure for every picture that `paths` name, in order; memory does not grow with them.
+    """Yields a prediction or a failure for every image in `paths`, in order.
 
     Args:
-        paths: files, folders (with all below them), patterns such as "photos/*.jpg", and "-" for standard input.
-        load: gives the model; called while the first pictures are being prepared.
+        paths: files, folders (recursive), patterns such as "photos/*.jpg", and "-" for stdin.
+        load: returns the model; called while the first images are prepared.
 
     Raises:
-        WardrobeError: what `load` raises.
+        WardrobeError: raised by `load`.
     """
-    sources = map(_read_streams, find_pictures(paths))
+    sources = map(_read_stream, find_images(paths))
     pool = ThreadPoolExecutor(count_cores())
 
-    def begun() -> Iterator[list[Future[Prepared | Failure]]]:
+    def submit_chunks() -> Iterator[list[Future[Tile | Failure]]]:
         while chunk := list(islice(sources, CHUNK)):
-            yield [pool.submit(_prepared, *each) for each in chunk]
+            yield [pool.submit(_prepare, *each) for each in chunk]
 
     try:
-        chunks = begun()
+        chunks = submit_chunks()
         ahead = deque(islice(chunks, CHUNKS_AHEAD))
         classifier = load()
         while ahead:
             prepared = [future.result() for future in ahead.popleft()]
             ahead.extend(islice(chunks, 1))
-            yield from _classified(prepared, classifier)
+            yield from _classify(prepared, classifier)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # nothing waits for what is no longer wanted
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def to_json(
     probabilities: dict[str, float], reason: str | None, top: int | None = None
 ) -> dict[str, Any]:
-    """Returns an answer as it goes into JSON.
+    """Returns an answer in the form of the JSON output.
 
     Args:
-        probabilities: class name → 0-1, the likeliest first.
-        reason: why it should be doubted; None where it should not.
-        top: how many classes to list; None: all.
+        probabilities: class → 0-1, the most probable first.
+        reason: why the answer is "not sure"; None if it is sure.
+        top: number of classes to list; None: all.
     """
     label, confidence = next(iter(probabilities.items()))
     return {
@@ -122,69 +127,65 @@ def to_json(
     }
 
 
-def find_pictures(paths: Iterable[str]) -> Iterator[str | Failure]:
-    """Yields the path of every picture that `paths` name, folders sorted; and a failure for what is not there.
+# Below, os.path is used in place of Path, which raises where a name is too long and is slow for a
+# million files.
 
-    Links to files are followed, links to folders inside a folder are not, so that none can loop. Hidden files and
-    folders are passed over, and in a folder what has no picture's ending.
+
+def find_images(paths: Iterable[str]) -> Iterator[str | Failure]:
+    """Yields the path of every image in `paths`, folders sorted, and a failure for what is missing.
+
+    Links to files are followed. Links to folders inside a folder are not, so that none can loop.
+    Hidden files and folders are ignored, as are files without the extension of an image.
     """
-    for (
-        given
-    ) in paths:  # os.path's functions answer for any text; Path's raise where a name is too long
-        if os.path.isdir(given):  # noqa: PTH112
-            yield from _in_folder(given)
-        elif given == STDIN or _can_be_read(given):
-            yield given
-        elif has_magic(given) and not os.path.lexists(given):
-            yield from _matching(given)
+    for path in paths:
+        if os.path.isdir(path):  # noqa: PTH112
+            yield from _find_in_folder(path)
+        elif path == STDIN or _is_readable(path):
+            yield path
+        elif has_magic(path) and not os.path.lexists(path):
+            yield from _find_matches(path)
         else:
-            there = os.path.lexists(given)
-            yield Failure(
-                given,
-                "it is no file and no folder, or leads to none" if there else "it does not exist",
-            )
+            exists = os.path.lexists(path)
+            yield Failure(path, "not a file or folder" if exists else "does not exist")
 
 
-def _in_folder(folder: str) -> Iterator[str | Failure]:
-    unread: list[OSError] = []
-    pictures = 0
-    for parent, folders, names in os.walk(folder, onerror=unread.append):
+def _find_in_folder(folder: str) -> Iterator[str | Failure]:
+    unreadable: list[OSError] = []
+    is_empty = True
+    for parent, folders, names in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS:  # noqa: PTH122
-                pictures += 1
-                path = os.path.join(parent, name)  # noqa: PTH118  a Path for each of a million is slow
-                yield (
-                    path
-                    if os.path.isfile(path)  # noqa: PTH113
-                    else Failure(path, "it is no file, or leads to none")
-                )
-    for error in unread:
+                is_empty = False
+                path = os.path.join(parent, name)  # noqa: PTH118
+                is_file = os.path.isfile(path)  # noqa: PTH113
+                yield path if is_file else Failure(path, "not a file, or a broken link")
+    for error in unreadable:
         yield Failure(str(error.filename), str(error.strerror).lower())
-    if not pictures and not unread:
-        yield Failure(folder, "no picture is in this folder")
+    if is_empty and not unreadable:
+        yield Failure(folder, "no image in this folder")
 
 
-def _matching(pattern: str) -> Iterator[str | Failure]:
-    """Yields what matches, sorted; folders that match are entered, but not under "**", which enters them itself."""
+def _find_matches(pattern: str) -> Iterator[str | Failure]:
+    """Yields the matches of a pattern, sorted, and the images in matching folders.
+
+    With "**", the folders themselves are skipped, because their files match too.
+    """
     root, parts = Path(Path(pattern).anchor), Path(pattern).parts
-    deep = "**" in parts
+    is_recursive = "**" in parts
     tail = str(Path(*parts[1:] if root.anchor else parts)) + ("/*" if parts[-1] == "**" else "")
-    matches = 0
-    for match in sorted(
-        root.glob(tail)
-    ):  # unlike glob.glob, does not enter linked folders, so it cannot loop
-        if any(part.startswith(".") and part not in parts for part in match.parts) or (
-            deep and match.is_dir()
-        ):
+    is_empty = True
+    for match in sorted(root.glob(tail)):  # glob.glob would follow links and could loop
+        is_hidden = any(part.startswith(".") and part not in parts for part in match.parts)
+        if is_hidden or (is_recursive and match.is_dir()):
             continue
-        matches += 1
-        yield from _in_folder(str(match)) if match.is_dir() else [str(match)]
-    if not matches:
-        yield Failure(pattern, "nothing matches this pattern")
+        is_empty = False
+        yield from _find_in_folder(str(match)) if match.is_dir() else [str(match)]
+    if is_empty:
+        yield Failure(pattern, "no match for this pattern")
 
 
-def _can_be_read(path: str) -> bool:
+def _is_readable(path: str) -> bool:
     """Tells whether there is a file, or a pipe such as the shell's <(command)."""
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116
@@ -193,60 +194,55 @@ def _can_be_read(path: str) -> bool:
     return stat.S_ISREG(mode) or stat.S_ISFIFO(mode)
 
 
-def _read_streams(found: str | Failure) -> tuple[str | Failure, bytes | None]:
-    """Reads standard input and pipes, here and not in a thread, which could not be interrupted."""
-    if isinstance(found, Failure) or (found != STDIN and os.path.isfile(found)):  # noqa: PTH113
-        return found, None
-    if found == STDIN and sys.stdin is None:
-        return Failure(found, "standard input is closed"), None
-    with (
-        contextlib.nullcontext(sys.stdin.buffer)
-        if found == STDIN
-        else Path(found).open("rb") as stream
-    ):
-        content = stream.read(LARGEST_STREAM + 1)
-    if len(content) > LARGEST_STREAM:
-        return Failure(found, f"it has more than {LARGEST_STREAM:,} bytes; give a file"), None
-    return found, content
+def _read_stream(source: str | Failure) -> tuple[str | Failure, bytes | None]:
+    """Returns the source with the content of stdin or a pipe, None for a file.
+
+    It reads in the main thread, because a thread could not be interrupted.
+    """
+    if isinstance(source, Failure) or (source != STDIN and os.path.isfile(source)):  # noqa: PTH113
+        return source, None
+    if source == STDIN and sys.stdin is None:
+        return Failure(source, "standard input is closed"), None
+    stdin = contextlib.nullcontext(sys.stdin.buffer) if source == STDIN else None
+    with stdin or Path(source).open("rb") as stream:
+        content = stream.read(MAX_STREAM + 1)
+    if len(content) > MAX_STREAM:
+        return Failure(source, f"more than {MAX_STREAM:,} bytes; give a file"), None
+    return source, content
 
 
-def _prepared(found: str | Failure, content: bytes | None) -> Prepared | Failure:
-    """Returns what the model sees of a picture, or why it cannot."""
-    if isinstance(found, Failure):
-        return found
-    pixels = photo.prepare_or_reason(found if content is None else content)
-    return Failure(found, pixels) if isinstance(pixels, str) else Prepared(found, pixels)
+def _prepare(source: str | Failure, content: bytes | None) -> Tile | Failure:
+    if isinstance(source, Failure):
+        return source
+    pixels = photo.prepare_or_reason(source if content is None else content)
+    return Failure(source, pixels) if isinstance(pixels, str) else Tile(source, pixels)
 
 
-def _classified(
-    prepared: Sequence[Prepared | Failure], classifier: Classifier
+def _classify(
+    prepared: Sequence[Tile | Failure], classifier: Classifier
 ) -> Iterator[Prediction | Failure]:
-    good = [each.pixels for each in prepared if isinstance(each, Prepared)]
-    answers = classifier.classify(
-        np.stack(good) if good else np.empty((0, photo.SIDE, photo.SIDE), np.uint8)
-    )
-    row = 0
+    tiles = [each.pixels for each in prepared if isinstance(each, Tile)]
+    images = np.array(tiles, np.uint8).reshape(-1, photo.SIDE, photo.SIDE)
+    answers = classifier.classify(images)
+    rows = iter(range(len(images)))
     for each in prepared:
         if isinstance(each, Failure):
             yield each
-            continue
-        yield Prediction(
-            each.path, each.pixels, answers.class_names, answers.ranked(row), answers.reason(row)
-        )
-        row += 1
+        else:
+            row = next(rows)
+            ranked, reason = answers.ranked(row), answers.reason(row)
+            yield Prediction(each.path, each.pixels, answers.class_names, ranked, reason)
 
 
 def unique_file_name(path: str, numbers: dict[str, int]) -> str:
-    """Returns the name of the PNG of what the model saw of a picture; a second one of that name gets a number.
+    """Returns the name of a PNG for an image; a repeated name gets a number.
 
     Args:
-        numbers: name in lower case, for disks that do not tell it from upper → the last number given; carried on.
+        numbers: lower-case name → last number used, updated here. Lower case, because some file
+            systems do not distinguish case.
     """
-    stem = (
-        "stdin"
-        if path == STDIN
-        else "".join(each if each.isprintable() else "_" for each in Path(path).stem)
-    )
+    printable = "".join(each if each.isprintable() else "_" for each in Path(path).stem)
+    stem = "stdin" if path == STDIN else printable
     number = numbers.get(stem.lower(), 0) + 1
     while (name := stem if number == 1 else f"{stem}-{number}").lower() in numbers:
         number += 1

@@ -40,7 +40,7 @@ class Served:
 
     def __init__(self, classifier: Classifier, metrics: Metrics) -> None:
         self.classifier, self.name = classifier, classifier.name
-        self.network = ActivationModel.beside(classifier.path)  # None: layers cannot be shown
+        self.network = ActivationModel.find(classifier.path)  # None: layers cannot be shown
         self._metrics = metrics
         self.batcher: Batcher
 
@@ -66,7 +66,7 @@ class Served:
 
     async def answer(self, images: studio.Pixels) -> Predictions:
         """Returns what the model says of images (n, 28, 28)."""
-        return self.classifier.judged(images, await self.logits(images))
+        return self.classifier.to_predictions(images, await self.logits(images))
 
 
 class Service:

@@ -178,7 +178,7 @@ def _layer_shown(layer: Layer, below: str | None) -> dict[str, Any]:
         "filters": filters,
         "height": height,
         "width": width,
-        "window": asdict(layer.window),
+        "window": asdict(layer.receptive_field),
     }
     return shown | {"filter": None if layer.kernel is None else _filters_shown(layer.kernel, below)}
 
