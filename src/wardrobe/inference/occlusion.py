@@ -27,7 +27,7 @@ BATCH = 40  # images; each is occluded in 225 places
 def heat_maps(logits: Logits, images: Images, classes: Classes) -> Floats:
     """Returns how much log-probability of the class is lost where the image is occluded: maps.
 
-    A blurred square of PATCH pixels slides over the image in steps of STRIDE. A pixel's value is the
+    A blurred square of PATCH pixels moves over the image by STRIDE. A pixel's value is the
     mean loss over the squares that cover it.
 
     Source: Zeiler and Fergus 2014, arXiv 1311.2901, section 4.2.
