@@ -82,7 +82,7 @@ def _read_list(file: str) -> Iterator[str | Failure]:
                 if path.strip():
                     yield to_absolute(path)
     except FileNotFoundError:
-        yield Failure(to_absolute(file), "it does not exist")
+        yield Failure(to_absolute(file), "does not exist")
     except OSError as error:
         yield Failure(to_absolute(file), str(error))
 
@@ -121,7 +121,7 @@ def _find_at_address(given: str) -> Iterator[str | Failure]:
     found = images or [each for each in matches if _has_suffix(each, {".parquet"})]
     yield from (filesystem.unstrip_protocol(each) + separator + rest for each in found)
     if not found:
-        yield Failure(given, "no image is there")
+        yield Failure(given, "no image found")
 
 
 def _has_suffix(path: str, suffixes: set[str]) -> bool:

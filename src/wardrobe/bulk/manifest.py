@@ -134,7 +134,7 @@ def write_job(
             break
     if not tables and (not first or isinstance(first[-1], Failure)):
         failure = next((each for each in first if isinstance(each, Failure)), None)
-        reason = f"{failure.path}: {failure.error}" if failure else f"{inputs[0]}: it is empty"
+        reason = f"{failure.path}: {failure.error}" if failure else f"{inputs[0]}: empty"
         raise WardrobeError(f"{reason}; give images, or a folder, list or Parquet file of them")
     store.create()
     listed = _write_input(store, chain(first, images), workers)

@@ -188,7 +188,7 @@ def fetch(address: str) -> Content:
         with contextlib.nullcontext() if filesystem.async_impl else ONE_AT_A_TIME:
             content: bytes = filesystem.cat_file(path)
     except FileNotFoundError:
-        return Failure(address, "it does not exist")
+        return Failure(address, "does not exist")
     except Exception as error:  # each file system has its own exceptions
         return Failure(address, f"it cannot be read ({_first_line(error)})")
     return content
@@ -200,7 +200,7 @@ def prepare(content: Content) -> Pixels:
         return content.error
     # Opening a pipe would block.
     if isinstance(content, str) and not os.path.isfile(content):  # noqa: PTH113
-        return "not a file" if os.path.lexists(content) else "it does not exist"
+        return "not a file, or a broken link" if os.path.lexists(content) else "does not exist"
     try:
         return photo.prepare_or_reason(content)
     except Exception as error:
