@@ -443,9 +443,9 @@ def test_an_object_store_is_read_and_written(memory: Any) -> None:
 
 
 def test_the_size_of_parts_grows_with_the_number_of_images(tmp_path: Path) -> None:
-    def rows_of_parts(pictures: int, workers: int) -> list[int]:
-        out, paths = tmp_path / f"{pictures}", tmp_path / "list.txt"
-        paths.write_text("".join(f"/{i}.png\n" for i in range(pictures)))
+    def rows_of_parts(images: int, workers: int) -> list[int]:
+        out, paths = tmp_path / f"{images}", tmp_path / "list.txt"
+        paths.write_text("".join(f"/{i}.png\n" for i in range(images)))
         asked = manifest.Job([], "", "", {}, [])
         return [
             part.rows

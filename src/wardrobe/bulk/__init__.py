@@ -3,7 +3,7 @@
 job: the whole job, from inputs to Parquet files.
 inputs: what the arguments name: images, lists, Parquet files, addresses.
 manifest: the job's parts, stored next to its answers.
-worker: classifies one part; knows nothing of Ray.
+worker: classifies a part, on Ray or without it.
 ray_cluster: starts or joins Ray.
 store: files on this machine or at an address.
 """

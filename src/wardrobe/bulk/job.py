@@ -11,7 +11,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -161,9 +161,8 @@ def _run(
         # Deprecated, but Ray 2.60 has no other limit on how often a task is retried.
         warnings.simplefilter("ignore", ray.util.annotations.RayDeprecationWarning)
         rows = ray.data.from_items([asdict(part) for part in parts], override_num_blocks=len(parts))
-        reports = rows.map_batches(
-            Actor,
-            batch_size=1,
+        reports = rows.map(
+            Worker,
             compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=2),
             num_cpus=1,
             max_task_retries=MAX_TRIES - 1,
@@ -176,16 +175,3 @@ def _run(
         raise WardrobeError(
             f"a worker failed ({cause}); fix this, then run the same command again to resume"
         ) from error
-
-
-class Actor:
-    """A worker with the interface of Ray Data: batch of one part → its report, column → values."""
-
-    def __init__(self, model: Sequence[str], out: str) -> None:
-        self._worker = Worker(model, out)
-
-    def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-        number, file, group, first, rows = (batch[field.name][0] for field in fields(Part))
-        part = Part(int(number), str(file), int(group), int(first), int(rows))
-        report = self._worker.classify_part(part)
-        return {name: [value] for name, value in asdict(report).items()}

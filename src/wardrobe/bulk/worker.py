@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Report:
 
 
 class Worker:
-    """Classifies parts, one after the other, in one thread.
+    """Classifies parts, one after the other, in one thread. Ray Data calls it with a row per part.
 
     Args:
         model: names of the model's files in `out`, the one to load first.
@@ -63,6 +63,10 @@ class Worker:
             self._classifier = Classifier.load(Path(folder) / model[0], threads=1)
         self._schema = make_answer_schema(self._classifier.class_names)
         self._pool = ThreadPoolExecutor(FETCH_THREADS)
+
+    def __call__(self, part: Mapping[str, Any]) -> dict[str, Any]:
+        """Classifies a part, given and reported as a dictionary."""
+        return asdict(self.classify_part(Part(**part)))
 
     def classify_part(self, part: Part) -> Report:
         """Classifies a part and writes its answers under its name."""
