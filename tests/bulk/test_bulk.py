@@ -488,8 +488,8 @@ def test_any_failure_of_an_image_becomes_its_error(
     (tmp_path / "list.txt").write_text(f"{tmp_path}/a.png\n{tmp_path}/pipe.png\n{tmp_path}\na\0b\n")
     _, rows = run_job(str(tmp_path / "out"), [str(tmp_path / "list.txt")])
     assert [row["error"] for row in rows] == [
-        "it cannot be prepared (ZeroDivisionError: of OpenCV)",
-        *["not a file"] * 2,
+        "cannot be prepared (ZeroDivisionError: of OpenCV)",
+        *["not a file, or a broken link"] * 2,
         "does not exist",
     ]
     assert all(row["label"] is None and row["probabilities"] is None for row in rows)

@@ -115,7 +115,7 @@ def _find_at_address(given: str) -> Iterator[str | Failure]:
     try:
         matches = filesystem.glob(path) if "*" in first else filesystem.find(path)
     except Exception as error:  # each file system has its own exceptions
-        yield Failure(given, f"it cannot be listed ({type(error).__name__}: {error})")
+        yield Failure(given, f"cannot be listed ({type(error).__name__}: {error})")
         return
     images = [each for each in matches if _has_suffix(each, EXTENSIONS)]
     found = images or [each for each in matches if _has_suffix(each, {".parquet"})]

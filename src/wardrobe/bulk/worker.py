@@ -105,7 +105,7 @@ class Worker:
         except (OSError, pa.ArrowException) as error:
             if is_input:  # the job's own file: the error is temporary, and no path may be lost
                 raise
-            reason = f"its row of the Parquet file cannot be read ({str(error).splitlines()[0]})"
+            reason = f"the row of the Parquet file cannot be read ({str(error).splitlines()[0]})"
             for number in range(part.first + read, part.first + part.rows):
                 name = f"{printable(part.file)}#{number}"
                 yield name, Failure(name, reason)
@@ -194,7 +194,7 @@ def fetch(address: str) -> Content:
     except FileNotFoundError:
         return Failure(address, "does not exist")
     except Exception as error:  # each file system has its own exceptions
-        return Failure(address, f"it cannot be read ({_first_line(error)})")
+        return Failure(address, f"cannot be read ({_first_line(error)})")
     return content
 
 
@@ -208,7 +208,7 @@ def prepare(content: Content) -> Pixels:
     try:
         return photo.prepare_or_reason(content)
     except Exception as error:
-        return f"it cannot be prepared ({_first_line(error)})"
+        return f"cannot be prepared ({_first_line(error)})"
 
 
 def _first_line(error: Exception) -> str:
