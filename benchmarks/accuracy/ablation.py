@@ -139,7 +139,7 @@ def _one(
     stream: TextIO,
 ) -> Run:
     """Returns the run in `path`: as it lies there, resumed, or made; from a run trained alike, where there is one."""
-    with console.loading_quietly():
+    with console.suppress_native_logs():
         from wardrobe.workflows import train_run
     run = cached_runs.find_cached(path, recipe, **fields)
     if run is None:

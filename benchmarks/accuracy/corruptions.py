@@ -41,7 +41,7 @@ def corrupted(
             raise UsageError(
                 f"{classifier.name} knows {', '.join(classifier.class_names)}; expected the classes of {dataset.name}"
             )
-    with console.loading_quietly():
+    with console.suppress_native_logs():
         from wardrobe.evaluation import scoring
     test = scoring.open_split(dataset, TEST)
     recipes = list(dict.fromkeys(str(classifier.metadata["recipe"]) for classifier in classifiers))

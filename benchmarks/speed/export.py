@@ -127,17 +127,17 @@ def _about(found: dict[str, Any]) -> dict[str, Any]:
 
 def _keras_file(source: str, home: Path) -> Path:
     """Writes the network with the views that its recipe averages over, as .keras, for Keras to do the same work."""
-    with console.loading_quietly():
+    with console.suppress_native_logs():
         from wardrobe import export
-        from wardrobe.models import architecture
-        from wardrobe.training import loop
+        from wardrobe.models import tta
+        from wardrobe.training import checkpoints
     if source in SHIPPED_FILES:
         model, recipe, _ = export.load_onnx_as_keras(PRETRAINED / f"{source}.onnx")
     else:
         run = runs.find_run(source)
-        model, recipe = loop.load_model(run), run.recipe()
+        model, recipe = checkpoints.load_model(run), run.recipe()
     path = home / "model.keras"
-    architecture.with_tta(model, recipe.tta_views).save(path)
+    tta.with_tta(model, recipe.tta_views).save(path)
     return path
 
 

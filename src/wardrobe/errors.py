@@ -1,43 +1,43 @@
 """Every exception that Wardrobe raises on purpose.
 
-A message is one line that says what was given, what was expected and what to do next. The command line prints it and
-exits with `exit_status`.
+The message is one line: what was given, what was expected, what to do. The command line prints it
+and exits with `exit_status`.
 """
 
 
 class WardrobeError(Exception):
-    """The job could not be done."""
+    """The job failed."""
 
     exit_status = 1
 
 
 class UsageError(WardrobeError):
-    """The call itself is wrong: an argument is out of range, unknown, or clashes with another."""
+    """The call is wrong: an argument is unknown, out of range, or conflicts with another."""
 
     exit_status = 2
 
 
 class DataError(WardrobeError):
-    """The data was found and is not usable."""
+    """The data was found, but it is not usable."""
 
 
 class DataMissingError(DataError):
-    """The data was found nowhere and could not be downloaded."""
+    """The data was not found and could not be downloaded."""
 
 
 class RunError(WardrobeError):
-    """A run folder is missing, taken, or not in the state that the job needs."""
+    """A run folder is missing, in use, or not in the state that the job needs."""
 
 
 class InterruptedRunError(WardrobeError):
-    """Training was stopped by Ctrl-C or SIGTERM; the run can be resumed."""
+    """Training was interrupted by Ctrl-C or SIGTERM; the run can be resumed."""
 
     exit_status = 130  # 128 + SIGINT, as shells and Typer have it
 
 
 class PhotoError(WardrobeError):
-    """A picture that cannot be read, or is none."""
+    """The file is not an image, or it is corrupted."""
 
 
 class ModelError(WardrobeError):
-    """A model file that cannot be used, or an image that does not fit it."""
+    """The model file cannot be used, or an image does not fit it."""

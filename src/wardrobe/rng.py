@@ -1,4 +1,4 @@
-"""Random numbers from a run's seed: a generator for each purpose, so that no two draw the same."""
+"""Random numbers from a run's seed: an independent stream for each purpose."""
 
 import zlib
 
@@ -6,5 +6,5 @@ import numpy as np
 
 
 def make_rng(purpose: str, seed: int, *numbers: int) -> np.random.Generator:
-    """Returns the generator of a purpose, such as "order", of a run's seed, and of an epoch or the like."""
+    """Returns the generator for a purpose ("order"), a seed, and numbers such as the epoch."""
     return np.random.default_rng((zlib.crc32(purpose.encode()), seed, *numbers))

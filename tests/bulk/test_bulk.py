@@ -522,13 +522,13 @@ class Stream(io.StringIO):
 
 
 def test_progress_is_lines_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.01)
     monkeypatch.setattr(sys, "stderr", shown := Stream(False))
     with progress.count_images(10_000, 4_000) as advance:
         wait_until(lambda: "4,000 of 10,000 images\n" in shown.getvalue())
         advance(3_000)
         wait_until(lambda: "7,000 of 10,000 images, " in shown.getvalue())
-    assert re.search(r"7,000 of 10,000 images, [\d,]+ a second, 0:00:0\d left\n", shown.getvalue())
+    assert re.search(r"7,000 of 10,000 images, [\d,]+ per second, 0:00:0\d left\n", shown.getvalue())
 
 
 def test_progress_is_a_bar_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,9 +166,9 @@ def test_without_data_or_network_every_file_says_synthetic(
 
 
 def test_the_keras_file_says_synthetic_too(drawn_training: tuple[Run, Result]) -> None:
-    from wardrobe.training import loop
+    from wardrobe.training import checkpoints
 
-    assert "synthetic" in loop.load_model(drawn_training[0]).name
+    assert "synthetic" in checkpoints.load_model(drawn_training[0]).name
 
 
 def test_plain_progress_has_one_line_per_epoch(drawn_training: tuple[Run, Result]) -> None:

@@ -15,7 +15,7 @@ from wardrobe.data.test_split import open_test_split
 from wardrobe.evaluation import scoring
 from wardrobe.models import recipes
 from wardrobe.runs import Run
-from wardrobe.training import loop
+from wardrobe.training import checkpoints
 
 SEED = recipes.get("baseline")
 
@@ -28,7 +28,7 @@ def small(drawn_data: Dataset) -> Dataset:
 def test_the_temperature_does_not_look_at_the_test_split(
     small: Dataset, drawn_training: tuple[Run, object]
 ) -> None:
-    model = loop.load_model(drawn_training[0])
+    model = checkpoints.load_model(drawn_training[0])
     test = open_test_split(small)
     mislabelled = replace(small, _load_test=lambda: Split(test.images, 9 - test.labels))
     honest, fooled = (
@@ -42,7 +42,7 @@ def test_the_temperature_does_not_look_at_the_test_split(
 def test_the_split_that_is_asked_for_is_scored(
     small: Dataset, drawn_training: tuple[Run, object]
 ) -> None:
-    model = loop.load_model(drawn_training[0])
+    model = checkpoints.load_model(drawn_training[0])
     for split, images in (
         ("test", open_test_split(small).images),
         ("validation", small.validation.images),
@@ -55,7 +55,7 @@ def test_the_split_that_is_asked_for_is_scored(
 def test_mirrored_logits_are_means_with_the_mirror_image(
     small: Dataset, drawn_training: tuple[Run, object]
 ) -> None:
-    model, images = loop.load_model(drawn_training[0]), small.validation.images
+    model, images = checkpoints.load_model(drawn_training[0]), small.validation.images
     straight, mirrored = (
         scoring.predict_logits(model, each) for each in (images, images[:, :, ::-1])
     )
@@ -68,7 +68,7 @@ def test_mirrored_logits_are_means_with_the_mirror_image(
 def test_the_views_that_are_asked_for_are_averaged(
     small: Dataset, drawn_training: tuple[Run, object]
 ) -> None:
-    model = loop.load_model(drawn_training[0])
+    model = checkpoints.load_model(drawn_training[0])
     one, six = (
         scoring.evaluate(model, small, replace(SEED, tta_views=views), "validation")
         for views in (1, 6)
@@ -94,7 +94,7 @@ def test_views_that_are_not_known_are_refused(tmp_path: Path) -> None:
 def test_95_of_100_known_images_are_answered(
     small: Dataset, drawn_training: tuple[Run, object]
 ) -> None:
-    evaluated = scoring.evaluate(loop.load_model(drawn_training[0]), small, SEED, "validation")
+    evaluated = scoring.evaluate(checkpoints.load_model(drawn_training[0]), small, SEED, "validation")
     assert evaluated.metrics["sure"] == 0.95
 
 

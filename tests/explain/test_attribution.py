@@ -10,9 +10,9 @@ from wardrobe.data import load_data
 from wardrobe.evaluation import adversarial, scoring
 from wardrobe.explain import attribution, faithfulness
 from wardrobe.inference import occlusion
-from wardrobe.models import architecture, gradients, recipes
+from wardrobe.models import architecture, gradients, initializers, recipes
 from wardrobe.runs import Run
-from wardrobe.training import loop
+from wardrobe.training import checkpoints
 
 SEED = recipes.get("baseline")
 Images = Any
@@ -20,7 +20,7 @@ Images = Any
 
 @pytest.fixture(scope="module")
 def trained(real_run: tuple[Run, dict[str, Any]]) -> keras.Model:
-    return loop.load_model(real_run[0])
+    return checkpoints.load_model(real_run[0])
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_heat_maps_forget_with_the_network(trained: keras.Model, images: Images)
     maps = attribution.heat_maps(trained, SEED, logits, images, classes)
     layers = []
     for layer, network in faithfulness.randomize_layers(
-        trained, architecture.build_untrained(SEED, 10, 1, images), SEED
+        trained, initializers.build_untrained(SEED, 10, 1, images), SEED
     ):
         layers.append(layer)
         random = attribution.heat_maps(
@@ -135,15 +135,15 @@ def test_the_nearest_are_nearest() -> None:
 def test_grad_cam_of_columns_is_their_mean() -> None:
     recipe = recipes.get("champion")
     model = architecture.build(recipe, 10)
-    architecture.initialize_weights(model, 0)
+    initializers.initialize_weights(model, 0)
     images = np.random.default_rng(0).integers(0, 256, (2, 28, 28), np.uint8)
     classes = np.array([3, 4])
     whole = attribution.grad_cam(model, recipe, images, classes)
     each = [
         attribution._cam(model, prefix, images, classes, False)
-        for prefix in architecture.layer_prefixes(recipe)
+        for prefix in architecture.member_prefixes(recipe)
     ]
-    first, step, _ = list(architecture.receptive_fields(recipe).values())[-1]
+    first, step, _ = list(architecture.compute_receptive_fields(recipe).values())[-1]
     np.testing.assert_allclose(
         whole, attribution._laid_over_image(np.mean(each, axis=0), first, step), rtol=1e-5
     )
@@ -183,14 +183,14 @@ def test_an_attack_knows_its_direction_however_sure_the_network_is(
 def test_what_training_does_not_touch_is_not_forgotten() -> None:
     recipe = recipes.get("sprint")
     some = np.random.default_rng(0).integers(0, 256, (50, 28, 28), np.uint8)
-    model, other = (architecture.build_untrained(recipe, 10, seed, some) for seed in (0, 1))
+    model, other = (initializers.build_untrained(recipe, 10, seed, some) for seed in (0, 1))
     layers = dict(faithfulness.randomize_layers(model, other, recipe))
     assert "stem1" not in layers
     np.testing.assert_array_equal(model.get_layer("stem1").kernel, other.get_layer("stem1").kernel)
 
 
 def test_a_gradient_is_the_slope() -> None:
-    squares = gradients.gradient_of_sum(lambda x, weights: keras.ops.sum(weights * x**2, axis=1))
+    squares = gradients.compile_gradient(lambda x, weights: keras.ops.sum(weights * x**2, axis=1))
     values, gradient = squares(np.array([[1, 2], [3, -1]]), np.array([[1, 2]], np.float32))
     assert values.tolist() == [9, 11]
     assert gradient.tolist() == [[2, 8], [6, -4]]

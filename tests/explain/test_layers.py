@@ -8,25 +8,25 @@ import pytest
 
 from wardrobe.data import Dataset
 from wardrobe.explain import attribution, layers
-from wardrobe.models import architecture, gradients, recipes
+from wardrobe.models import architecture, gradients, initializers, recipes
 from wardrobe.runs import Run
-from wardrobe.training import loop
+from wardrobe.training import checkpoints
 
 SEED = recipes.get("baseline")
 
 
 @pytest.fixture(scope="module")
 def trained(drawn_training: tuple[Run, object]) -> keras.Model:
-    return loop.load_model(drawn_training[0])
+    return checkpoints.load_model(drawn_training[0])
 
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
 def test_a_unit_sees_its_window_and_nothing_else(name: str) -> None:
     recipe = recipes.get(name)
     model = architecture.build(recipe, 10)
-    architecture.initialize_weights(model, 0)
+    initializers.initialize_weights(model, 0)
     images = np.random.default_rng(0).uniform(0, 255, (4, 28, 28, 1))
-    for layer, (first, step, size) in architecture.receptive_fields(recipe).items():
+    for layer, (first, step, size) in architecture.compute_receptive_fields(recipe).items():
         inner = architecture.build_intermediates(model, [layer])
         middle = model.get_layer(layer).output.shape[1] // 2
 
@@ -34,7 +34,7 @@ def test_a_unit_sees_its_window_and_nothing_else(name: str) -> None:
             return keras.ops.sum(inner(batch)[layer][:, middle, middle], axis=-1)
 
         seen = np.flatnonzero(
-            np.abs(gradients.gradient_of_sum(unit)(images)[1]).sum(axis=(0, 2, 3))
+            np.abs(gradients.compile_gradient(unit)(images)[1]).sum(axis=(0, 2, 3))
         )
         centre = first + step * middle
         assert (seen.min(), seen.max()) == (
@@ -78,7 +78,7 @@ def test_an_image_made_to_excite_a_unit_excites_it_more_than_most_real_ones(
         made = layers.maximize_activation(trained, SEED, layer, units, images)
         assert made.shape == (10, 28, 28)
         assert made.dtype == np.uint8
-        excite = gradients.gradient_of_sum(layers._excitement(trained, layer, units))
+        excite = gradients.compile_gradient(layers._excitement(trained, layer, units))
         real = [excite(np.repeat(image[None, ..., None], 10, axis=0))[0] for image in images[:50]]
         assert (excite(made[..., None])[0] > np.quantile(real, 0.8, axis=0)).mean() > 0.85, layer
     assert layers.maximize_activation(trained, SEED, "conv2", [0, 1], images).shape == (2, 8, 8)
@@ -89,7 +89,7 @@ def test_depth_helps_a_trained_network_and_not_an_untrained_one(
 ) -> None:
     train, validation = drawn_data.train, drawn_data.validation
     seen = train.images[:1500], train.labels[:1500]
-    untrained = architecture.build_untrained(SEED, 10, 0, seen[0])
+    untrained = initializers.build_untrained(SEED, 10, 0, seen[0])
     new = validation.images, validation.labels
     learnt, random = (layers.fit_probes(model, seen, new) for model in (trained, untrained))
     assert list(learnt) == ["pixels", "conv1", "conv2", "dense", "logits"]
@@ -105,7 +105,7 @@ def test_a_probe_of_few_images_is_not_misled_by_what_hardly_varies() -> None:
     tones[:, :9] += 60 * (labels == 1)[:, None, None]
     tones[:, 19:] += 60 * (labels == 2)[:, None, None]
     images = np.clip(tones, 0, 255).astype(np.uint8)
-    model = architecture.build_untrained(SEED, 3, 0, images)
+    model = initializers.build_untrained(SEED, 3, 0, images)
     found = layers.fit_probes(model, (images[:60], labels[:60]), (images[60:], labels[60:]))
     assert found["pixels"] > 0.95
 
@@ -125,7 +125,7 @@ def test_columns_are_looked_into_by_their_first() -> None:
 
 
 def test_the_network_of_earlier_epochs_is_kept(real_run: tuple[Run, dict[str, Any]]) -> None:
-    early = loop.load_snapshots(real_run[0])
+    early = checkpoints.load_snapshots(real_run[0])
     assert list(early) == [1]
-    final = loop.load_model(real_run[0])
+    final = checkpoints.load_model(real_run[0])
     assert np.abs(early[1].get_layer("conv1").kernel - final.get_layer("conv1").kernel).max() > 1e-3

@@ -20,9 +20,9 @@ from wardrobe.data.test_split import open_test_split
 from wardrobe.errors import WardrobeError
 from wardrobe.inference import engines
 from wardrobe.inference.classifier import PRETRAINED, Classifier
-from wardrobe.models import architecture
+from wardrobe.models import tta
 from wardrobe.runs import Run
-from wardrobe.training import loop
+from wardrobe.training import checkpoints
 
 FORMATS = [(to, int8) for to in engines.FORMATS for int8 in (False, True)]
 
@@ -60,7 +60,7 @@ def test_every_format_of_a_persons_own_classes_answers_alike(
     run = Run(home / "run")
     images = np.random.default_rng(0).integers(0, 256, (300, 28, 28), np.uint8)
     images[:, :, :14] //= 4
-    averaged = architecture.with_tta(loop.load_model(run), run.recipe().tta_views)
+    averaged = tta.with_tta(checkpoints.load_model(run), run.recipe().tta_views)
     expected = averaged.predict(images[..., None], verbose=0)
     for name, about in said.items():
         classifier = Classifier.load(run.path / name)
@@ -123,7 +123,7 @@ def test_both_files_give_the_same_logits_on_all_test_images(
     run = real_run[0]
     images = open_test_split(load_data("fashion-mnist", fashion_mnist_dir)).images
     assert len(images) == 10_000
-    keras_logits = loop.load_model(run).predict(images[..., None], batch_size=1000, verbose=0)
+    keras_logits = checkpoints.load_model(run).predict(images[..., None], batch_size=1000, verbose=0)
     difference = np.abs(Classifier.load(run).logits(images) - keras_logits).max()
     assert difference <= 1e-4
     assert run.info()["onnx_largest_logit_difference"] <= 1e-4
@@ -157,7 +157,7 @@ def test_a_tflite_file_carries_its_labels_as_others_read_them(
 
 def shown(model: Any, tta_views: int, error: float) -> export.ReferenceOutputs:
     images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
-    logits = architecture.with_tta(model, tta_views).predict(images[..., None], verbose=0)
+    logits = tta.with_tta(model, tta_views).predict(images[..., None], verbose=0)
     return export.ReferenceOutputs(images, logits.argmax(axis=1), logits + np.float32(error))
 
 
@@ -171,10 +171,10 @@ ABOUT = {
 def test_the_views_of_a_recipe_are_in_the_file(
     tmp_path: Path, drawn_training: tuple[Run, object]
 ) -> None:
-    model = loop.load_model(drawn_training[0])
+    model = checkpoints.load_model(drawn_training[0])
     expected = shown(model, 6, 0)
     export.export_model(
-        architecture.with_tta(model, 6), tmp_path / "model.onnx", "onnx", ABOUT, expected
+        tta.with_tta(model, 6), tmp_path / "model.onnx", "onnx", ABOUT, expected
     )
     found = Classifier.load(tmp_path / "model.onnx").logits(expected.images)
     np.testing.assert_allclose(found, expected.logits, atol=1e-4)
@@ -192,7 +192,7 @@ def test_an_export_that_differs_is_refused_and_not_left(
     drawn_training: tuple[Run, object], tmp_path: Path, to: str
 ) -> None:
     model, path = (
-        loop.load_model(drawn_training[0]),
+        checkpoints.load_model(drawn_training[0]),
         tmp_path / engines.file_name("model", to, False),
     )
     with pytest.raises(WardrobeError, match="differs from Keras by nan"):
@@ -207,7 +207,7 @@ def test_an_export_that_differs_is_refused_and_not_left(
 def test_an_int8_file_that_loses_too_much_is_refused(
     drawn_training: tuple[Run, object], tmp_path: Path
 ) -> None:
-    model, images = loop.load_model(drawn_training[0]), synthetic.draw(300)[0]
+    model, images = checkpoints.load_model(drawn_training[0]), synthetic.draw(300)[0]
     logits = model.predict(images[..., None], verbose=0)
     black = np.zeros(
         (export.CALIBRATION_BATCH, 28, 28), np.uint8
@@ -230,7 +230,7 @@ def test_the_network_of_a_model_that_ships_is_had_back_from_its_file() -> None:
     images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
     for name in ("photo", "baseline"):
         model, recipe, about = export.load_onnx_as_keras(PRETRAINED / f"{name}.onnx")
-        found = architecture.with_tta(model, recipe.tta_views).predict(images[..., None], verbose=0)
+        found = tta.with_tta(model, recipe.tta_views).predict(images[..., None], verbose=0)
         np.testing.assert_allclose(
             found, Classifier.load(PRETRAINED / f"{name}.onnx").logits(images), atol=1e-3
         )

@@ -20,7 +20,7 @@ from wardrobe.evaluation import scoring
 from wardrobe.inference.classifier import PRETRAINED, Classifier
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.runs import Run
-from wardrobe.training import loop
+from wardrobe.training import checkpoints
 
 GOOD = {"class_names": list(CLASS_NAMES), "temperature": 1.5, "familiarity_threshold": 0.2}
 
@@ -127,7 +127,7 @@ def test_mirror_images_get_the_same_answer_where_the_recipe_says_so(
 
 def test_it_says_what_keras_says(real_run: tuple[Run, Any]) -> None:
     images = np.random.default_rng(0).integers(0, 256, (50, 28, 28), dtype=np.uint8)
-    expected = scoring.predict_logits(loop.load_model(real_run[0]), images)
+    expected = scoring.predict_logits(checkpoints.load_model(real_run[0]), images)
     for source in (real_run[0], real_run[0].path, str(real_run[0].onnx_path)):
         np.testing.assert_allclose(
             Classifier.load(source).logits(images), expected, atol=export.MAX_LOGIT_DIFFERENCE

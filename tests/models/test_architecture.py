@@ -9,7 +9,7 @@ import pytest
 from wardrobe.data import Split, synthetic
 from wardrobe.errors import UsageError
 from wardrobe.evaluation import metrics
-from wardrobe.models import architecture, recipes
+from wardrobe.models import architecture, initializers, recipes, tta
 from wardrobe.models.batch_norm import BatchNorm
 from wardrobe.training import loop, sampling
 
@@ -83,7 +83,7 @@ def test_the_answer_is_the_mean_over_the_views() -> None:
     for count, weights in ((1, (1,)), (2, (1, 1)), (6, (2, 2, 1, 1, 1, 1))):
         each = [model.predict(view, verbose=0) for view in views[:count]]
         expected = np.average(each, axis=0, weights=weights)
-        got = architecture.with_tta(model, count).predict(images, verbose=0)
+        got = tta.with_tta(model, count).predict(images, verbose=0)
         np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
@@ -166,7 +166,7 @@ def test_looking_inside_columns_shows_the_first(columns: tuple[keras.Model, kera
 
 def test_the_columns_of_a_recipe_that_whitens_all_do() -> None:
     model = architecture.build(replace(recipes.get("sprint"), ensemble_size=2), 10)
-    architecture.whiten_stem(model, synthetic.draw(100, 0)[0])
+    initializers.whiten_stem(model, synthetic.draw(100, 0)[0])
     first, second = (model.get_layer(f"member{number}_stem1") for number in (1, 2))
     np.testing.assert_array_equal(first.kernel, second.kernel)
     assert not (first.trainable or second.trainable)
@@ -191,7 +191,7 @@ def test_whitening_takes_patches_apart() -> None:
     recipe = recipes.get("sprint")
     model = architecture.build(recipe, 10)
     images, _ = synthetic.draw(500, 0)
-    architecture.whiten_stem(model, images)
+    initializers.whiten_stem(model, images)
     kernel, bias = (np.asarray(weights) for weights in model.get_layer("stem1").get_weights())
     np.testing.assert_array_equal(bias, 0)
     windows = np.lib.stride_tricks.sliding_window_view(images / 255, (4, 4), (1, 2)).reshape(-1, 16)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 # What sprint, strong and champion are made of is in these; photo has dropout, drawn by each backend in its own way.
-RECIPES = ("baseline", "strong in two columns")
+RECIPES = ("baseline", "strong as an ensemble")
 STEPS = 20
 STEPS_AN_EPOCH = 430  # of strong on the real data: the learning rate climbs as it does there
 
@@ -18,15 +18,17 @@ import json, warnings
 from dataclasses import replace
 import numpy as np
 warnings.simplefilter("ignore")
-from wardrobe import augment, recipes, synthetic, training
+from wardrobe.data import augment, synthetic
+from wardrobe.models import recipes
+from wardrobe.training import loop
 
 images, labels = synthetic.draw(640, 0)
 losses = {{}}
 for name in {RECIPES}:
     recipe = replace(recipes.get(name.split()[0]), precision="float32", batch_size=32)
-    recipe = replace(recipe, ensemble_size=2) if "columns" in name else recipe
-    model = training.compiled(recipe, 10, seed=0, steps={STEPS_AN_EPOCH})
-    changed = augment.changed(recipe, images, np.arange(len(images)), 0, 0)[..., None]
+    recipe = replace(recipe, ensemble_size=2) if "ensemble" in name else recipe
+    model = loop.compile_model(recipe, 10, seed=0, steps={STEPS_AN_EPOCH})
+    changed = augment.augment(recipe, images, np.arange(len(images)), 0, 0)[..., None]
     batches = (slice(32 * i, 32 * i + 32) for i in range({STEPS}))
     losses[name] = [float(model.train_on_batch(changed[each], labels[each])[0]) for each in batches]
 print(json.dumps(losses))

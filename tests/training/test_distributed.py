@@ -101,10 +101,7 @@ def test_a_lost_process_ends_the_job_with_a_line(killed: Killed) -> None:
     assert (status, other_status) == (1, 1)
     assert len(said) == len(other_said) == 1, said + other_said
     assert said[0].startswith("wardrobe: error: ")
-    assert (
-        f"{done} of 40 epochs are done; go on, with the same options on every host, with:"
-        in said[0]
-    )
+    assert f"{done} of 40 epochs are done; resume with the same options on every host:" in said[0]
     assert said[0].endswith("wardrobe train --resume run")
     assert "process 1 of 2 was ended by SIGKILL; start it again on every host" in other_said[0]
     assert json.loads((cwd / "run/run.json").read_text())["status"] == "interrupted"
@@ -198,7 +195,7 @@ def test_a_link_that_is_cut_ends_the_job_with_a_line(
         assert status == 1
         assert len(said) == 1, said
         assert (
-            "does not reach the others: one has died or was not started, or the network is down"
+            "cannot reach the others: one of them died or was not started, or the network is down"
             in said[0]
         )
     assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "interrupted"
@@ -270,7 +267,7 @@ def test_a_kubernetes_job_numbers_its_pods() -> None:
         ),
         (
             ("--coordinator", "localhost", "--num-processes", "2", "--process-id", "0"),
-            "localhost is no address; give HOST:PO",
+            "localhost is not an address; give HOST:PO",
         ),
     ],
 )
@@ -299,7 +296,7 @@ def test_each_batch_is_shared_out_whole(
     images, targets = np.arange(count), np.arange(count) % 7
     shares = []
     for process in range(2):
-        monkeypatch.setattr(collectives, "_member", Process("localhost:9000", 2, process))
+        monkeypatch.setattr(collectives, "_process", Process("localhost:9000", 2, process))
         shares.append(collectives.shard((images, targets), batch_size))
         np.testing.assert_array_equal(shares[-1][1], shares[-1][0] % 7)
     assert len(shares[0][0]) == len(shares[1][0])
@@ -317,16 +314,16 @@ def test_what_processes_compute_in_parts_makes_the_whole(
 ) -> None:
     parts = []
     for process in range(3):
-        monkeypatch.setattr(collectives, "_member", Process("localhost:9000", 3, process))
+        monkeypatch.setattr(collectives, "_process", Process("localhost:9000", 3, process))
         parts.append(collectives.local_indices(count))
     assert len({len(part) for part in parts}) == 1
     np.testing.assert_array_equal(np.concatenate(parts)[:count], np.arange(count))
 
 
 def test_a_process_with_other_data_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collectives, "_member", Process("localhost:9000", 3, 0))
-    monkeypatch.setattr(collectives, "told", lambda value: value)
-    monkeypatch.setattr(collectives, "gathered", lambda mine: np.array([*mine, 0, 1]))
+    monkeypatch.setattr(collectives, "_process", Process("localhost:9000", 3, 0))
+    monkeypatch.setattr(collectives, "broadcast_object", lambda value: value)
+    monkeypatch.setattr(collectives, "all_gather", lambda mine: np.array([*mine, 0, 1]))
     with pytest.raises(
         RunError, match="process 1 has other data than process 0; give all hosts the same"
     ):
@@ -336,6 +333,6 @@ def test_a_process_with_other_data_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_batch_that_cannot_be_shared_out_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collectives, "_distribution", SimpleNamespace(num_model_replicas=3))
     with pytest.raises(
-        UsageError, match="a batch of 32 images cannot be shared out evenly among 3 devices"
+        UsageError, match="a batch of 32 images cannot be divided evenly among 3 devices"
     ):
         collectives.check_batch_size(32)

@@ -24,7 +24,7 @@ from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Run
 from wardrobe.terminal import progress
-from wardrobe.training import loop, losses, sampling
+from wardrobe.training import checkpoints, loop, losses, sampling
 from wardrobe.training.distributed import collectives
 from wardrobe.training.distributed.launch import Process
 from wardrobe.workflows import api, train_run
@@ -48,7 +48,7 @@ def fitted(
 ) -> tuple[Run, Weights]:
     recipe = replace(recipe, epochs=epochs)
     run = runs.create_run(recipe, path, data=dataset.name, seed=seed)
-    model = loop.fit(recipe, dataset, run, seed, progress.PlainDisplay(io.StringIO()))
+    model = loop.fit(recipe, dataset, run, seed, progress.TrainingDisplay(io.StringIO()))
     return run, model.get_weights()
 
 
@@ -82,14 +82,14 @@ def test_other_recipes_are_as_repeatable_and_learn_a_cycle_of_rates(
     assert 0 < whole.history()[-1]["val_accuracy"] <= 1
     run = runs.create_run(replace(recipe, epochs=4), tmp_path / "cut", data=dataset.name, seed=1)
 
-    class Stopping(progress.PlainDisplay):
+    class Stopping(progress.TrainingDisplay):
         def epoch(self, row: Mapping[str, float]) -> None:
             if row["epoch"] == 2:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         loop.fit(run.recipe(), dataset, run, 1, Stopping(io.StringIO()))
-    model = loop.fit(run.recipe(), dataset, run, 1, progress.PlainDisplay(io.StringIO()))
+    model = loop.fit(run.recipe(), dataset, run, 1, progress.TrainingDisplay(io.StringIO()))
     assert equal(model.get_weights(), expected)
 
 
@@ -103,7 +103,7 @@ def test_none_of_the_classes_has_the_logit_0() -> None:
 
 
 def test_every_epoch_sees_every_image_once_in_another_order() -> None:
-    first, second = (sampling.epoch_order(100, seed=0, epoch=epoch) for epoch in (0, 1))
+    first, second = (sampling.shuffle_indices(100, seed=0, epoch=epoch) for epoch in (0, 1))
     assert sorted(first) == sorted(second) == list(range(100))
     assert (first != second).any()
 
@@ -143,7 +143,7 @@ def test_a_row_too_many_is_dropped_and_an_unfinished_file_swept(
     )  # killed before the checkpoint
     (run.checkpoint_folder / ".123-epoch-0002.keras").write_bytes(b"half")
     recipe = replace(recipes.get("baseline"), epochs=2)
-    loop.fit(recipe, dataset, run, 0, progress.PlainDisplay(io.StringIO()))
+    loop.fit(recipe, dataset, run, 0, progress.TrainingDisplay(io.StringIO()))
     assert [row["epoch"] for row in run.history()] == [1, 2]
     assert run.history()[1]["loss"] < 5
     assert [path.name for path in run.checkpoint_folder.iterdir()] == ["epoch-0002.keras"]
@@ -153,7 +153,7 @@ def test_a_damaged_checkpoint_is_named(dataset: Dataset, tmp_path: Path) -> None
     run, _ = fitted(dataset, tmp_path / "run", seed=0, epochs=1)
     (run.checkpoint_folder / "epoch-0001.keras").write_bytes(b"PK cut short")
     with pytest.raises(RunError, match=r"epoch-0001\.keras cannot be read .*; remove it"):
-        loop.fit(recipes.get("baseline"), dataset, run, 0, progress.PlainDisplay(io.StringIO()))
+        loop.fit(recipes.get("baseline"), dataset, run, 0, progress.TrainingDisplay(io.StringIO()))
 
 
 def test_a_loss_that_is_no_number_ends_the_run(
@@ -166,7 +166,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
         model.get_layer("logits").bias.assign(np.full(10, np.nan))
         return model
 
-    monkeypatch.setattr(loop, "compiled", broken)
+    monkeypatch.setattr(loop, "compile_model", broken)
     with pytest.raises(RunError, match="the loss is nan after epoch 1"):
         fitted(dataset, tmp_path / "run", seed=0)
     assert not (tmp_path / "run/checkpoint").exists()
@@ -183,13 +183,13 @@ def test_an_interruption_in_disguise_is_one(
     with pytest.raises(
         InterruptedRunError, match=r"interrupted after 0 of 10 epochs; go on with: .* --resume"
     ):
-        train_run.train(run, dataset, progress.PlainDisplay(io.StringIO()))
+        train_run.train(run, dataset, progress.TrainingDisplay(io.StringIO()))
     assert run.info()["status"] == "interrupted"
-    monkeypatch.setattr(collectives, "_member", Process("127.0.0.1:9", 2, 0))
+    monkeypatch.setattr(collectives, "_process", Process("127.0.0.1:9", 2, 0))
     with pytest.raises(
-        InterruptedRunError, match=r"0 of 10 epochs are done; .* on every host, with: .* --resume"
+        InterruptedRunError, match=r"0 of 10 epochs are done; .* on every host: .* --resume"
     ):
-        train_run.train(run, dataset, progress.PlainDisplay(io.StringIO()))
+        train_run.train(run, dataset, progress.TrainingDisplay(io.StringIO()))
 
 
 def test_one_run_is_trained_by_one_process(tmp_path: Path, drawn_folder: Path) -> None:
@@ -289,7 +289,7 @@ def test_a_run_killed_in_an_epoch_ends_with_the_weights_of_one_left_alone(
     again = ("train", "--data", drawn_folder, "--epochs", EPOCHS, "--out", "alone", "--seed", 5)
     assert wardrobe_here(*again, cwd=tmp_path).returncode == 0
     killed_weights, alone_weights = (
-        loop.load_model(each).get_weights() for each in (run, Run(tmp_path / "alone"))
+        checkpoints.load_model(each).get_weights() for each in (run, Run(tmp_path / "alone"))
     )
     assert equal(killed_weights, alone_weights)
 

@@ -55,5 +55,5 @@ def test_it_is_saved_and_loaded_with_its_settings() -> None:
     config = keras.optimizers.serialize(muon.Muon(0.01, momentum=0.9, iterations=3))
     loaded = keras.optimizers.deserialize(config)
     assert isinstance(loaded, muon.Muon)
-    assert (loaded.momentum, loaded.newton_schulz) == (0.9, 3)
+    assert (loaded.momentum, loaded.newton_schulz_iterations) == (0.9, 3)
     assert float(loaded.learning_rate) == pytest.approx(0.01)

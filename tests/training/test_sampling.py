@@ -44,7 +44,7 @@ def counts(dataset: Dataset, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.in
 def test_every_epoch_sees_every_image_once_in_another_order(dataset: Dataset) -> None:
     model: Any = None  # is not asked
     first, second = (
-        taken(sampling.epoch_batches(PLAIN, dataset, model, 0, epoch)) for epoch in (0, 1)
+        taken(sampling.make_epoch_batches(PLAIN, dataset, model, 0, epoch)) for epoch in (0, 1)
     )
     assert (counts(dataset, first) == 1).all()
     assert (counts(dataset, second) == 1).all()
@@ -56,7 +56,7 @@ def test_what_is_hard_is_seen_more_often_from_the_third_epoch_on(dataset: Datase
     model: Any = Knowing(dataset, hard)
     recipe = replace(PLAIN, hard_fraction=0.2)
     for epoch in range(4):
-        seen = counts(dataset, taken(sampling.epoch_batches(recipe, dataset, model, 0, epoch)))
+        seen = counts(dataset, taken(sampling.make_epoch_batches(recipe, dataset, model, 0, epoch)))
         assert seen.sum() == 600
         if epoch < sampling.WARMUP_EPOCHS:
             assert (seen == 1).all()
@@ -68,7 +68,7 @@ def test_what_is_hard_is_seen_more_often_from_the_third_epoch_on(dataset: Datase
 
 def test_the_images_keep_their_labels(dataset: Dataset) -> None:
     model: Any = Knowing(dataset, np.arange(60))
-    given = sampling.epoch_batches(replace(PLAIN, hard_fraction=0.1), dataset, model, 0, 2)
+    given = sampling.make_epoch_batches(replace(PLAIN, hard_fraction=0.1), dataset, model, 0, 2)
     number = {image.tobytes(): i for i, image in enumerate(dataset.train.images)}
     for images, labels in given["x"].as_numpy_iterator():
         expected = [dataset.train.labels[number[image.tobytes()]] for image in images[..., 0]]

@@ -41,11 +41,11 @@ def connect(address: str, workers: int | None) -> Iterator[int]:
     on_sigterm = signal.getsignal(signal.SIGTERM)  # Ray replaces it
     with contextlib.redirect_stdout(sys.stderr):  # Ray reports dead workers on stdout
         if address == LOCAL:
-            with console.loading_quietly():
+            with console.suppress_native_logs():
                 _start_ray(workers, quiet)
         else:
             try:
-                with console.loading_quietly():
+                with console.suppress_native_logs():
                     ray.init(address=address, **quiet)
             except (ConnectionError, RuntimeError, ValueError) as error:
                 raise _no_cluster(address, error) from error

@@ -39,7 +39,7 @@ def make_loss_gradient(model: keras.Model) -> Slope:
             logits * is_true, axis=1
         )
 
-    gradient = gradients.gradient_of_sum(wrongness)
+    gradient = gradients.compile_gradient(wrongness)
 
     def slope(images: Floats, labels: Labels) -> Floats:
         return np.concatenate(

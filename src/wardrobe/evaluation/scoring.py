@@ -13,7 +13,7 @@ from wardrobe.data.test_split import open_test_split
 from wardrobe.evaluation import metrics
 from wardrobe.export import ReferenceOutputs
 from wardrobe.inference import confidence
-from wardrobe.models import architecture
+from wardrobe.models import tta
 from wardrobe.models.recipes import Recipe
 
 BATCH = 500  # images
@@ -87,7 +87,7 @@ def _as_trained(dataset: Dataset, recipe: Recipe) -> npt.NDArray[Any]:
 def predict_logits(
     model: keras.Model, images: npt.NDArray[Any], tta_views: int = 1
 ) -> npt.NDArray[np.float32]:
-    """Returns the logits (n, k) of images (n, 28, 28), 0-255: means over `tta_views` of each, see `architecture.with_tta`."""
+    """Returns the logits (n, k) of images (n, 28, 28), 0-255: means over `tta_views` of each, see `tta.with_tta`."""
     return make_logits_function(model, tta_views)(images)
 
 
@@ -95,7 +95,7 @@ def make_logits_function(
     model: keras.Model, tta_views: int = 1
 ) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
     """Returns the function that `predict_logits` is of one model: TensorFlow traces it once, not at each call."""
-    averaged = architecture.with_tta(model, tta_views)
+    averaged = tta.with_tta(model, tta_views)
     return lambda images: averaged.predict(
         **batches.from_images(images[..., None], BATCH), verbose=0
     )

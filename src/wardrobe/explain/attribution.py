@@ -46,7 +46,7 @@ def grad_cam(
 
     Source: Selvaraju et al. 2017, arXiv 1610.02391; place by place: HiResCAM, Draelos and Carin 2020, arXiv 2011.08891.
     """
-    prefixes = architecture.layer_prefixes(recipe)
+    prefixes = architecture.member_prefixes(recipe)
     maps = [
         np.mean(
             [_cam(model, prefix, images[some], classes[some], averaged) for prefix in prefixes],
@@ -54,7 +54,7 @@ def grad_cam(
         )
         for some in batches.slices(len(images), BATCH)
     ]
-    first, step, _ = list(architecture.receptive_fields(recipe).values())[-1]
+    first, step, _ = list(architecture.compute_receptive_fields(recipe).values())[-1]
     return _laid_over_image(np.concatenate(maps), first, step)
 
 
@@ -67,7 +67,7 @@ def _cam(
     after = keras.Model(last.output, model.get_layer(f"{prefix}logits").output)
     chosen = np.eye(model.output_shape[-1], dtype=np.float32)[classes]
     activations = keras.ops.convert_to_numpy(before(images[..., None].astype(np.float32)))
-    logit = gradients.gradient_of_sum(
+    logit = gradients.compile_gradient(
         lambda each, chosen: keras.ops.sum(after(each) * chosen, axis=1)
     )
     _, gradient = logit(activations, chosen)

@@ -100,7 +100,7 @@ def randomize_layers(
     training leaves as it is has nothing to forget.
 
     Args:
-        untrained: as from `architecture.build_untrained`, of another seed.
+        untrained: as from `initializers.build_untrained`, of another seed.
 
     Source: the cascading randomisation of Adebayo et al. 2018, arXiv 1810.03292.
     """
@@ -109,11 +109,11 @@ def randomize_layers(
     learnt = [
         layer.name for layer in untrained.layers if hasattr(layer, "kernel") and layer.trainable
     ]
-    bare = [name.removeprefix(architecture.layer_prefixes(recipe)[0]) for name in learnt]
+    bare = [name.removeprefix(architecture.member_prefixes(recipe)[0]) for name in learnt]
     for name in reversed(
         list(dict.fromkeys(each for each in bare if not each.startswith("column")))
     ):
-        for prefix in architecture.layer_prefixes(recipe):
+        for prefix in architecture.member_prefixes(recipe):
             forgetful.get_layer(prefix + name).set_weights(
                 untrained.get_layer(prefix + name).get_weights()
             )

@@ -98,7 +98,7 @@ def find_top_images(
             flat = maps[name].reshape(len(maps[name]), -1, maps[name].shape[-1])
             heights[name].append(flat.max(axis=1))
             places[name].append(flat.argmax(axis=1))
-    windows = architecture.receptive_fields(recipe)
+    windows = architecture.compute_receptive_fields(recipe)
     sides = {name: model.get_layer(name).output.shape[2] for name in names}
     return {
         name: _excited(
@@ -152,7 +152,7 @@ def maximize_activation(
     components = PCA(min(ASCENT_COMPONENTS, *patches.shape), svd_solver="full").fit(patches)
     spread = np.sqrt(components.explained_variance_)
     patterns = components.components_ * np.sqrt(spread * spread.mean())[:, None]
-    excitement = gradients.gradient_of_sum(_excitement(model, layer, filters))
+    excitement = gradients.compile_gradient(_excitement(model, layer, filters))
     farthest = np.sqrt(len(patterns))
     weights = np.zeros((len(filters), len(patterns)))
     side = window.stop - window.start
@@ -177,7 +177,7 @@ def maximize_activation(
 
 def _middle_window(model: keras.Model, recipe: Recipe, layer: str) -> slice:
     """Returns the rows, and columns, of the image that the middle of a convolution's map sees; of other layers, all."""
-    windows = architecture.receptive_fields(recipe)
+    windows = architecture.compute_receptive_fields(recipe)
     if layer not in windows:
         return slice(0, SIDE)
     first, step, size = windows[layer]

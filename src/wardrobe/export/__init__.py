@@ -161,7 +161,7 @@ def _quietly() -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.ERROR)
     with (
         warnings.catch_warnings(),
-        console.loading_quietly(),
+        console.suppress_native_logs(),
         Path(os.devnull).open("w") as nowhere,
     ):
         warnings.simplefilter("ignore")  # of names that NumPy and TensorFlow deprecate

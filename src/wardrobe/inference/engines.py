@@ -149,7 +149,7 @@ class LiteRtEngine:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 self.metadata = json.loads(archive.read(METADATA_FILE))
-        with console.loading_quietly():
+        with console.suppress_native_logs():
             self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
             self._interpreter.allocate_tensors()
         (pixels,) = self._interpreter.get_input_details()

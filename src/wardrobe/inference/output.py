@@ -194,7 +194,7 @@ class Lines:
 
     def write(self, prediction: Prediction) -> None:
         """Prints path, class, confidence bar and further classes, cut to the terminal's width."""
-        path = console.printable(prediction.path)
+        path = console.make_printable(prediction.path)
         first = islice(prediction.probabilities.items(), self.top)
         classes = [f"{name} {_format_percent(value)}" for name, value in first]
         if prediction.not_sure:
@@ -218,7 +218,7 @@ class Lines:
     def write_card(self, prediction: Prediction) -> None:
         """Prints the model's input, and next to it the bars of the most probable classes."""
         room = (self.width or 200) - CARD_WIDTH - 1
-        right = ["", self._style(_cut_start(console.printable(prediction.path), room), BOLD)]
+        right = ["", self._style(_cut_start(console.make_printable(prediction.path), room), BOLD)]
         if prediction.not_sure:
             right += [self._style(_cut_end(f"not sure: {prediction.reason}", room), AMBER)]
         right.append("")

@@ -1,1 +1,9 @@
-"""Recipes as data, and the Keras models that they describe."""
+"""Recipes as data, and the Keras models that they describe.
+
+- `recipes`: the fields of a recipe, and the recipes that ship. The only module without Keras.
+- `architecture`: recipe → model; what is found in a model by its layers' names.
+- `initializers`: initial weights, and the whitened first convolution.
+- `batch_norm`: batch normalization, fused where the backend can.
+- `tta`: test-time augmentation.
+- `gradients`: gradients on each backend.
+"""

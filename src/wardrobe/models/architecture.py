@@ -1,4 +1,4 @@
-"""Recipe → Keras Functional model. Every layer has a name, so that the layers between can be looked at."""
+"""Recipe → Keras Functional model. Every layer has a name, so that other packages can find it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,15 +9,8 @@ import numpy.typing as npt
 
 from wardrobe.models.batch_norm import BatchNorm
 from wardrobe.models.recipes import BFLOAT16, FLOAT32, Recipe
-from wardrobe.rng import make_rng
-
-Weights = npt.NDArray[np.float32]
 
 SIDE = 28  # pixels
-WHITENED_FROM = 2000  # images
-WHITENED_LEAST = (
-    5e-4  # added to each variance, as a share of the largest: what varies less is mostly noise
-)
 
 
 def build(
@@ -25,161 +18,102 @@ def build(
 ) -> keras.Model:
     """Builds the untrained network of a recipe.
 
-    Input:  (n, 28, 28, 1) float32, raw pixels 0-255; the scaling to 0-1 is a layer of the model.
-    Output: (n, class_count) float32, logits; of several columns, their mean.
-    Layers: pixels, scale, stem1, … (if the recipe has a stem), conv1, pool1, conv2, pool2, …, flatten, dense (if the
-    recipe has one), logits. Where there are several columns, all between scale and logits is there once for each:
-    column1_conv1, …, column1_logits, column2_conv1, ….
+    Input:  (n, 28, 28, 1) float32, raw pixels 0-255. A layer of the model scales them to 0-1.
+    Output: (n, class_count) float32, logits. An ensemble returns the mean of its members' logits.
+    Layers: pixels, scale, stem1, …, conv1, pool1, conv2, …, flatten, dense, logits, as far as the
+            recipe has them. Each member of an ensemble has its own: member1_conv1, and so on.
 
     Args:
-        precision: of the layers' arithmetic, "float32" or "bfloat16"; weights and logits are float32 always.
-        for_training: where the recipe normalises, convolutions give what is not yet rectified, and after the pooling,
-            which that leaves the same and makes cheaper, come conv1_norm and conv1_relu, …; several columns give their
-            logits apart, (n, columns, class_count). `for_use` turns it into the other.
+        precision: of the layers' arithmetic, "float32" or "bfloat16". Weights and logits are always
+            float32.
+        for_training: changes two things, which `to_inference` changes back. If the recipe has batch
+            normalization, convolutions have neither bias nor activation, and conv1_norm and
+            conv1_relu follow. An ensemble returns the logits of each member: (n, members, classes).
     """
     policy = "mixed_bfloat16" if precision == BFLOAT16 else FLOAT32
     pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
     scaled = keras.layers.Rescaling(1 / 255, name="scale", dtype=policy)(pixels)
-    normalised = for_training and recipe.batch_norm
-    columns = [
-        _column(recipe, scaled, class_count, policy, normalised, prefix)
-        for prefix in layer_prefixes(recipe)
+    has_norm = for_training and recipe.batch_norm
+    members = [
+        _build_member(recipe, scaled, class_count, policy, has_norm, prefix)
+        for prefix in member_prefixes(recipe)
     ]
-    if len(columns) == 1:
-        logits = columns[0]
+    if len(members) == 1:
+        logits = members[0]
     elif for_training:
-        logits = keras.ops.stack(columns, axis=1)
+        logits = keras.ops.stack(members, axis=1)
     else:
-        logits = keras.layers.Average(name="logits", dtype=FLOAT32)(columns)
+        logits = keras.layers.Average(name="logits", dtype=FLOAT32)(members)
     model = keras.Model(pixels, logits, name=recipe.name)
     if recipe.whitened_stem:
-        for first in _first_convolutions(model):
-            first.trainable = False
+        for layer in find_first_convolutions(model):
+            layer.trainable = False
     return model
 
 
-def layer_prefixes(recipe: Recipe) -> list[str]:
-    """Returns what the names of each column's layers begin with: nothing, where there is one column."""
-    return (
-        [""]
-        if recipe.ensemble_size == 1
-        else [f"member{number}_" for number in range(1, recipe.ensemble_size + 1)]
-    )
+def member_prefixes(recipe: Recipe) -> list[str]:
+    """Returns the prefix of the layer names of each ensemble member; "" for a single network."""
+    if recipe.ensemble_size == 1:
+        return [""]
+    return [f"member{number}_" for number in range(1, recipe.ensemble_size + 1)]
 
 
-def _column(
-    recipe: Recipe, scaled: Any, class_count: int, policy: str, normalised: bool, prefix: str
+def _build_member(
+    recipe: Recipe, scaled: Any, class_count: int, policy: str, has_norm: bool, prefix: str
 ) -> Any:
-    """Returns the logits of one column, whose layers' names begin with `prefix`."""
+    """Returns the logits of one network, whose layer names begin with `prefix`."""
     x = scaled
-    for name, filters, size, strides, padding, pool in _convolutions(recipe):
-        rectifier, called = None if normalised else "relu", prefix + name
-        convolution = keras.layers.Conv2D(
-            filters,
-            size,
-            strides,
-            padding,
-            activation=rectifier,
-            use_bias=not normalised,
-            name=called,
-            dtype=policy,
-        )
-        x = convolution(x)
+    activation = {"activation": None if has_norm else "relu", "use_bias": not has_norm}
+    for short_name, filters, size, strides, padding, pool in _iterate_convolutions(recipe):
+        name = prefix + short_name
+        options = {"name": name, "dtype": policy, **activation}
+        x = keras.layers.Conv2D(filters, size, strides, padding, **options)(x)
         if pool:
             x = keras.layers.MaxPooling2D(2, name=prefix + pool, dtype=policy)(x)
-        if normalised:
-            x = BatchNorm(name=f"{called}_norm", dtype=policy)(x)
-            x = keras.layers.ReLU(name=f"{called}_relu", dtype=policy)(x)
+        if has_norm:
+            # After the pooling, where it costs a quarter. The result is the same, because
+            # normalization without a scale, and ReLU, do not change which value is the largest.
+            x = BatchNorm(name=f"{name}_norm", dtype=policy)(x)
+            x = keras.layers.ReLU(name=f"{name}_relu", dtype=policy)(x)
     x = keras.layers.Flatten(name=f"{prefix}flatten", dtype=policy)(x)
     if recipe.dropout:
         x = keras.layers.Dropout(recipe.dropout, name=f"{prefix}flatten_dropout", dtype=policy)(x)
     if recipe.dense_units:
-        x = keras.layers.Dense(
-            recipe.dense_units, activation="relu", name=f"{prefix}dense", dtype=policy
-        )(x)
+        name = f"{prefix}dense"
+        x = keras.layers.Dense(recipe.dense_units, activation="relu", name=name, dtype=policy)(x)
         if recipe.dropout:
-            x = keras.layers.Dropout(recipe.dropout, name=f"{prefix}dense_dropout", dtype=policy)(x)
+            x = keras.layers.Dropout(recipe.dropout, name=f"{name}_dropout", dtype=policy)(x)
     return keras.layers.Dense(class_count, name=f"{prefix}logits", dtype=FLOAT32)(x)
 
 
-def _convolutions(recipe: Recipe) -> Iterator[tuple[str, int, int, int, str, str]]:
-    """Yields each convolution's name, filters, kernel size, stride, padding, and the name of the pooling after it."""
+def _iterate_convolutions(recipe: Recipe) -> Iterator[tuple[str, int, int, int, str, str]]:
+    """Yields (name, filters, kernel size, stride, padding, name of the pooling after it or "")."""
     for depth, filters in enumerate(recipe.stem_filters, start=1):
         yield f"stem{depth}", filters, 4 if depth == 1 else 3, 2, "same", ""
-    depths = range(1, len(recipe.conv_filters) + 1)
-    strides = recipe.conv_strides or [1 for _ in depths]  # None: stride 1 everywhere
+    strides = recipe.conv_strides or [1] * len(recipe.conv_filters)  # None: stride 1 everywhere
     pools = {depth: f"pool{number}" for number, depth in enumerate(recipe.pool_after, start=1)}
-    for depth, filters, stride in zip(depths, recipe.conv_filters, strides, strict=True):
-        yield (
-            f"conv{depth}",
-            filters,
-            recipe.kernel_size,
-            stride,
-            recipe.padding,
-            pools.get(depth, ""),
-        )
-
-
-def initialize_weights(model: keras.Model, seed: int) -> None:
-    """Draws every kernel as Keras would, but by NumPy, so that a seed gives the same weights on every backend.
-
-    Uniform, of variance 2 / (inputs + outputs) (Glorot and Bengio 2010).
-    """
-    rng = make_rng("initial", seed)
-    for layer in model.layers:
-        if hasattr(layer, "kernel"):
-            *window, inputs, outputs = layer.kernel.shape
-            limit = np.sqrt(6 / (np.prod(window) * (inputs + outputs)))
-            layer.kernel.assign(rng.uniform(-limit, limit, layer.kernel.shape).astype(np.float32))
-
-
-def whiten_stem(model: keras.Model, images: npt.NDArray[np.uint8]) -> None:
-    """Sets the first convolution to split patches into independent parts of variance 1, each with both its signs.
-
-    Its filters are the principal components of the patches of `images` (n, 28, 28), the largest first, divided by their
-    standard deviation, and the same negated, so that no sign is lost to the ReLU. All columns get the same.
-
-    Source: KellerJordan/cifar10-airbench, the whitening layer; here it has as many filters as the recipe says.
-    """
-    size, _, _, filters = find_convolutions(model)[0].kernel.shape
-    scaled = images[:WHITENED_FROM].astype(np.float32) / 255
-    windows = np.lib.stride_tricks.sliding_window_view(scaled, (size, size), (1, 2))
-    patches = windows[:, ::2, ::2].reshape(-1, size * size)
-    variances, components = np.linalg.eigh(patches.T @ patches / len(patches))  # smallest first
-    whitening = components / np.sqrt(variances + WHITENED_LEAST * variances[-1])
-    largest = whitening[:, ::-1][:, : filters // 2]
-    kernel = np.concatenate([largest, -largest], axis=1).reshape(size, size, 1, filters)
-    for first in _first_convolutions(model):
-        first.kernel.assign(kernel.astype(np.float32))
-
-
-def build_untrained(
-    recipe: Recipe, class_count: int, seed: int, images: npt.NDArray[np.uint8]
-) -> keras.Model:
-    """Returns the network as it is before training on `images`, (n, 28, 28), with the weights of `seed`."""
-    model = build(recipe, class_count)
-    initialize_weights(model, seed)
-    if recipe.whitened_stem:
-        whiten_stem(model, images)
-    return model
+    layers = enumerate(zip(recipe.conv_filters, strides, strict=True), start=1)
+    for depth, (filters, stride) in layers:
+        pool = pools.get(depth, "")
+        yield f"conv{depth}", filters, recipe.kernel_size, stride, recipe.padding, pool
 
 
 def to_inference(model: keras.Model, recipe: Recipe) -> keras.Model:
-    """Returns the network that a trained one becomes: in float32, batch normalisation taken up in the convolutions.
+    """Returns a trained model's network for inference: float32, one answer per image.
 
-    Several columns become one answer, the mean of their logits.
+    Batch normalization becomes part of the convolutions; an ensemble returns its mean logits.
     """
-    used = build(recipe, model.output_shape[-1])
-    for layer in used.layers:
+    network = build(recipe, model.output_shape[-1])
+    for layer in network.layers:
         if hasattr(layer, "kernel"):
-            layer.set_weights(_weights_for_use(model, layer.name))
-    return used
+            layer.set_weights(_fold_batch_norm(model, layer.name))
+    return network
 
 
-def _weights_for_use(model: keras.Model, name: str) -> list[Weights]:
-    """Returns kernel and bias of a layer, its normalisation with them: ((wx) - mean) / deviation + beta = w'x + b'."""
-    weights: list[Weights] = model.get_layer(name).get_weights()
-    if len(weights) == 2:
+def _fold_batch_norm(model: keras.Model, name: str) -> list[npt.NDArray[np.float32]]:
+    """Returns a layer's kernel and bias: (wx - mean) / deviation + beta = w'x + b'."""
+    weights: list[npt.NDArray[np.float32]] = model.get_layer(name).get_weights()
+    if len(weights) == 2:  # no batch normalization follows a layer with a bias
         return weights
     norm = model.get_layer(f"{name}_norm")
     beta, mean, variance = norm.get_weights()
@@ -187,97 +121,67 @@ def _weights_for_use(model: keras.Model, name: str) -> list[Weights]:
     return [weights[0] * scale, beta - mean * scale]
 
 
-def with_tta(model: keras.Model, tta_views: int) -> keras.Model:
-    """Returns the model whose logits are the mean of `model`'s over several views of an image.
-
-    Args:
-        tta_views: 1, the image itself; 2, with its mirror image; 6, both also moved by a pixel each way along the diagonal,
-            which together count as much as the two that are not.
-
-    Source: test-time augmentation as in KellerJordan/cifar10-airbench.
-    """
-    if tta_views == 1:
-        return model
-    pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
-    mean = _mean_of_both_sides(model, pixels)
-    if tta_views == 6:
-        padded = keras.layers.ZeroPadding2D(1, name="padded")(pixels)
-        moved = [padded[:, corner : corner + SIDE, corner : corner + SIDE] for corner in (0, 2)]
-        first, second = (_mean_of_both_sides(model, image) for image in moved)
-        mean = mean / 2 + first / 4 + second / 4
-    return keras.Model(pixels, mean, name=model.name)
-
-
-def _mean_of_both_sides(model: keras.Model, images: Any) -> Any:
-    return (model(images) + model(images[:, :, ::-1])) / 2
-
-
 def find_convolutions(model: keras.Model, prefix: str = "member1_") -> list[keras.layers.Conv2D]:
-    """Returns the model's convolutions, first to last; of several columns, those whose names begin with `prefix`."""
-    every = _all_convolutions(model)
-    return [layer for layer in every if layer.name.startswith(prefix)] or every
+    """Returns the convolutions, first to last; of an ensemble, those whose name has the prefix."""
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    return [layer for layer in layers if layer.name.startswith(prefix)] or layers
+
+
+def find_first_convolutions(model: keras.Model) -> list[keras.layers.Conv2D]:
+    """Returns each member's convolution over the image itself, the one with one input channel."""
+    return [layer for layer in find_convolutions(model, prefix="") if layer.kernel.shape[2] == 1]
 
 
 def find_logits_layer(model: keras.Model) -> keras.layers.Dense:
-    """Returns the layer that gives the logits; of several columns, those of the first."""
+    """Returns the layer that computes the logits; of an ensemble, the first member's."""
     dense = (layer for layer in model.layers if isinstance(layer, keras.layers.Dense))
     return next(layer for layer in dense if layer.name.endswith("logits"))
 
 
-def first_member(model: keras.Model) -> keras.Model:
-    """Returns the network that ends in the logits of the model's first column, (n, class_count); of one, itself."""
-    return (
-        model
-        if len(model.output_shape) == 2
-        else keras.Model(model.input, find_logits_layer(model).output)
-    )
-
-
-def _first_convolutions(model: keras.Model) -> list[keras.layers.Conv2D]:
-    """Returns the convolution of each column that sees the image itself, which has one channel."""
-    return [layer for layer in _all_convolutions(model) if layer.kernel.shape[2] == 1]
-
-
-def _all_convolutions(model: keras.Model) -> list[keras.layers.Conv2D]:
-    return [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+def extract_first_member(model: keras.Model) -> keras.Model:
+    """Returns the first member of an ensemble in training; any other model itself."""
+    if len(model.output_shape) == 2:  # (n, classes), not (n, members, classes)
+        return model
+    return keras.Model(model.input, find_logits_layer(model).output)
 
 
 def build_intermediates(model: keras.Model, names: list[str]) -> keras.Model:
-    """Returns a model with the same input whose outputs are those of the named layers, as a dictionary by name."""
+    """Returns a model with the same input that returns the named layers' outputs by name."""
     return keras.Model(model.input, {name: model.get_layer(name).output for name in names})
 
 
-def receptive_fields(recipe: Recipe) -> dict[str, tuple[float, int, int]]:
-    """Returns where in the image each convolution's units look: layer name → (first, step, size), in pixels.
+def compute_receptive_fields(recipe: Recipe) -> dict[str, tuple[float, int, int]]:
+    """Returns each convolution's receptive fields: layer name → (first, step, size), in pixels.
 
-    Unit i along a side has the middle of its window at pixel `first + i * step`, and its window, the receptive field,
-    is `size` pixels wide; at the image's edge a part of it may lie outside. Of columns, the first.
+    The window of unit i along a side is centered at pixel `first + i * step` and is `size` pixels
+    wide. At the image's edge a part of it can be outside. For an ensemble: the first member's.
     """
-    prefix = layer_prefixes(recipe)[0]
+    prefix = member_prefixes(recipe)[0]
     side, first, step, size = SIDE, 0.0, 1, 1
-    found = {}
-    for name, _, kernel, stride, padding, pool in _convolutions(recipe):
-        outputs = -(-side // stride) if padding == "same" else (side - kernel) // stride + 1
-        before = max((outputs - 1) * stride + kernel - side, 0) // 2 if padding == "same" else 0
+    fields = {}
+    for name, _, kernel, stride, padding, pool in _iterate_convolutions(recipe):
+        if padding == "same":
+            outputs = -(-side // stride)
+            before = max((outputs - 1) * stride + kernel - side, 0) // 2  # zeros at the start
+        else:
+            outputs, before = (side - kernel) // stride + 1, 0
         first += ((kernel - 1) / 2 - before) * step
         size += (kernel - 1) * step
         side, step = outputs, step * stride
-        found[prefix + name] = first, step, size
-        if pool:
+        fields[prefix + name] = first, step, size
+        if pool:  # 2x2 with stride 2
             first, size, side, step = first + step / 2, size + step, side // 2, step * 2
-    return found
+    return fields
 
 
 def count_forward_flops(model: keras.Model) -> int:
-    """Returns the floating-point operations of one image's forward pass, two for each multiply-add.
+    """Returns the floating-point operations of one image's forward pass, two per multiply-add.
 
-    Counts the layers with a kernel; activations, pooling and biases, under 2 % of the whole, are left out.
+    Counts convolutions and dense layers. Activations, pooling and biases add less than 2 %.
     """
     flops = 0
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            _, height, width, _ = layer.output.shape
-            flops += 2 * height * width * int(np.prod(layer.kernel.shape))
-        elif isinstance(layer, keras.layers.Dense):
-            flops += 2 * int(np.prod(layer.kernel.shape))
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            positions = np.prod(layer.output.shape[1:-1])  # height * width; 1 for a dense layer
+            flops += 2 * int(positions) * int(np.prod(layer.kernel.shape))
     return flops

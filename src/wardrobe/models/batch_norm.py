@@ -1,4 +1,4 @@
-"""Batch normalisation for training; in use it is part of the convolution before it (`architecture.to_inference`)."""
+"""Batch normalization for training; `architecture.to_inference` folds it into the convolutions."""
 
 from typing import Any
 
@@ -7,10 +7,11 @@ import keras
 
 @keras.saving.register_keras_serializable("wardrobe")
 class BatchNorm(keras.layers.BatchNormalization):
-    """Gives each channel mean 0 and variance 1 over the batch, then adds a learnt number.
+    """Batch normalization with a learned offset, without a learned scale.
 
-    Not scaled, so that normalising and taking the largest of a pool can change places. Under TensorFlow it calls the
-    fused kernel: Keras's own means are ten times as slow in bfloat16 (docs/log.md). Other backends run Keras's.
+    Without a scale it can follow max pooling with the same result, at a quarter of the cost. On
+    TensorFlow it calls the fused kernel, because Keras's own means are ten times slower in
+    bfloat16. Other backends run Keras's layer.
 
     Source: Ioffe and Szegedy 2015, arXiv 1502.03167; unscaled: KellerJordan/cifar10-airbench.
     """
@@ -21,16 +22,16 @@ class BatchNorm(keras.layers.BatchNormalization):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if keras.backend.backend() != "tensorflow":
             return super().call(inputs, training=training, mask=mask)
-        return self._fused(inputs, bool(training))
+        return self._normalize_fused(inputs, bool(training))
 
-    def _fused(self, inputs: Any, training: bool) -> Any:
+    def _normalize_fused(self, inputs: Any, training: bool) -> Any:
         import tensorflow as tf
 
         offset = tf.convert_to_tensor(self.beta)
-        unknown = tf.constant([])  # in training it takes the batch's own
-        mean = unknown if training else tf.convert_to_tensor(self.moving_mean)
-        variance = unknown if training else tf.convert_to_tensor(self.moving_variance)
-        normalised, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        empty = tf.constant([])  # in training, the kernel computes both from the batch
+        mean = empty if training else tf.convert_to_tensor(self.moving_mean)
+        variance = empty if training else tf.convert_to_tensor(self.moving_variance)
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=tf.ones_like(offset),
             offset=offset,
@@ -42,4 +43,4 @@ class BatchNorm(keras.layers.BatchNormalization):
         if training:
             for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 moving.assign(self.momentum * moving + (1 - self.momentum) * value)
-        return normalised
+        return outputs

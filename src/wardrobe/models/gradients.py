@@ -1,4 +1,4 @@
-"""Gradients with respect to a network's input or inner layers, on each backend of Keras."""
+"""Gradients with respect to a network's input or inner layers, on TensorFlow and JAX."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,58 +12,55 @@ from wardrobe.errors import UsageError
 Floats = npt.NDArray[np.floating]
 
 
-def gradient_of_sum(function: Callable[..., Any]) -> Callable[..., tuple[Floats, Floats]]:
-    """Returns the function that gives what `function` gives, and the gradient of its sum.
+def compile_gradient(function: Callable[..., Any]) -> Callable[..., tuple[Floats, Floats]]:
+    """Returns a function that computes `function` and the gradient of the sum of its values.
 
-    It is compiled at its first call, and again for inputs of another shape.
+    The function is compiled at its first call, and again for inputs of another shape.
 
     Args:
-        function: of a float32 tensor, and of others that no gradient is asked for, made of Keras's operations.
+        function: takes a float32 tensor, and further tensors without a gradient. It is made of
+            Keras operations.
 
     Returns:
-        of the same arrays: the values, of the function's shape, and the gradient with respect to the first array, of
-        its shape; both float32.
+        A function of arrays that returns two float32 arrays: the values of `function`, and the
+        gradient with respect to the first array, of its shape.
 
     Raises:
-        UsageError: Keras runs on a backend other than TensorFlow and JAX.
+        UsageError: the backend of Keras is neither TensorFlow nor JAX.
     """
     backend = keras.backend.backend()
-    if backend == "tensorflow":
-        both = _in_tensorflow(function)
-    elif backend == "jax":
-        both = _in_jax(function)
-    else:
-        raise UsageError(
-            f"Keras runs on {backend!r}; looking inside needs KERAS_BACKEND=tensorflow or jax"
-        )
+    if backend not in _COMPILERS:
+        raise UsageError(f"KERAS_BACKEND is {backend}; for gradients, set it to tensorflow or jax")
+    compiled = _COMPILERS[backend](function)
 
-    def of(inputs: Floats, *others: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-        values, gradient = both(
-            keras.ops.convert_to_tensor(inputs, "float32"),
-            *map(keras.ops.convert_to_tensor, others),
-        )
+    def compute(inputs: Floats, *others: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+        tensors = map(keras.ops.convert_to_tensor, others)
+        values, gradient = compiled(keras.ops.convert_to_tensor(inputs, "float32"), *tensors)
         return keras.ops.convert_to_numpy(values), keras.ops.convert_to_numpy(gradient)
 
-    return of
+    return compute
 
 
-def _in_tensorflow(function: Callable[..., Any]) -> Callable[..., Any]:
+def _compile_with_tensorflow(function: Callable[..., Any]) -> Callable[..., Any]:
     import tensorflow as tf
 
-    def both(inputs: Any, *others: Any) -> Any:
+    def compute(inputs: Any, *others: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             values = function(inputs, *others)
         return values, tape.gradient(values, inputs)
 
-    return tf.function(both, reduce_retracing=True)
+    return tf.function(compute, reduce_retracing=True)
 
 
-def _in_jax(function: Callable[..., Any]) -> Callable[..., Any]:
+def _compile_with_jax(function: Callable[..., Any]) -> Callable[..., Any]:
     import jax
 
-    def both(inputs: Any, *others: Any) -> Any:
-        values, pull = jax.vjp(lambda each: function(each, *others), inputs)
-        return values, pull(keras.ops.ones_like(values))[0]
+    def compute(inputs: Any, *others: Any) -> Any:
+        values, pullback = jax.vjp(lambda each: function(each, *others), inputs)
+        return values, pullback(keras.ops.ones_like(values))[0]
 
-    return jax.jit(both)
+    return jax.jit(compute)
+
+
+_COMPILERS = {"tensorflow": _compile_with_tensorflow, "jax": _compile_with_jax}

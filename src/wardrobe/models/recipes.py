@@ -11,7 +11,7 @@ from typing import Any
 from wardrobe.errors import UsageError
 
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
-TTA_VIEWS = 1, 2, 6  # numbers of test-time augmentation views; see architecture.with_tta
+TTA_VIEWS = 1, 2, 6  # numbers of test-time augmentation views; see tta.with_tta
 
 
 @dataclass(frozen=True)
@@ -23,21 +23,21 @@ class Recipe:
     # Network
     conv_filters: tuple[int, ...]  # filters of each convolution, first to last
     pool_after: tuple[int, ...]  # convolutions followed by 2x2 max pooling, 1 is the first
-    kernel_size: int = 3  # pixels a side
-    conv_strides: tuple[int, ...] | None = None  # pixels, one a convolution; None: 1 everywhere
-    stem_filters: tuple[int, ...] = ()  # filters of stride-2 convolutions before the others:
-    # the first is 4x4, the rest 3x3
+    kernel_size: int = 3  # pixels per side
+    conv_strides: tuple[int, ...] | None = None  # pixels, one per convolution; None: 1 everywhere
+    # Filters of stride-2 convolutions before the others: the first is 4x4, the rest 3x3.
+    stem_filters: tuple[int, ...] = ()
     padding: str = "valid"  # of the convolutions: "valid" or "same", as in Keras
     dense_units: int | None = None  # units of the hidden dense layer; None: no such layer
     batch_norm: bool = False  # batch normalization after each convolution
     ensemble_size: int = 1  # networks trained side by side, whose mean logits are the answer
-    whitened_stem: bool = False  # first convolution fixed to whiten patches; see whiten_stem
+    whitened_stem: bool = False  # fix the first convolution: see initializers.whiten_stem
 
     # Optimization
     epochs: int = 10
-    batch_size: int = 32  # images a step
+    batch_size: int = 32  # images per step
     optimizer: str = "adam"  # "adam" or "muon"; see training/muon.py
-    learning_rate: float = 1e-3  # of a step; with a schedule, the peak
+    learning_rate: float = 1e-3  # with a schedule, its peak
     schedule: str = "constant"  # "constant", or "warmup-linear": linear warm-up, linear decay to 0
     weight_decay: float = 0.0  # decoupled, times the learning rate, on kernels alone
     dropout: float = 0.0  # dropout rate before each dense layer
@@ -47,8 +47,8 @@ class Recipe:
     augment: str = "none"  # "none", or "photo": see photo_augment.simulate_photos
     alternating_flip: bool = False  # mirror each image in every other epoch
     max_shift: int = 0  # pixels, each way
-    erase_probability: float = 0.0  # probability that a random rectangle of an image is erased
-    hard_fraction: float = 1.0  # share of the images, by highest loss, trained on after epoch 2
+    erase_probability: float = 0.0  # of a random rectangle in an image
+    hard_fraction: float = 1.0  # from epoch 3: fraction of the images, those of highest loss
     held_out: int | None = None  # validation images kept out of training; None: all of them
 
     # Inference
@@ -123,12 +123,13 @@ STRONG = Recipe(
     hard_fraction=0.4,
     tta_views=6,
 )
-"""The most accurate in the training time of `baseline`.
+"""The most accurate recipe in the training time of `baseline`.
 
 Conv 16, Conv 32, MaxPool 2x2, Conv 64 stride 2, Conv 64, Conv 64, MaxPool 2x2, Flatten, Dense 10
-logits; convolutions are 3x3 with batch normalization and ReLU. It is small, so that it can see the
-images often. After two epochs over all images, each epoch goes twice over the hardest 40 %. Answers
-are averaged over six views: the image and its mirror image, both also shifted by a pixel each way.
+logits; convolutions are 3x3 with batch normalization and ReLU. A small network sees the images
+more often in the same time. After two epochs over all images, each epoch goes about twice over the
+40 % of the images with the highest loss and a tenth of the others. Answers are averaged over six
+views: the image and its mirror image, and both shifted diagonally by a pixel, either way.
 
 Command:  wardrobe train strong
 Expected: see RESULTS.md.
@@ -158,12 +159,13 @@ CHAMPION = Recipe(
     held_out=1_000,
     tta_views=6,
 )
-"""The most accurate that two cores train in an hour.
+"""The most accurate recipe that two cores train in an hour.
 
-An ensemble of three networks. Each has twice Conv 32, MaxPool 2x2, twice Conv 96, MaxPool 2x2, twice
-Conv 160, MaxPool 2x2, Flatten, Dense 10 logits; convolutions are 3x3 with batch normalization and
-ReLU. The first member chooses the hard examples for all. Every choice was made on the validation
-split; then 4,000 of its images were added to training, and 1,000 are kept for the temperature.
+An ensemble of three networks, each: Conv 32 twice, MaxPool 2x2, Conv 96 twice, MaxPool 2x2, Conv
+160 twice, MaxPool 2x2, Flatten, Dense 10 logits; convolutions are 3x3 with batch normalization and
+ReLU. The first member's losses choose the hard examples for all. Every choice was made on the
+validation split; then 4,000 of its images were added to training, and 1,000 are kept for the
+temperature.
 
 Command:  wardrobe train champion
 Expected: see RESULTS.md.
@@ -212,7 +214,7 @@ def with_epochs(recipe: Recipe, epochs: int | None) -> Recipe:
         return recipe
     if epochs < 1:
         raise UsageError(
-            f"--epochs {epochs} is too small; give 1 or more, or leave it out for {recipe.epochs}"
+            f"--epochs {epochs} is too small; give 1 or more, or omit it for {recipe.epochs}"
         )
     return replace(recipe, epochs=epochs)
 

@@ -1,1 +1,5 @@
-"""Console output and progress display."""
+"""What a person sees in the terminal besides results.
+
+- `console`: warnings and notices.
+- `progress`: progress of training, downloads and bulk prediction.
+"""

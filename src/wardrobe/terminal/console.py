@@ -1,48 +1,42 @@
-"""What a person sees in the terminal besides results: warnings and notices. Light, for every command needs it."""
+"""Warnings and notices on stderr. Every command imports this module, so it imports little."""
 
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-COMMAND = (
-    sys.executable,
-    "-c",
-    "from wardrobe.cli import main; main()",
-)  # starts the command line in another process
+# Starts the command line in another process.
+COMMAND = sys.executable, "-c", "from wardrobe.cli import main; main()"
 
 
 def warn(text: str) -> None:
-    """Prints one line on stderr, under the program's name."""
-    print(f"wardrobe: {printable(text)}", file=sys.stderr, flush=True)
+    """Prints one line on stderr, after the program's name."""
+    print(f"wardrobe: {make_printable(text)}", file=sys.stderr, flush=True)
 
 
-def printable(text: str) -> str:
-    """Returns `text` with line breaks, escapes and the like spelled out: a file's name must not act on a terminal."""
+def make_printable(text: str) -> str:
+    """Returns `text` with control characters escaped: a file name must not control a terminal."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def notice(title: str, text: str) -> None:
-    """Prints a framed notice on stderr that no one can miss."""
-    from rich.console import (
-        Console,  # only here, where one is shown: it takes as long to load as all else
-    )
+    """Prints a framed notice on stderr."""
+    # Imported here, because rich takes as long to load as everything else together.
+    from rich.console import Console
     from rich.markup import escape
     from rich.panel import Panel
 
-    Console(stderr=True).print(
-        Panel(
-            escape(text), title=f"[bold]{title}[/bold]", border_style="bold yellow", padding=(1, 2)
-        )
-    )
+    title = f"[bold]{title}[/bold]"
+    panel = Panel(escape(text), title=title, border_style="bold yellow", padding=(1, 2))
+    Console(stderr=True).print(panel)
 
 
 @contextmanager
-def loading_quietly() -> Iterator[None]:
-    """Keeps back what C++ parts of TensorFlow and JAX write while they load, before any of their log levels holds.
+def suppress_native_logs() -> Iterator[None]:
+    """Hides what the C++ code of TensorFlow and JAX writes while it loads.
 
-    Only where TF_CPP_MIN_LOG_LEVEL asks for quiet, as the command line does; shown on stderr after all if the block
-    fails.
+    Their log levels do not apply yet at that time. If the block fails, the hidden output goes to
+    stderr. Without TF_CPP_MIN_LOG_LEVEL, which the command line sets, nothing is hidden.
     """
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") == "0":
         yield
@@ -52,18 +46,18 @@ def loading_quietly() -> Iterator[None]:
 
     sys.stdout.flush()
     sys.stderr.flush()
-    streams = {number: os.dup(number) for number in (1, 2)}
-    with tempfile.TemporaryFile() as kept:
-        for number in streams:
-            os.dup2(kept.fileno(), number)
+    originals = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
+    with tempfile.TemporaryFile() as hidden:
+        for descriptor in originals:
+            os.dup2(hidden.fileno(), descriptor)
         try:
             yield
         except BaseException:
-            kept.seek(0)
-            os.write(streams[2], kept.read())
+            hidden.seek(0)
+            os.write(originals[2], hidden.read())
             raise
         finally:
-            for number, stream in streams.items():
-                os.dup2(stream, number)
-                os.close(stream)
+            for descriptor, original in originals.items():
+                os.dup2(original, descriptor)
+                os.close(original)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -1,1 +1,8 @@
-"""The training loop: sampling, losses, optimizer, several processes."""
+"""The training loop and what it is made of.
+
+- `loop`: trains a recipe, epoch by epoch.
+- `sampling`: the images of each epoch; hard-example mining.
+- `losses`, `schedules`, `muon`: losses and metrics, learning rates, the Muon optimizer.
+- `checkpoints`: the models that a run keeps on disk.
+- `distributed/`: several processes that train one model.
+"""

@@ -1,4 +1,4 @@
-"""What training lowers, and the accuracy that it shows meanwhile."""
+"""Losses, and the accuracy that is reported during training."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def build_loss_and_metric(recipe: Recipe) -> tuple[keras.losses.Loss, keras.metr
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         accuracy = keras.metrics.sparse_categorical_accuracy
     else:
-        loss, accuracy = CrossEntropyWithUnknown(), _accuracy_or_none
+        loss, accuracy = CrossEntropyWithUnknown(), _accuracy_with_unknown
     if recipe.ensemble_size > 1:
         return EnsembleMemberLoss(loss), EnsembleMeanMetric(accuracy, name="accuracy")
     return loss, keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")
@@ -22,21 +22,24 @@ def build_loss_and_metric(recipe: Recipe) -> tuple[keras.losses.Loss, keras.metr
 
 @keras.saving.register_keras_serializable("wardrobe")
 class CrossEntropyWithUnknown(keras.losses.Loss):
-    """Cross-entropy over the classes and "none of them", whose logit is 0 by definition.
+    """Cross-entropy over k classes and "unknown", whose logit is fixed at 0.
 
-    Targets (n, k + 1) one-hot, the last for none; logits (n, k). The network learns that logits far below 0 mean none,
-    so that `confidence.familiarity` is the log-odds of being one of the classes.
+    Targets: (n, k + 1) one-hot, the last for unknown. Logits: (n, k). The network learns logits far
+    below 0 for images of no class, so that `confidence.familiarity` is the log-odds of a class
+    against unknown.
     """
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return ops.categorical_crossentropy(y_true, _or_none(y_pred), from_logits=True)
+        return ops.categorical_crossentropy(y_true, _append_unknown(y_pred), from_logits=True)
 
 
 @keras.saving.register_keras_serializable("wardrobe")
 class EnsembleMemberLoss(keras.losses.Loss):
-    """The mean of `loss` over the columns of logits (n, columns, k): each learns as if it were alone.
+    """The mean of each member's own loss: every member learns as if it were alone.
 
-    Source: columns side by side, Cireșan et al. 2012 (arXiv 1202.2745); deep ensembles, arXiv 1612.01474.
+    Logits: (n, members, k).
+
+    Source: Cireșan et al. 2012 (arXiv 1202.2745); deep ensembles (arXiv 1612.01474).
     """
 
     def __init__(self, loss: keras.losses.Loss) -> None:
@@ -44,22 +47,22 @@ class EnsembleMemberLoss(keras.losses.Loss):
         self.loss = loss
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        each = [self.loss.call(y_true, y_pred[:, column]) for column in range(y_pred.shape[1])]
-        return ops.mean(ops.stack(each), axis=0)
+        members = [self.loss.call(y_true, y_pred[:, i]) for i in range(y_pred.shape[1])]  # (n,)
+        return ops.mean(ops.stack(members), axis=0)
 
 
 @keras.saving.register_keras_serializable("wardrobe")
 class EnsembleMeanMetric(keras.metrics.MeanMetricWrapper):
-    """A metric of the mean over the columns of logits (n, columns, k)."""
+    """A metric of the ensemble's answer, the mean of its members' logits (n, members, k)."""
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         return super().update_state(y_true, ops.mean(y_pred, axis=1), sample_weight)
 
 
-def _accuracy_or_none(y_true: Any, y_pred: Any) -> Any:
-    return keras.metrics.categorical_accuracy(y_true, _or_none(y_pred))
+def _accuracy_with_unknown(y_true: Any, y_pred: Any) -> Any:
+    return keras.metrics.categorical_accuracy(y_true, _append_unknown(y_pred))
 
 
-def _or_none(logits: Any) -> Any:
-    """Appends the logit 0 to logits (n, k)."""
+def _append_unknown(logits: Any) -> Any:
+    """Appends the logit 0 of "unknown": (n, k) → (n, k + 1)."""
     return ops.concatenate([logits, ops.zeros_like(logits[:, :1])], axis=-1)

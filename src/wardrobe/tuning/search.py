@@ -199,7 +199,7 @@ def _validate(
     recipe: Recipe, dataset: Dataset, path: Path, report: Callable[[float], None]
 ) -> float:
     """Trains a recipe and returns its validation accuracy. Its run folder exists only meanwhile."""
-    with console.loading_quietly():
+    with console.suppress_native_logs():
         from wardrobe.workflows import train_run
     shutil.rmtree(path, ignore_errors=True)  # left by a killed process
     run = runs.create_run(recipe, path, data=dataset.name, seed=0)

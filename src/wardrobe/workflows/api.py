@@ -387,5 +387,5 @@ def _load_train_run(display: TrainingDisplay) -> ModuleType:
 def _starting_keras(display: TrainingDisplay) -> Iterator[None]:
     """Says that Keras and its backend are being loaded, some seconds, and keeps them quiet meanwhile."""
     display.stage("Starting Keras")
-    with console.loading_quietly():
+    with console.suppress_native_logs():
         yield

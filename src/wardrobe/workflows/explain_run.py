@@ -22,14 +22,14 @@ from wardrobe.explain import attribution, faithfulness, label_errors, layers
 from wardrobe.inference import confidence
 from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.occlusion import Logits
-from wardrobe.models import architecture, recipes
+from wardrobe.models import architecture, initializers, recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.plots import answers as answer_plots
 from wardrobe.plots import layers as layer_plots
 from wardrobe.plots import layout, robustness
 from wardrobe.runs import Run
 from wardrobe.terminal.progress import TrainingDisplay
-from wardrobe.training import loop
+from wardrobe.training import checkpoints
 
 Images = npt.NDArray[np.uint8]
 Answers = tuple[
@@ -117,7 +117,7 @@ def explain_layer(run: Run, dataset: Dataset, layer: str, display: TrainingDispl
         raise RunError(
             f"{run.path} has no model.keras, which has the layers; restore it, or train again"
         )
-    model, recipe = loop.load_model(run), run.recipe()
+    model, recipe = checkpoints.load_model(run), run.recipe()
     convolutions = [each.name for each in architecture.find_convolutions(model)]
     dense = [each.name for each in model.layers if isinstance(each, keras.layers.Dense)]
     if layer not in convolutions + dense:
@@ -148,7 +148,7 @@ def explain_layer(run: Run, dataset: Dataset, layer: str, display: TrainingDispl
 
 def _subject(run: Run, dataset: Dataset, display: TrainingDisplay) -> Subject:
     metrics, recipe = run.metrics(), run.recipe()
-    model = loop.load_model(run) if run.keras_path.is_file() else None
+    model = checkpoints.load_model(run) if run.keras_path.is_file() else None
     answers: Logits = (
         Classifier.load(run).logits
         if model is None
@@ -237,10 +237,10 @@ def _depth(it: Subject) -> Chapter:
     """How the classes come apart, layer by layer and epoch by epoch."""
     train, validation = it.dataset.train, it.dataset.validation
     seen = train.images[:LIKE], train.labels[:LIKE]
-    untrained = architecture.build_untrained(
+    untrained = initializers.build_untrained(
         it.recipe, len(it.dataset.class_names), it.run.info()["seed"], train.images
     )
-    epochs = {f"epoch {done}": network for done, network in loop.load_snapshots(it.run).items()}
+    epochs = {f"epoch {done}": network for done, network in checkpoints.load_snapshots(it.run).items()}
     states = {"untrained": untrained, **epochs, "trained": it.network}
     curves = {
         state: layers.fit_probes(network, seen, (validation.images, validation.labels))
@@ -285,7 +285,7 @@ def _map_check(it: Subject) -> Chapter:
     some = slice(it.affordable(FORGOTTEN))
     forgetting: dict[str, dict[str, float]] = {name: {} for name in maps}
     others = it.run.info()["seed"] + 1, it.dataset.train.images
-    fresh = architecture.build_untrained(it.recipe, len(it.dataset.class_names), *others)
+    fresh = initializers.build_untrained(it.recipe, len(it.dataset.class_names), *others)
     for layer, network in faithfulness.randomize_layers(it.network, fresh, it.recipe):
         forgotten = attribution.heat_maps(
             network, it.recipe, scoring.make_logits_function(network), images[some], classes[some]

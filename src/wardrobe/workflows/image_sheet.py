@@ -15,7 +15,7 @@ from wardrobe.photo import Steps
 from wardrobe.plots import answers, layout
 from wardrobe.runs import Run
 from wardrobe.terminal.progress import TrainingDisplay
-from wardrobe.training import loop
+from wardrobe.training import checkpoints
 
 SEARCHED = 10_000  # training images among which the nearest are
 NEAREST = 8
@@ -53,7 +53,7 @@ def write_sheet(
         "left_out": "Grad-CAM, layers and the nearest training images need a run with model.keras: left out",
     }
     if isinstance(source, Run) and dataset is not None:
-        model, recipe = loop.load_model(source), source.recipe()
+        model, recipe = checkpoints.load_model(source), source.recipe()
         maps = attribution.heat_maps(
             model, recipe, scoring.make_logits_function(model), pixels, best
         )

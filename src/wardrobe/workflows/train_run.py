@@ -19,12 +19,12 @@ from wardrobe.evaluation import metrics, scoring
 from wardrobe.evaluation.scoring import Evaluation
 from wardrobe.explain import layers
 from wardrobe.inference import engines
-from wardrobe.models import architecture
+from wardrobe.models import architecture, tta
 from wardrobe.models.recipes import Recipe
 from wardrobe.plots import layout, overview
 from wardrobe.runs import Run
 from wardrobe.terminal.progress import TrainingDisplay
-from wardrobe.training import loop, sampling
+from wardrobe.training import checkpoints, loop, sampling
 from wardrobe.training.distributed import collectives, supervisor
 
 GRID_IMAGES = 40
@@ -85,7 +85,7 @@ def evaluate(
     Raises:
         RunError: the run has no model, or one that cannot be read or is another's.
     """
-    model = loop.load_model(run)
+    model = checkpoints.load_model(run)
     _check_classes(model, run, dataset)
     _evaluate(model, run, dataset, split, tta_views, display)
     display.stage(f"Report: {report.write_report(run)}")
@@ -108,7 +108,7 @@ def export_model(
         "file", "format", "int8", "bytes", and how its answers compare with Keras's, as `export.Parity` has it.
     """
     if isinstance(source, Run):
-        model, recipe, stem = loop.load_model(source), source.recipe(), source.keras_path.stem
+        model, recipe, stem = checkpoints.load_model(source), source.recipe(), source.keras_path.stem
         _check_classes(model, source, dataset)
     else:
         model, recipe, about = export.load_onnx_as_keras(source)
@@ -123,7 +123,7 @@ def export_model(
     display.stage(f"Writing {path} and checking it against Keras")
     samples = sampling.draw_samples(recipe, dataset, export.CALIBRATION_IMAGES) if int8 else None
     parity = export.export_model(
-        architecture.with_tta(model, recipe.tta_views), path, to, about, evaluated.shown, samples
+        tta.with_tta(model, recipe.tta_views), path, to, about, evaluated.shown, samples
     )
     found = {
         "file": str(path),
@@ -156,7 +156,7 @@ def _explained(error: BaseException, run: Run) -> BaseException:
     if in_disguise or isinstance(error, interruptions):
         if collectives.is_distributed():
             return InterruptedRunError(f"interrupted; {supervisor.resume_hint(run)}")
-        done, epochs = loop.count_epochs_done(run), run.recipe().epochs
+        done, epochs = checkpoints.count_epochs_done(run), run.recipe().epochs
         return InterruptedRunError(
             f"interrupted after {done} of {epochs} epochs; go on with: {run.resume_line}"
         )
@@ -171,13 +171,13 @@ def _explained(error: BaseException, run: Run) -> BaseException:
 def _train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
     model = loop.fit(run.recipe(), dataset, run, run.info()["seed"], display)
     collectives.leave()  # what is left is done here alone
-    loop.save_model(model, run)
+    checkpoints.save_model(model, run)
     if keras.backend.backend() != "tensorflow":
         return  # model.onnx is written under TensorFlow, and what is written beside it
     evaluated = _evaluate(model, run, dataset, TEST, run.recipe().tta_views, display)
     display.stage("Writing model.onnx and checking it against Keras")
     about = _about(run, dataset, evaluated)
-    averaged = architecture.with_tta(model, run.recipe().tta_views)
+    averaged = tta.with_tta(model, run.recipe().tta_views)
     parity = export.export_model(averaged, run.onnx_path, "onnx", about, evaluated.shown)
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     run.update(finished=finished, onnx_largest_logit_difference=parity.largest_logit_difference)

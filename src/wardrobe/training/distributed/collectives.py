@@ -1,10 +1,8 @@
-"""Training in several processes as if they were one: JAX's collectives, for Keras's data parallelism.
+"""What several processes exchange, with JAX's collectives, to train one model.
 
-The one module that knows how processes meet, and what they tell each other. In a process that trains alone every
-function gives back what it was given.
-
-Each batch is shared out evenly, and JAX computes with the whole of it: gradients and the means of batch normalisation
-are those of one process. Keras 3 does so over JAX alone (keras issue 20585).
+In a process that trains alone, every function returns what it was given. Each process trains on its
+part of a batch, and JAX computes with the whole: the gradients, and the means of batch
+normalization, are those of a single process. Keras 3 supports this on JAX only (keras issue 20585).
 """
 
 import json
@@ -20,177 +18,183 @@ from wardrobe.errors import RunError, UsageError
 from wardrobe.terminal import console
 from wardrobe.training.distributed.launch import Process
 
-Batch = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+Array = npt.NDArray[Any]
+Batch = tuple[Array, Array]
 
-JOIN_SECONDS = 120  # in which all processes must have come
-LOSS_WORDS = (
-    "Gloo",
-    "NCCL",
-    "UNAVAILABLE",
-    "heartbeat",
-    "Connection",
-)  # words by which JAX says that another is gone
-SILENCE_SECONDS = 20  # after which a process counts as lost
-LEAVE_SECONDS = 300  # in which all must have ended
+JOIN_SECONDS = 120  # within which all processes must have started
+HEARTBEAT_SECONDS = 20  # without a sign of life, after which a process counts as lost
+LEAVE_SECONDS = 300  # within which all processes must have ended
+# Words in JAX's errors if another process is lost.
+LOSS_WORDS = "Gloo", "NCCL", "UNAVAILABLE", "heartbeat", "Connection"
 
-_member: Process | None = None
+_process: Process | None = None
 _distribution: Any = None  # keras.distribution.DataParallel
 
 
-def join(member: Process) -> None:
-    """Meets the other processes; from here on this module speaks for all of them.
+def join(process: Process) -> None:
+    """Connects to the other processes. From here on, this module works with all of them.
 
     Raises:
-        UsageError: they did not come in time.
+        UsageError: they did not start in time.
     """
-    global _member, _distribution
+    global _process, _distribution
     import jax
     from jax.experimental import multihost_utils
 
     try:
-        with console.loading_quietly():
+        with console.suppress_native_logs():
             jax.distributed.initialize(
-                member.coordinator,
-                member.num_processes,
-                member.process_id,
-                cluster_detection_method="deactivate",
+                process.coordinator,
+                process.num_processes,
+                process.process_id,
+                cluster_detection_method="deactivate",  # launch.py has detected it
                 initialization_timeout=JOIN_SECONDS,
-                heartbeat_timeout_seconds=SILENCE_SECONDS,
+                heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
                 shutdown_timeout_seconds=LEAVE_SECONDS,
             )
-            multihost_utils.sync_global_devices("all are there")
+            multihost_utils.sync_global_devices("joined")
     except RuntimeError as error:
         raise UsageError(
-            f"{member} met no other at {member.coordinator} in {JOIN_SECONDS} s; start the same command on every host, "
-            f"each with its own --process-id ({str(error).splitlines()[0]})"
+            f"{process} found no other at {process.coordinator} in {JOIN_SECONDS} s; start the "
+            "same command on every host, each with its own --process-id "
+            f"({str(error).splitlines()[0]})"
         ) from error
-    _member = member
+    _process = process
     _distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
 
 
 def leave() -> None:
-    """Waits until all processes are here, and parts from them."""
-    global _member, _distribution
-    if _member is None:
+    """Waits for all processes, then disconnects."""
+    global _process, _distribution
+    if _process is None:
         return
     import jax
 
-    _member = _distribution = None
+    _process = _distribution = None
     jax.distributed.shutdown()  # type: ignore[no-untyped-call]
 
 
 def is_distributed() -> bool:
-    """Tells whether this process trains with others."""
-    return _member is not None
+    """Returns whether this process trains with others."""
+    return _process is not None
 
 
 def is_process_loss(error: BaseException) -> bool:
-    """Tells whether an error came because another process is gone: of JAX, which at times has it as a ValueError."""
-    if _member is None:
+    """Returns whether an error means that another process is lost."""
+    if _process is None:
         return False
     import jax
 
-    raised_by_jax = isinstance(error, jax.errors.JaxRuntimeError | ValueError)
-    return raised_by_jax and any(word in str(error) for word in LOSS_WORDS)
+    # JAX raises some of them as ValueError.
+    is_raised_by_jax = isinstance(error, jax.errors.JaxRuntimeError | ValueError)
+    return is_raised_by_jax and any(word in str(error) for word in LOSS_WORDS)
 
 
 @contextmanager
-def report_lost_process(go_on: str) -> Iterator[None]:
-    """Says in a line, which ends with `go_on`, that another process was lost while the block ran.
+def report_lost_process(hint: str) -> Iterator[None]:
+    """Turns JAX's errors about a lost process into one line that ends with `hint`.
 
     Raises:
-        RunError: it was.
+        RunError: another process was lost while the block ran.
     """
     try:
         yield
     except Exception as error:
         if not is_process_loss(error):
             raise
-        raise RunError(f"another process of this training is lost; {go_on}") from error
+        raise RunError(f"another process of this training is lost; {hint}") from error
 
 
 def distribution_scope() -> Any:
-    """Returns the context in which a model is made and trained that all processes share."""
+    """Returns the context in which the shared model is built and trained."""
     return nullcontext() if _distribution is None else _distribution.scope()
 
 
 def check_batch_size(batch_size: int) -> None:
-    """Raises UsageError where a batch of so many images cannot be shared out evenly."""
+    """Checks that the devices can divide a batch evenly.
+
+    Raises:
+        UsageError: they cannot.
+    """
     devices = 1 if _distribution is None else _distribution.num_model_replicas
     if batch_size % devices:
         raise UsageError(
-            f"a batch of {batch_size} images cannot be shared out evenly among {devices} devices; train on a number "
-            "of them that divides it, so that the result does not depend on how many there are"
+            f"a batch of {batch_size} images cannot be divided evenly among {devices} devices; "
+            f"use a number of devices that divides {batch_size}"
         )
 
 
 def shard(batch: Batch, batch_size: int) -> Batch:
-    """Returns this process's part of images and targets, in their order: of each batch an even share.
+    """Returns this process's part of an epoch's images and targets: an equal part of each batch.
 
-    A last batch that cannot be shared out evenly is filled up with its own first rows: there are as many steps as in
-    one process.
+    If the last batch cannot be divided evenly, its first rows are repeated, so that there are as
+    many steps as in a single process.
     """
-    if _member is None:
+    if _process is None:
         return batch
     count, devices = len(batch[0]), _distribution.num_model_replicas
-    each = (
-        np.arange(start, min(start + batch_size, count)) for start in range(0, count, batch_size)
-    )
-    even = (np.resize(rows, -(-len(rows) // devices) * devices) for rows in each)
-    own = np.concatenate(
-        [rows.reshape(_member.num_processes, -1)[_member.process_id] for rows in even]
-    )
+    steps = [np.arange(i, min(i + batch_size, count)) for i in range(0, count, batch_size)]
+    even = [np.resize(rows, -(-len(rows) // devices) * devices) for rows in steps]
+    parts = [rows.reshape(_process.num_processes, -1)[_process.process_id] for rows in even]
+    own = np.concatenate(parts)
     return batch[0][own], batch[1][own]
 
 
 def per_process_batch_size(batch_size: int) -> int:
-    """Returns how many images of a batch this process trains on."""
-    return batch_size if _member is None else batch_size // _member.num_processes
+    """Returns how many images of each batch this process trains on."""
+    return batch_size if _process is None else batch_size // _process.num_processes
 
 
 def broadcast_object(value: Any) -> Any:
-    """Returns process 0's `value`, anything that JSON holds."""
-    if _member is None:
+    """Returns process 0's `value`, which JSON can hold."""
+    if _process is None:
         return value
-    text = json.dumps(value if _member.is_first else None).encode()
-    size = int(_from_first(np.array(len(text))))
-    sent = np.frombuffer(text if _member.is_first else bytes(size), np.uint8)
-    return json.loads(_from_first(sent).tobytes())
+    text = json.dumps(value if _process.is_first else None).encode()
+    size = int(_broadcast_array(np.array(len(text))))  # all arrays must have the same shape
+    sent = np.frombuffer(text if _process.is_first else bytes(size), np.uint8)
+    return json.loads(_broadcast_array(sent).tobytes())
 
 
-def broadcast(arrays: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-    """Returns process 0's arrays; the others give some of the same shapes."""
-    return arrays if _member is None else [_from_first(array) for array in arrays]
+def broadcast(arrays: list[Array]) -> list[Array]:
+    """Returns process 0's arrays; the others pass arrays of the same shapes."""
+    return arrays if _process is None else [_broadcast_array(array) for array in arrays]
 
 
 def local_indices(count: int) -> npt.NDArray[np.int64]:
-    """Returns the indices of this process's part of `count` things, one after the other; see `gathered`."""
-    if _member is None:
+    """Returns the indices of this process's contiguous part of `count` items; see `all_gather`."""
+    if _process is None:
         return np.arange(count)
-    length = -(-count // _member.num_processes)
-    return np.arange(_member.process_id * length, (_member.process_id + 1) * length) % count
+    length = -(-count // _process.num_processes)
+    start = _process.process_id * length
+    return np.arange(start, start + length) % count  # the last parts wrap around
 
 
-def all_gather(mine: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Returns the rows of all processes, one after the other; each gives as many, so that some may come twice."""
-    if _member is None:
-        return mine
+def all_gather(part: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Returns the rows of all processes, in order. All parts have the same length."""
+    if _process is None:
+        return part
     from jax.experimental import multihost_utils
 
-    return np.asarray(multihost_utils.process_allgather(mine, tiled=True))
+    return np.asarray(multihost_utils.process_allgather(part, tiled=True))
 
 
-def check_equal(what: str, sums: Any) -> None:
-    """Raises RunError, in every process, where one has other `sums` than process 0."""
-    if _member is None:
+def check_equal(name: str, checksums: Any) -> None:
+    """Checks that every process has the checksums of process 0.
+
+    Raises:
+        RunError: one has others; it is raised in every process.
+    """
+    if _process is None:
         return
-    same = all_gather(np.array([sums == broadcast_object(sums)], np.float32))
-    if not same.all():
-        others = ", ".join(str(i) for i in np.flatnonzero(same == 0))
-        raise RunError(f"process {others} has other {what} than process 0; give all hosts the same")
+    is_equal = all_gather(np.array([checksums == broadcast_object(checksums)], np.float32))
+    if not is_equal.all():
+        others = ", ".join(str(i) for i in np.flatnonzero(is_equal == 0))
+        raise RunError(
+            f"process {others} has other {name} than process 0; give all hosts the same {name}"
+        )
 
 
-def _from_first(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _broadcast_array(array: Array) -> Array:
     from jax.experimental import multihost_utils
 
     return np.asarray(multihost_utils.broadcast_one_to_all(array))

@@ -1,6 +1,7 @@
-"""Which of several processes that train together this is.
+"""Which process this is, of several that train together.
 
-From the options, or from the environment that Keras, Ray, Kubeflow, Slurm and Kubernetes set. Loads no Keras.
+The options say so, or the environment that Keras, Ray, Kubeflow, torchrun, Slurm or Kubernetes set.
+JAX can detect Slurm itself, but the supervisor has to know too, and it loads no JAX.
 """
 
 import os
@@ -13,24 +14,21 @@ from typing import NoReturn
 
 from wardrobe.errors import UsageError
 
-SLURM_PORTS = (
-    61_440,
-    4_096,
-)  # the first port of those that jobs share, and how many: one a job, by its number
+SLURM_PORTS = range(61_440, 65_536)  # a job takes one by its number, as in JAX
 BACKEND = "KERAS_BACKEND"
-SUPERVISED = (
-    "WARDROBE_SUPERVISED"  # set for a process that training/distributed/supervisor.py has started
-)
+SUPERVISED = "WARDROBE_SUPERVISED"  # set for the process that supervisor.py starts
+
+Environment = Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Process:
-    """One process of a training.
+    """One of several processes that train together.
 
     Attributes:
-        coordinator: address and port of process 0, "HOST:PORT", the same for all.
-        num_processes: how many train together, 2 or more.
-        process_id: which one this is, 0 the first; process 0 keeps the run folder.
+        coordinator: address of process 0, "HOST:PORT", the same for all.
+        num_processes: 2 or more.
+        process_id: 0 is the first, which keeps the run folder.
     """
 
     coordinator: str
@@ -49,59 +47,55 @@ def detect_process(
     coordinator: str | None,
     num_processes: int | None,
     process_id: int | None,
-    environment: Mapping[str, str] = os.environ,
+    environment: Environment = os.environ,
 ) -> Process | None:
-    """Returns this process's part in a training of several; None where it trains alone.
+    """Returns which process this is; None if it trains alone.
 
     Args:
-        coordinator, num_processes, process_id: as the options gave them; what is None is taken from `environment`.
+        coordinator, num_processes, process_id: the options; None is read from `environment`.
 
     Raises:
-        UsageError: something is missing or out of range, or another backend than JAX is asked for.
+        UsageError: a value is missing or out of range, or KERAS_BACKEND is not jax.
     """
-    coordinator, num_processes, process_id = _completed(
-        coordinator, num_processes, process_id, environment
-    )
+    detected = _detect_launcher(environment)
+    coordinator = detected[0] if coordinator is None else coordinator
+    num_processes = detected[1] if num_processes is None else num_processes
+    process_id = detected[2] if process_id is None else process_id
+    if coordinator is not None and process_id is None:
+        process_id = _read_number(environment, "JOB_COMPLETION_INDEX")  # Kubernetes, Indexed job
     if coordinator is None and num_processes in (None, 1) and process_id in (None, 0):
         return None
-    missing = [
-        option
-        for option, value in (
-            ("--coordinator", coordinator),
-            ("--num-processes", num_processes),
-            ("--process-id", process_id),
-        )
-        if value is None
-    ]
     if coordinator is None or num_processes is None or process_id is None:
-        raise UsageError(
-            f"{', '.join(missing)} missing: to train in several processes, each needs all three options"
-        )
+        names = "--coordinator", "--num-processes", "--process-id"
+        values = coordinator, num_processes, process_id
+        missing = [name for name, value in zip(names, values, strict=True) if value is None]
+        problem = f"{', '.join(missing)} missing"
+        raise UsageError(f"{problem}: to train in several processes, give each all three options")
     if num_processes == 1 and process_id == 0:
         return None
     if not 0 <= process_id < num_processes:
-        raise UsageError(
-            f"--process-id {process_id} of --num-processes {num_processes}; give 0 to {max(num_processes - 1, 0)}"
-        )
+        given = f"--process-id {process_id} of --num-processes {num_processes}"
+        raise UsageError(f"{given}; give 0 to {max(num_processes - 1, 0)}")
     _check_address(coordinator)
     backend = environment.get(BACKEND, "jax")
     if backend != "jax":
-        raise UsageError(
-            f"{BACKEND} is {backend}, and several processes train over JAX; set it to jax"
-        )
+        raise UsageError(f"{BACKEND} is {backend}; several processes need jax, set it to jax")
     return Process(coordinator, num_processes, process_id)
 
 
 def is_supervised() -> bool:
-    """Tells whether training/distributed/supervisor.py has started this process."""
+    """Returns whether supervisor.py started this process."""
     return SUPERVISED in os.environ
 
 
 def exit_with_supervisor() -> None:
-    """Lets this process end when training/distributed/supervisor.py's does, even by a kill, which closes its end of standard input."""
+    """Ends this process when its supervisor ends, even if the supervisor is killed.
+
+    Standard input is a pipe from the supervisor, which the system closes at its end.
+    """
 
     def wait() -> None:
-        while os.read(0, 1):  # not by sys.stdin, whose lock Python wants at its end
+        while os.read(0, 1):  # not sys.stdin, whose lock Python needs when it exits
             pass
         os._exit(1)
 
@@ -109,7 +103,7 @@ def exit_with_supervisor() -> None:
 
 
 def exit_process(status: int) -> NoReturn:
-    """Exits; one of several processes at once, for at Python's usual end JAX would wait for those that are lost."""
+    """Exits. A supervised process exits at once: JAX would wait for lost processes."""
     if is_supervised():
         sys.stdout.flush()
         sys.stderr.flush()
@@ -117,80 +111,65 @@ def exit_process(status: int) -> NoReturn:
     sys.exit(status)
 
 
-def _completed(
-    coordinator: str | None,
-    num_processes: int | None,
-    process_id: int | None,
-    environment: Mapping[str, str],
-) -> tuple[str | None, int | None, int | None]:
-    """Returns the three, what was not given taken from the first launcher that the environment tells of."""
-    for address, count, index in _LAUNCHERS:
-        found = address(environment), _number(environment, count), _number(environment, index)
-        if all(each is not None for each in found):
-            coordinator = found[0] if coordinator is None else coordinator
-            num_processes = found[1] if num_processes is None else num_processes
-            process_id = found[2] if process_id is None else process_id
-            break
-    if (
-        coordinator is not None and process_id is None
-    ):  # of a Kubernetes job with completionMode: Indexed
-        process_id = _number(environment, "JOB_COMPLETION_INDEX")
-    return coordinator, num_processes, process_id
+def _detect_launcher(environment: Environment) -> tuple[str | None, int | None, int | None]:
+    """Returns (coordinator, num_processes, process_id) from the first launcher found."""
+    for find_address, count, index in _LAUNCHERS:
+        address = find_address(environment)
+        values = _read_number(environment, count), _read_number(environment, index)
+        if address is not None and None not in values:
+            return address, *values
+    return None, None, None
 
 
-def _keras_address(environment: Mapping[str, str]) -> str | None:
+def _find_keras_address(environment: Environment) -> str | None:
     return environment.get("KERAS_DISTRIBUTION_JOB_ADDRESSES", "").split(",")[0] or None
 
 
-def _master_address(environment: Mapping[str, str]) -> str | None:
-    """Returns the address that Ray Train, Kubeflow and torchrun give."""
+def _find_torch_address(environment: Environment) -> str | None:
+    """Returns the address that Ray Train, Kubeflow and torchrun set."""
     host, port = environment.get("MASTER_ADDR"), environment.get("MASTER_PORT")
     return f"{host}:{port}" if host and port else None
 
 
-def _slurm_address(environment: Mapping[str, str]) -> str | None:
-    """Returns the first host of a job step, "n1" of "n1,n2" and "n01" of "n[01-04]", and a port of the job's own."""
+def _find_slurm_address(environment: Environment) -> str | None:
+    """Returns the first host of a job step, "n1" of "n1,n2" or "n01" of "n[01-04]", and a port."""
     hosts, job = environment.get("SLURM_STEP_NODELIST"), environment.get("SLURM_JOB_ID", "")
     if not hosts or not job.isdecimal():
         return None
     name, _, numbers = hosts.split(",")[0].partition("[")
-    first, among = SLURM_PORTS
-    return f"{name}{numbers.rstrip(']').split('-')[0]}:{first + int(job) % among}"
+    first = numbers.rstrip("]").split("-")[0]
+    return f"{name}{first}:{SLURM_PORTS[int(job) % len(SLURM_PORTS)]}"
 
 
-# address, variable with the number of processes, variable with this one's
+# Where to find the coordinator, and the variables with the number of processes and the process id.
 _LAUNCHERS = (
-    (_keras_address, "KERAS_DISTRIBUTION_NUM_PROCESSES", "KERAS_DISTRIBUTION_PROCESS_ID"),
-    (_master_address, "WORLD_SIZE", "RANK"),
-    (_slurm_address, "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
+    (_find_keras_address, "KERAS_DISTRIBUTION_NUM_PROCESSES", "KERAS_DISTRIBUTION_PROCESS_ID"),
+    (_find_torch_address, "WORLD_SIZE", "RANK"),
+    (_find_slurm_address, "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 )
 
 
-def _number(environment: Mapping[str, str], name: str) -> int | None:
+def _read_number(environment: Environment, name: str) -> int | None:
     value = environment.get(name)
     if value is None:
         return None
     if not value.isdecimal():
-        raise UsageError(
-            f"{name} is {value!r} in the environment, expected a number; unset it, or give the options"
-        )
+        problem = f"the environment variable {name} is {value!r}, expected a number"
+        raise UsageError(f"{problem}; unset it, or give the options")
     return int(value)
 
 
 def _check_address(coordinator: str) -> None:
-    """Refuses an address that is none, and a host whose own name would lead the others to themselves."""
+    """Refuses a malformed address, and a host whose own name resolves to the loopback interface."""
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise UsageError(
-            f"--coordinator {coordinator} is no address; give HOST:PORT of process 0, such as 10.0.0.1:9000"
-        )
+        given = f"--coordinator {coordinator} is not an address"
+        raise UsageError(f"{given}; give HOST:PORT of process 0, such as 10.0.0.1:9000")
     try:
-        away = not socket.gethostbyname(host.strip("[]")).startswith("127.")
+        is_remote = not socket.gethostbyname(host.strip("[]")).startswith("127.")
         own = socket.gethostbyname(socket.gethostname())
     except OSError:
-        return  # the name may come to be known while process 0 starts; whoever connects will tell
-    if away and own.startswith("127."):
-        raise UsageError(
-            f"this host's name, {socket.gethostname()}, leads to {own}, where no other host can reach it; write its "
-            "address into /etc/hosts"
-        )
+        return  # the name may be registered while process 0 starts; connecting reports it otherwise
+    if is_remote and own.startswith("127."):
+        problem = f"the name of this host, {socket.gethostname()}, resolves to {own}"
+        raise UsageError(f"{problem}, which no other host can reach; put its address in /etc/hosts")

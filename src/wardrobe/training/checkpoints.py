@@ -1,0 +1,112 @@
+"""The models that a run keeps on disk: checkpoint, snapshots, and the trained model."""
+
+import os
+import re
+from pathlib import Path
+
+# TensorFlow reads this before its first operation. The cost is too small to measure on a CPU.
+# It is set here because everything that trains or loads a model imports this module.
+os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
+
+import keras
+import numpy as np
+
+from wardrobe.errors import RunError
+from wardrobe.models import architecture
+from wardrobe.models.recipes import Recipe
+from wardrobe.runs import Run
+from wardrobe.runs.files import atomic_write
+
+
+def save_checkpoint(model: keras.Model, run: Run, epochs_done: int) -> None:
+    """Writes weights and optimizer, then removes older checkpoints."""
+    run.checkpoint_folder.mkdir(exist_ok=True)
+    older = _list_checkpoints(run)
+    with atomic_write(run.checkpoint_folder / f"epoch-{epochs_done:04d}.keras") as path:
+        model.save(path)
+    for path in older:
+        path.unlink()
+
+
+def restore_checkpoint(model: keras.Model, run: Run) -> int:
+    """Loads the newest checkpoint into `model`, with its optimizer; returns the epochs done.
+
+    Raises:
+        RunError: the checkpoint is damaged.
+    """
+    for unfinished in run.checkpoint_folder.glob(".*"):  # the process was killed while it wrote
+        unfinished.unlink()
+    paths = _list_checkpoints(run)
+    if not paths:
+        return 0
+    try:
+        model.load_weights(paths[-1])
+    except Exception as error:  # Keras, h5py and zipfile each raise their own
+        reason = f"{paths[-1]} cannot be read ({type(error).__name__})"
+        raise RunError(f"{reason}; remove it to start over with: {run.resume_line}") from error
+    return count_epochs_done(run)
+
+
+def count_epochs_done(run: Run) -> int:
+    """Returns how many epochs the newest checkpoint has trained; 0 without a checkpoint."""
+    paths = _list_checkpoints(run)
+    return _parse_epoch(paths[-1]) if paths else 0
+
+
+def _list_checkpoints(run: Run) -> list[Path]:
+    return sorted(run.checkpoint_folder.glob("epoch-*.keras"))
+
+
+def _parse_epoch(path: Path) -> int:
+    return int(path.stem.removeprefix("epoch-"))
+
+
+def save_snapshot(model: keras.Model, recipe: Recipe, run: Run, epochs_done: int) -> None:
+    """Writes the inference weights in half precision after 1, 2, 4, 8, … epochs, not the last.
+
+    `wardrobe explain` shows from them how the layers develop.
+    """
+    is_power_of_two = epochs_done & (epochs_done - 1) == 0
+    if not is_power_of_two or epochs_done == recipe.epochs:
+        return
+    run.snapshots_folder.mkdir(exist_ok=True)
+    weights = architecture.to_inference(model, recipe).get_weights()
+    with atomic_write(run.snapshots_folder / f"epoch-{epochs_done:04d}.npz") as path:
+        np.savez_compressed(path, *[each.astype(np.float16) for each in weights])
+
+
+def load_snapshots(run: Run) -> dict[int, keras.Model]:
+    """Returns the run's network after some of its epochs: epochs done → network."""
+    recipe, class_count = run.recipe(), len(run.info()["dataset"]["class_names"])
+    snapshots = {}
+    for path in sorted(run.snapshots_folder.glob("epoch-*.npz")):
+        network = architecture.build(recipe, class_count)
+        with np.load(path) as weights:
+            network.set_weights([weights[name].astype(np.float32) for name in weights.files])
+        snapshots[_parse_epoch(path)] = network
+    return snapshots
+
+
+def save_model(model: keras.Model, run: Run) -> None:
+    """Writes model.keras, for inference: pixels 0-255 in, logits out.
+
+    It is saved without the optimizer, at a third of the size. The model's name says its recipe and
+    its data: "baseline-fashion-mnist".
+    """
+    data = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(run.info()["data"]).name)
+    bare = keras.Model(model.input, model.output, name=f"{model.name}-{data}")
+    with atomic_write(run.keras_path) as path:
+        bare.save(path)
+
+
+def load_model(run: Run) -> keras.Model:
+    """Returns the run's trained model.
+
+    Raises:
+        RunError: model.keras is missing or damaged.
+    """
+    try:
+        return keras.saving.load_model(run.keras_path)
+    except Exception as error:  # Keras, h5py and zipfile each raise their own
+        reason = f"{run.keras_path} cannot be read ({type(error).__name__})"
+        raise RunError(f"{reason}; train the run again") from error

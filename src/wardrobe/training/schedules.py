@@ -1,0 +1,26 @@
+"""Learning-rate schedules."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("wardrobe")
+class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up to `peak` over the first quarter of `steps`, then linear decay to 0.
+
+    Source: the learning rate of the one-cycle policy, Smith and Topin 2017 (arXiv 1708.07120).
+    """
+
+    def __init__(self, peak: float, steps: int) -> None:
+        self.peak = peak
+        self.steps = steps
+
+    def __call__(self, step: Any) -> Any:
+        done = (ops.cast(step, "float32") + 1) / self.steps
+        # At least a thousandth of the peak, so that the last step is not lost.
+        return self.peak * ops.clip(ops.minimum(done / 0.25, (1 - done) / 0.75), 1e-3, 1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self.peak, "steps": self.steps}
