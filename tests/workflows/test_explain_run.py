@@ -17,7 +17,7 @@ from wardrobe.explain import label_errors
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.models import recipes
 from wardrobe.runs import Run
-from wardrobe.terminal.progress import PlainDisplay
+from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.workflows import api
 
 CHAPTERS = {
@@ -74,7 +74,7 @@ def test_wrong_labels_are_found(drawn_data: Dataset) -> None:
     labels[boots] = CLASS_NAMES.index("Dress")
     mislabelled = replace(drawn_data, train=Split(drawn_data.train.images, labels), validation=few)
     found = label_errors.find_label_errors(
-        recipes.get("sprint"), mislabelled, 0, PlainDisplay(io.StringIO())
+        recipes.get("sprint"), mislabelled, 0, TrainingDisplay(io.StringIO())
     )
     assert found.probabilities.shape == (3300, 10)
     named = set(found.indices[: 2 * len(boots)].tolist())

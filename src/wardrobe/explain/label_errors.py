@@ -14,7 +14,7 @@ from wardrobe.errors import DataError
 from wardrobe.evaluation import scoring
 from wardrobe.inference.confidence import softmax
 from wardrobe.models.recipes import Recipe
-from wardrobe.terminal.progress import PlainDisplay, TrainingDisplay
+from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import loop
 
 FOLDS = 5
@@ -99,6 +99,6 @@ def _asked(
     with tempfile.TemporaryDirectory() as folder:
         run = runs.create_run(recipe, Path(folder) / "fold", data=dataset.name, seed=seed)
         model = loop.fit(
-            recipe, parts, run, seed, PlainDisplay(io.StringIO())
+            recipe, parts, run, seed, TrainingDisplay(io.StringIO())
         )  # its epochs are not shown
     return softmax(scoring.predict_logits(model, parts.validation.images, recipe.tta_views))

@@ -15,7 +15,7 @@ from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.terminal import console
-from wardrobe.terminal.progress import PlainDisplay
+from wardrobe.terminal.progress import TrainingDisplay
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -209,7 +209,7 @@ def _validate(
         shutil.rmtree(path, ignore_errors=True)
 
 
-class _EpochReporter(PlainDisplay):
+class _EpochReporter(TrainingDisplay):
     """A display that prints nothing and passes on the validation accuracy of each epoch."""
 
     def __init__(self, report: Callable[[float], None]) -> None:
