@@ -48,7 +48,7 @@ def measured() -> list[float]:
 
 
 def stands_in_results(text: str, numbers: list[float]) -> bool:
-    """Tells whether a number as written is a measured one, rounded as it is, plain or in per cent."""
+    """Tells whether a number is a measured one, rounded as written, plain or as a percentage."""
     decimals = len(text.partition(".")[2])
     wanted = float(text.replace(",", ""))
     return any(

@@ -41,8 +41,8 @@ def test_the_tour_runs(tmp_path: Path, fewer_of_own: Path) -> None:
     printed = "".join(
         output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
     )
-    assert "test images right (95 % interval" in printed
-    assert "promised 99%" in printed
+    assert ", 95 % interval" in printed
+    assert "99% prediction sets: coverage" in printed
 
 
 def test_the_tour_is_stored_without_outputs() -> None:
