@@ -1,16 +1,20 @@
 """Shared: the real command line in a subprocess, the real data where it is found, and two small finished runs."""
 
+import contextlib
 import fcntl
 import io
 import json
 import os
+import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -131,6 +135,29 @@ def _what_is_started_can_be_interrupted() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def free_port() -> int:
+    """Returns a port that no program listens on, from below those that the system gives to whoever asks for any."""
+    while True:
+        with contextlib.suppress(OSError), socket.socket() as tried:
+            tried.bind(("127.0.0.1", random.randrange(20_000, 32_768)))
+            return int(tried.getsockname()[1])
+
+
+def is_running(process: int) -> bool:
+    """Tells whether a process is there and has not ended; one that has may wait for its parent to ask how."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(condition: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> None:
+    """Waits for a condition, as long as `process` runs and pytest's timeout allows: a busy machine needs time."""
+    while not condition():
+        assert process is None or process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
 class Server:
     """`wardrobe serve` in a process of its own.
 
@@ -155,30 +182,30 @@ def read_metric(url: str, name: str) -> float:
     return sum(float(line.split()[-1]) for line in lines if re.match(rf"{name}[{{ ]", line))
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(cwd: Path, *arguments: object) -> Iterator[Server]:
     """Starts `wardrobe serve` on a free port; ends it with SIGTERM, to which it must exit with 0 and no word."""
     command = [str(WARDROBE), "serve", "--port", "0", *map(str, arguments)]
-    process = subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=environment(cwd),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout
-    first = process.stdout.readline()
-    if not first:
-        raise AssertionError(process.communicate()[1])
-    address = first.split()[2].partition("/#")[0].rstrip("/")
-    server = Server(process, address.replace("0.0.0.0", "127.0.0.1"))
-    try:
-        yield server
-    finally:  # also where the test fails: no server outlives it
-        process.send_signal(signal.SIGTERM)
-        _, server.stderr = process.communicate(timeout=60)
-    assert process.returncode == 0, server.stderr
+    with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody reads would fill and stop it
+        process = subprocess.Popen(
+            command, cwd=cwd, env=environment(cwd), stdout=subprocess.PIPE, stderr=said, text=True
+        )
+        assert process.stdout
+        first = process.stdout.readline()
+        if not first:
+            process.wait()
+            said.seek(0)
+            raise AssertionError(said.read())
+        address = first.split()[2].partition("/#")[0].rstrip("/")
+        server = Server(process, address.replace("0.0.0.0", "127.0.0.1"))
+        try:
+            yield server
+        finally:  # also where the test fails: no server outlives it
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+            said.seek(0)
+            server.stderr = said.read()
+        assert process.returncode == 0, server.stderr
 
 
 @pytest.fixture(scope="session")

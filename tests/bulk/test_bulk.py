@@ -5,18 +5,26 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import WARDROBE, Result, environment, refused, wardrobe, wardrobe_here
+from conftest import (
+    WARDROBE,
+    Result,
+    environment,
+    free_port,
+    is_running,
+    refused,
+    wait_until,
+    wardrobe,
+    wardrobe_here,
+)
 from PIL import Image, ImageDraw
 
 from wardrobe import photo
@@ -43,9 +51,7 @@ Rows = list[dict[str, Any]]
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
     """A Ray cluster of one node with two cores: its address, and the process id of its head."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     # The token of the cluster. Ray would look for it in the home folder, which each call replaces.
     patch = pytest.MonkeyPatch()
     patch.setenv("RAY_AUTH_MODE", "token")
@@ -312,14 +318,6 @@ def list_parts(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.glob("part-*.parquet")}
 
 
-def wait_until(what: Callable[[], Any]) -> None:
-    for _ in range(6000):
-        if what():
-            return
-        time.sleep(0.01)
-    raise AssertionError("timed out after a minute")
-
-
 def find_descendants(process: int) -> dict[int, str]:
     """Returns the descendants of a process: process id → command line."""
     parents, names = {}, {}
@@ -338,20 +336,13 @@ def find_descendants(process: int) -> dict[int, str]:
     return {each: names.get(each, "") for each in found - {process}}
 
 
-def find_busy_workers(process: int) -> list[int]:
-    """Returns the process ids of Ray workers that are classifying a part."""
+def find_ray_workers(process: int, *, busy: bool = False) -> list[int]:
+    """Returns the process ids of Ray workers, or only of those that are classifying a part."""
     return [
         each
         for each, name in find_descendants(process).items()
-        if name.startswith("ray::MapWorker") and ".submit" in name
+        if name.startswith("ray::MapWorker") and (not busy or ".submit" in name)
     ]
-
-
-def is_running(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_each_image_is_answered_once_whatever_is_killed(
@@ -359,8 +350,8 @@ def test_each_image_is_answered_once_whatever_is_killed(
 ) -> None:
     answers, (address, head) = many / "answers", cluster
     first = start(many)  # on a Ray of its own
-    wait_until(lambda: len(list_parts(answers)) >= 2)
-    its = find_busy_workers(first.pid)
+    wait_until(lambda: len(list_parts(answers)) >= 2, first)
+    its = find_ray_workers(first.pid)
     assert its
     first.kill()
     first.communicate()
@@ -369,22 +360,24 @@ def test_each_image_is_answered_once_whatever_is_killed(
     assert len(done) < 10
 
     second = start(many, "--ray-address", address)
-    wait_until(lambda: len(list_parts(answers)) > len(done))
+    wait_until(lambda: len(list_parts(answers)) > len(done), second)
     second.send_signal(signal.SIGINT)
-    out, err = second.communicate(timeout=60)
+    out, err = second.communicate()
     *shown, last = err.splitlines()
     assert (out, last) == ("", "wardrobe: error: interrupted")
     assert all(re.match(r"\d+ of \d+ images", line) for line in shown), err
     assert second.returncode == 130
-    wait_until(lambda: not find_busy_workers(head))
+    wait_until(lambda: not find_ray_workers(head))
     assert done.items() <= list_parts(answers).items()
     done = list_parts(answers)
     assert len(done) < 10
 
     third = start(many, "--ray-address", address)
-    wait_until(lambda: len(list_parts(answers)) > len(done) and find_busy_workers(head))
-    os.kill(find_busy_workers(head)[0], signal.SIGKILL)
-    output, errors = third.communicate(timeout=120)
+    wait_until(lambda: len(list_parts(answers)) > len(done), third)
+    its = []
+    wait_until(lambda: its.extend(find_ray_workers(head, busy=True)) or its, third)
+    os.kill(its[0], signal.SIGKILL)
+    output, errors = third.communicate()
     assert third.returncode == 0, errors
     assert json.loads(output)["images_before"] == 32 * len(done)
     assert done.items() <= list_parts(answers).items()  # nothing was done again
@@ -528,7 +521,9 @@ def test_progress_is_lines_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -
         wait_until(lambda: "4,000 of 10,000 images\n" in shown.getvalue())
         advance(3_000)
         wait_until(lambda: "7,000 of 10,000 images, " in shown.getvalue())
-    assert re.search(r"7,000 of 10,000 images, [\d,]+ per second, 0:00:0\d left\n", shown.getvalue())
+    assert re.search(
+        r"7,000 of 10,000 images, [\d,]+ per second, \d:\d\d:\d\d left\n", shown.getvalue()
+    )
 
 
 def test_progress_is_a_bar_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -538,7 +533,7 @@ def test_progress_is_a_bar_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
     with progress.count_images(10_000, 4_000) as advance:
         advance(3_000)
     plain = re.sub(r"\x1b\[[\d;?]*\w", "", shown.getvalue())
-    assert re.search(r"images .* 7000/10000 [\d,]+/s 0:00:0\d left", plain)
+    assert re.search(r"images .* 7000/10000 [\d,]+/s \d:\d\d:\d\d left", plain)
 
 
 # Wrong usage

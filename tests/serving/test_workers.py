@@ -3,13 +3,21 @@
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from conftest import WARDROBE, Server, environment, refused, serving, wardrobe
+from conftest import (
+    WARDROBE,
+    Server,
+    environment,
+    is_running,
+    refused,
+    serving,
+    wait_until,
+    wardrobe,
+)
 
 
 @pytest.fixture
@@ -20,25 +28,19 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 def workers(parent: int) -> set[int]:
     """Returns the process numbers of the processes that answer."""
-    children = {
-        int(each) for each in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    }
-    return {
-        each for each in children if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()
-    }
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return {int(each) for each in children if b"spawn_main" in command_line(each)}
 
 
-def comes_true(condition: Callable[[], bool], seconds: float = 60) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.1)
-    return False
+def command_line(process: str) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:  # it has ended meanwhile
+        return b""
 
 
 def test_the_metrics_are_those_of_all_processes(server: Server) -> None:
-    assert comes_true(lambda: len(workers(server.process.pid)) == 2)
+    wait_until(lambda: len(workers(server.process.pid)) == 2)
     before = server.metric("wardrobe_requests_total")
     for _ in range(20):
         assert (
@@ -49,10 +51,10 @@ def test_the_metrics_are_those_of_all_processes(server: Server) -> None:
 
 
 def test_a_process_that_is_killed_is_replaced(server: Server) -> None:
-    assert comes_true(lambda: len(workers(server.process.pid)) == 2)
+    wait_until(lambda: len(workers(server.process.pid)) == 2)
     first = workers(server.process.pid)
     os.kill(min(first), signal.SIGKILL)
-    assert comes_true(lambda: len(workers(server.process.pid) - first) == 1)
+    wait_until(lambda: len(workers(server.process.pid) - first) == 1)
     for _ in range(20):
         assert requests.get(server.url + "/v2/health/ready").status_code == 200
     assert server.metric("wardrobe_requests_in_flight") == 1
@@ -65,11 +67,11 @@ def test_no_process_outlives_the_first(tmp_path: Path) -> None:
     ) as first:
         assert first.stdout
         url = first.stdout.readline().split()[2]
-        assert comes_true(lambda: len(workers(first.pid)) == 2)
+        wait_until(lambda: len(workers(first.pid)) == 2)
         left = workers(first.pid)
         assert requests.get(url).status_code == 200
         first.kill()
-        assert comes_true(lambda: not any(Path(f"/proc/{each}").exists() for each in left))
+        wait_until(lambda: not any(map(is_running, left)))
     with pytest.raises(requests.ConnectionError):
         requests.get(url)
 
