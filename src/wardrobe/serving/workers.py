@@ -1,4 +1,9 @@
-"""Several processes that answer on one port: Python calculates on one core a process."""
+"""Several processes that answer on one port, because Python computes on one core per process.
+
+uvicorn's own supervisor (`uvicorn.supervisors.Multiprocess`) would not make it shorter: its workers
+outlive a supervisor that is killed, it does not say when all of them answer, and it always runs
+uvicorn's `Server`, not the one in server.py.
+"""
 
 import contextlib
 import multiprocessing
