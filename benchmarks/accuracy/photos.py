@@ -14,7 +14,7 @@ from wardrobe import photo
 from wardrobe.errors import DataError, PhotoError, UsageError
 from wardrobe.evaluation import metrics, out_of_distribution, selective
 from wardrobe.inference.classifier import SHIPPED, Classifier, Predictions
-from wardrobe.plots import layout
+from wardrobe.plots import save_figure
 
 Images = npt.NDArray[np.uint8]
 Kinds = npt.NDArray[np.str_]  # (n,), each photo's sub-folder
@@ -136,7 +136,7 @@ def _draw_sheet(
     ]
     right = [answers[i] in RIGHT.get(kinds[i], ("not sure",)) for i in chosen]
     path.parent.mkdir(exist_ok=True)
-    layout.save_figure(
+    save_figure(
         plots.plot_photo_steps([_strip(steps[i]) for i in chosen], captions, right),
         path,
         "photos",

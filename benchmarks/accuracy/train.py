@@ -11,7 +11,7 @@ from benchmarks import cached_runs, plots, results
 from wardrobe.data import SYNTHETIC
 from wardrobe.errors import UsageError
 from wardrobe.models import recipes
-from wardrobe.plots import layout
+from wardrobe.plots import save_figure
 from wardrobe.runs import Run
 
 BASELINE = "baseline"  # the recipe whose fit time the others' are divided by
@@ -83,7 +83,7 @@ def train(
     results.write_results(figures, folder)
     if benchmark == "train":  # times measured apart are not to be compared
         figure = plots.plot_accuracy_against_time(figures["rows"], PUBLISHED)
-        layout.save_figure(
+        save_figure(
             figure, folder / "results" / "train.png", figures["data"], figures["data"] == SYNTHETIC
         )
     return figures

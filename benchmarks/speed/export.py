@@ -16,7 +16,7 @@ from wardrobe.errors import UsageError
 from wardrobe.inference import engines
 from wardrobe.inference.classifier import PRETRAINED, SHIPPED_FILES
 from wardrobe.models import recipes
-from wardrobe.plots import layout
+from wardrobe.plots import save_figure
 from wardrobe.terminal import console
 from wardrobe.workflows import api
 
@@ -72,7 +72,7 @@ def export(
         "rows": [_row(row) for row in rows],
     }
     results.write_results(figures, folder)
-    layout.save_figure(
+    save_figure(
         plots.plot_latency(figures["rows"]), folder / "results" / "export.png", FASHION_MNIST, False
     )
     return figures

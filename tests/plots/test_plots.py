@@ -15,7 +15,7 @@ from PIL import Image
 from wardrobe.data import synthetic
 from wardrobe.evaluation import metrics
 from wardrobe.labels import CLASS_NAMES
-from wardrobe.plots import layout, overview
+from wardrobe.plots import layers, predictions, style, training
 
 IMAGES, LABELS = synthetic.draw(20)
 RIGHT = np.eye(10)[LABELS] * 0.9 + 0.01  # 91 % sure of the true class
@@ -38,7 +38,7 @@ def pictures(figure: Figure) -> Iterator[Axes]:
     return (axes for axes in figure.axes if axes.images)
 
 
-@pytest.mark.parametrize("draw", [overview.predictions, overview.confidence])
+@pytest.mark.parametrize("draw", [predictions.plot_predictions, predictions.plot_confidence])
 def test_right_and_wrong_are_told_apart_by_mark_and_colour(draw: object) -> None:
     figure = draw(IMAGES, LABELS, one_wrong(), CLASS_NAMES, "Twenty images")  # type: ignore[operator]
     titles = [axes.get_title() for axes in pictures(figure)]
@@ -46,27 +46,29 @@ def test_right_and_wrong_are_told_apart_by_mark_and_colour(draw: object) -> None
     assert titles[5] == "✓ Sandal 91 %"
     assert [title[0] for title in titles].count("✓") == 19
     edges = [to_hex(axes.spines["left"].get_edgecolor()) for axes in pictures(figure)]
-    assert edges[3] == layout.WRONG.lower()
-    assert set(edges[:3] + edges[4:]) == {layout.RIGHT.lower()}
+    assert edges[3] == style.WRONG.lower()
+    assert set(edges[:3] + edges[4:]) == {style.CORRECT.lower()}
 
 
 def test_the_grid_names_the_actual_class_and_counts() -> None:
-    figure = overview.predictions(IMAGES, LABELS, one_wrong(), CLASS_NAMES, "Twenty images")
-    assert "Twenty images: 19 right (blue ✓), 1 wrong (orange ✗)" in texts(figure)
+    figure = predictions.plot_predictions(IMAGES, LABELS, one_wrong(), CLASS_NAMES, "Twenty images")
+    assert "Twenty images: 19 correct (blue ✓), 1 wrong (orange ✗)" in texts(figure)
     assert [axes.get_xlabel() for axes in pictures(figure)][3] == "actual: Dress"
 
 
 def test_the_bars_are_the_probabilities() -> None:
-    figure = overview.confidence(IMAGES[:4], LABELS[:4], one_wrong()[:4], CLASS_NAMES, "Four")
+    figure = predictions.plot_confidence(
+        IMAGES[:4], LABELS[:4], one_wrong()[:4], CLASS_NAMES, "Four"
+    )
     bars = [axes for axes in figure.axes if not axes.images][3].patches
     assert [bar.get_width() for bar in bars] == pytest.approx(one_wrong()[3])  # type: ignore[attr-defined]
-    assert to_hex(bars[3].get_facecolor()) == layout.RIGHT.lower()  # the true class
-    assert to_hex(bars[4].get_facecolor()) == layout.WRONG.lower()  # what it said
+    assert to_hex(bars[3].get_facecolor()) == style.CORRECT.lower()  # the true class
+    assert to_hex(bars[4].get_facecolor()) == style.WRONG.lower()  # what it said
 
 
 def test_many_classes_show_the_likeliest_ten() -> None:
     probabilities = np.linspace(0, 1, 30)[None] / np.linspace(0, 1, 30).sum()
-    figure = overview.confidence(
+    figure = predictions.plot_confidence(
         IMAGES[:1], np.array([0]), probabilities, [f"kind {i}" for i in range(30)], "One"
     )
     shown = [label.get_text() for label in figure.axes[1].get_yticklabels()]
@@ -75,7 +77,7 @@ def test_many_classes_show_the_likeliest_ten() -> None:
 
 def test_never_100_per_cent_for_less_than_certain() -> None:
     almost = np.array([[0.9989, 0.0011]])
-    figure = overview.predictions(IMAGES[:1], np.array([0]), almost, ("a", "b"), "One")
+    figure = predictions.plot_predictions(IMAGES[:1], np.array([0]), almost, ("a", "b"), "One")
     assert "✓ a 99 %" in texts(figure)
 
 
@@ -90,7 +92,7 @@ def test_curves_are_the_history() -> None:
         }
         for i in (1, 2, 3)
     ]
-    figure = overview.curves(history)
+    figure = training.plot_curves(history)
     accuracy, loss = figure.axes
     drawn = {str(line.get_label()): np.asarray(line.get_ydata()) for line in accuracy.lines}
     np.testing.assert_allclose(drawn["training"], [0.81, 0.82, 0.83])
@@ -99,7 +101,7 @@ def test_curves_are_the_history() -> None:
     assert any("ends at 88.0 %" in text for text in texts(figure))
     assert any("best 90.0 % in epoch 2" in text for text in texts(figure))
     hard = [
-        [text for text in texts(overview.curves(history, first)) if "hardest" in text]
+        [text for text in texts(training.plot_curves(history, first)) if "hardest" in text]
         for first in (None, 2, 3)
     ]
     assert [len(found) for found in hard] == [0, 1, 0]
@@ -107,29 +109,37 @@ def test_curves_are_the_history() -> None:
 
 
 def test_the_confusion_names_the_commonest_mistake() -> None:
-    figure = overview.confusion(np.array([[8, 2, 0], [1, 9, 0], [0, 5, 5]]), NAMES)
-    assert "Where it errs: 5 of 10 a name to…tten are taken for glove" in texts(figure)
+    figure = predictions.plot_confusion(np.array([[8, 2, 0], [1, 9, 0], [0, 5, 5]]), NAMES)
+    assert "Confusion matrix: 5 of 10 a name to…tten images are predicted as glove" in texts(figure)
     assert {"8", "2", "9", "5", "a name to…tten"} <= set(texts(figure))
-    assert "No mistakes" in texts(overview.confusion(np.diag([3, 3, 3]), NAMES))
+    assert "Confusion matrix: no mistakes" in texts(
+        predictions.plot_confusion(np.diag([3, 3, 3]), NAMES)
+    )
 
 
 def test_no_mistakes_are_said_to_be_none() -> None:
-    none = overview.mistakes(IMAGES[:0], LABELS[:0], RIGHT[:0], CLASS_NAMES, total=0)
+    none = predictions.plot_mistakes(IMAGES[:0], LABELS[:0], RIGHT[:0], CLASS_NAMES, total=0)
     assert "No mistakes" in texts(none)
     alike = {key: {"precision": 1.0, "recall": 1.0, "f1": 1.0} for key in ("cap", "glove")}
-    assert "Class by class: all alike" in texts(overview.per_class(alike))
+    assert "Per-class scores: F1 is equal for all classes" in texts(
+        predictions.plot_per_class(alike)
+    )
 
 
 def test_a_hundred_classes_stay_readable() -> None:
     names = [f"kind {i}" for i in range(100)]
     written = [
         label.get_text()
-        for label in overview.confusion(np.eye(100, dtype=int), names).axes[0].get_yticklabels()
+        for label in predictions.plot_confusion(np.eye(100, dtype=int), names)
+        .axes[0]
+        .get_yticklabels()
     ]
     assert written == names[::4]
     maps = {"conv1": np.zeros((100, 9, 9, 4))}
     assert (
-        len(list(pictures(overview.feature_maps(np.zeros((100, 28, 28), np.uint8), maps, names))))
+        len(
+            list(pictures(layers.plot_feature_maps(np.zeros((100, 28, 28), np.uint8), maps, names)))
+        )
         == 2 * 12
     )
 
@@ -139,25 +149,22 @@ def test_classes_are_sorted_by_their_difficulty() -> None:
         "cap": {"precision": 0.5, "recall": 0.7, "f1": 0.58},
         "glove": {"precision": 1.0, "recall": 0.9, "f1": 0.95},
     }
-    figure = overview.per_class(scores)
-    assert "Class by class: cap is hardest, glove easiest" in texts(figure)
+    figure = predictions.plot_per_class(scores)
+    assert "Per-class scores: F1 is lowest for cap, highest for glove" in texts(figure)
     assert {"cap  58.0 %", "glove  95.0 %"} <= set(texts(figure))
 
 
 def test_the_reliability_diagram_shows_both_errors() -> None:
     bins = metrics.reliability(RIGHT, LABELS)
-    figure = overview.reliability(bins, bins, {"before": 0.081, "after": 0.012}, 1.7)
-    assert {
-        "As trained: off by 8.1 % on average (ECE)",
-        "With temperature 1.70: off by 1.2 %",
-    } <= set(texts(figure))
+    figure = predictions.plot_reliability(bins, bins, {"before": 0.081, "after": 0.012}, 1.7)
+    assert {"As trained: ECE 8.1 %", "Temperature 1.70: ECE 1.2 %"} <= set(texts(figure))
     heights = [patch.get_height() for patch in figure.axes[0].patches]  # type: ignore[attr-defined]
     assert max(heights) == 1  # all of the 91 % sure are right
 
 
 def test_samples_name_every_class_and_stand_a_class_with_few() -> None:
     labels = np.array([0, 0, 1, 2])
-    figure = overview.samples(IMAGES[:4], labels, NAMES)
+    figure = training.plot_samples(IMAGES[:4], labels, NAMES)
     assert {"cap", "glove", "a name to…tten"} <= set(texts(figure))
 
 
@@ -165,7 +172,7 @@ def test_samples_name_every_class_and_stand_a_class_with_few() -> None:
 def test_every_filter_is_drawn_on_one_scale(count: int) -> None:
     kernels = np.random.default_rng(0).normal(size=(count, 3, 3))
     kernels[0, 1, 1] = 50  # one far larger leaves the others their colours
-    drawn = [axes.images[0] for axes in overview.filters(kernels, "conv1").axes if axes.images]
+    drawn = [axes.images[0] for axes in layers.plot_filters(kernels, "conv1").axes if axes.images]
     assert len(drawn) == count
     ((low, high),) = {image.get_clim() for image in drawn}
     assert low == -high
@@ -177,21 +184,21 @@ def test_feature_maps_of_any_depth() -> None:
         f"conv{i}": np.random.default_rng(i).random((2, 9, 9, count))
         for i, count in enumerate((3, 8, 16), 1)
     }
-    figure = overview.feature_maps(IMAGES[:2], maps, NAMES[:2])
+    figure = layers.plot_feature_maps(IMAGES[:2], maps, NAMES[:2])
     assert {"conv1\n3 maps\n9x9", "conv3\n16 maps\n9x9"} <= set(texts(figure))
     assert len(figure.axes) == 2 * 4
 
 
 def test_of_many_feature_maps_some_are_drawn_large_enough_to_see() -> None:
     maps = {f"conv{i}": np.zeros((2, 9, 9, count)) for i, count in enumerate((48, 96, 160), 1)}
-    assert "conv3\n40 of 160\n9x9" in texts(overview.feature_maps(IMAGES[:2], maps, NAMES[:2]))
+    assert "conv3\n40 of 160\n9x9" in texts(layers.plot_feature_maps(IMAGES[:2], maps, NAMES[:2]))
 
 
 @pytest.mark.parametrize("prefix", ["", "member1_"])
 def test_the_names_of_many_layers_do_not_run_into_each_other(prefix: str) -> None:
     maps = {f"{prefix}conv{i}": np.zeros((2, 9, 9, 128)) for i in range(1, 9)}
-    figure = overview.feature_maps(IMAGES[:2], maps, NAMES[:2])
-    figure.canvas.draw()
+    figure = layers.plot_feature_maps(IMAGES[:2], maps, NAMES[:2])
+    figure.draw_without_rendering()  # computes the layout
     titles = [
         text.get_window_extent() for text in figure.findobj(Text) if "conv" in text.get_text()
     ]
@@ -209,10 +216,10 @@ def test_the_names_of_many_layers_do_not_run_into_each_other(prefix: str) -> Non
 def test_the_data_is_named_in_the_picture_and_in_the_file(
     tmp_path: Path, synthetic_data: bool, words: str
 ) -> None:
-    figure = overview.samples(IMAGES, LABELS, CLASS_NAMES)
-    layout.save_figure(figure, tmp_path / "a.png", "mine $x^$", synthetic_data)
+    figure = training.plot_samples(IMAGES, LABELS, CLASS_NAMES)
+    style.save_figure(figure, tmp_path / "a.png", "mine $x^$", synthetic_data)
     assert any(words in text for text in texts(figure))
     with Image.open(tmp_path / "a.png") as picture:
         assert words in picture.info["Description"]
-        assert picture.width == layout.WIDTH * layout.DPI
+        assert picture.width == style.WIDTH * style.DPI
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

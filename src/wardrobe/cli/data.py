@@ -15,14 +15,16 @@ def data(
     as_json: Json = False,
 ) -> None:
     """Show where the data is, its checksums, class counts, and sample images."""
+    from wardrobe import plots
     from wardrobe.data import load_data
-    from wardrobe.plots import layout, overview
 
     dataset = load_data(name, data_dir)
     sheet = Path("runs") / f"samples-{Path(dataset.name).name}.png"
     sheet.parent.mkdir(exist_ok=True)
-    figure = overview.samples(dataset.train.images, dataset.train.labels, dataset.class_names)
-    layout.save_figure(figure, sheet, dataset.name, dataset.is_synthetic)
+    figure = plots.training.plot_samples(
+        dataset.train.images, dataset.train.labels, dataset.class_names
+    )
+    plots.save_figure(figure, sheet, dataset.name, dataset.is_synthetic)
     about = {
         "data": dataset.name,
         **dataset.describe(),

@@ -1,6 +1,7 @@
-"""What the layers learnt → figures. Nothing is loaded, computed or shown here."""
+"""What the layers learned: filters, feature maps, activation maximisation, probes, embeddings."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,310 +9,280 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from wardrobe.plots import layout
-from wardrobe.plots.layout import BLUE, GREY, INK, WIDTH
-
-Floats = npt.NDArray[np.floating]
-Images = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.int64]
-
-ACROSS = 16  # pictures of filters in a row
-LONGEST_UNDER = 9  # characters of a class name, in a line, under one of them
-FRAME = "#ffb000"  # seen on black and on white
-# Ten colours that are told apart on white (Tableau 10); of more classes they come again.
-CLASS_COLOURS = (
-    *("#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f"),
-    *("#b6992d", "#b07aa1", "#d4639a", "#9c755f", "#79706e"),
+from wardrobe.plots import style
+from wardrobe.plots.montage import (
+    GAP,
+    TILE,
+    caption_tile,
+    colour_maps,
+    colour_weights,
+    draw_image,
+    draw_montage,
+    make_tile,
+    split_rows,
 )
+from wardrobe.plots.style import BLUE, GREY, INK, WIDTH, Floats, Images, Labels, apply_style
+from wardrobe.plots.text import format_percent, shorten, wrap_name
+
+TopImages = tuple[Sequence[int], Images, Images, Floats, int]  # as for `plot_top_images`
+
+ROW_IMAGES = 16  # images of filters in a row
+LONGEST_LINE = 9  # characters of a class name, in one line of a caption below such an image
+MAP_ROWS = 4  # rows of feature maps of one image and layer
+MOST_MAPS = 128  # all are drawn up to this number; of more, as many as fit
+SMALLEST_MAP = 0.28  # inches
+MAPPED_IMAGES = 12  # in the figure of feature maps
+FRAME = "#ffb000"  # visible on black and on white
 
 
-@layout.apply_style
-def maximised(rows: Mapping[str, Images], class_names: Sequence[str]) -> Figure:
-    """Draws, a row a layer, images made to excite its filters; the last row is that of the classes.
+@apply_style
+def plot_filters(kernels: Floats, layer: str) -> Figure:
+    """Draws the kernels of the first convolution: (filters, height, width), any sign."""
+    columns = 16 if len(kernels) > 16 else 8
+    figure = style.new_figure(
+        -(-len(kernels) // columns) * WIDTH / columns * 1.15 + 0.45,
+        f"The {len(kernels)} filters of the first convolution, {layer}",
+        "red: positive weights;  blue: negative weights;  white: weights near zero",
+    )
+    # A few weights are far larger than the others, which would be pale on the full scale.
+    limit = float(np.quantile(np.abs(kernels), 0.98))
+    axes = style.new_grid(figure, len(kernels), columns)
+    for number, (each, kernel) in enumerate(zip(axes, kernels, strict=True)):
+        each.set_axis_off()
+        shown = each.imshow(kernel, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        each.set_title(str(number), fontsize=8.5, weight="normal", color=GREY, pad=2, loc="center")
+    bar = figure.colorbar(
+        shown, ax=axes, location="bottom", extend="both", shrink=0.3, aspect=40, anchor=(0, 0)
+    )
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=8, pad=1)
+    return figure
+
+
+@apply_style
+def plot_feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequence[str]) -> Figure:
+    """Draws the feature maps of each convolution for the first images, scaled to their maximum.
 
     Args:
-        rows: layer name → (filters, side, side), 0-255; of more than `ACROSS` the first are drawn.
+        images: (n, 28, 28).
+        maps: layer name → (n, height, width, filters).
+        names: what to write above each image, (n,).
     """
-    cell, head, gap = (WIDTH - 1.2) / ACROSS, 0.75, 0.14
-    height = head + len(rows) * (cell + gap) + 0.55
-    figure = layout.sheet(
-        height,
-        "From edges to garments: images made to excite each filter",
-        "a row a layer, first to last, each picture all that the filter sees;  last: what each class is to the network",
+    images = images[:MAPPED_IMAGES]
+    picture, gap = 1.1, 0.14  # inches
+    total = sum(each.shape[-1] for each in maps.values())
+    room = WIDTH - picture - 0.35 - gap * len(maps)
+    most = total if total <= MOST_MAPS else MAP_ROWS * int(room / len(maps) / SMALLEST_MAP)
+    counts = [min(each.shape[-1], most) for each in maps.values()]
+    columns = [-(-count // MAP_ROWS) for count in counts]
+    cell = min(0.42, room / sum(columns))  # inches of one map
+    head = 0.2 * max(layer.count("_") + 3 for layer in maps)  # the layers' names have a line each
+    figure = style.new_figure(
+        max(MAP_ROWS * cell + 0.1, picture + 0.22) * len(images) + head,
+        "Feature maps: the output of every filter for one image of each class",
     )
-    for row, (layer, images) in enumerate(rows.items()):
-        bottom = height - head - (row + 1) * (cell + gap) + gap
-        side = images.shape[1]
-        layout.add_text(
-            figure, 0.08, bottom + cell / 2 + 0.08, _last_part(layer), va="center", weight="bold"
-        )
-        layout.add_text(
-            figure,
-            0.08,
-            bottom + cell / 2 - 0.1,
-            f"sees {side}x{side}",
-            va="center",
-            fontsize=8,
-            color=GREY,
-        )
-        is_last = row == len(rows) - 1
-        for number, image in enumerate(images[:ACROSS]):
-            left = 1.15 + number * cell
-            layout.draw_thumbnail(figure, left, bottom, cell - 0.06, image)
-            if is_last:
-                name = layout.wrap_name(class_names[number], LONGEST_UNDER)
-                layout.add_text(
-                    figure,
-                    left + cell / 2 - 0.03,
-                    bottom - 0.05,
-                    name,
-                    ha="center",
-                    va="top",
-                    fontsize=7,
-                )
+    widths = [picture, *(max(cell * each, 0.8) for each in columns)]  # 0.8: room for the names
+    spare = max(room + picture - sum(widths), 0.01)  # an empty column: few maps stay small
+    grid = figure.add_gridspec(len(images), len(widths) + 1, width_ratios=[*widths, spare])
+    for row, image in enumerate(images):
+        draw_image(figure.add_subplot(grid[row, 0]), image, shorten(names[row]), INK)
+        for column, (layer, each) in enumerate(maps.items(), 1):
+            axes = figure.add_subplot(grid[row, column])
+            tiles = colour_maps(each[row][..., : counts[column - 1]])
+            draw_montage(axes, split_rows(tiles, columns[column - 1]))
+            if row == 0:
+                axes.set_title(_describe_maps(layer, each.shape, len(tiles)), pad=6)
     return figure
 
 
-@layout.apply_style
-def units(layer: str, images: Images, class_names: Sequence[str] | None) -> Figure:
-    """Draws images made to excite each unit of a dense layer: (units, side, side), 0-255; logits by class."""
-    cell, text = WIDTH / ACROSS, 0.26 if class_names else 0.16
-    rows = -(-len(images) // ACROSS)
-    height = 0.8 + rows * (cell + text) + 0.3
-    figure = layout.sheet(
-        height, f"What each unit of {_last_part(layer)} looks for", "an image made to excite it"
+def _describe_maps(layer: str, shape: tuple[int, ...], count: int) -> str:
+    _, height, width, filters = shape
+    number = f"{count} maps" if count == filters else f"{count} of {filters}"
+    return "\n".join([*layer.split("_"), number, f"{height}x{width}"])
+
+
+@apply_style
+def plot_activation_maximization(rows: Mapping[str, Images], class_names: Sequence[str]) -> Figure:
+    """Draws images that maximise the activation of filters, one row per layer; classes last.
+
+    Args:
+        rows: layer name → (filters, side, side), 0-255; the first `ROW_IMAGES` are drawn.
+    """
+    figure = style.new_figure(
+        0.63 * len(rows) + 0.35,
+        "Activation maximisation: one image per filter",
+        "one row per layer, first to last;  each image is as large as the receptive field of its "
+        "filter;  last row: classes",
     )
-    for number, image in enumerate(images):
-        left = number % ACROSS * cell + 0.04
-        bottom = height - 0.75 - (number // ACROSS + 1) * (cell + text) + text
-        layout.draw_thumbnail(figure, left, bottom, cell - 0.08, image)
-        name = layout.wrap_name(class_names[number], LONGEST_UNDER) if class_names else str(number)
-        layout.add_text(
-            figure,
-            left + cell / 2 - 0.04,
-            bottom - 0.03,
-            name,
-            ha="center",
-            va="top",
-            fontsize=7,
-            color=GREY,
-        )
+    axes, gap = figure.add_subplot(), 12  # pixels between rows
+    sides = {_strip_member(layer): images.shape[-1] for layer, images in rows.items()}
+    names = [f"{layer}\n{side}x{side}" for layer, side in sides.items()]
+    shown = [images[:ROW_IMAGES] for images in rows.values()]
+    draw_montage(axes, shown, names=names, row_gap=gap, columns=ROW_IMAGES)
+    for column, name in enumerate(class_names[:ROW_IMAGES]):
+        text = wrap_name(name, LONGEST_LINE)
+        caption_tile(axes, column, len(rows) - 1, text, gap, fontsize=7)
     return figure
 
 
-@layout.apply_style
-def parts(
-    wholes: Images,
-    pieces: npt.NDArray[np.uint8],
-    kernels: Floats,
-    filters: Sequence[int],
-    layer: str,
-    before: str,
+@apply_style
+def plot_units(layer: str, images: Images, class_names: Sequence[str] | None) -> Figure:
+    """Draws an image that maximises each unit of a dense layer: (units, side, side), 0-255.
+
+    Args:
+        class_names: of the units, if the layer gives logits; None: units have numbers.
+    """
+    rows = split_rows(images, ROW_IMAGES)
+    row_gap = 42 if class_names else 28  # pixels; two lines or one
+    title = f"Activation maximisation: one image per unit of {_strip_member(layer)}"
+    figure = style.new_figure(0.0072 * (TILE + row_gap) * len(rows) + 0.1, title)
+    axes = figure.add_subplot()
+    draw_montage(axes, rows, row_gap=row_gap, columns=ROW_IMAGES)
+    for unit in range(len(images)):
+        name = wrap_name(class_names[unit], LONGEST_LINE) if class_names else str(unit)
+        row, column = divmod(unit, ROW_IMAGES)
+        caption_tile(axes, column, row, name, row_gap, fontsize=7, color=GREY)
+    return figure
+
+
+@apply_style
+def plot_filter_inputs(
+    images: Images, inputs: Images, kernels: Floats, filters: Sequence[int], layer: str, before: str
 ) -> Figure:
-    """Draws what some filters of a layer are made of, in filters of the layer before.
+    """Draws the strongest inputs of some filters: filters of the layer before, and the weights.
 
     Args:
-        wholes: (f, side, side) made to excite each filter.
-        pieces: (f, parts, side, side) made to excite the filters of the layer before that it is made of.
-        kernels: (f, parts, h, w) where it wants to find each, any sign.
-        filters: (f,) their numbers.
+        images: (f, side, side), an image that maximises each filter.
+        inputs: (f, inputs, side, side), images that maximise filters of the layer before.
+        kernels: (f, inputs, h, w), the filter's weights for each of these inputs, any sign.
+        filters: (f,), their numbers.
     """
-    columns, cell = 2, 0.62
-    rows = -(-len(wholes) // columns)
-    height = rows * (cell + 0.2) + 1.05
-    figure = layout.sheet(
-        height,
-        f"Edges make parts: what filters of {_last_part(layer)} are made of, in filters of {_last_part(before)}",
-        "left: made to excite it;  right: what it looks for, and where it wants that (red) and where not (blue)",
+    columns = 2
+    figure = style.new_figure(
+        0.63 * -(-len(images) // columns),
+        f"How filters of {_strip_member(layer)} combine filters of {_strip_member(before)}",
+        "left: an image that maximises the filter;  right: its strongest inputs, and the weights "
+        "of each (red: positive, blue: negative)",
     )
-    for number, (whole, each, kernel) in enumerate(zip(wholes, pieces, kernels, strict=True)):
-        left = 0.1 + number % columns * WIDTH / columns
-        bottom = height - 0.75 - (number // columns + 1) * (cell + 0.2) + 0.1
-        middle = bottom + cell / 2
-        layout.add_text(
-            figure,
-            left + 0.18,
-            middle,
-            f"{filters[number]}",
-            va="center",
-            ha="right",
-            fontsize=8,
-            color=GREY,
-        )
-        layout.draw_thumbnail(figure, left + 0.26, bottom, cell, whole)
-        for part, (piece, wanted) in enumerate(zip(each, kernel, strict=True)):
-            at = left + 1.1 + part * 1.02
-            sign = "=" if part == 0 else "+"
-            layout.add_text(
-                figure, at - 0.11, middle, sign, va="center", ha="center", fontsize=11, color=GREY
-            )
-            layout.draw_thumbnail(figure, at, bottom + 0.11, 0.4, piece)
-            layout.draw_thumbnail(figure, at + 0.42, bottom + 0.11, 0.4, wanted, signed=True)
+    for number, axes in enumerate(style.new_grid(figure, len(images), columns)):
+        sign, gap = (np.full((TILE, width, 3), 255, np.uint8) for width in (36, 2))
+        cells = [make_tile(images[number])]
+        for each, kernel in zip(inputs[number], kernels[number], strict=True):
+            left = sum(cell.shape[1] for cell in cells) + sign.shape[1] / 2
+            axes.text(left, TILE / 2, "=" if len(cells) == 1 else "+", ha="center", va="center")
+            cells += [sign, make_tile(each), gap, make_tile(colour_weights(kernel))]
+        axes.imshow(np.hstack(cells), interpolation="nearest")
+        axes.set_xticks([])
+        axes.set_yticks([TILE / 2], [str(filters[number])], fontsize=8, color=GREY)
+        axes.spines[:].set_visible(False)
     return figure
 
 
-@layout.apply_style
-def exciting(
-    layers: Mapping[
-        str, tuple[Sequence[int], Images, npt.NDArray[np.uint8], npt.NDArray[np.float64], int]
-    ],
-) -> Figure:
-    """Draws the images that excite some filters of each layer most, all but the window that the filter sees dimmed.
+@apply_style
+def plot_top_images(layers: Mapping[str, TopImages]) -> Figure:
+    """Draws the images with the highest activation of some filters of each layer.
 
     Args:
-        layers: layer name → numbers of the filters (f,); images made to excite each (f, side, side); the images
-            (f, count, 28, 28); the middles of the windows (f, count, 2), row and column; the windows' size in pixels.
+        layers: layer name → numbers of the filters (f,); an image that maximises each
+            (f, side, side); the images (f, count, 28, 28); the centres of the receptive fields
+            (f, count, 2), row and column; the size of the receptive field in pixels.
     """
-    total = sum(len(each[0]) for each in layers.values())
-    count = next(iter(layers.values()))[2].shape[1]
-    cell, left_of_images = 0.66, 2.15
-    wide = min(cell, (WIDTH - left_of_images - 0.1) / count)
-    height = 0.85 + total * cell + 0.3 * len(layers) + 0.3
-    figure = layout.sheet(
-        height,
-        "What makes a filter answer: the training images that excite it most",
-        "first: an image made to excite it;  framed in an image: the window that it looks through",
+    heights = [0.69 * len(layer[0]) + 0.3 for layer in layers.values()]
+    figure = style.new_figure(
+        sum(heights),
+        "The training images with the highest activation of each filter",
+        "first: an image that maximises the filter;  "
+        "framed: the receptive field with the highest activation",
     )
-    bottom = height - 0.8
-    for layer, (filters, wholes, images, middles, size) in layers.items():
-        bottom -= 0.3
-        name = f"{_last_part(layer)}: sees {size}x{size} pixels"
-        layout.add_text(figure, 0.1, bottom + 0.1, name, weight="bold", va="center")
-        for number, whole, row, places in zip(filters, wholes, images, middles, strict=True):
-            bottom -= cell
-            middle = bottom + wide / 2
-            layout.add_text(
-                figure,
-                0.85,
-                middle,
-                f"filter {number}",
-                ha="right",
-                va="center",
-                fontsize=8.5,
-                color=GREY,
-            )
-            layout.draw_thumbnail(figure, 1.1, bottom + 0.03, wide - 0.06, whole)
-            for place, image in enumerate(row):
-                axes = layout.draw_thumbnail(
-                    figure, left_of_images + place * wide, bottom + 0.03, wide - 0.06, image
-                )
-                _frame(axes, places[place], size, len(image))
+    panels = figure.subplots(len(layers), squeeze=False, height_ratios=heights).flatten()
+    for axes, (layer, top) in zip(panels, layers.items(), strict=True):
+        filters, maximizing, images, centres, size = top
+        rows = [[one, None, *found] for one, found in zip(maximizing, images, strict=True)]
+        draw_montage(axes, rows, names=[f"filter {number}" for number in filters])
+        axes.set_title(f"{_strip_member(layer)}: receptive field {size}x{size} pixels")
+        for row, column in np.ndindex(centres.shape[:2]):
+            _frame_window(axes, row, column + 2, centres[row, column], size, images.shape[-1])
     return figure
 
 
-@layout.apply_style
-def probes(curves: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Draws how well a linear classifier does on each layer, over the layers; a line a state of the network.
+def _frame_window(axes: Axes, row: int, column: int, centre: Floats, size: int, side: int) -> None:
+    """Frames the window of `size` pixels around `centre`, cut at the edges of a tile's image."""
+    scale = TILE / side  # pixels of the tile per pixel of the image
+    top, left = (max(0, place + 0.5 - size / 2) * scale for place in centre)
+    bottom, right = (min(side, place + 0.5 + size / 2) * scale for place in centre)
+    corner = column * (TILE + GAP) + left - 0.5, row * (TILE + GAP) + top - 0.5
+    extent = right - left, bottom - top
+    axes.add_patch(Rectangle(corner, *extent, fill=False, edgecolor=FRAME, linewidth=1.2))
+
+
+@apply_style
+def plot_probes(curves: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Draws the accuracy of linear probes by layer, one line per state of the network.
 
     Args:
-        curves: state ("untrained", "epoch 1", …, "trained") → layer name → accuracy, 0-1; the first untrained, the last
-            trained.
+        curves: state, from "untrained" over "epoch 1", … to "trained" → layer name → accuracy, 0-1.
     """
-    untrained, trained = next(iter(curves.values())), list(curves.values())[-1]
-    last = list(trained)[-1]
-    figure = layout.sheet(
-        4.4,
-        f"How far the classes come apart: {layout.format_tenths(trained['pixels'])} on pixels, "
-        f"{layout.format_tenths(trained[last])} on {_last_part(last)}",
-        "validation accuracy of a linear classifier on what each layer gives;  "
-        f"untrained, it ends at {layout.format_tenths(untrained[last])}",
+    first, *_, trained = curves.values()
+    *_, last = trained  # the last layer
+    figure = style.new_figure(
+        3.3,
+        f"Linear probes: accuracy is {format_percent(trained['pixels'])} on pixels, "
+        f"{format_percent(trained[last])} on {_strip_member(last)}",
+        "validation accuracy of a linear classifier trained on the output of each layer;  "
+        f"{format_percent(first[last])} on {_strip_member(last)} before training",
     )
-    axes = figure.add_axes(layout.axes_at(figure, 0.75, 0.65, 7.9, 2.95))
-    names = [_last_part(name) for name in trained]
-    states = list(curves.items())
-    for number, (_, curve) in enumerate(states):
-        values = list(curve.values())
-        share = number / max(len(states) - 1, 1)
-        colour = GREY if curve is untrained else (0, 0.447, 0.698, 0.25 + 0.75 * share)
-        axes.plot(
-            names,
-            values,
-            "o--" if curve is untrained else "o-",
-            color=colour,
-            linewidth=2,
-            markersize=5,
-        )
-    _label_ends(axes, len(names) - 1, {state: list(curve.values())[-1] for state, curve in states})
-    layout.use_percent(axes.yaxis)
+    axes = figure.add_subplot()
+    names = [_strip_member(name) for name in trained]
+    for number, (state, curve) in enumerate(curves.items()):
+        line, colour = ("o--", GREY) if number == 0 else ("o-", BLUE)
+        opacity = 0.25 + 0.75 * number / max(len(curves) - 1, 1) if number else 1  # later: darker
+        label = f"{state}  {format_percent(curve[last])}"
+        axes.plot(names, [*curve.values()], line, color=colour, alpha=opacity, lw=2, label=label)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
+    style.use_percent(axes.yaxis)
     axes.grid(axis="y")
-    axes.set_xlim(-0.25, len(names) - 0.75)
     return figure
 
 
-@layout.apply_style
-def embedding(
+@apply_style
+def plot_embedding(
     points: Mapping[str, Floats],
     labels: Labels,
     wrong: npt.NDArray[np.bool_],
     class_names: Sequence[str],
 ) -> Figure:
-    """Draws images as points, a panel a way to flatten them, in the colour of their class; mistakes are ringed.
+    """Draws images as points in the colour of their class, one panel per method; rings mistakes.
 
     Args:
-        points: name → (n, 2); labels, wrong: (n,).
+        points: method → (n, 2).
+        labels, wrong: (n,).
     """
-    figure = layout.sheet(
-        6.2,
-        "The map that it made: images that the last layers see alike lie near each other",
-        f"{len(labels):,} images that it did not learn from;  ringed: its {wrong.sum():,} mistakes",
+    figure = style.new_figure(
+        5.3,
+        "Features of the last hidden layer in two dimensions",
+        f"{len(labels):,} images not used for training;  ringed: {wrong.sum():,} mistakes",
     )
-    for number, (name, places) in enumerate(points.items()):
-        axes = figure.add_axes(
-            layout.axes_at(figure, 0.1 + 5.15 * number, 0.75, 5.05, 4.55), title=name
-        )
-        axes.set_xticks([])
-        axes.set_yticks([])
+    rows: list[Any] = [list(points), ["legend"] * len(points)]
+    panels = figure.subplot_mosaic(rows, height_ratios=(4.8, 0.5))
+    for name, xy in points.items():
+        axes = panels[name]
+        axes.set(title=name, xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         for label, class_name in enumerate(class_names):
-            here = labels == label
-            colour = CLASS_COLOURS[label % len(CLASS_COLOURS)]
-            shown = class_name if number == 0 else None
-            axes.scatter(
-                places[here, 0],
-                places[here, 1],
-                s=9,
-                color=colour,
-                linewidths=0,
-                alpha=0.8,
-                label=shown,
-            )
-        axes.scatter(
-            places[wrong, 0],
-            places[wrong, 1],
-            s=26,
-            facecolors="none",
-            edgecolors=INK,
-            linewidths=0.7,
-        )
-    figure.legend(
-        loc="lower center", ncols=min(len(class_names), 10), fontsize=8.5, markerscale=2.4, handletextpad=0.1,
-        columnspacing=0.9, bbox_to_anchor=(0.5, 0.03),
-    )  # fmt: skip
+            chosen = labels == label
+            # "C0" to "C9" are matplotlib's ten colours; with more classes they repeat.
+            look: dict[str, Any] = {"color": f"C{label % 10}", "label": shorten(class_name)}
+            axes.plot(*xy[chosen].T, "o", markersize=3, alpha=0.8, markeredgewidth=0, **look)
+        ring = {"markersize": 5, "fillstyle": "none", "color": INK, "markeredgewidth": 0.7}
+        axes.plot(*xy[wrong].T, "o", **ring)
+    columns = 10 if sum(len(shorten(name)) for name in class_names) <= 90 else 6
+    handles, names = axes.get_legend_handles_labels()
+    look = {"fontsize": 8.5, "handletextpad": 0.1, "columnspacing": 0.9, "markerscale": 2.4}
+    panels["legend"].legend(handles, names, loc="center", ncols=columns, **look)
+    panels["legend"].set_axis_off()
     return figure
 
 
-def _last_part(layer: str) -> str:
-    """Returns a layer's name without its column's."""
-    return layer.removeprefix("column1_")
-
-
-def _frame(axes: Axes, middle: Floats, size: int, side: int) -> None:
-    """Draws the window of `size` pixels about `middle`, row and column, as far as it lies in an image of `side`."""
-    top, left = (max(-0.5, place - size / 2) for place in middle)
-    bottom, right = (min(side - 0.5, place + size / 2) for place in middle)
-    axes.add_patch(
-        Rectangle(
-            (left, top), right - left, bottom - top, fill=False, edgecolor=FRAME, linewidth=1.2
-        )
-    )
-
-
-def _label_ends(axes: Axes, at: float, ends: Mapping[str, float]) -> None:
-    """Writes each line's name at its end, moved up where two would lie on each other."""
-    low, high = axes.get_ylim()
-    least, at_least = 0.055 * (high - low), -np.inf
-    for name, value in sorted(ends.items(), key=lambda item: item[1]):
-        at_least = max(value, at_least + least)
-        colour = GREY if name == "untrained" else BLUE
-        axes.annotate(f"{name}  {layout.format_tenths(value)}", (at, at_least), (10, 0), textcoords="offset points",
-                      va="center", fontsize=8.5, color=colour, annotation_clip=False)  # fmt: skip
+def _strip_member(layer: str) -> str:
+    """Returns a layer's name without the prefix of the ensemble's first member."""
+    return layer.removeprefix("member1_")

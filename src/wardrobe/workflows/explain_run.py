@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from wardrobe import report, runs
+from wardrobe import plots, report, runs
 from wardrobe.data import VALIDATION, Dataset, Split
 from wardrobe.errors import DataError, RunError, UsageError
 from wardrobe.evaluation import adversarial, corruptions, out_of_distribution, scoring, selective
@@ -24,9 +24,6 @@ from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.occlusion import Logits
 from wardrobe.models import architecture, initializers, recipes
 from wardrobe.models.recipes import Recipe
-from wardrobe.plots import answers as answer_plots
-from wardrobe.plots import layers as layer_plots
-from wardrobe.plots import layout, robustness
 from wardrobe.runs import Run
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import checkpoints
@@ -100,7 +97,7 @@ def explain_run(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
             continue
         display.stage(text)
         pictures, found = chapter(subject)
-        layout.save_figures(pictures, run.plots_folder, dataset.name, dataset.is_synthetic)
+        plots.save_figures(pictures, run.plots_folder, dataset.name, dataset.is_synthetic)
         drawn |= pictures.keys()
         numbers |= found
         runs.write_json(run.explanation_path, {**numbers, "pictures": sorted(drawn)})
@@ -136,13 +133,13 @@ def explain_layer(run: Run, dataset: Dataset, layer: str, display: TrainingDispl
         found = layers.find_top_images(model, recipe, searched, LAYER_FILTERS, EXCITING_IMAGES)[
             layer
         ]
-        figure = layer_plots.exciting({layer: _excited(found, whole, searched)})
+        figure = plots.layers.plot_top_images({layer: _excited(found, whole, searched)})
     else:
-        figure = layer_plots.units(
+        figure = plots.layers.plot_units(
             layer, whole, dataset.class_names if layer.endswith("logits") else None
         )
     path = run.plots_folder / f"layer-{layer}.png"
-    layout.save_figure(figure, path, dataset.name, dataset.is_synthetic)
+    plots.save_figure(figure, path, dataset.name, dataset.is_synthetic)
     return path
 
 
@@ -200,8 +197,8 @@ def _layers(it: Subject) -> Chapter:
     each = max(3, EXCITED_FILTERS // len(convolutions))
     excited = layers.find_top_images(it.network, it.recipe, searched, each, EXCITING_IMAGES)
     pictures = {
-        "maximised": layer_plots.maximised(whole, it.dataset.class_names),
-        "exciting": layer_plots.exciting(
+        "maximised": plots.layers.plot_activation_maximization(whole, it.dataset.class_names),
+        "exciting": plots.layers.plot_top_images(
             {name: _excited(one, whole[name], searched) for name, one in excited.items()}
         ),
     }
@@ -211,7 +208,7 @@ def _layers(it: Subject) -> Chapter:
             np.argsort(-np.ptp(whole[second], axis=(1, 2)), kind="stable")[:PARTS_FILTERS]
         )
         made_of, kernels = layers.strongest_inputs(it.network, 1, PARTS)
-        pictures["parts"] = layer_plots.parts(
+        pictures["parts"] = plots.layers.plot_filter_inputs(
             whole[second][filters],
             whole[first][made_of[filters]],
             kernels[filters],
@@ -223,7 +220,7 @@ def _layers(it: Subject) -> Chapter:
 
 
 def _excited(found: layers.TopImages, whole: Images, searched: Images) -> tuple[Any, ...]:
-    """Returns what `layer_plots.exciting` takes of a layer; `whole`: images made to excite it, of all filters."""
+    """Returns what `plots.layers.plot_top_images` takes of a layer; `whole`: images made to excite it, of all filters."""
     return (
         found.filters.tolist(),
         whole[found.filters],
@@ -240,7 +237,9 @@ def _depth(it: Subject) -> Chapter:
     untrained = initializers.build_untrained(
         it.recipe, len(it.dataset.class_names), it.run.info()["seed"], train.images
     )
-    epochs = {f"epoch {done}": network for done, network in checkpoints.load_snapshots(it.run).items()}
+    epochs = {
+        f"epoch {done}": network for done, network in checkpoints.load_snapshots(it.run).items()
+    }
     states = {"untrained": untrained, **epochs, "trained": it.network}
     curves = {
         state: layers.fit_probes(network, seen, (validation.images, validation.labels))
@@ -251,8 +250,8 @@ def _depth(it: Subject) -> Chapter:
     labels = validation.labels[some]
     wrong = it.logits(validation.images[some]).argmax(axis=1) != labels
     pictures = {
-        "probes": layer_plots.probes(curves),
-        "embedding": layer_plots.embedding(points, labels, wrong, it.dataset.class_names),
+        "probes": plots.layers.plot_probes(curves),
+        "embedding": plots.layers.plot_embedding(points, labels, wrong, it.dataset.class_names),
     }
     return pictures, {"probes": curves}
 
@@ -270,7 +269,7 @@ def _heat_maps(it: Subject) -> Chapter:
     chosen = np.concatenate([*first_right, surest])
     images, classes = it.scored.images[chosen], predicted[chosen]
     maps = attribution.heat_maps(it.model, it.recipe, it.logits, images, classes)
-    figure = answer_plots.heat_maps(
+    figure = plots.explanations.plot_heat_maps(
         images, it.scored.labels[chosen], it.probabilities[chosen], maps, it.dataset.class_names
     )
     return {"heat_maps": figure}, {}
@@ -312,7 +311,7 @@ def _map_check(it: Subject) -> Chapter:
         numbers[what] = {
             name: _curve(measure(it.logits, images, classes, each)) for name, each in orders.items()
         }
-    return {"map_check": answer_plots.map_check(numbers)}, {"map_check": numbers}
+    return {"map_check": plots.explanations.plot_faithfulness(numbers)}, {"map_check": numbers}
 
 
 def _curve(curves: npt.NDArray[np.floating]) -> dict[str, Any]:
@@ -342,7 +341,9 @@ def _confused(it: Subject) -> Chapter:
             }
         )
     numbers = [{key: value for key, value in pair.items() if key != "images"} for pair in pairs]
-    return ({"confused": answer_plots.confused(pairs)} if pairs else {}), {"confused": numbers}
+    return ({"confused": plots.predictions.plot_confusions(pairs)} if pairs else {}), {
+        "confused": numbers
+    }
 
 
 def _label_errors(it: Subject) -> Chapter:
@@ -356,7 +357,7 @@ def _label_errors(it: Subject) -> Chapter:
         return {}, {}
     images, labels = label_errors.all_labelled_images(it.dataset)
     shown = found.indices[:SHOWN_ERRORS]
-    figure = answer_plots.label_errors(
+    figure = plots.explanations.plot_label_errors(
         images[shown],
         labels[shown],
         found.suggested[:SHOWN_ERRORS],
@@ -398,9 +399,13 @@ def _trust(it: Subject) -> Chapter:
     }
     auroc = {name: selective.auroc(known, scores) for name, scores in others.items()}
     pictures = {
-        "selective": robustness.selective(*selective.accuracy_coverage_curve(*given), chosen),
-        "conformal": robustness.conformal(sets),
-        "unknown": robustness.unknown(known, others, auroc, metrics["familiarity_threshold"]),
+        "selective": plots.robustness.plot_selective(
+            *selective.accuracy_coverage_curve(*given), chosen
+        ),
+        "conformal": plots.robustness.plot_conformal(sets),
+        "unknown": plots.robustness.plot_out_of_distribution(
+            known, others, auroc, metrics["familiarity_threshold"]
+        ),
     }
     return pictures, {"selective": chosen, "conformal": sets, "unknown": auroc}
 
@@ -423,7 +428,7 @@ def _corruptions(it: Subject) -> Chapter:
         for kind in corruptions.CORRUPTIONS
     }
     numbers = {"images": len(images), "clean": clean, "accuracy": rows}
-    return {"corruptions": robustness.corruptions(rows, clean, len(images))}, {
+    return {"corruptions": plots.robustness.plot_corruptions(rows, clean, len(images))}, {
         "corruptions": numbers
     }
 
@@ -453,8 +458,10 @@ def _attacks(it: Subject) -> Chapter:
     }
     numbers = {"images": len(images), "clean": clean, "accuracy": named}
     pictures = {
-        "attacks": robustness.attacks(rows, clean, len(images)),
-        "attacked": robustness.attacked(examples, labels[first], it.dataset.class_names),
+        "attacks": plots.robustness.plot_attacks(rows, clean, len(images)),
+        "attacked": plots.robustness.plot_adversarial_examples(
+            examples, labels[first], it.dataset.class_names
+        ),
     }
     return pictures, {"attacks": numbers}
 

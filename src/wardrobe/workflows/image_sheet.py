@@ -7,12 +7,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from wardrobe import plots
 from wardrobe.data import SYNTHETIC, Dataset
 from wardrobe.evaluation import scoring
 from wardrobe.explain import attribution, layers
 from wardrobe.inference.classifier import Classifier
 from wardrobe.photo import Steps
-from wardrobe.plots import answers, layout
 from wardrobe.runs import Run
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import checkpoints
@@ -77,7 +77,9 @@ def write_sheet(
         data = str(classifier.metadata.get("data", "unknown"))
         synthetic = data == SYNTHETIC
     story["maps"] = {each: found[0] for each, found in maps.items()}
-    layout.save_figure(answers.sheet(story, classifier.class_names), target, data, synthetic)
+    plots.save_figure(
+        plots.explanations.plot_image_sheet(story, classifier.class_names), target, data, synthetic
+    )
 
 
 def _strongest_maps(

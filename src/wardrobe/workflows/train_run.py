@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from wardrobe import export, report, runs
+from wardrobe import export, plots, report, runs
 from wardrobe.data import TEST, VALIDATION, Dataset
 from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.evaluation import metrics, scoring
@@ -21,7 +21,6 @@ from wardrobe.explain import layers
 from wardrobe.inference import engines
 from wardrobe.models import architecture, tta
 from wardrobe.models.recipes import Recipe
-from wardrobe.plots import layout, overview
 from wardrobe.runs import Run
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import checkpoints, loop, sampling
@@ -108,7 +107,11 @@ def export_model(
         "file", "format", "int8", "bytes", and how its answers compare with Keras's, as `export.Parity` has it.
     """
     if isinstance(source, Run):
-        model, recipe, stem = checkpoints.load_model(source), source.recipe(), source.keras_path.stem
+        model, recipe, stem = (
+            checkpoints.load_model(source),
+            source.recipe(),
+            source.keras_path.stem,
+        )
         _check_classes(model, source, dataset)
     else:
         model, recipe, about = export.load_onnx_as_keras(source)
@@ -270,35 +273,37 @@ def _draw(
         metrics.reliability(each, labels) for each in (evaluated.uncalibrated, probabilities)
     )
     drawn = {
-        "samples": overview.samples(dataset.train.images, dataset.train.labels, names),
-        "curves": overview.curves(
+        "samples": plots.training.plot_samples(dataset.train.images, dataset.train.labels, names),
+        "curves": plots.training.plot_curves(
             run.history(), sampling.WARMUP_EPOCHS if run.recipe().hard_fraction < 1 else None
         ),
-        "predictions": overview.predictions(
+        "predictions": plots.predictions.plot_predictions(
             images[first],
             labels[first],
             probabilities[first],
             names,
             f"The first {len(first)} {split} images",
         ),
-        "confidence": overview.confidence(
+        "confidence": plots.predictions.plot_confidence(
             images[barred],
             labels[barred],
             probabilities[barred],
             names,
             f"The first {split} images, then the next mistakes",
         ),
-        "confusion": overview.confusion(np.array(scores["confusion"]), names),
-        "per_class": overview.per_class(scores["per_class"]),
-        "reliability": overview.reliability(before, after, scores["ece"], scores["temperature"]),
-        "mistakes": overview.mistakes(
+        "confusion": plots.predictions.plot_confusion(np.array(scores["confusion"]), names),
+        "per_class": plots.predictions.plot_per_class(scores["per_class"]),
+        "reliability": plots.predictions.plot_reliability(
+            before, after, scores["ece"], scores["temperature"]
+        ),
+        "mistakes": plots.predictions.plot_mistakes(
             images[worst], labels[worst], probabilities[worst], names, len(wrong)
         ),
-        "filters": overview.filters(
+        "filters": plots.layers.plot_filters(
             layers.first_filters(model), architecture.find_convolutions(model)[0].name
         ),
-        "feature_maps": overview.feature_maps(
+        "feature_maps": plots.layers.plot_feature_maps(
             examples, layers.feature_maps(model, examples), names
         ),
     }
-    layout.save_figures(drawn, run.plots_folder, dataset.name, dataset.is_synthetic)
+    plots.save_figures(drawn, run.plots_folder, dataset.name, dataset.is_synthetic)

@@ -1,0 +1,110 @@
+"""Many small images in one: one large image draws far faster than many axes."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from PIL import Image, ImageOps
+
+from wardrobe.plots.style import INK, Floats, Images
+
+TILE, GAP = 84, 6  # pixels of a montage; 84 is a multiple of 28, so that pixels stay square
+
+
+def make_tile(image: npt.NDArray[Any]) -> Images:
+    """Scales an image to (TILE, TILE, 3), with white margins if it is not square.
+
+    Args:
+        image: (h, w) grey or (h, w, 3), 0-255.
+    """
+    picture = Image.fromarray(np.round(image).astype(np.uint8)).convert("RGB")
+    is_small = max(picture.size) < TILE
+    method = Image.Resampling.NEAREST if is_small else Image.Resampling.LANCZOS
+    return np.asarray(ImageOps.pad(picture, (TILE, TILE), method, color="white"))
+
+
+def draw_montage(
+    axes: Axes,
+    rows: Iterable[Iterable[npt.NDArray[Any] | None]],
+    *,
+    names: Sequence[str] = (),
+    row_gap: int = GAP,
+    columns: int = 0,
+) -> None:
+    """Draws rows of images; None leaves a tile white.
+
+    Args:
+        rows: images as for `make_tile`.
+        names: one per row, written to its left.
+        row_gap: pixels below each row, for captions.
+        columns: tiles per row; 0: as many as the longest row has.
+    """
+    table = [list(row) for row in rows]
+    columns = columns or max(len(row) for row in table)
+    step = TILE + row_gap
+    canvas = np.full((len(table) * step, columns * (TILE + GAP), 3), 255, np.uint8)
+    for row, images in enumerate(table):
+        for column, image in enumerate(images):
+            if image is not None:
+                left, top = column * (TILE + GAP), row * step
+                canvas[top : top + TILE, left : left + TILE] = make_tile(image)
+    axes.imshow(canvas[:, :-GAP], interpolation="nearest")
+    axes.set_anchor("NW")
+    axes.set_xticks([])
+    axes.set_yticks([row * step + TILE / 2 for row in range(len(names))], names)
+    axes.spines[:].set_visible(False)
+
+
+def caption_tile(
+    axes: Axes, column: int, row: int, text: str, row_gap: int = GAP, **style: Any
+) -> None:
+    """Writes a caption below a tile of a montage with that `row_gap`."""
+    x, y = column * (TILE + GAP) + TILE / 2, row * (TILE + row_gap) + TILE + 2
+    axes.text(x, y, text, **{"ha": "center", "va": "top", "fontsize": 8, "color": INK, **style})
+
+
+def split_rows(tiles: Images | list[Images], columns: int) -> list[Images | list[Images]]:
+    """Splits a sequence into rows of a montage; no tiles make one empty row."""
+    return [tiles[start : start + columns] for start in range(0, len(tiles), columns)] or [[]]
+
+
+def draw_image(axes: Axes, image: Images, title: str, colour: str, actual: str = "") -> None:
+    """Draws an image, (h, w) grey 0-255, in a frame, with its title above and its class below."""
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(True)
+    axes.spines[:].set(color=colour, linewidth=2.2)
+    axes.set_title(title, color=colour, fontsize=7.5, pad=4, loc="center")
+    axes.set_xlabel(actual, fontsize=8.5, labelpad=3)
+
+
+def colour_weights(weights: Floats) -> Images:
+    """Returns weights (h, w) as RGB: red above 0, blue below, white at 0."""
+    limit = max(float(np.abs(weights).max()), 1e-12)
+    return _apply_colormap("RdBu_r", (weights / limit + 1) / 2)
+
+
+def colour_maps(maps: Floats) -> list[Images]:
+    """Returns feature maps (h, w, filters), each divided by its maximum, as RGB."""
+    return [
+        _apply_colormap("magma", each / max(each.max(), 1e-9)) for each in np.moveaxis(maps, -1, 0)
+    ]
+
+
+def overlay_heat_map(image: Images, heat: Floats) -> Images:
+    """Returns an image (h, w) with a heat map (h, w) over it, red above 0 and blue below: RGB."""
+    relative = np.abs(heat) / max(float(np.abs(heat).max()), 1e-12)
+    strength = np.sign(heat) * relative**0.7  # the exponent makes weak areas visible
+    colours = _apply_colormap("RdBu_r", (strength + 1) / 2).astype(np.float64)
+    opacity = (0.15 + 0.75 * np.abs(strength))[..., None]  # (h, w, 1)
+    grey = 60 + 0.72 * image[..., None].astype(np.float64)
+    return np.round((1 - opacity) * grey + opacity * colours).astype(np.uint8)
+
+
+def _apply_colormap(name: str, values: Floats) -> Images:
+    """Returns values (h, w), 0-1, in the colours of a matplotlib colormap: (h, w, 3)."""
+    return np.round(matplotlib.colormaps[name](values)[..., :3] * 255).astype(np.uint8)
