@@ -13,7 +13,7 @@ import pytest
 
 from wardrobe.data import fashion_mnist, load_data
 from wardrobe.data.fashion_mnist import File
-from wardrobe.data.splits import stratified_split
+from wardrobe.data.load import stratified_split
 from wardrobe.errors import DataError, DataMissingError, UsageError
 
 NAME = "train-images-idx3-ubyte.gz"

@@ -1,6 +1,6 @@
 """Data sets, their splits, augmentation and batches.
 
-- `load`: opens a data set by name; `dataset`: its types; `splits`: the stratified split
+- `load`: opens a data set by name and splits it; `dataset`: its types
 - `test_split`: opens the test split, for `wardrobe.evaluation` alone
 - `fashion_mnist`, `image_folder`, `synthetic`: the three sources of images
 - `augment`, `photo_augment`: changed training images
