@@ -21,7 +21,7 @@ from wardrobe.data import synthetic
 from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.inference.classifier import resolve_model
 from wardrobe.inference.engines import count_cores
-from wardrobe.serving import protocols
+from wardrobe.serving.protocols import arrays, v2
 from wardrobe.terminal import console
 
 INFER = "/v2/models/wardrobe/infer"
@@ -138,8 +138,8 @@ def _row(
 def _questions(here: Path) -> list[Question]:
     photo = predict_benchmark.drawn_photo(here).read_bytes()
     image = synthetic.draw(1)[0]
-    given = {"name": protocols.INPUT, "datatype": "UINT8", "shape": [1, 28, 28]}
-    wanted = [{"name": protocols.PROBABILITIES}]
+    given = {"name": arrays.INPUT, "datatype": "UINT8", "shape": [1, 28, 28]}
+    wanted = [{"name": v2.PROBABILITIES}]
     as_json = json.dumps(
         {"inputs": [{**given, "data": image.ravel().tolist()}], "outputs": wanted}
     ).encode()

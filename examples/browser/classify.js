@@ -1,29 +1,29 @@
-// The page: what is drawn goes to the model, and its answer into the bars. No server but the one of these files.
+// The page: a drawing → the model → bars. No server is contacted but the one that sent these files.
 
-import { block } from "./answer.js";
-import { board } from "./drawing.js";
+import { createBlock } from "./answer.js";
+import { createBoard } from "./drawing.js";
 import { classify, classNames } from "./model.js";
 
-const at = (id) => document.getElementById(id);
-const say = (text) => (at("told").textContent = text);
-const show = block(at("answer"), { class_names: classNames }, false);
+const byId = (id) => document.getElementById(id);
+const showStatus = (text) => (byId("status").textContent = text);
+const showAnswer = createBlock(byId("answer"), { class_names: classNames }, false);
 
-// One drawing at a time; of those that come meanwhile, the newest.
-let busy = false, next = null;
-async function changed(pixels) {
+// Classifies one drawing at a time. Of the drawings that wait, only the newest is classified.
+let isBusy = false, next = null;
+async function update(pixels) {
   next = pixels ?? new Uint8Array(28 * 28);
-  if (busy) return;
-  busy = true;
+  if (isBusy) return;
+  isBusy = true;
   while (next) {
-    const now = next, began = performance.now();
+    const current = next, start = performance.now();
     next = null;
-    show(await classify(now));
-    say(`Answered in ${(performance.now() - began).toFixed(1)} ms, on this machine.`);
+    showAnswer(await classify(current));
+    showStatus(`Classified in ${(performance.now() - start).toFixed(1)} ms on this machine.`);
   }
-  busy = false;
+  isBusy = false;
 }
 
-const tools = Object.fromEntries(["pen", "rubber", "fill", "undo", "clear", "width", "tone"].map((id) => [id, at(id)]));
-board(at("drawing"), { ...tools, say }, changed);
-await changed(null);
+const tools = Object.fromEntries(["pen", "eraser", "fill", "undo", "clear", "width", "tone"].map((id) => [id, byId(id)]));
+createBoard(byId("drawing"), { ...tools, showStatus }, update);
+await update(null);
 document.body.dataset.ready = "true";

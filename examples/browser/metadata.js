@@ -1,43 +1,43 @@
-// What a model.onnx says of itself. ONNX is protocol buffers: `ModelProto.metadata_props` are pairs of texts.
+// The metadata of an ONNX file. ONNX is a protocol buffer: `ModelProto.metadata_props` are pairs of strings.
 
 const METADATA_PROPS = 14, KEY = 1, VALUE = 2; // onnx.proto's field numbers
 const VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5; // protocol buffers' wire types
 
-/** Yields the fields of a message: their numbers, and the bytes of those that have a length. */
-function* fields(bytes) {
-  let at = 0;
-  const varint = () => {
+/** Yields the number and the bytes of each field that has a length. */
+function* parseFields(bytes) {
+  let offset = 0;
+  const readVarint = () => {
     let value = 0, scale = 1;
     for (;;) {
-      const byte = bytes[at++];
+      const byte = bytes[offset++];
       value += (byte & 127) * scale;
       if (byte < 128) return value;
       scale *= 128;
     }
   };
-  while (at < bytes.length) {
-    const tag = varint(), number = Math.floor(tag / 8), kind = tag % 8;
-    if (kind === VARINT) varint();
-    else if (kind === FIXED64) at += 8;
-    else if (kind === FIXED32) at += 4;
-    else if (kind === BYTES) {
-      const length = varint();
-      yield [number, bytes.subarray(at, (at += length))];
-    } else throw new Error("this is no ONNX file");
+  while (offset < bytes.length) {
+    const tag = readVarint(), number = Math.floor(tag / 8), type = tag % 8;
+    if (type === VARINT) readVarint();
+    else if (type === FIXED64) offset += 8;
+    else if (type === FIXED32) offset += 4;
+    else if (type === BYTES) {
+      const length = readVarint();
+      yield [number, bytes.subarray(offset, (offset += length))];
+    } else throw new Error("model.onnx is not an ONNX file");
   }
 }
 
-/** Returns the metadata of an ONNX file: key → value, what is JSON parsed. */
-export function metadata(file) {
-  const text = new TextDecoder(), found = {};
-  for (const [number, entry] of fields(file)) {
+/** Returns the metadata of an ONNX file: key → value. JSON values are parsed, others are text. */
+export function parseMetadata(file) {
+  const decoder = new TextDecoder(), metadata = {};
+  for (const [number, entry] of parseFields(file)) {
     if (number !== METADATA_PROPS) continue;
-    const { [KEY]: key, [VALUE]: value } = Object.fromEntries([...fields(entry)].map(([n, bytes]) => [n, text.decode(bytes)]));
+    const { [KEY]: key, [VALUE]: value } = Object.fromEntries([...parseFields(entry)].map(([n, bytes]) => [n, decoder.decode(bytes)]));
     try {
-      found[key] = JSON.parse(value);
+      metadata[key] = JSON.parse(value);
     } catch {
-      found[key] = value;
+      metadata[key] = value;
     }
   }
-  return found;
+  return metadata;
 }

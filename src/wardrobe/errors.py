@@ -1,7 +1,7 @@
 """Every exception that Wardrobe raises on purpose.
 
 The message is one line: what was given, what was expected, what to do. The command line prints it
-and exits with `exit_status`.
+and exits with `exit_status`. The server answers with `http_status`.
 """
 
 
@@ -9,6 +9,7 @@ class WardrobeError(Exception):
     """The job failed."""
 
     exit_status = 1
+    http_status = 400
 
 
 class UsageError(WardrobeError):
@@ -38,6 +39,26 @@ class InterruptedRunError(WardrobeError):
 class PhotoError(WardrobeError):
     """The file is not an image, or it is corrupted."""
 
+    http_status = 422
+
 
 class ModelError(WardrobeError):
     """The model file cannot be used, or an image does not fit it."""
+
+
+class RequestError(WardrobeError):
+    """The request to the server is not valid."""
+
+
+class BusyError(WardrobeError):
+    """A queue of the server is full; the client may retry."""
+
+    http_status = 503
+
+
+class BodyError(WardrobeError):
+    """The body of a request is too large or too slow."""
+
+    def __init__(self, http_status: int, message: str) -> None:
+        super().__init__(message)
+        self.http_status = http_status

@@ -88,7 +88,7 @@ def test_a_drawing_is_classified_in_the_page(page: Page) -> None:
     for leg in (0.33, 0.57):
         line((leg, 0.3), (leg + 0.1, 0.3), (leg + 0.1, 0.92), (leg, 0.92), (leg, 0.3))
     expect(page.locator(".verdict")).to_have_text("Trouser")
-    expect(page.locator("#told")).to_contain_text("on this machine")
+    expect(page.locator("#status")).to_contain_text("on this machine")
     for width in (1440, 360):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("() => document.documentElement.scrollWidth") == width

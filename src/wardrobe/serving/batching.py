@@ -1,4 +1,4 @@
-"""Requests that arrive together are classified together; what is too much is refused, nothing waits for ever."""
+"""Bounded queues: one per model that batches the images of several requests, one for threads."""
 
 import asyncio
 from collections import deque
@@ -10,53 +10,58 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe.errors import WardrobeError
+from wardrobe.errors import BusyError
+from wardrobe.inference.activations import ActivationModel
+from wardrobe.inference.classifier import Classifier, Predictions
+from wardrobe.serving.metrics import Metrics
 
 Images = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]
 T = TypeVar("T")
 
-WINDOW = 0.002  # seconds that a batch waits for others on their way
-LARGEST = 256  # images of a batch
-WAITING = 4_096  # images that wait at most; more are refused
-
-
-class BusyError(WardrobeError):
-    """There is more to do than the queue holds; to be asked again later."""
+MAX_DELAY = 0.002  # seconds that a batch waits for more images
+MAX_BATCH = 256  # images; a batch takes no further request once it has as many
+MAX_WAITING = 4_096  # images in the queue; further requests are refused
 
 
 @dataclass
-class _Asked:
+class _Job:
+    """The images of one request, and the future of their logits."""
+
     images: Images
-    answer: asyncio.Future[Floats]
+    logits: asyncio.Future[Floats]
 
 
 class Batcher:
-    """One model's queue: images of several requests become one batch.
+    """The queue of one model.
 
-    A batch waits up to `WINDOW` for others, and not at all where `on_their_way` tells that no other is to come.
+    A batch waits up to MAX_DELAY for more images. It does not wait if every request that the server
+    holds is in the queue already.
+
+    Attributes:
+        waiting: images in the queue or being classified.
     """
 
     def __init__(
         self,
         logits: Callable[[Images], Floats],
-        on_their_way: Callable[[], int],
-        seen: Callable[[int], None] = lambda _: None,
+        count_requests: Callable[[], int],
+        on_batch: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Starts with the running event loop.
+        """Uses the running event loop.
 
         Args:
-            logits: (n, 28, 28) → (n, k); called in a thread of its own, a batch at a time.
-            on_their_way: how many requests the server holds, those that wait here among them.
-            seen: told the number of images of every batch.
+            logits: (n, 28, 28) → (n, k); called in one thread, one batch at a time.
+            count_requests: returns how many requests the server holds, the queue's included.
+            on_batch: called with the number of images of each batch.
         """
-        self._logits, self._on_their_way, self._seen = logits, on_their_way, seen
+        self._logits, self._count_requests, self._on_batch = logits, count_requests, on_batch
         self._loop = asyncio.get_running_loop()
         self._thread, self._is_busy = ThreadPoolExecutor(1, "classify"), False
-        self._queue: deque[_Asked] = deque()
+        self._queue: deque[_Job] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._requests = 0  # that wait or are being answered
-        self.waiting = 0  # images that wait or are being classified
+        self._requests = 0  # in the queue or being classified
+        self.waiting = 0
 
     async def logits(self, images: Images) -> Floats:
         """Returns the logits (n, k) of images (n, 28, 28) uint8.
@@ -64,96 +69,133 @@ class Batcher:
         Raises:
             BusyError: the queue is full.
         """
-        if self.waiting and self.waiting + len(images) > WAITING:
-            raise BusyError(
-                f"{self.waiting:,} images wait already, expected at most {WAITING:,}; ask again in a second"
-            )
-        asked = _Asked(images, self._loop.create_future())
+        if self.waiting and self.waiting + len(images) > MAX_WAITING:
+            raise _make_busy_error(self.waiting, MAX_WAITING)
+        job = _Job(images, self._loop.create_future())
         self.waiting += len(images)
         self._requests += 1
         try:
-            self._queue.append(asked)
-            self._begin_or_wait()
-            return await asked.answer
+            self._queue.append(job)
+            self._start_or_wait()
+            return await job.logits
         finally:
             self.waiting -= len(images)
             self._requests -= 1
 
     def close(self) -> None:
-        """Ends the thread; what waits still is not answered."""
+        """Ends the thread. Jobs in the queue get no answer."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _begin_or_wait(self) -> None:
+    def _start_or_wait(self) -> None:
         if self._is_busy or not self._queue:
             return
-        if (
-            self._on_their_way() <= self._requests
-            or sum(len(each.images) for each in self._queue) >= LARGEST
-        ):
-            self._begin()
+        is_full = sum(len(job.images) for job in self._queue) >= MAX_BATCH
+        if is_full or self._count_requests() <= self._requests:
+            self._start_batch()
         elif self._timer is None:
-            self._timer = self._loop.call_later(WINDOW, self._begin)
+            self._timer = self._loop.call_later(MAX_DELAY, self._start_batch)
 
-    def _begin(self) -> None:
-        """Hands a batch to the thread, unless it has one."""
+    def _start_batch(self) -> None:
+        """Gives a batch to the thread, unless it is busy."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         batch, size = [], 0
-        while not self._is_busy and self._queue and size < LARGEST:
-            asked = self._queue.popleft()
-            if not asked.answer.done():  # else who asked has gone
-                batch.append(asked)
-                size += len(asked.images)
+        while not self._is_busy and self._queue and size < MAX_BATCH:
+            job = self._queue.popleft()
+            if not job.logits.done():  # done: the client disconnected
+                batch.append(job)
+                size += len(job.images)
         if not batch:
             return
         self._is_busy = True
-        self._seen(size)
-        job = self._thread.submit(self._logits, np.concatenate([each.images for each in batch]))
-        job.add_done_callback(lambda job: self._loop.call_soon_threadsafe(self._end, batch, job))
+        self._on_batch(size)
+        future = self._thread.submit(self._logits, np.concatenate([job.images for job in batch]))
+        future.add_done_callback(
+            lambda done: self._loop.call_soon_threadsafe(self._end_batch, batch, done)
+        )
 
-    def _end(self, batch: Sequence[_Asked], job: Future[Floats]) -> None:
+    def _end_batch(self, batch: Sequence[_Job], future: Future[Floats]) -> None:
         self._is_busy = False
-        error, start = job.exception(), 0
-        for asked in batch:
-            stop = start + len(asked.images)
-            if asked.answer.done():
-                pass
+        error, start = future.exception(), 0
+        for job in batch:
+            stop = start + len(job.images)
+            if job.logits.done():
+                pass  # the client disconnected
             elif error is not None:
-                asked.answer.set_exception(error)
+                job.logits.set_exception(error)
             else:
-                asked.answer.set_result(job.result()[start:stop])
+                job.logits.set_result(future.result()[start:stop])
             start = stop
-        self._begin_or_wait()
+        self._start_or_wait()
 
 
-class Workers:
-    """Threads for what takes a while, such as decoding photos; with a queue that is bounded."""
+class ServedModel:
+    """A classifier, its layers and its queue."""
 
-    def __init__(self, threads: int, waiting: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, "prepare")
-        self._most, self._held = threads + waiting, 0
+    def __init__(self, classifier: Classifier, metrics: Metrics) -> None:
+        self.classifier, self.name = classifier, classifier.name
+        self.network = ActivationModel.find(classifier.path)  # None: layers are not available
+        self._metrics = metrics
+        self.batcher: Batcher
 
-    async def run(self, call: Callable[..., T], *arguments: Any) -> T:
-        """Returns what `call` does, done in a thread.
+    def start(self) -> None:
+        """Opens the queue in the running event loop."""
+        images = self._metrics.images.labels(self.name)
+        batches = self._metrics.batches.labels(self.name)
+
+        def count_batch(size: int) -> None:
+            images.inc(size)
+            batches.observe(size)
+
+        logits = self.classifier.logits
+        self.batcher = Batcher(logits, lambda: self._metrics.requests_held, count_batch)
+
+    async def logits(self, images: Images) -> Floats:
+        """Returns the logits (n, k) of images (n, 28, 28), batched with other requests."""
+        waiting = self._metrics.waiting.labels(self.name)
+        waiting.inc(len(images))
+        try:
+            return await self.batcher.logits(images)
+        finally:
+            waiting.dec(len(images))
+
+    async def classify(self, images: Images) -> Predictions:
+        """Returns the predictions of images (n, 28, 28), batched with other requests."""
+        return self.classifier.to_predictions(images, await self.logits(images))
+
+
+class BoundedThreadPool:
+    """Threads for slow work, such as decoding photos, with a bounded queue."""
+
+    def __init__(self, threads: int, max_waiting: int) -> None:
+        self._executor = ThreadPoolExecutor(threads, "prepare")
+        self._max_jobs, self._jobs = threads + max_waiting, 0  # running or waiting
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Runs a function in a thread and returns its result.
 
         Raises:
-            BusyError: too many wait already.
+            BusyError: the queue is full.
         """
-        if self._held >= self._most:
-            raise BusyError(
-                f"{self._held:,} pictures wait already, expected at most {self._most:,}; ask again in a second"
-            )
-        self._held += 1
-        job = self._pool.submit(call, *arguments)
+        if self._jobs >= self._max_jobs:
+            raise _make_busy_error(self._jobs, self._max_jobs)
+        self._jobs += 1
+        future = self._executor.submit(function, *arguments)
         loop = asyncio.get_running_loop()
-        job.add_done_callback(
-            lambda _: loop.call_soon_threadsafe(self._one_less)
-        )  # also where who asked has gone
-        return await asyncio.wrap_future(job)
+        # The thread works to the end even if the client disconnects, so the job counts until then.
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._end_job))
+        return await asyncio.wrap_future(future)
 
-    def _one_less(self) -> None:
-        self._held -= 1
+    def _end_job(self) -> None:
+        self._jobs -= 1
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _make_busy_error(waiting: int, limit: int) -> BusyError:
+    return BusyError(
+        f"the server is busy: {waiting:,} images are waiting, of at most {limit:,}; "
+        "retry in a second"
+    )

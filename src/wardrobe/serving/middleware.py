@@ -1,33 +1,31 @@
-"""What every request passes through: access control, limits on size and time, log and metrics.
+"""The middleware around every request: access, limits, security headers, metrics and the log.
 
-Plain ASGI, without a base class: it counts the bytes of a body as they arrive and sees each part of
-the answer. Starlette's own middleware would not make it shorter: TrustedHostMiddleware answers in
-plain text instead of JSON, as does RequestBodyLimitMiddleware where a route reads no body, and neither
-limits the time of a body or the memory that all bodies hold.
+Plain ASGI, because it counts a body while it arrives and a response while it leaves. Starlette's
+TrustedHostMiddleware and RequestBodyLimitMiddleware do not fit: they answer in plain text, not with
+the API's JSON errors, and limit neither a body's time nor the bytes of all bodies together.
 """
 
 import asyncio
 import hmac
 import json
-import os
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Set
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.multiprocess import MultiProcessCollector
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from wardrobe.errors import WardrobeError
+from wardrobe.errors import BodyError
+from wardrobe.serving.metrics import Metrics
+from wardrobe.serving.settings import Limits, Settings
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-HEADERS = {  # of every answer
+SECURITY_HEADERS = {  # of every response
     "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-        "media-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+        "connect-src 'self'; media-src blob:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
     ),
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
@@ -36,266 +34,172 @@ HEADERS = {  # of every answer
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
-SAFE = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-METRICS_FOLDER = (
-    "PROMETHEUS_MULTIPROC_DIR"  # the variable that names where processes count together
-)
-CLIENT_CLOSED_REQUEST = 499  # nginx's status of a request whose sender has gone
-SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)  # edges of histograms
-IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a request may ask for."""
-
-    body: int = 20_000_000  # bytes
-    held: int = 1_000_000_000  # bytes of all bodies that are held at a time
-    reading: float = 20.0  # seconds in which a body must have come
-    answering: float = 60.0  # seconds in which it must be answered
-
-
-class Metrics:
-    """What /metrics tells, and how many requests are held."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.held, self.held_bytes = 0, 0  # requests that are being answered, and their bodies
-
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"wardrobe_{name}", text, labels, registry=self.registry)
-
-        def histogram(name: str, text: str, label: str, edges: Sequence[float]) -> Histogram:
-            return Histogram(
-                f"wardrobe_{name}", text, [label], registry=self.registry, buckets=edges
-            )
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(
-                f"wardrobe_{name}",
-                text,
-                labels,
-                registry=self.registry,
-                multiprocess_mode="livesum",
-            )
-
-        self.requests = counter("requests", "Requests answered.", "route", "method", "status")
-        self.images = counter("images", "Images classified.", "model")
-        self.seconds = histogram(
-            "request_seconds", "From a request to the last byte of its answer.", "route", SECONDS
-        )
-        self.batches = histogram("batch_images", "Images of a batch.", "model", IMAGES)
-        self.waiting = gauge("waiting_images", "Images that wait or are being classified.", "model")
-        self.in_flight = gauge("requests_in_flight", "Requests being answered.")
-
-    def told(self) -> CollectorRegistry:
-        """Returns what there is to tell: of all processes, where several answer (see workers.py)."""
-        if METRICS_FOLDER not in os.environ:
-            return self.registry
-        together = CollectorRegistry()
-        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-        return together
-
-
-class BodyError(WardrobeError):
-    """A body that is too large or comes too slowly; `status` is what it is answered with."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
+RAW_SECURITY_HEADERS = [(k.encode(), v.encode()) for k, v in SECURITY_HEADERS.items()]
+CLOSE = {"connection": "close"}  # for answers that leave the rest of a body unread
 
 
 class RequestGuard:
-    """Lets a request pass to `app`, within limits, and tells of it."""
+    """Passes a request to `app` if it is allowed and within limits, and counts and logs it."""
 
     def __init__(
-        self,
-        app: ASGIApp,
-        metrics: Metrics,
-        limits: Limits,
-        token: str | None,
-        hosts: tuple[str, ...] | None,
-        open_to_all: Set[str],
-        access_log: bool,
+        self, app: ASGIApp, metrics: Metrics, settings: Settings, public_paths: Set[str]
     ) -> None:
-        """Wraps an ASGI application.
-
-        Args:
-            token: that has to be given as "Authorization: Bearer …"; None: anyone may ask.
-            hosts: names by which the server may be called, against pages that rebind a name to this machine; None: any.
-            open_to_all: paths that need no token.
-            access_log: whether to write a line of JSON on stderr for each request.
-        """
-        self.app, self.metrics, self.limits = app, metrics, limits
-        self.token, self.hosts, self.open_to_all, self.access_log = (
-            token,
-            hosts,
-            open_to_all,
-            access_log,
-        )
+        """Wraps an ASGI application; `public_paths` need no token."""
+        self.app, self.metrics, self.settings = app, metrics, settings
+        self.public_paths = public_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, body = time.perf_counter(), _Body(receive, self.limits, self.metrics)
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1")
-            for name, value in scope["headers"]
-        }
+        started, headers = time.perf_counter(), Headers(scope=scope)
+        limits = self.settings.limits
 
-        def end() -> None:
+        def record() -> None:
             self.metrics.in_flight.dec()
-            self._tell(scope, headers, answer, time.perf_counter() - started)
+            self._record(scope, headers, send_wrapper, time.perf_counter() - started)
 
-        answer = _Answer(send, end)
-        self.metrics.held += 1
+        receive_wrapper = _ReceiveWrapper(receive, limits, self.metrics)
+        send_wrapper = _SendWrapper(send, record)
+        self.metrics.requests_held += 1
         self.metrics.in_flight.inc()
         try:
-            refusal = self._refusal(scope["path"], headers)
-            if refusal is not None:
-                await answer.refuse(*refusal)
-            else:
-                await self._passed(scope, body, answer)
+            app = self._refuse(scope["path"], headers) or self.app
+            async with asyncio.timeout(limits.response_seconds):
+                await app(scope, receive_wrapper, send_wrapper)
+        except TimeoutError:
+            if not send_wrapper.status:  # no response has started
+                error = f"there was no answer within {limits.response_seconds:g} s; retry in 5 s"
+                response = _make_response(503, error, {"retry-after": "5"})
+                await response(scope, receive, send_wrapper)
         finally:
-            answer.end()  # for requests that get no whole answer
-            body.forget()
-            self.metrics.held -= 1
+            send_wrapper.end()  # for requests whose response did not end
+            receive_wrapper.release()
+            self.metrics.requests_held -= 1
 
-    def _refusal(
-        self, path: str, headers: Mapping[str, str]
-    ) -> tuple[int, str, dict[str, str]] | None:
-        host = (
-            headers.get("host", "").rpartition("]")[0].lstrip("[")
-            or headers.get("host", "").partition(":")[0]
-        )
-        if self.hosts is not None and host not in self.hosts:
-            return 421, f"this server is not called {host!r}; ask for {' or '.join(self.hosts)}", {}
-        given = headers.get("authorization", "").encode("latin-1")
-        may_ask = self.token is None or path in self.open_to_all
-        if not may_ask and not hmac.compare_digest(given, f"Bearer {self.token}".encode()):
-            return (
-                401,
-                "give the token, as the header Authorization: Bearer TOKEN",
-                {"www-authenticate": "Bearer"},
-            )
+    def _refuse(self, path: str, headers: Headers) -> Response | None:
+        """Returns the response to a request that is not allowed, or None."""
+        hosts, token = self.settings.hosts, self.settings.token
+        host = _parse_host(headers.get("host", ""))
+        # A page on another host could resolve its own name to this machine (DNS rebinding). The
+        # browser would then send requests here, but with that name in the Host header.
+        if hosts is not None and host not in hosts:
+            error = f"the Host header is {host!r}; expected {', '.join(hosts)}"
+            return _make_response(421, error)
+        if token is not None and path not in self.public_paths:
+            sent = headers.get("authorization", "").encode("latin-1")
+            # In constant time, so that the time does not give the token away.
+            if not hmac.compare_digest(sent, f"Bearer {token}".encode()):
+                error = "the token is missing or wrong; send Authorization: Bearer TOKEN"
+                return _make_response(401, error, {"www-authenticate": "Bearer"})
         length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > self.limits.body:
-            return 413, _too_large(self.limits), {"connection": "close"}
+        if length.isdecimal() and int(length) > self.settings.limits.body_bytes:
+            return _make_response(413, _describe_too_large(self.settings.limits), CLOSE)
         return None
 
-    async def _passed(self, scope: Scope, body: "_Body", answer: "_Answer") -> None:
-        try:
-            async with asyncio.timeout(self.limits.answering):
-                await self.app(scope, body, answer)
-        except TimeoutError:
-            await answer.refuse(
-                503,
-                f"no answer within {self.limits.answering:g} s; ask again",
-                {"retry-after": "5"},
-            )
-
-    def _tell(
-        self, scope: Scope, headers: Mapping[str, str], answer: "_Answer", seconds: float
+    def _record(
+        self, scope: Scope, headers: Headers, response: "_SendWrapper", seconds: float
     ) -> None:
+        """Counts and logs a request."""
         route = getattr(scope.get("route"), "path", "other")
-        status = answer.status or 500  # which uvicorn answers where nothing was
+        status = response.status or 500  # what uvicorn sends if the application fails
         self.metrics.requests.labels(route, scope["method"], status).inc()
         self.metrics.seconds.labels(route).observe(seconds)
-        if self.access_log:
+        if self.settings.access_log:
             line = {
                 "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                "id": answer.id,
+                "id": response.id,
                 "client": (scope.get("client") or ["unknown"])[0],
                 "method": scope["method"],
                 "path": scope["path"],
                 "status": status,
                 "milliseconds": round(1000 * seconds, 1),
                 "bytes_in": headers.get("content-length"),
-                "bytes_out": answer.bytes,
+                "bytes_out": response.bytes_sent,
             }
             print(json.dumps(line), file=sys.stderr, flush=True)
 
 
-class _Body:
-    """Receives a body, as large and as slow as the limits allow."""
+class _ReceiveWrapper:
+    """Receives a body within the limits."""
 
     def __init__(self, receive: Receive, limits: Limits, metrics: Metrics) -> None:
         self._receive, self._limits, self._metrics = receive, limits, metrics
-        self._got, self._until, self._whole = 0, time.monotonic() + limits.reading, False
+        self._deadline = time.monotonic() + limits.body_seconds
+        self._bytes, self._is_complete = 0, False
 
     async def __call__(self) -> Message:
-        if self._whole:
-            return await self._receive()  # waits for who asked to go
+        if self._is_complete:
+            return await self._receive()  # waits for the client to disconnect
+        limits = self._limits
         try:
-            async with asyncio.timeout(self._until - time.monotonic()):
+            async with asyncio.timeout(self._deadline - time.monotonic()):
                 message = await self._receive()
         except TimeoutError as error:
-            raise BodyError(
-                408, f"the body did not come within {self._limits.reading:g} s; send it again"
-            ) from error
-        self._got += len(message.get("body", b""))
-        self._metrics.held_bytes += len(message.get("body", b""))
-        self._whole = not message.get("more_body", False)
-        if self._got > self._limits.body:
-            raise BodyError(413, _too_large(self._limits))
-        if self._metrics.held_bytes > self._limits.held:
-            raise BodyError(
-                503, f"{self._limits.held:,} bytes are held already; ask again in a second"
-            )
+            reason = f"the body did not arrive within {limits.body_seconds:g} s; send it again"
+            raise BodyError(408, reason) from error
+        size = len(message.get("body", b""))
+        self._bytes += size
+        self._metrics.bytes_held += size
+        self._is_complete = not message.get("more_body", False)
+        if self._bytes > limits.body_bytes:
+            raise BodyError(413, _describe_too_large(limits))
+        if self._metrics.bytes_held > limits.all_body_bytes:
+            held = f"the bodies in flight exceed {limits.all_body_bytes:,} bytes"
+            raise BodyError(503, f"{held}; retry in a second")
         return message
 
-    def forget(self) -> None:
-        """Counts the body as held no longer."""
-        self._metrics.held_bytes -= self._got
-        self._got = 0
+    def release(self) -> None:
+        """Stops counting the body as held."""
+        self._metrics.bytes_held -= self._bytes
+        self._bytes = 0
 
 
-class _Answer:
-    """Sends an answer, with the headers that all have.
+class _SendWrapper:
+    """Sends a response with the headers that every response has.
 
-    The request is counted and logged before the last byte is sent: a client that has the whole answer
-    may ask another process for the metrics before this one runs again.
+    It records the request before it sends the last byte: a client that has the whole response may
+    ask another process for the metrics before this one runs again.
     """
 
-    def __init__(self, send: Send, count: Callable[[], None]) -> None:
-        self._send, self._count = send, count
+    def __init__(self, send: Send, record: Callable[[], None]) -> None:
+        self._send, self._record = send, record
         self._start: Message = {}
-        self.id, self.status, self.bytes, self.has_ended = uuid.uuid4().hex[:12], 0, 0, False
+        self.id, self.status, self.bytes_sent = uuid.uuid4().hex[:12], 0, 0
+        self._has_ended = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            # Sent with the body: if the body is empty, the last byte is part of the headers.
             self._start = message
-            return  # sent with the body: where that is empty, the last byte is one of these
+            return
         is_first, self.status = not self.status, self._start["status"]
-        self.bytes += len(message.get("body", b""))
+        self.bytes_sent += len(message.get("body", b""))
         if not message.get("more_body", False):
             self.end()
         if is_first:
-            headers = [*self._start["headers"], *SAFE, (b"x-request-id", self.id.encode())]
+            request_id = (b"x-request-id", self.id.encode())
+            headers = [*self._start["headers"], *RAW_SECURITY_HEADERS, request_id]
             await self._send({**self._start, "headers": headers})
         await self._send(message)
 
     def end(self) -> None:
-        """Counts and logs the request, once."""
-        if not self.has_ended:
-            self.has_ended = True
-            self._count()
-
-    async def refuse(self, status: int, error: str, headers: Mapping[str, str]) -> None:
-        """Answers with an error, where nothing was answered yet."""
-        if self.status:
-            return
-        body = json.dumps({"error": error}).encode()
-        described: dict[str, Any] = {
-            "content-type": "application/json",
-            "content-length": str(len(body)),
-            **headers,
-        }
-        start = [(name.encode(), value.encode()) for name, value in described.items()]
-        await self({"type": "http.response.start", "status": status, "headers": start})
-        await self({"type": "http.response.body", "body": body})
+        """Records the request, once."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._record()
 
 
-def _too_large(limits: Limits) -> str:
-    return f"the body is too large, expected at most {limits.body:,} bytes; send fewer or smaller pictures"
+def _parse_host(header: str) -> str:
+    """Returns the host of a Host header, without port and without the brackets of IPv6."""
+    return header.rpartition("]")[0].lstrip("[") or header.partition(":")[0]
+
+
+def _make_response(
+    status: int, error: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    return JSONResponse({"error": error}, status, headers)
+
+
+def _describe_too_large(limits: Limits) -> str:
+    return f"the body is too large; expected at most {limits.body_bytes:,} bytes, send less at once"

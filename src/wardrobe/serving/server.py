@@ -1,11 +1,10 @@
-"""`wardrobe serve`: the studio's page and the API, on one port. No TensorFlow in the process."""
+"""`wardrobe serve`: starts and stops the studio and the API on one port, without TensorFlow."""
 
 import asyncio
 import contextlib
 import logging
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -17,35 +16,18 @@ from starlette.middleware.cors import CORSMiddleware
 from wardrobe.errors import UsageError
 from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.engines import count_cores
-from wardrobe.serving.middleware import LOOPBACK, Limits, RequestGuard
+from wardrobe.serving.middleware import RequestGuard
 from wardrobe.serving.routes import ERROR_HANDLERS, PAGE, Service
-from wardrobe.serving.workers import Tell, run_workers
+from wardrobe.serving.settings import LOOPBACK, Limits, Settings
+from wardrobe.serving.workers import Callback, run_workers
 
-KEEP_ALIVE, ENDING = (
-    30,
-    30,
-)  # seconds that a connection may be idle; that requests have to end in after SIGTERM
-SETTLING = (
-    0.1,
-    2.0,
-)  # seconds, least and most, in which who is connected when the server ends can still begin to ask
-HEALTH = "/v2/health/live", "/v2/health/ready"  # asked by those that watch over a server
-COMPARED, NONE = (
-    "baseline",
-    "none",
-)  # the model that the page shows beside another; the word for no such model
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a server lets itself be asked."""
-
-    token: str | None = None  # that has to be given; None: anyone may ask
-    hosts: tuple[str, ...] | None = LOOPBACK  # names that it answers to; None: any
-    cors: tuple[str, ...] = ()  # origins whose pages may ask
-    limits: Limits = field(default_factory=Limits)
-    access_log: bool = False  # whether to write a line of JSON on stderr for each request
-    threads: int = 2  # that read pictures
+KEEP_ALIVE_SECONDS = 30  # that a connection may be idle
+SHUTDOWN_SECONDS = 30  # that requests in flight have to finish after SIGTERM
+# Seconds, least and most, that open connections have to send their first request after SIGTERM.
+MIN_GRACE_SECONDS, MAX_GRACE_SECONDS = 0.1, 2.0
+HEALTH = "/v2/health/live", "/v2/health/ready"  # for load balancers, which have no token
+BASELINE = "baseline"  # the model that is shown next to the default model
+NO_MODEL = "none"  # value of --compare-with
 
 
 def create_app(
@@ -54,24 +36,19 @@ def create_app(
     """Returns the server as an ASGI application.
 
     Args:
-        classifier: the model that is served.
-        others: models that the studio shows beside it.
+        classifier: the model that answers the API.
+        others: further models for the studio to compare.
     """
     settings = settings or Settings()
     service = Service((classifier, *others), settings.threads)
     app = Starlette(
-        routes=service.routes(), exception_handlers=ERROR_HANDLERS, lifespan=service.running
+        routes=service.routes(), exception_handlers=ERROR_HANDLERS, lifespan=service.lifespan
     )
     app.add_middleware(
-        RequestGuard,
-        metrics=service.metrics,
-        limits=settings.limits,
-        token=settings.token,
-        hosts=settings.hosts,
-        open_to_all={*PAGE, *HEALTH},
-        access_log=settings.access_log,
+        RequestGuard, metrics=service.metrics, settings=settings, public_paths={*PAGE, *HEALTH}
     )
-    if settings.cors:  # outermost: a browser asks first whether it may, and has no token then
+    if settings.cors:
+        # The outermost middleware, because a browser's preflight request carries no token.
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors, allow_methods=["*"], allow_headers=["*"]
         )
@@ -79,50 +56,53 @@ def create_app(
 
 
 class Server(uvicorn.Server):
-    """Answers all who got a connection before it ends; uvicorn drops those whose connection it had not yet taken up."""
+    """Answers every open connection before it stops.
 
-    def __init__(self, config: uvicorn.Config, ready: Tell) -> None:
-        """Makes a server that calls `ready` when it answers."""
+    uvicorn drops connections that it has not accepted yet, and those without a request.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callback) -> None:
+        """Prepares a server that calls `on_ready` once it accepts connections."""
         super().__init__(config)
-        self._ready = ready
+        self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._ready()
+        self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Ends, once who is connected was answered."""
-        taken = [connection for each in sockets or () for connection in _taken_up(each)]
+        """Stops accepting connections, answers the open ones, then stops."""
+        pending = [connection for each in sockets or () for connection in _accept_pending(each)]
         for each in sockets or ():
             each.close()
         for server in self.servers:
             server.close()
         loop = asyncio.get_running_loop()
-        for connection in taken:
-            await loop.connect_accepted_socket(self._protocol, connection)
-        await self._asked()
+        for connection in pending:
+            await loop.connect_accepted_socket(self._make_protocol, connection)
+        await self._wait_for_requests()
         await super().shutdown(sockets)
 
-    async def _asked(self) -> None:
-        """Waits until each that is connected has asked: a client on a busy machine needs time between the two."""
-        least, most = SETTLING
-        await asyncio.sleep(least)
+    async def _wait_for_requests(self) -> None:
+        """Waits until each connection has sent a request: on a busy machine that takes a while."""
+        await asyncio.sleep(MIN_GRACE_SECONDS)
         loop = asyncio.get_running_loop()
-        end = loop.time() + most - least
-        while loop.time() < end and any(
-            getattr(each, "cycle", each) is None for each in self.server_state.connections
+        deadline = loop.time() + MAX_GRACE_SECONDS - MIN_GRACE_SECONDS
+        while loop.time() < deadline and any(
+            # `cycle` is a connection's current request; None before the first.
+            getattr(connection, "cycle", connection) is None
+            for connection in self.server_state.connections
         ):
-            await asyncio.sleep(least)
+            await asyncio.sleep(MIN_GRACE_SECONDS)
 
-    def _protocol(self) -> asyncio.Protocol:
-        kind: Any = self.config.http_protocol_class
-        return kind(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
+    def _make_protocol(self) -> asyncio.Protocol:
+        protocol_class: Any = self.config.http_protocol_class
+        state = self.lifespan.state
+        return protocol_class(config=self.config, server_state=self.server_state, app_state=state)
 
 
-def _taken_up(listening: socket.socket) -> Iterator[socket.socket]:
-    """Yields the connections that wait to be taken up."""
+def _accept_pending(listening: socket.socket) -> Iterator[socket.socket]:
+    """Yields the connections in the socket's backlog."""
     listening.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -139,88 +119,87 @@ def run(
     no_auth: bool = False,
     cors: Sequence[str] = (),
     access_log: bool = False,
-    body_timeout: float = Limits.reading,
+    body_timeout: float = Limits.body_seconds,
     workers: int = 1,
 ) -> None:
-    """Serves a model until Ctrl-C or SIGTERM, then ends what is in flight.
+    """Serves a model until Ctrl-C or SIGTERM, then finishes the requests in flight.
 
     Args:
         model: as in `Classifier.load`.
-        compare_with: a second model for the page to show, or "none"; None: "baseline" beside the shipped model, else none.
-        body_timeout: seconds in which a request's body must have come.
-        token: asked of everyone; None: anyone may ask, of other machines only where `no_auth`.
-        workers: processes that answer, 1 or more, each with its share of the cores.
+        compare_with: a second model for the studio, or "none"; None: "baseline" next to the default
+            model, no second model next to another.
+        token: that every request must carry; None: no token, which hosts other than this machine
+            allow only with `no_auth`.
+        body_timeout: seconds in which the body of a request must arrive.
+        workers: processes, 1 or more, which share the cores.
 
     Raises:
-        UsageError: the address cannot be had, other machines could ask without a token.
+        UsageError: the address is not available, or other machines could send requests without a
+            token.
         ModelError, RunError: see `Classifier.load`.
     """
-    local = host in LOOPBACK
-    if not local and token is None and not no_auth:
+    is_local = host in LOOPBACK
+    if not is_local and token is None and not no_auth:
         raise UsageError(
-            f"--host {host} lets other machines ask; give --token TOKEN, or --no-auth to let anyone who reaches it"
+            f"--host {host} is open to other machines; give --token TOKEN, or --no-auth to allow "
+            "everyone who can reach it"
         )
-    compare_with = compare_with or (COMPARED if model is None else NONE)
+    compare_with = compare_with or (BASELINE if model is None else NO_MODEL)
+    sources = [model] if compare_with == NO_MODEL else [model, compare_with]
+    hosts, limits = LOOPBACK if is_local else None, Limits(body_seconds=body_timeout)
     threads = max(count_cores() // workers, 1)
-    settings = Settings(
-        token,
-        LOOPBACK if local else None,
-        tuple(cors),
-        Limits(reading=body_timeout),
-        access_log,
-        threads,
-    )
-    sources = [model] if compare_with == NONE else [model, compare_with]
-    app = _app(
-        sources, settings
-    )  # also where other processes answer: what cannot be loaded is said once, here
-    listening = _listening(host, port)
-    shown = f"[{host}]" if ":" in host else host
-    secret = (
-        f"#token={quote(token)}" if token else ""
-    )  # what follows # is not sent; the page reads it
-    address = f"http://{shown}:{listening.getsockname()[1]}/{secret}"
+    settings = Settings(token, hosts, tuple(cors), limits, access_log, threads)
+    # Loaded here even if workers answer, so that a bad model is reported once.
+    app = _load_app(sources, settings)
+    listening = _listen(host, port)
+    url_host = f"[{host}]" if ":" in host else host
+    # A browser does not send what follows #; the page reads it.
+    fragment = f"#token={quote(token)}" if token else ""
+    url = f"http://{url_host}:{listening.getsockname()[1]}/{fragment}"
 
-    def ready() -> None:
-        print(f"Wardrobe studio: {address}  (Ctrl-C ends it)", flush=True)
+    def on_ready() -> None:
+        print(f"Wardrobe studio: {url}  (press Ctrl-C to stop)", flush=True)
 
     if workers == 1:
-        _answer(app, listening, ready)
+        _serve(app, listening, on_ready)
     else:
-        run_workers(partial(_load_and_answer, sources, settings), listening, workers, ready)
+        run_workers(partial(_load_and_serve, sources, settings), listening, workers, on_ready)
 
 
-def _app(sources: Sequence[str | None], settings: Settings) -> Starlette:
-    return create_app(
-        *(Classifier.load(source, settings.threads) for source in sources), settings=settings
-    )
+def _load_app(sources: Sequence[str | None], settings: Settings) -> Starlette:
+    classifiers = [Classifier.load(source, settings.threads) for source in sources]
+    return create_app(*classifiers, settings=settings)
 
 
-def _load_and_answer(
-    sources: Sequence[str | None], settings: Settings, listening: socket.socket, ready: Tell
+def _load_and_serve(
+    sources: Sequence[str | None], settings: Settings, listening: socket.socket, on_ready: Callback
 ) -> None:
-    _answer(_app(sources, settings), listening, ready)
+    _serve(_load_app(sources, settings), listening, on_ready)
 
 
-def _answer(app: Starlette, listening: socket.socket, ready: Tell) -> None:
-    """Answers until Ctrl-C or SIGTERM."""
-    logging.getLogger("python_multipart").setLevel(
-        logging.CRITICAL
-    )  # a broken form is answered, not told here as well
+def _serve(app: Starlette, listening: socket.socket, on_ready: Callback) -> None:
+    """Answers requests until Ctrl-C or SIGTERM."""
+    # A malformed form is reported to the client; the parser would also log it.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     config = uvicorn.Config(
-        app, log_level="error", access_log=False, server_header=False,
-        timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=ENDING,
-    )  # fmt: skip
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises again what ended it
-        Server(config, ready).run(sockets=[listening])
+        app,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after the shutdown
+        Server(config, on_ready).run(sockets=[listening])
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         reason = str(error.strerror or error).partition(" (while")[0]
         raise UsageError(
-            f"--host {host} --port {port} cannot be had ({reason}); give others; --port 0 is any that is free"
+            f"--host {host} --port {port} is not available ({reason}); give another port, or "
+            "--port 0 for a free one"
         ) from error

@@ -1,11 +1,11 @@
-"""What the studio's page shows of a picture: its way to the 28x28, the layers, where the answer comes from.
+"""What the studio shows of an image: its preprocessing, the layers, and what supports the answer.
 
-Arrays in, what goes into JSON out.
+Arrays in, JSON-ready values out.
 """
 
 import base64
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,217 +14,193 @@ from PIL import Image
 
 from wardrobe import photo
 from wardrobe.data import synthetic
+from wardrobe.errors import RequestError
 from wardrobe.inference import occlusion
 from wardrobe.inference.activations import ActivationModel, Layer
 from wardrobe.inference.classifier import Classifier, Predictions
 from wardrobe.inference.predict import to_json
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.photo import Steps
-from wardrobe.serving.protocols import RequestError
+from wardrobe.serving.batching import ServedModel
 
 Floats = npt.NDArray[np.floating]
 Pixels = npt.NDArray[np.uint8]
+Rectangle = tuple[float, float, float, float]  # left, top, right, bottom, 0-1 of width and height
 
-PARTS = 4  # of a filter, in filters of the layer before
-BRIGHTEST = 0.003  # share of a layer's activations that are shown as white
-EXAMPLES_SEED = 110  # of 0 to 399 the one whose ten drawn garments the shipped model knows all
-PIXELS = "application/vnd.wardrobe.pixels"  # content type of 784 grey values
-
-
-@dataclass(frozen=True)
-class Rectangle:
-    """A part of a picture, in shares of its width and height, 0-1."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
+MAX_CHANNELS = 4  # shown for a filter
+# Activations above this quantile are all white, so that a few outliers do not darken the rest.
+WHITE_QUANTILE = 0.997
+EXAMPLES_SEED = 110  # of 0 to 399 the only one whose ten examples are all classified correctly
+PIXELS_TYPE = "application/vnd.wardrobe.pixels"  # media type of 784 grey values
+EPSILON = 1e-9  # avoids a division by zero for maps that are 0 everywhere
 
 
 def prepare(content: bytes, rectangle: Rectangle | None) -> Steps:
-    """Returns a picture's way to what the model sees; of the part in the rectangle alone, where one is given.
+    """Returns the preprocessing steps of an image file, or of the part of it in a rectangle.
 
     Raises:
-        PhotoError: it cannot be read. RequestError: the rectangle is empty or lies outside.
+        PhotoError: the file cannot be read.
     """
     if rectangle is None:
         return photo.prepare_steps(content)
-    left, top, right, bottom = rectangle.left, rectangle.top, rectangle.right, rectangle.bottom
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise RequestError(
-            f"the rectangle {left:g}, {top:g}, {right:g}, {bottom:g} is none; expected shares from 0 to 1"
-        )
     with photo.open_image(content) as image:
         whole = photo.decode_full_size(image)
-        width, height = whole.size
-        edges = (
-            round(left * width),
-            round(top * height),
-            round(right * width),
-            round(bottom * height),
-        )
-        return photo.prepare_steps(whole.crop(edges))
+    left, top, right, bottom = rectangle
+    width, height = whole.size
+    box = (round(left * width), round(top * height), round(right * width), round(bottom * height))
+    return photo.prepare_steps(whole.crop(box))
 
 
 def parse_rectangle(text: str | None) -> Rectangle | None:
-    """Returns the rectangle of a query, "left,top,right,bottom"; None of none.
+    """Returns the rectangle of a query, "left,top,right,bottom"; None if there is none.
 
     Raises:
-        RequestError: it is none.
+        RequestError: the text is not a rectangle inside the image.
     """
     if text is None:
         return None
     try:
         left, top, right, bottom = map(float, text.split(","))
-    except ValueError as error:
+        is_valid = 0 <= left < right <= 1 and 0 <= top < bottom <= 1
+    except ValueError:
+        is_valid = False
+    if not is_valid:
         raise RequestError(
-            f"rectangle is {text[:40]!r}; expected left,top,right,bottom, in shares, 0-1"
-        ) from error
-    return Rectangle(left, top, right, bottom)
+            f"rectangle is {text[:40]!r}; expected left,top,right,bottom as fractions of the "
+            "image's width and height, with left < right and top < bottom"
+        )
+    return left, top, right, bottom
 
 
 def parse_pixels(content: bytes) -> Pixels:
-    """Returns an image (28, 28) of as many bytes.
+    """Returns an image (28, 28) from its 784 bytes.
 
     Raises:
-        RequestError: there are more or fewer.
+        RequestError: the number of bytes differs.
     """
     if len(content) != photo.SIDE**2:
         raise RequestError(
-            f"{len(content)} bytes are no image; expected {photo.SIDE**2} grey values, row by row"
+            f"the body has {len(content)} bytes; expected {photo.SIDE**2} grey values, row by row"
         )
     return np.frombuffer(content, np.uint8).reshape(photo.SIDE, photo.SIDE)
 
 
 def describe_steps(steps: Steps) -> dict[str, Any]:
-    """Returns the way from photo to pixels: pictures as PNG in data addresses, the garment by its outline."""
+    """Returns the preprocessing steps, with images as data URLs."""
     height, width = steps.photo.shape[:2]
+    alpha = np.where(steps.garment.mask, 255, 0).astype(np.uint8)
     return {
-        "photo": _png(steps.photo),
+        "photo": _to_data_url(steps.photo),
         "width": width,
         "height": height,
-        "garment": _png(_cut_out(steps)),
+        "garment": _to_data_url(np.dstack([steps.photo, alpha])),  # RGBA: (height, width, 4)
         "found_by": steps.garment.found_by,
         "window": photo.square_window(steps.garment.mask),
     }
 
 
-def describe_answer(answer: Predictions, row: int = 0) -> dict[str, Any]:
-    """Returns one image's answer, as `wardrobe predict --json` has it: probabilities by class, the likeliest first."""
-    return to_json(answer.ranked(row), answer.reason(row))
+def describe_answer(predictions: Predictions, row: int = 0) -> dict[str, Any]:
+    """Returns the answer to one image, in the form of `wardrobe predict --json`."""
+    return to_json(predictions.ranked(row), predictions.reason(row))
 
 
-def describe_layers(
-    classifier: Classifier,
-    network: ActivationModel | None,
-    answer: Predictions,
-    pixels: Pixels,
-    heat: bool,
+def describe_image(
+    model: ServedModel, predictions: Predictions, pixels: Pixels, with_heat: bool
 ) -> dict[str, Any]:
-    """Returns one model's answer to an image, what its layers make of it and, if asked, where the answer comes from."""
-    best = int(answer.probabilities[0].argmax())
+    """Returns a model's answer to an image (28, 28), its activations and, if asked, a heat map."""
+    best = predictions.probabilities.argmax(axis=1)  # (1,)
     return {
-        **describe_answer(answer),
-        "layers": layers_shown(network, pixels) if network else {},
-        "heat": heat_shown(classifier, pixels, best) if heat else None,
+        **describe_answer(predictions),
+        "layers": encode_activations(model.network, pixels) if model.network else {},
+        "heat": encode_heat_map(model.classifier, pixels, best) if with_heat else None,
     }
 
 
-def layers_shown(network: ActivationModel, pixels: Pixels) -> dict[str, str]:
-    """Returns each layer's activations as they are shown: name → base64 of (filters, height, width) uint8.
-
-    The root of the share of what all but `BRIGHTEST` of them stay below, so that what is weak can be seen as well.
-    """
-    shown = {}
+def encode_activations(network: ActivationModel, pixels: Pixels) -> dict[str, str]:
+    """Returns each layer's activations: name → base64 of (filters, height, width) uint8."""
+    encoded = {}
     for name, maps in network.activations(pixels).items():
-        most = max(float(np.quantile(maps, 1 - BRIGHTEST)), 1e-9)
-        shown[name] = to_base64(np.rint(255 * np.sqrt((maps / most).clip(0, 1))).astype(np.uint8))
-    return shown
+        white = max(float(np.quantile(maps, WHITE_QUANTILE)), EPSILON)
+        # The square root makes weak activations visible.
+        brightness = np.sqrt((maps / white).clip(0, 1))
+        encoded[name] = to_base64(np.rint(255 * brightness).astype(np.uint8))
+    return encoded
 
 
-def heat_shown(classifier: Classifier, pixels: Pixels, best: int) -> str:
-    """Returns where the answer comes from: base64 of (28, 28) int8, above 0 what speaks for it, 127 the most."""
-    heat = occlusion.heat_maps(classifier.logits, pixels[None], np.array([best]))[0]
-    return to_base64(np.rint(127 * heat / max(float(np.abs(heat).max()), 1e-9)).astype(np.int8))
+def encode_heat_map(classifier: Classifier, pixels: Pixels, label: npt.NDArray[np.int64]) -> str:
+    """Returns the heat map of a class (1,): base64 of (28, 28) int8, positive for support."""
+    heat = occlusion.heat_maps(classifier.logits, pixels[None], label)[0]
+    return to_base64(_to_int8(heat, np.abs(heat).max()))
 
 
-def describe_model(
-    name: str, classifier: Classifier, network: ActivationModel | None
-) -> dict[str, Any]:
-    """Returns what the page needs to know of a model: its classes, where it comes from, its layers."""
+def describe_model(model: ServedModel) -> dict[str, Any]:
+    """Returns a model's classes, metadata and layers."""
     layers: list[dict[str, Any]] = []
-    below = None  # the convolution before
-    for layer in network.layers if network else ():
-        layers.append(_layer_shown(layer, below))
-        below = layer.name if layer.kernel is not None else below
-    about = {
-        key: classifier.metadata[key]
-        for key in ("recipe", "data", "accuracy")
-        if key in classifier.metadata
-    }
+    previous = None  # the convolution before
+    for layer in model.network.layers if model.network else ():
+        layers.append(_describe_layer(layer, previous))
+        previous = previous if layer.kernel is None else layer.name
+    metadata, shown = model.classifier.metadata, ("recipe", "data", "accuracy")
     return {
-        "name": name,
-        "class_names": list(classifier.class_names),
-        "about": about,
+        "name": model.name,
+        "class_names": list(model.classifier.class_names),
+        "metadata": {key: metadata[key] for key in shown if key in metadata},
         "layers": layers,
     }
 
 
-def _layer_shown(layer: Layer, below: str | None) -> dict[str, Any]:
+def _describe_layer(layer: Layer, previous: str | None) -> dict[str, Any]:
     filters, height, width = layer.shape
-    shown = {
+    return {
         "name": layer.name,
         "side": layer.side,
         "filters": filters,
         "height": height,
         "width": width,
-        "window": asdict(layer.receptive_field),
+        "receptive_field": asdict(layer.receptive_field),
+        "kernel": None if layer.kernel is None else _describe_kernel(layer.kernel, previous),
     }
-    return shown | {"filter": None if layer.kernel is None else _filters_shown(layer.kernel, below)}
 
 
-def _filters_shown(kernel: Floats, below: str | None) -> dict[str, Any]:
-    """Returns what each filter is made of: the `PARTS` channels that weigh most in it, and its weights on those."""
-    weight = np.abs(kernel).sum(axis=(2, 3))  # (filters, channels)
-    parts = np.argsort(-weight, axis=1, kind="stable")[:, :PARTS]
-    weights = np.take_along_axis(kernel, parts[:, :, None, None], axis=1)
-    largest = np.maximum(np.abs(weights).max(axis=(1, 2, 3), keepdims=True), 1e-9)
+def _describe_kernel(kernel: Floats, previous: str | None) -> dict[str, Any]:
+    """Returns each filter's MAX_CHANNELS input channels of most weight, and these weights."""
+    totals = np.abs(kernel).sum(axis=(2, 3))  # (filters, channels)
+    channels = np.argsort(-totals, axis=1, kind="stable")[:, :MAX_CHANNELS]
+    weights = np.take_along_axis(kernel, channels[:, :, None, None], axis=1)
+    largest = np.abs(weights).max(axis=(1, 2, 3), keepdims=True)  # of each filter
     return {
-        "of": below,  # None: of pixels
-        "channels": kernel.shape[1],
-        "parts": parts.tolist(),
-        "weights": to_base64(
-            np.rint(127 * weights / largest).astype(np.int8)
-        ),  # (filters, parts, side, side)
+        "input": previous,  # None: the pixels
+        "input_channels": kernel.shape[1],
+        "channels": channels.tolist(),
+        "weights": to_base64(_to_int8(weights, largest)),  # (filters, channels, side, side)
     }
 
 
 def draw_examples() -> list[dict[str, str]]:
-    """Returns a drawn garment of each class: its name and PNG, as a data address."""
+    """Returns a synthetic garment of each class: its name, and its PNG as a data URL."""
     images, labels = synthetic.draw(len(CLASS_NAMES), EXAMPLES_SEED)
     return [
-        {"name": CLASS_NAMES[label], "png": _png(image)}
+        {"name": CLASS_NAMES[label], "png": _to_data_url(image)}
         for image, label in zip(images, labels, strict=True)
     ]
 
 
-def _cut_out(steps: Steps) -> Pixels:
-    """Returns the photo with what is not garment transparent: (height, width, 4)."""
-    alpha = np.where(steps.garment.mask, 255, 0).astype(np.uint8)
-    return np.dstack([steps.photo, alpha])
-
-
-def png(image: Pixels) -> bytes:
+def encode_png(image: Pixels) -> bytes:
     """Returns an image, grey, RGB or RGBA, as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
-def _png(image: Pixels) -> str:
-    return "data:image/png;base64," + base64.b64encode(png(image)).decode()
+def _to_data_url(image: Pixels) -> str:
+    return "data:image/png;base64," + base64.b64encode(encode_png(image)).decode()
+
+
+def _to_int8(values: Floats, largest: Any) -> npt.NDArray[np.int8]:
+    """Returns values scaled from ±largest to ±127."""
+    return np.rint(127 * values / np.maximum(largest, EPSILON)).astype(np.int8)
 
 
 def to_base64(array: npt.NDArray[Any]) -> str:
-    """Returns an array's bytes, row by row, as base64."""
+    """Returns an array's bytes, in C order, as base64."""
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()

@@ -1,4 +1,4 @@
-"""Pictures out of a request's body. Nothing of it reaches the disk."""
+"""Image files from the body of a request. They stay in memory; nothing is written to disk."""
 
 from collections.abc import AsyncGenerator
 
@@ -6,50 +6,48 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from wardrobe.serving.protocols import RequestError
+from wardrobe.errors import RequestError
 
-MOST = 64  # pictures of a request
+MAX_FILES = 64  # per request
 FORM = "multipart/form-data"
 
 
-class _InMemory(MultiPartParser):
-    """Keeps parts in memory, where Starlette writes those above a megabyte to disk; the body's limit bounds them."""
+class _MemoryParser(MultiPartParser):
+    """Keeps all parts in memory; Starlette's parser writes parts above 1 MB to disk."""
 
-    spool_max_size = 1 << 40
+    spool_max_size = 1 << 40  # bytes; the limit on the body applies long before
 
 
 async def read_images(request: Request) -> list[tuple[str, bytes]]:
-    """Returns the pictures of a form, whatever their fields are called, or the one that the body is: name and bytes.
+    """Returns the name and the bytes of each image in a request.
+
+    The body is a form with files in fields of any name, or one image, whose name is then "-".
 
     Raises:
-        RequestError: there is none, or too many, or the form is damaged.
+        RequestError: there is no image, there are too many, or the form is malformed.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
-    if kind != FORM:
+    if media_type != FORM:
         if not body:
-            raise RequestError(
-                f"the body is empty; send a picture, or a form ({FORM}) with one or more"
-            )
+            raise RequestError(f"the body is empty; send one image, or a form ({FORM}) of images")
         return [("-", body)]
 
-    async def once() -> AsyncGenerator[bytes, None]:
+    async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
+    parser = _MemoryParser(request.headers, stream(), max_files=MAX_FILES, max_fields=MAX_FILES)
     try:
-        form = await _InMemory(request.headers, once(), max_files=MOST, max_fields=MOST).parse()
+        form = await parser.parse()
     except (MultiPartException, KeyError, ValueError) as error:
         raise RequestError(
-            f"the form is damaged ({error}); send {FORM}, at most {MOST} pictures"
+            f"the form is malformed ({error}); send {FORM} with at most {MAX_FILES} images"
         ) from error
     try:
-        found = [
-            (each.filename or "-", await each.read())
-            for _, each in form.multi_items()
-            if isinstance(each, UploadFile)
-        ]
+        files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+        images = [(file.filename or "-", await file.read()) for file in files]
     finally:
         await form.close()
-    if not found:
-        raise RequestError("the form has no file; send a picture in a field of its own")
-    return found
+    if not images:
+        raise RequestError("the form has no file; send each image as a file in its own field")
+    return images

@@ -1,9 +1,4 @@
-"""Several processes that answer on one port, because Python computes on one core per process.
-
-uvicorn's own supervisor (`uvicorn.supervisors.Multiprocess`) would not make it shorter: its workers
-outlive a supervisor that is killed, it does not say when all of them answer, and it always runs
-uvicorn's `Server`, not the one in server.py.
-"""
+"""Several worker processes on one port, because Python computes on one core per process."""
 
 import contextlib
 import multiprocessing
@@ -21,82 +16,80 @@ from multiprocessing.synchronize import Semaphore
 from prometheus_client import multiprocess
 
 from wardrobe.errors import WardrobeError
-from wardrobe.serving.middleware import METRICS_FOLDER
+from wardrobe.serving.metrics import SHARED_FOLDER
 from wardrobe.terminal import console
 
-Tell = Callable[[], object]
+Callback = Callable[[], object]
+Serve = Callable[[socket.socket, Callback], None]
 
-LOOK = 0.2  # seconds between two looks whether the processes are there
-PAUSE = 1.0  # seconds before a process that ended by itself is replaced
+POLL_SECONDS = 0.2  # between two checks that starting workers are alive
+RESTART_SECONDS = 1.0  # before a worker that exited is restarted, so that a crash loop stays slow
 
 
-def run_workers(
-    serve: Callable[[socket.socket, Tell], None], listening: socket.socket, count: int, ready: Tell
-) -> None:
-    """Runs `serve` in `count` processes until Ctrl-C or SIGTERM, then has each end what is in flight.
+def run_workers(serve: Serve, listening: socket.socket, count: int, on_ready: Callback) -> None:
+    """Runs `serve` in `count` processes until Ctrl-C or SIGTERM; each then finishes its requests.
 
-    A process that ends before is replaced; all end where this one is killed.
+    A worker that exits is restarted. All workers exit if this process is killed.
 
     Args:
-        serve: is given `listening` and what it calls when it answers; returns after SIGTERM. Can be pickled.
-        ready: called when all answer.
+        serve: takes `listening` and a function to call once it is ready; returns after SIGTERM.
+            It must be picklable.
+        on_ready: called once all workers are ready.
 
     Raises:
-        WardrobeError: a process ended before it could answer.
+        WardrobeError: a worker exited before it was ready.
     """
-    context = multiprocessing.get_context("spawn")  # no thread or lock of this process comes along
-    answers = context.Semaphore(0)
+    context = multiprocessing.get_context("spawn")  # a fork would copy locks that threads hold
+    ready = context.Semaphore(0)
 
-    def begun() -> BaseProcess:
-        process = context.Process(target=_serve, args=(serve, listening, answers))
+    def start_worker() -> BaseProcess:
+        process = context.Process(target=_run_worker, args=(serve, listening, ready))
         process.start()
         return process
 
-    with tempfile.TemporaryDirectory(prefix="wardrobe-metrics-") as counts:
-        os.environ[METRICS_FOLDER] = counts
-        processes: list[BaseProcess] = []
+    workers: list[BaseProcess] = []
+    with tempfile.TemporaryDirectory(prefix="wardrobe-metrics-") as folder:
+        os.environ[SHARED_FOLDER] = folder
         try:
-            processes += [begun() for _ in range(count)]
-            for _ in processes:
-                while not answers.acquire(timeout=LOOK):
-                    _all_there(processes)
-            ready()
+            workers += [start_worker() for _ in range(count)]
+            for _ in workers:
+                while not ready.acquire(timeout=POLL_SECONDS):
+                    _check_alive(workers)
+            on_ready()
             while True:
-                multiprocessing.connection.wait([each.sentinel for each in processes])
-                time.sleep(PAUSE)
-                for ended in [each for each in processes if not each.is_alive()]:
-                    console.warn(
-                        f"process {ended.pid} ended with {ended.exitcode}; another takes its place"
-                    )
-                    multiprocess.mark_process_dead(ended.pid)  # type: ignore[no-untyped-call]
-                    processes[processes.index(ended)] = begun()
+                multiprocessing.connection.wait([worker.sentinel for worker in workers])
+                time.sleep(RESTART_SECONDS)
+                for i, worker in enumerate(workers):
+                    if not worker.is_alive():
+                        status = f"worker {worker.pid} exited with status {worker.exitcode}"
+                        console.warn(f"{status}; it is restarted")
+                        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+                        workers[i] = start_worker()
         except KeyboardInterrupt:
-            listening.close()  # each process answers who waits at its own copy, then closes that
+            # Each worker answers the connections that wait at its own copy, then closes that.
+            listening.close()
         finally:
-            for each in processes:
-                each.terminate()
-            for each in processes:
-                each.join()
-            del os.environ[METRICS_FOLDER]
+            for worker in workers:
+                worker.terminate()
+            for worker in workers:
+                worker.join()
+            del os.environ[SHARED_FOLDER]
 
 
-def _all_there(processes: list[BaseProcess]) -> None:
-    for each in processes:
-        if each.exitcode is not None:
-            raise WardrobeError(
-                f"a process ended with {each.exitcode} before it could answer; try fewer --workers"
-            )
+def _check_alive(workers: list[BaseProcess]) -> None:
+    for worker in workers:
+        if worker.exitcode is not None:
+            status = f"a worker exited with status {worker.exitcode} before it was ready"
+            raise WardrobeError(f"{status}; try fewer --workers")
 
 
-def _serve(
-    serve: Callable[[socket.socket, Tell], None], listening: socket.socket, answers: Semaphore
-) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _run_worker(serve: Serve, listening: socket.socket, ready: Semaphore) -> None:
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):
-        serve(listening, answers.release)
+        serve(listening, ready.release)
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -1,46 +1,46 @@
-// The answers, as bars that move: a list a model, made once and changed after.
+// Answers as bars: one list per model, created once and then updated.
 
-const percent = (share) => (share === 1 ? "100 %" : `${Math.min(99.9, 100 * share).toFixed(1)} %`);
+const formatPercent = (fraction) => (fraction === 1 ? "100 %" : `${Math.min(99.9, 100 * fraction).toFixed(1)} %`);
 
-/** Makes a block for a model; returns the function that shows an answer in it. */
-export function block(parent, model, several) {
+/** Creates a model's block in `parent`; returns the function that shows an answer in it. */
+export function createBlock(parent, model, hasTitle) {
   const title = document.createElement("p"), verdict = document.createElement("p"), reason = document.createElement("p");
-  const list = document.createElement("ul"), whole = document.createElement("div");
+  const list = document.createElement("ul"), container = document.createElement("div");
   title.className = "model";
-  title.textContent = several ? model.name : "";
+  title.textContent = hasTitle ? model.name : "";
   verdict.className = "verdict";
   verdict.textContent = "…";
   reason.className = "reason";
   list.className = "bars";
   const rows = new Map(model.class_names.map((name) => {
     const row = document.createElement("li"), label = document.createElement("span"), track = document.createElement("span");
-    const bar = document.createElement("span"), share = document.createElement("span");
+    const bar = document.createElement("span"), probability = document.createElement("span");
     label.textContent = name;
     track.className = "track";
     bar.className = "bar";
-    share.className = "share";
+    probability.className = "probability";
     track.append(bar);
-    row.append(label, track, share);
+    row.append(label, track, probability);
     list.append(row);
-    return [name, { row, bar, share }];
+    return [name, { row, bar, probability }];
   }));
-  whole.append(title, verdict, list, reason);
-  parent.append(whole);
+  container.append(title, verdict, list, reason);
+  parent.append(container);
 
   return (answer) => {
     verdict.textContent = answer.not_sure ? "Not sure" : answer.label;
-    verdict.classList.toggle("unsure", answer.not_sure);
-    list.classList.toggle("unsure-bars", answer.not_sure);
-    reason.textContent = answer.not_sure ? `${answer.reason}. Likeliest: ${answer.label}, ${percent(answer.confidence)}.` : "";
-    for (const [name, { row, bar, share }] of rows) {
-      const chance = answer.probabilities[name];
-      bar.style.setProperty("--share", chance);
-      share.textContent = percent(chance);
+    verdict.classList.toggle("not-sure", answer.not_sure);
+    list.classList.toggle("not-sure-bars", answer.not_sure);
+    reason.textContent = answer.not_sure ? `${answer.reason}. Most likely: ${answer.label}, ${formatPercent(answer.confidence)}.` : "";
+    for (const [name, { row, bar, probability }] of rows) {
+      const value = answer.probabilities[name];
+      bar.style.setProperty("--probability", value);
+      probability.textContent = formatPercent(value);
       row.classList.toggle("first", name === answer.label);
     }
   };
 }
 
-/** Returns what a screen reader says of an answer. */
-export const spoken = (answer) =>
-  answer.not_sure ? `Not sure: ${answer.reason}. Likeliest ${answer.label}.` : `${answer.label}, ${percent(answer.confidence)}.`;
+/** Returns an answer as a sentence for a screen reader. */
+export const describe = (answer) =>
+  answer.not_sure ? `Not sure: ${answer.reason}. Most likely ${answer.label}.` : `${answer.label}, ${formatPercent(answer.confidence)}.`;

@@ -1,40 +1,37 @@
-// What the page asks its own server; nothing is asked of any other.
+// Requests to the server that sent this page. No other server is contacted.
 
-// A server that asks for a token is opened as …/#token=…; what follows # is not sent by the browser itself.
+// With a token, the page's address is …/#token=…; a browser does not send what follows #.
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 
-/** Asks the server, with the token where there is one. */
-const ask = (path, options = {}) =>
-  fetch(path, { ...options, headers: { ...options.headers, ...(token && { authorization: `Bearer ${token}` }) } });
-
-/** Returns the JSON of an answer; a refusal becomes an Error with the server's own words. */
-async function json(response) {
+/** Sends a request, with the token if there is one; resolves to the JSON of the response.
+ *
+ * An error response becomes an Error with the server's message.
+ */
+async function request(path, options = {}) {
+  const headers = { ...options.headers, ...(token && { authorization: `Bearer ${token}` }) };
+  const response = await fetch(path, { ...options, headers });
   const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(body.error ?? `the server answered ${response.status}`);
+  if (!response.ok) throw new Error(body.error ?? `The server answered with status ${response.status}.`);
   return body;
 }
 
-export const models = async () => (await json(await ask("api/models"))).models;
-export const examples = async () => (await json(await ask("api/examples"))).examples;
+const post = (path, body, type) => request(path, { method: "POST", body, headers: { "content-type": type } });
 
-/** Asks about a picture (Blob), or the part of it in `rectangle` ({left, top, right, bottom}, shares 0-1). */
-export async function lookAtPicture(picture, rectangle, signal) {
+export const getModels = async () => (await request("api/models")).models;
+export const getExamples = async () => (await request("api/examples")).examples;
+
+/** Explains a photo (Blob), or the part in `rectangle` ({left, top, right, bottom}, fractions 0-1). */
+export function explainPhoto(photo, rectangle) {
   const query = rectangle
     ? "?rectangle=" + ["left", "top", "right", "bottom"].map((side) => rectangle[side].toFixed(4)).join(",")
     : "";
-  return json(await ask("api/look" + query, {
-    method: "POST", body: picture, signal, headers: { "content-type": "application/octet-stream" },
-  }));
+  return post("api/look" + query, photo, "application/octet-stream");
 }
 
-/** Asks about 784 grey values, row by row; `heat`: where the answer comes from as well. */
-export async function lookAtPixels(pixels, heat, signal) {
-  return json(await ask(`api/look?heat=${heat}`, {
-    method: "POST", body: pixels, signal, headers: { "content-type": "application/vnd.wardrobe.pixels" },
-  }));
-}
+/** Explains 784 grey values, row by row; `heat`: whether to compute the heat map. */
+export const explainPixels = (pixels, heat) => post(`api/look?heat=${heat}`, pixels, "application/vnd.wardrobe.pixels");
 
 /** Returns the bytes of base64 text. */
-export const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+export const decode = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 /** Returns the signed bytes of base64 text. */
-export const signedBytes = (text) => new Int8Array(bytes(text).buffer);
+export const decodeSigned = (text) => new Int8Array(decode(text).buffer);

@@ -1,12 +1,13 @@
-// The drawing board: strokes and fills on black, 280×280, given out as 28×28 in the form of the data.
+// The drawing board: strokes and fills on black, 280×280 pixels, reduced to 28×28 in the form of Fashion-MNIST.
 
-const SIDE = 280, SEEN = 28, FITTED = 26, CELL = SIDE / SEEN;
+const SIDE = 280, TILE_SIDE = 28, CELL = SIDE / TILE_SIDE;
+const GARMENT_SIDE = 26; // longer side of the garment in the tile, pixels
 
-/** Makes the canvas a drawing board; `changed(pixels, ended)` is told the 784 grey values, null of an empty board. */
-export function board(canvas, tools, changed) {
+/** Makes a canvas a drawing board; calls `onChange(pixels, isFinal)` with 784 grey values, or null if it is empty. */
+export function createBoard(canvas, tools, onChange) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  let rubbing = false, filling = true, stroke = null, cursor = { x: SIDE / 2, y: SIDE / 2 };
-  const past = [];
+  let isErasing = false, isFilling = true, stroke = null, cursor = { x: SIDE / 2, y: SIDE / 2 };
+  const history = [];
   clear();
 
   function clear() {
@@ -14,16 +15,16 @@ export function board(canvas, tools, changed) {
     context.fillRect(0, 0, SIDE, SIDE);
   }
 
-  function remember() {
-    past.push(context.getImageData(0, 0, SIDE, SIDE));
-    if (past.length > 30) past.shift();
+  function saveHistory() {
+    history.push(context.getImageData(0, 0, SIDE, SIDE));
+    if (history.length > 30) history.shift();
   }
 
-  const tone = () => (rubbing ? 0 : Number(tools.tone.value));
+  const tone = () => (isErasing ? 0 : Number(tools.tone.value));
 
-  function line(from, to) {
+  function drawLine(from, to) {
     context.strokeStyle = context.fillStyle = `rgb(${tone()} ${tone()} ${tone()})`;
-    context.lineWidth = Number(tools.width.value) * (rubbing ? 1.6 : 1);
+    context.lineWidth = Number(tools.width.value) * (isErasing ? 1.6 : 1);
     context.lineCap = context.lineJoin = "round";
     context.beginPath();
     context.moveTo(from.x, from.y);
@@ -31,9 +32,9 @@ export function board(canvas, tools, changed) {
     context.stroke();
   }
 
-  /** Fills what the stroke encloses, where its ends come near each other. */
+  /** Fills the area that a stroke encloses, if its ends are near each other. */
   function fillStroke(points) {
-    if (!filling || rubbing || points.length < 8) return;
+    if (!isFilling || isErasing || points.length < 8) return;
     const [first, last] = [points[0], points.at(-1)];
     const length = points.slice(1).reduce((sum, each, i) => sum + Math.hypot(each.x - points[i].x, each.y - points[i].y), 0);
     if (Math.hypot(first.x - last.x, first.y - last.y) > 0.25 * length) return;
@@ -43,7 +44,7 @@ export function board(canvas, tools, changed) {
     context.fill();
   }
 
-  function at(event) {
+  function locate(event) {
     const box = canvas.getBoundingClientRect();
     return { x: ((event.clientX - box.left) / box.width) * SIDE, y: ((event.clientY - box.top) / box.height) * SIDE };
   }
@@ -51,26 +52,26 @@ export function board(canvas, tools, changed) {
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button) return;
     canvas.setPointerCapture(event.pointerId);
-    remember();
-    stroke = [at(event)];
-    line(stroke[0], stroke[0]);
-    changed(seen(), false);
+    saveHistory();
+    stroke = [locate(event)];
+    drawLine(stroke[0], stroke[0]);
+    onChange(toTile(), false);
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!stroke) return;
     for (const each of event.getCoalescedEvents?.() ?? [event]) {
-      const point = at(each);
-      line(stroke.at(-1), point);
+      const point = locate(each);
+      drawLine(stroke.at(-1), point);
       stroke.push(point);
     }
-    changed(seen(), false);
+    onChange(toTile(), false);
   });
   for (const end of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(end, () => {
       if (!stroke) return;
       fillStroke(stroke);
       stroke = null;
-      changed(seen(), true);
+      onChange(toTile(), true);
     });
   }
 
@@ -80,64 +81,64 @@ export function board(canvas, tools, changed) {
       const from = cursor;
       cursor = { x: clamp(cursor.x + step[0] * CELL), y: clamp(cursor.y + step[1] * CELL) };
       if (event.shiftKey) draw(from, cursor);
-      tools.say(`Pen at ${Math.round(cursor.x / CELL)}, ${Math.round(cursor.y / CELL)} of ${SEEN}`);
+      tools.showStatus(`Pen at column ${Math.round(cursor.x / CELL)}, row ${Math.round(cursor.y / CELL)} of ${TILE_SIDE}`);
     } else if (event.key === " ") {
       draw(cursor, cursor);
     } else if (event.key === "Backspace") {
-      const before = rubbing;
-      rubbing = true;
+      const before = isErasing;
+      isErasing = true;
       draw(cursor, cursor);
-      rubbing = before;
+      isErasing = before;
     } else return;
     event.preventDefault();
   });
 
   function draw(from, to) {
-    remember();
-    line(from, to);
-    changed(seen(), true);
+    saveHistory();
+    drawLine(from, to);
+    onChange(toTile(), true);
   }
 
   const clamp = (value) => Math.max(0, Math.min(SIDE, value));
 
-  /** Returns the drawing cut out, fitted and centred, as the data has its garments: 784 grey values; null of none. */
-  function seen() {
+  /** Returns the drawing cropped, scaled and centred like Fashion-MNIST: 784 grey values; null if it is empty. */
+  function toTile() {
     const { data } = context.getImageData(0, 0, SIDE, SIDE);
     let left = SIDE, top = SIDE, right = -1, bottom = -1;
     for (let y = 0; y < SIDE; y++) for (let x = 0; x < SIDE; x++) if (data[4 * (y * SIDE + x)] > 20) {
       left = Math.min(left, x); right = Math.max(right, x); top = Math.min(top, y); bottom = Math.max(bottom, y);
     }
     if (right < 0) return null;
-    const width = right - left + 1, height = bottom - top + 1, scale = FITTED / Math.max(width, height);
+    const width = right - left + 1, height = bottom - top + 1, scale = GARMENT_SIDE / Math.max(width, height);
     const small = document.createElement("canvas");
-    small.width = small.height = SEEN;
+    small.width = small.height = TILE_SIDE;
     const target = small.getContext("2d", { willReadFrequently: true });
-    target.fillRect(0, 0, SEEN, SEEN);
+    target.fillRect(0, 0, TILE_SIDE, TILE_SIDE);
     target.imageSmoothingQuality = "high";
-    target.drawImage(canvas, left, top, width, height, (SEEN - width * scale) / 2, (SEEN - height * scale) / 2, width * scale, height * scale);
-    const shrunk = target.getImageData(0, 0, SEEN, SEEN).data;
-    return Uint8Array.from({ length: SEEN * SEEN }, (_, i) => shrunk[4 * i]);
+    target.drawImage(canvas, left, top, width, height, (TILE_SIDE - width * scale) / 2, (TILE_SIDE - height * scale) / 2, width * scale, height * scale);
+    const shrunk = target.getImageData(0, 0, TILE_SIDE, TILE_SIDE).data;
+    return Uint8Array.from({ length: TILE_SIDE * TILE_SIDE }, (_, i) => shrunk[4 * i]);
   }
 
-  function press(rub) {
-    rubbing = rub;
-    tools.pen.setAttribute("aria-pressed", String(!rub));
-    tools.rubber.setAttribute("aria-pressed", String(rub));
+  function selectTool(erase) {
+    isErasing = erase;
+    tools.pen.setAttribute("aria-pressed", String(!erase));
+    tools.eraser.setAttribute("aria-pressed", String(erase));
   }
-  tools.pen.addEventListener("click", () => press(false));
-  tools.rubber.addEventListener("click", () => press(true));
+  tools.pen.addEventListener("click", () => selectTool(false));
+  tools.eraser.addEventListener("click", () => selectTool(true));
   tools.fill.addEventListener("click", () => {
-    filling = !filling;
-    tools.fill.setAttribute("aria-pressed", String(filling));
+    isFilling = !isFilling;
+    tools.fill.setAttribute("aria-pressed", String(isFilling));
   });
   tools.undo.addEventListener("click", () => {
-    const before = past.pop();
+    const before = history.pop();
     if (before) context.putImageData(before, 0, 0);
-    changed(seen(), true);
+    onChange(toTile(), true);
   });
   tools.clear.addEventListener("click", () => {
-    remember();
+    saveHistory();
     clear();
-    changed(seen(), true);
+    onChange(toTile(), true);
   });
 }

@@ -1,28 +1,28 @@
-// The stage of the Photo tab: a picture by choosing, dropping, pasting or the camera; a rectangle over it; a heat map.
+// The stage of the Photo tab: a photo from a file, drag and drop, the clipboard or the camera; a rectangle; a heat map.
 
 import { heat, paint } from "./colours.js";
 
-const STEP = 0.02; // of a side, that a key moves the rectangle by
+const STEP = 0.02; // that an arrow key moves the rectangle by, as a fraction of the photo's side
 
-/** Makes the stage; `given(blob)` is told a new picture, `corrected(rectangle or null)` another part of it. */
-export function stage(parts, given, corrected) {
-  let bitmap = null, heatMap = null, window_ = null, rectangle = null, from = null, stream = null;
-  const context = parts.photo.getContext("2d");
+/** Sets up the stage; calls `onPhoto(blob)` for a new photo, `onRectangle(rectangle or null)` for another part of it. */
+export function createStage(elements, onPhoto, onRectangle) {
+  let bitmap = null, heatMap = null, heatWindow = null, rectangle = null, start = null, stream = null;
+  const context = elements.photo.getContext("2d");
 
   function draw() {
     if (!bitmap) return;
-    const { width, height } = parts.photo;
+    const { width, height } = elements.photo;
     context.clearRect(0, 0, width, height);
     context.drawImage(bitmap, 0, 0, width, height);
-    if (heatMap && parts.heat.checked) {
-      const [left, top, width_, height_] = window_;
+    if (heatMap && elements.heat.checked) {
+      const [left, top, windowWidth, windowHeight] = heatWindow;
       const part = rectangle ?? { left: 0, top: 0, right: 1, bottom: 1 };
       const wide = (part.right - part.left) * width, high = (part.bottom - part.top) * height;
       context.save();
       context.beginPath();
       context.rect(part.left * width, part.top * height, wide, high);
       context.clip();
-      context.drawImage(heatMap, part.left * width + left * wide, part.top * height + top * high, width_ * wide, height_ * high);
+      context.drawImage(heatMap, part.left * width + left * wide, part.top * height + top * high, windowWidth * wide, windowHeight * high);
       context.restore();
     }
     if (rectangle) {
@@ -38,38 +38,38 @@ export function stage(parts, given, corrected) {
   }
 
   async function show(blob) {
-    stop();
+    stopCamera();
     heatMap = rectangle = null;
     try {
       bitmap = await createImageBitmap(blob);
     } catch {
-      bitmap = null; // HEIC and the like: the server may know it, though the browser does not
+      bitmap = null; // for example HEIC, which the server can read and some browsers cannot
     }
-    parts.empty.hidden = Boolean(bitmap);
-    parts.photo.hidden = !bitmap;
-    parts.corrections.hidden = parts.hint.hidden = !bitmap;
-    parts.whole.hidden = true;
+    elements.empty.hidden = Boolean(bitmap);
+    elements.photo.hidden = !bitmap;
+    elements.corrections.hidden = elements.hint.hidden = !bitmap;
+    elements.whole.hidden = true;
     if (bitmap) {
       const scale = Math.min(1, 1200 / Math.max(bitmap.width, bitmap.height));
-      parts.photo.width = Math.max(1, Math.round(bitmap.width * scale));
-      parts.photo.height = Math.max(1, Math.round(bitmap.height * scale));
+      elements.photo.width = Math.max(1, Math.round(bitmap.width * scale));
+      elements.photo.height = Math.max(1, Math.round(bitmap.height * scale));
       draw();
     }
-    given(blob);
+    onPhoto(blob);
   }
 
-  parts.choose.addEventListener("click", () => parts.file.click());
-  parts.file.addEventListener("change", () => {
-    if (parts.file.files.length) show(parts.file.files[0]);
-    parts.file.value = "";
+  elements.choose.addEventListener("click", () => elements.file.click());
+  elements.file.addEventListener("change", () => {
+    if (elements.file.files.length) show(elements.file.files[0]);
+    elements.file.value = "";
   });
   for (const name of ["dragenter", "dragover"]) {
     document.addEventListener(name, (event) => {
       event.preventDefault();
-      parts.stage.classList.add("over");
+      elements.stage.classList.add("over");
     });
   }
-  for (const name of ["dragleave", "drop"]) document.addEventListener(name, () => parts.stage.classList.remove("over"));
+  for (const name of ["dragleave", "drop"]) document.addEventListener(name, () => elements.stage.classList.remove("over"));
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     if (event.dataTransfer.files.length) show(event.dataTransfer.files[0]);
@@ -79,63 +79,63 @@ export function stage(parts, given, corrected) {
     if (file) show(file);
   });
 
-  function stop() {
+  function stopCamera() {
     stream?.getTracks().forEach((track) => track.stop());
     stream = null;
-    parts.camera.hidden = true;
-    parts.shoot.textContent = "Use the camera";
+    elements.camera.hidden = true;
+    elements.shoot.textContent = "Use the camera";
   }
-  parts.shoot.addEventListener("click", async () => {
+  elements.shoot.addEventListener("click", async () => {
     if (stream) {
       const canvas = document.createElement("canvas");
-      canvas.width = parts.camera.videoWidth;
-      canvas.height = parts.camera.videoHeight;
-      canvas.getContext("2d").drawImage(parts.camera, 0, 0);
+      canvas.width = elements.camera.videoWidth;
+      canvas.height = elements.camera.videoHeight;
+      canvas.getContext("2d").drawImage(elements.camera, 0, 0);
       canvas.toBlob((blob) => show(blob), "image/jpeg", 0.92);
       return;
     }
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     } catch {
-      parts.say("The camera cannot be used: there is none, or it was not allowed.");
+      elements.showStatus("The camera is not available. Allow this page to use it, or choose a photo.");
       return;
     }
-    parts.camera.srcObject = stream;
-    await parts.camera.play();
-    parts.empty.hidden = parts.photo.hidden = true;
-    parts.camera.hidden = false;
-    parts.shoot.textContent = "Take the photo";
+    elements.camera.srcObject = stream;
+    await elements.camera.play();
+    elements.empty.hidden = elements.photo.hidden = true;
+    elements.camera.hidden = false;
+    elements.shoot.textContent = "Take a photo";
   });
 
-  function at(event) {
-    const box = parts.photo.getBoundingClientRect();
-    // The canvas keeps its proportions inside its box.
-    const scale = Math.min(box.width / parts.photo.width, box.height / parts.photo.height);
-    const wide = parts.photo.width * scale, high = parts.photo.height * scale;
-    const inside = (value) => Math.max(0, Math.min(1, value));
+  function locate(event) {
+    const box = elements.photo.getBoundingClientRect();
+    // The photo keeps its aspect ratio inside the canvas's box.
+    const scale = Math.min(box.width / elements.photo.width, box.height / elements.photo.height);
+    const wide = elements.photo.width * scale, high = elements.photo.height * scale;
+    const clamp = (value) => Math.max(0, Math.min(1, value));
     return {
-      x: inside((event.clientX - box.left - (box.width - wide) / 2) / wide),
-      y: inside((event.clientY - box.top - (box.height - high) / 2) / high),
+      x: clamp((event.clientX - box.left - (box.width - wide) / 2) / wide),
+      y: clamp((event.clientY - box.top - (box.height - high) / 2) / high),
     };
   }
-  parts.photo.addEventListener("pointerdown", (event) => {
-    parts.photo.setPointerCapture(event.pointerId);
-    from = at(event);
+  elements.photo.addEventListener("pointerdown", (event) => {
+    elements.photo.setPointerCapture(event.pointerId);
+    start = locate(event);
   });
-  parts.photo.addEventListener("pointermove", (event) => {
-    if (!from) return;
-    const to = at(event);
+  elements.photo.addEventListener("pointermove", (event) => {
+    if (!start) return;
+    const end = locate(event);
     heatMap = null;
-    rectangle = { left: Math.min(from.x, to.x), top: Math.min(from.y, to.y), right: Math.max(from.x, to.x), bottom: Math.max(from.y, to.y) };
+    rectangle = { left: Math.min(start.x, end.x), top: Math.min(start.y, end.y), right: Math.max(start.x, end.x), bottom: Math.max(start.y, end.y) };
     draw();
   });
-  parts.photo.addEventListener("pointerup", () => {
-    from = null;
+  elements.photo.addEventListener("pointerup", () => {
+    start = null;
     if (!rectangle) return;
     if (rectangle.right - rectangle.left < 0.03 || rectangle.bottom - rectangle.top < 0.03) rectangle = null;
-    ask();
+    submit();
   });
-  parts.photo.addEventListener("keydown", (event) => {
+  elements.photo.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] }[event.key];
     if (step) {
       rectangle ??= { left: 0.2, top: 0.2, right: 0.8, bottom: 0.8 };
@@ -146,29 +146,29 @@ export function stage(parts, given, corrected) {
       if (box.left >= 0 && box.top >= 0 && box.right <= 1 && box.bottom <= 1 && box.right - box.left > 0.05 && box.bottom - box.top > 0.05) rectangle = box;
       heatMap = null;
       draw();
-    } else if (event.key === "Enter" && rectangle) ask();
+    } else if (event.key === "Enter" && rectangle) submit();
     else return;
     event.preventDefault();
   });
-  parts.whole.addEventListener("click", () => {
+  elements.whole.addEventListener("click", () => {
     rectangle = null;
-    parts.photo.focus();
-    ask();
+    elements.photo.focus();
+    submit();
   });
-  parts.heat.addEventListener("change", draw);
+  elements.heat.addEventListener("change", draw);
 
-  function ask() {
-    parts.whole.hidden = !rectangle;
-    corrected(rectangle);
+  function submit() {
+    elements.whole.hidden = !rectangle;
+    onRectangle(rectangle);
   }
 
   return {
     show,
-    /** Lays a heat map (784 signed values) over the part of the picture that the model saw: [left, top, width, height], shares. */
-    lay(values, where) {
+    /** Draws a heat map (784 signed values) over the part that the model saw: [left, top, width, height], fractions. */
+    showHeatMap(values, place) {
       heatMap = document.createElement("canvas");
       paint(heatMap, values, 28, 28, heat);
-      window_ = where;
+      heatWindow = place;
       draw();
     },
   };

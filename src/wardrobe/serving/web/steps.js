@@ -1,40 +1,40 @@
-// The way from the photo to what the model sees.
+// The preprocessing steps, from the photo to what the model sees.
 
 import { grey, paint } from "./colours.js";
 
-const FOUND = {
-  "plain background": "The garment, off a plain background",
-  "transparent background": "The garment, cut out already",
-  "GrabCut": "The garment, cut out by GrabCut",
-  "whole image": "No garment stands out: the whole picture is taken",
-  "blank image": "The picture is empty",
+const GARMENT_CAPTIONS = { // by `found_by`
+  "plain background": "The garment, separated from a plain background",
+  "transparent background": "The garment, from the image's transparency",
+  "GrabCut": "The garment, separated by GrabCut",
+  "whole image": "No garment found: the whole image is used",
+  "blank image": "The image is blank",
 };
 
-/** Shows the steps; of a drawing or a tile there is but the last. */
+/** Shows the steps; for a drawing or a 28×28 image, only the last. */
 export function show(list, steps, pixels) {
   list.replaceChildren();
   if (steps && steps.found_by !== "tile") {
-    add(list, picture(steps.photo, "The picture"), "The picture");
-    add(list, picture(steps.garment, "The garment that was found"), FOUND[steps.found_by] ?? steps.found_by);
+    append(list, createImage(steps.photo, "The photo"), "The photo");
+    append(list, createImage(steps.garment, "The garment in the photo"), GARMENT_CAPTIONS[steps.found_by] ?? steps.found_by);
   }
   const canvas = document.createElement("canvas");
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "What the model sees");
   paint(canvas, pixels, 28, 28, grey);
-  add(list, canvas, "What the model sees: 28×28, light on black");
+  append(list, canvas, "What the model sees: 28×28 pixels, light on black");
 }
 
-function picture(source, words) {
+function createImage(source, alt) {
   const image = new Image();
   image.src = source;
-  image.alt = words;
+  image.alt = alt;
   return image;
 }
 
-function add(list, shown, words) {
+function append(list, content, text) {
   const item = document.createElement("li"), figure = document.createElement("figure"), caption = document.createElement("figcaption");
-  caption.textContent = words;
-  figure.append(shown, caption);
+  caption.textContent = text;
+  figure.append(content, caption);
   item.append(figure);
   list.append(item);
 }

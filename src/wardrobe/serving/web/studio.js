@@ -1,114 +1,115 @@
-// The studio: what is given, what is asked, what is shown. One question at a time; a newer one replaces an older.
+// The studio: input → request → results. One request at a time; the newest input replaces those that wait.
 
 import * as api from "./api.js";
-import { block, spoken } from "./answer.js";
-import { board } from "./drawing.js";
+import { createBlock, describe } from "./answer.js";
+import { createBoard } from "./drawing.js";
 import * as layers from "./layers.js";
-import { stage } from "./photo.js";
+import { createStage } from "./photo.js";
 import * as steps from "./steps.js";
 
-const at = (id) => document.getElementById(id);
-const say = (text) => { at("said").textContent = text; };
+const byId = (id) => document.getElementById(id);
+const showStatus = (text) => { byId("status").textContent = text; };
 
-const models = await api.models();
-const several = models.length > 1;
-const showAnswer = models.map((model) => block(at("answers"), model, several));
-let last = null, shown = 0, showLayers = layers.view(at("layers"), at("detail"), models[0]);
+const models = await api.getModels();
+const hasSeveral = models.length > 1;
+const showAnswers = models.map((model) => createBlock(byId("answers"), model, hasSeveral));
+const createLayers = (number) => layers.createView(byId("layers"), byId("detail"), models[number]);
+let latest = null, selected = 0, showLayers = createLayers(0);
 
-if (several) {
+if (hasSeveral) {
   models.forEach((model, number) => {
     const button = document.createElement("button");
     button.textContent = model.name;
     button.setAttribute("aria-pressed", String(number === 0));
     button.addEventListener("click", () => {
-      shown = number;
-      [...at("which").children].forEach((each, i) => each.setAttribute("aria-pressed", String(i === number)));
-      showLayers = layers.view(at("layers"), at("detail"), models[number]);
-      if (last) showLayers(last.models[number], api.bytes(last.pixels));
+      selected = number;
+      [...byId("model-tabs").children].forEach((each, i) => each.setAttribute("aria-pressed", String(i === number)));
+      showLayers = createLayers(number);
+      if (latest) showLayers(latest.models[number], api.decode(latest.pixels));
     });
-    at("which").append(button);
+    byId("model-tabs").append(button);
   });
 }
 
-// Asks, unless a question is out; then the newest waits its turn and those between are dropped.
-let asking = false, next = null;
-async function ask(question) {
-  next = question;
-  if (asking) return;
-  asking = true;
+// Sends a request, or queues it while one is in flight. Of the queued requests, only the newest is sent.
+let isBusy = false, next = null;
+async function submit(request) {
+  next = request;
+  if (isBusy) return;
+  isBusy = true;
   while (next) {
-    const now = next;
+    const current = next;
     next = null;
     try {
-      const found = await now.ask();
-      if (!next) say("");
-      show(found, now);
+      const result = await current.send();
+      if (!next) showStatus("");
+      show(result, current);
     } catch (error) {
-      say(error.message === "Failed to fetch" ? "The server does not answer; is it still running?" : error.message);
+      showStatus(error.message === "Failed to fetch" ? "The server does not answer. Is it still running?" : error.message);
     }
   }
-  asking = false;
+  isBusy = false;
 }
 
-function show(found, question) {
-  last = found;
-  at("live").hidden = false;
-  const pixels = api.bytes(found.pixels);
-  found.models.forEach((answer, number) => showAnswer[number](answer));
-  if (question.ended) {
-    at("spoken").textContent = found.models.map((answer, i) => (several ? `${models[i].name}: ` : "") + spoken(answer)).join(" ");
+function show(result, request) {
+  latest = result;
+  byId("live").hidden = false;
+  const pixels = api.decode(result.pixels);
+  result.models.forEach((answer, number) => showAnswers[number](answer));
+  if (request.isFinal) {
+    byId("announcement").textContent = result.models.map((answer, i) => (hasSeveral ? `${models[i].name}: ` : "") + describe(answer)).join(" ");
   }
-  steps.show(at("steps"), found.steps, pixels);
-  showLayers(found.models[shown], pixels);
-  if (found.steps && found.models[0].heat) photo.lay(api.signedBytes(found.models[0].heat), found.steps.window);
+  steps.show(byId("steps"), result.steps, pixels);
+  showLayers(result.models[selected], pixels);
+  if (result.steps && result.models[0].heat) photo.showHeatMap(api.decodeSigned(result.models[0].heat), result.steps.window);
 }
 
-// What is given.
-let picture = null;
-const askPicture = (rectangle) => ask({ ended: true, ask: () => api.lookAtPicture(picture, rectangle) });
-const photo = stage(
-  { stage: at("stage"), empty: at("empty"), photo: at("photo"), camera: at("camera"), choose: at("choose"), shoot: at("shoot"),
-    file: at("file"), corrections: at("corrections"), hint: at("rectangle-hint"), whole: at("whole"), heat: at("heat"), say },
+// The input.
+let file = null;
+const submitPhoto = (rectangle) => submit({ isFinal: true, send: () => api.explainPhoto(file, rectangle) });
+const photo = createStage(
+  { stage: byId("stage"), empty: byId("empty"), photo: byId("photo"), camera: byId("camera"), choose: byId("choose"), shoot: byId("shoot"),
+    file: byId("file"), corrections: byId("corrections"), hint: byId("rectangle-hint"), whole: byId("whole"), heat: byId("heat"), showStatus },
   (blob) => {
-    select("photo");
-    picture = blob;
-    askPicture(null);
+    selectTab("photo");
+    file = blob;
+    submitPhoto(null);
   },
-  askPicture,
+  submitPhoto,
 );
-board(
-  at("drawing"),
-  { pen: at("pen"), rubber: at("rubber"), fill: at("fill"), undo: at("undo"), clear: at("clear"), width: at("width"), tone: at("tone"), say },
-  (pixels, ended) => ask({ ended, ask: () => api.lookAtPixels(pixels ?? new Uint8Array(784), false) }),
+createBoard(
+  byId("drawing"),
+  { pen: byId("pen"), eraser: byId("eraser"), fill: byId("fill"), undo: byId("undo"), clear: byId("clear"), width: byId("width"), tone: byId("tone"), showStatus },
+  (pixels, isFinal) => submit({ isFinal, send: () => api.explainPixels(pixels ?? new Uint8Array(784), false) }),
 );
-for (const example of await api.examples()) {
+for (const example of await api.getExamples()) {
   const button = document.createElement("button"), image = new Image();
   image.src = example.png;
   image.alt = "";
   button.append(image, example.name);
-  const blob = new Blob([api.bytes(example.png.split(",")[1])]);
-  button.addEventListener("click", () => ask({ ended: true, ask: () => api.lookAtPicture(blob, null) }));
-  at("tray").append(button);
+  const blob = new Blob([api.decode(example.png.split(",")[1])]);
+  button.addEventListener("click", () => submit({ isFinal: true, send: () => api.explainPhoto(blob, null) }));
+  byId("examples").append(button);
 }
 
-// Tabs, as the ARIA practices have them: arrows move, the chosen one is in the tab order.
+// Tabs, as in the ARIA Authoring Practices: arrow keys move, and only the selected tab is in the tab order.
 const tabs = [...document.querySelectorAll("[role=tab]")];
-function select(name) {
+function selectTab(name) {
   for (const tab of tabs) {
-    const chosen = tab.id === `tab-${name}`;
-    tab.setAttribute("aria-selected", String(chosen));
-    tab.tabIndex = chosen ? 0 : -1;
-    at(tab.getAttribute("aria-controls")).hidden = !chosen;
+    const isSelected = tab.id === `tab-${name}`;
+    tab.setAttribute("aria-selected", String(isSelected));
+    tab.tabIndex = isSelected ? 0 : -1;
+    byId(tab.getAttribute("aria-controls")).hidden = !isSelected;
   }
 }
 tabs.forEach((tab, number) => {
-  tab.addEventListener("click", () => select(tab.id.slice(4)));
+  tab.addEventListener("click", () => selectTab(tab.id.slice(4)));
   tab.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!step) return;
-    const other = tabs[(number + step + tabs.length) % tabs.length];
-    select(other.id.slice(4));
-    other.focus();
+    const target = tabs[(number + step + tabs.length) % tabs.length];
+    selectTab(target.id.slice(4));
+    target.focus();
   });
 });
 document.body.dataset.ready = "true";

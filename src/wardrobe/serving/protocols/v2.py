@@ -1,0 +1,185 @@
+"""The Open Inference Protocol (V2), with the binary tensor extension of Triton and KServe.
+
+Source: https://github.com/kserve/open-inference-protocol.
+"""
+
+import math
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from wardrobe.errors import RequestError
+from wardrobe.photo import SIDE
+from wardrobe.serving.protocols import arrays
+from wardrobe.serving.protocols.arrays import INPUT, Floats, Images
+
+JSON_LENGTH = "Inference-Header-Content-Length"  # header: bytes of JSON before the binary tensors
+PROBABILITIES, LOGITS, LABEL = OUTPUTS = ("probabilities", "logits", "label")
+DTYPES = {  # V2's datatype → NumPy's dtype; binary tensors are little-endian
+    **{"UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8"},
+    **{"INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8"},
+    **{"FP16": "<f2", "FP32": "<f4", "FP64": "<f8"},
+}
+
+
+@dataclass(frozen=True)
+class InferRequest:
+    """A checked infer request."""
+
+    images: Images
+    id: str | None = None
+    outputs: dict[str, bool] = field(default_factory=dict)  # name → whether as a binary tensor
+
+
+def parse_infer_request(body: bytes, json_length: str | None) -> InferRequest:
+    """Returns an infer request.
+
+    Args:
+        body: JSON, followed by the bytes of binary tensors.
+        json_length: the header Inference-Header-Content-Length; None if the body is only JSON.
+
+    Raises:
+        RequestError: the request breaks the protocol, or names what this model does not have.
+    """
+    length = len(body) if json_length is None else _parse_length(json_length, len(body))
+    json_part, binary_part = body[:length], body[length:]
+    request = arrays.parse_json_object(json_part)
+    request_id = request.get("id")
+    if request_id is not None and not isinstance(request_id, str):
+        raise RequestError(f"id is {request_id!r}; expected a string")
+    inputs = request.get("inputs")
+    if not (isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], dict)):
+        raise RequestError(f"inputs is not a list of one object; expected the input {INPUT!r}")
+    images = _parse_input(inputs[0], binary_part)
+    return InferRequest(images, request_id, _parse_outputs(request))
+
+
+def _parse_length(text: str, limit: int) -> int:
+    if not (text.isdecimal() and int(text) <= limit):
+        raise RequestError(f"{JSON_LENGTH} is {text[:20]!r}; expected 0 to {limit} bytes")
+    return int(text)
+
+
+def _parse_input(tensor: Mapping[str, Any], binary_part: bytes) -> Images:
+    name, datatype, shape = (tensor.get(key) for key in ("name", "datatype", "shape"))
+    if name != INPUT:
+        raise RequestError(f"the input is named {name!r}; expected {INPUT!r}")
+    if not isinstance(datatype, str) or datatype not in DTYPES:
+        raise RequestError(f"the datatype is {datatype!r}; expected one of {', '.join(DTYPES)}")
+    is_list = isinstance(shape, list) and len(shape) <= 4
+    if not (is_list and all(type(size) is int and size >= 0 for size in shape)):  # no bool
+        raise RequestError(f"the shape is {shape!r}; expected {arrays.SHAPES}")
+    dtype = np.dtype(DTYPES[datatype])
+    binary_size = _get_parameters(tensor).get("binary_data_size")
+    if binary_size is not None:
+        values = _parse_binary(binary_size, binary_part, dtype)
+    elif "data" in tensor:
+        values = _parse_data(tensor["data"], dtype)
+    else:
+        raise RequestError("the input has no values; give data or the parameter binary_data_size")
+    if values.size != math.prod(shape):
+        raise RequestError(
+            f"{values.size} numbers were given; expected {math.prod(shape)} for the shape {shape}"
+        )
+    return arrays.to_images(values.reshape(shape), "the input")
+
+
+def _parse_binary(size: Any, binary_part: bytes, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    if type(size) is not int or size != len(binary_part) or size % dtype.itemsize:
+        raise RequestError(
+            f"binary_data_size is {size!r}; expected {len(binary_part)}, the bytes after the JSON, "
+            f"in multiples of {dtype.itemsize}"
+        )
+    return np.frombuffer(binary_part, dtype)
+
+
+def _parse_data(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Returns nested or flat lists of numbers as a flat array."""
+    if not isinstance(data, list):
+        raise RequestError(f"data is a JSON {type(data).__name__}; expected a list of numbers")
+    array = arrays.parse_numbers(data, "data")
+    if dtype.kind != "f" and array.dtype.kind == "f" and (array != np.rint(array)).any():
+        raise RequestError("data has fractions; expected integers or a floating-point datatype")
+    return array.ravel()
+
+
+def _get_parameters(tensor: Mapping[str, Any]) -> Mapping[str, Any]:
+    parameters = tensor.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise RequestError(f"parameters is {parameters!r}; expected an object")
+    return parameters
+
+
+def _parse_outputs(request: Mapping[str, Any]) -> dict[str, bool]:
+    """Returns the requested outputs; all of them if the request names none."""
+    is_binary = _get_parameters(request).get("binary_data_output") is True
+    outputs = request.get("outputs", [])
+    if not (isinstance(outputs, list) and all(isinstance(each, dict) for each in outputs)):
+        raise RequestError(f"outputs is {str(outputs)[:40]}; expected a list of objects")
+    for each in outputs:
+        if each.get("name") not in OUTPUTS:
+            raise RequestError(
+                f"there is no output {each.get('name')!r}; expected {', '.join(OUTPUTS)}"
+            )
+    if not outputs:
+        return dict.fromkeys(OUTPUTS, is_binary)
+    return {
+        each["name"]: _get_parameters(each).get("binary_data", is_binary) is True
+        for each in outputs
+    }
+
+
+def encode_infer_response(
+    model: str, request: InferRequest, values: Mapping[str, Callable[[], Floats | Sequence[str]]]
+) -> tuple[bytes, int | None]:
+    """Returns the body of a response, and the length of its JSON if binary tensors follow it.
+
+    Args:
+        values: output → function that computes it, (n, k) numbers or n labels. Only the functions
+            of requested outputs are called.
+    """
+    tensors, outputs = [], []
+    for name, is_binary in request.outputs.items():
+        value = values[name]()
+        numbers = np.ascontiguousarray(value, "<f4") if isinstance(value, np.ndarray) else None
+        shape = [len(value)] if numbers is None else list(numbers.shape)
+        datatype = "BYTES" if numbers is None else "FP32"
+        output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": shape}
+        if is_binary:
+            tensor = _encode_strings(value) if numbers is None else numbers.tobytes()
+            output["parameters"] = {"binary_data_size": len(tensor)}
+            tensors.append(tensor)
+        else:
+            output["data"] = list(value) if numbers is None else numbers.ravel()
+        outputs.append(output)
+    request_id = {} if request.id is None else {"id": request.id}
+    response = {**request_id, "model_name": model, "model_version": "1", "outputs": outputs}
+    json_part = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
+    return json_part + b"".join(tensors), len(json_part) if tensors else None
+
+
+def _encode_strings(strings: Iterable[str]) -> bytes:
+    """Returns each string as its length (4 bytes, little-endian) and its UTF-8 bytes."""
+    encoded = [each.encode() for each in strings]
+    return b"".join(struct.pack("<I", len(each)) + each for each in encoded)
+
+
+def describe_model(model: str, class_count: int) -> dict[str, Any]:
+    """Returns the model metadata."""
+    numbers = {"datatype": "FP32", "shape": [-1, class_count]}
+    return {
+        "name": model,
+        "versions": ["1"],
+        "platform": "onnxruntime_onnx",
+        "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, SIDE, SIDE]}],
+        "outputs": [
+            {"name": PROBABILITIES, **numbers},
+            {"name": LOGITS, **numbers},
+            {"name": LABEL, "datatype": "BYTES", "shape": [-1]},
+        ],
+    }
