@@ -1,4 +1,4 @@
-"""Requests become batches; a full queue refuses; who has gone is not waited for; an error reaches all who asked."""
+"""Batches, full queues, clients that disconnect, and errors in the model."""
 
 import asyncio
 import threading
@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from wardrobe.errors import BusyError
 from wardrobe.serving import batching
-from wardrobe.serving.batching import Batcher, BusyError, Workers
+from wardrobe.serving.batching import Batcher, BoundedThreadPool
 
 Images = npt.NDArray[np.uint8]
 
@@ -23,19 +24,19 @@ def mean_tone(given: Images) -> npt.NDArray[np.floating]:
     return given.mean(axis=(1, 2))[:, None]
 
 
-class Held:
-    """A model that answers when it is let."""
+class BlockedModel:
+    """A model that answers once it is released."""
 
     def __init__(self) -> None:
-        self.let, self.sizes = threading.Event(), list[int]()
+        self.release, self.sizes = threading.Event(), list[int]()
 
     def __call__(self, given: Images) -> npt.NDArray[np.floating]:
-        self.let.wait(10)
+        self.release.wait(10)
         self.sizes.append(len(given))
         return mean_tone(given)
 
 
-def test_everyone_gets_the_answers_to_their_own_images() -> None:
+def test_each_request_gets_the_answers_to_its_own_images() -> None:
     sizes: list[int] = []
 
     async def ask() -> list[Any]:
@@ -49,11 +50,11 @@ def test_everyone_gets_the_answers_to_their_own_images() -> None:
     assert [answer[:, 0].tolist() for answer in asyncio.run(ask())] == [
         [tone, tone + 100] for tone in range(40)
     ]
-    assert sizes == [80], "all were on their way, so they went together"
+    assert sizes == [80], "all requests arrive together and form one batch"
 
 
-def test_one_alone_is_not_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "WINDOW", 1000.0)
+def test_a_single_request_is_not_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "MAX_DELAY", 1000.0)
 
     async def ask() -> Any:
         return await asyncio.wait_for(Batcher(mean_tone, lambda: 1).logits(images(7)), 10)
@@ -61,11 +62,9 @@ def test_one_alone_is_not_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asyncio.run(ask()).tolist() == [[7.0]]
 
 
-def test_a_full_queue_refuses_and_takes_again_when_it_is_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(batching, "WAITING", 5)
-    model = Held()
+def test_a_full_queue_refuses_requests_until_it_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "MAX_WAITING", 5)
+    model = BlockedModel()
 
     async def ask() -> None:
         batcher = Batcher(model, lambda: 0)
@@ -73,10 +72,10 @@ def test_a_full_queue_refuses_and_takes_again_when_it_is_not(
         await asyncio.sleep(0)
         assert batcher.waiting == 4
         with pytest.raises(
-            BusyError, match="4 images wait already, expected at most 5; ask again in a second"
+            BusyError, match="busy: 4 images are waiting, of at most 5; retry in a second"
         ):
             await batcher.logits(images(1, 2))
-        model.let.set()
+        model.release.set()
         await asyncio.gather(*first)
         assert batcher.waiting == 0
         assert (await batcher.logits(images(9))).tolist() == [[9.0]]
@@ -84,18 +83,18 @@ def test_a_full_queue_refuses_and_takes_again_when_it_is_not(
     asyncio.run(ask())
 
 
-def test_who_has_gone_is_not_answered() -> None:
-    model = Held()
+def test_a_disconnected_client_is_skipped() -> None:
+    model = BlockedModel()
 
     async def ask() -> None:
         batcher = Batcher(model, lambda: 0)
         first = asyncio.create_task(batcher.logits(images(1)))
-        gone = asyncio.create_task(batcher.logits(images(2, 3)))
+        cancelled = asyncio.create_task(batcher.logits(images(2, 3)))
         await asyncio.sleep(0)
-        gone.cancel()
+        cancelled.cancel()
         await asyncio.sleep(0)
         assert batcher.waiting == 1
-        model.let.set()
+        model.release.set()
         await first
         await batcher.logits(images(4))
 
@@ -103,7 +102,7 @@ def test_who_has_gone_is_not_answered() -> None:
     assert model.sizes == [1, 1]
 
 
-def test_an_error_reaches_all_who_asked() -> None:
+def test_an_error_reaches_every_request_of_the_batch() -> None:
     def broken(_: Images) -> npt.NDArray[np.floating]:
         raise RuntimeError("no memory")
 
@@ -116,25 +115,25 @@ def test_an_error_reaches_all_who_asked() -> None:
     assert [str(each) for each in asyncio.run(ask())] == ["no memory"] * 2
 
 
-@pytest.mark.parametrize("leave", [False, True], ids=["waiting", "gone"])
-def test_threads_hold_so_many_and_no_more(leave: bool) -> None:
-    let = threading.Event()
+@pytest.mark.parametrize("leave", [False, True], ids=["waiting", "disconnected"])
+def test_the_thread_pool_is_bounded(leave: bool) -> None:
+    release = threading.Event()
 
     async def ask(call: Callable[..., Any]) -> None:
-        workers = Workers(1, waiting=1)
-        held = [asyncio.create_task(workers.run(call, 10)) for _ in range(2)]
+        pool = BoundedThreadPool(1, max_waiting=1)
+        held = [asyncio.create_task(pool.run(call, 10)) for _ in range(2)]
         await asyncio.sleep(0.05)
         if leave:
             for task in held:
                 task.cancel()
             await asyncio.sleep(0)
         if not leave:
-            with pytest.raises(BusyError, match="2 pictures wait already, expected at most 2"):
-                await workers.run(call, 10)
-        let.set()
+            with pytest.raises(BusyError, match="busy: 2 images are waiting, of at most 2"):
+                await pool.run(call, 10)
+        release.set()
         await asyncio.gather(*held, return_exceptions=True)
         await asyncio.sleep(0.05)
-        assert await workers.run(lambda: "free again") == "free again"
-        workers.close()
+        assert await pool.run(lambda: "free again") == "free again"
+        pool.close()
 
-    asyncio.run(ask(let.wait))
+    asyncio.run(ask(release.wait))

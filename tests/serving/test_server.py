@@ -1,4 +1,4 @@
-"""The API as its clients see it: photos, the Open Inference Protocol, TensorFlow Serving's form; what is refused."""
+"""The API as its clients use it: photos, both inference protocols, access control, errors."""
 
 import asyncio
 import io
@@ -25,12 +25,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wardrobe import __version__
 from wardrobe.data import synthetic
+from wardrobe.errors import BusyError
 from wardrobe.inference.classifier import Classifier
-from wardrobe.serving import protocols, uploads
-from wardrobe.serving.batching import Batcher, BusyError
-from wardrobe.serving.middleware import Limits
+from wardrobe.serving import uploads
+from wardrobe.serving.batching import Batcher
+from wardrobe.serving.protocols import v2
 from wardrobe.serving.routes import PAGE
-from wardrobe.serving.server import Settings, create_app
+from wardrobe.serving.server import create_app
+from wardrobe.serving.settings import Limits, Settings
 
 MODEL = "/v2/models/wardrobe"
 
@@ -55,35 +57,33 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_photos_are_classified_as_predict_does(
-    server: Server, photos: Path, tmp_path: Path
-) -> None:
+def test_photos_get_the_answers_of_predict(server: Server, photos: Path, tmp_path: Path) -> None:
     files = [("any", (path.name, path.read_bytes())) for path in sorted(photos.iterdir())]
     answer = requests.post(server.url + "/api/classify", files=files)
     assert answer.status_code == 200
-    said = json.loads(wardrobe("predict", ".", "--json", cwd=photos).stdout)
-    said["predictions"] = [
-        {**each, "path": Path(each["path"]).name} for each in said["predictions"]
+    printed = json.loads(wardrobe("predict", ".", "--json", cwd=photos).stdout)
+    printed["predictions"] = [
+        {**each, "path": Path(each["path"]).name} for each in printed["predictions"]
     ]
-    said["failed"] = [{**each, "path": Path(each["path"]).name} for each in said["failed"]]
-    assert answer.json() == said
+    printed["failed"] = [{**each, "path": Path(each["path"]).name} for each in printed["failed"]]
+    assert answer.json() == printed
     alone = requests.post(server.url + "/api/classify", data=(photos / "3.jpg").read_bytes())
-    assert alone.json()["predictions"] == [{**said["predictions"][1], "path": "-"}]
+    assert alone.json()["predictions"] == [{**printed["predictions"][1], "path": "-"}]
 
 
 @pytest.mark.parametrize("binary", [True, False])
-def test_tritons_own_client_infers(server: Server, images: Any, binary: bool) -> None:
+def test_triton_client_infers(server: Server, images: Any, binary: bool) -> None:
     client = triton.InferenceServerClient(server.url.removeprefix("http://"))
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready("wardrobe")
     metadata = client.get_model_metadata("wardrobe")
     assert metadata["inputs"] == [{"name": "pixels", "datatype": "UINT8", "shape": [-1, 28, 28]}]
-    given = triton.InferInput("pixels", list(images.shape), "UINT8")
-    given.set_data_from_numpy(images, binary_data=binary)
+    tensor = triton.InferInput("pixels", list(images.shape), "UINT8")
+    tensor.set_data_from_numpy(images, binary_data=binary)
     names = ("probabilities", "logits", "label")
     wanted = [triton.InferRequestedOutput(name, binary_data=binary) for name in names]
-    answer = client.infer("wardrobe", [given], outputs=wanted, request_id="mine")
+    answer = client.infer("wardrobe", [tensor], outputs=wanted, request_id="mine")
     classifier = Classifier.load()
     expected = classifier.classify(images)
     np.testing.assert_allclose(answer.as_numpy("probabilities"), expected.probabilities, atol=1e-6)
@@ -94,16 +94,16 @@ def test_tritons_own_client_infers(server: Server, images: Any, binary: bool) ->
 
 
 @pytest.mark.parametrize("datatype", ["FP32", "INT64"])
-def test_numbers_of_any_type_are_pixels(server: Server, images: Any, datatype: str) -> None:
+def test_pixels_of_any_datatype(server: Server, images: Any, datatype: str) -> None:
     values = images[:2, ..., None].astype({"FP32": np.float32, "INT64": np.int64}[datatype])
-    given = {
+    tensor = {
         "name": "pixels",
         "datatype": datatype,
         "shape": list(values.shape),
         "data": values.ravel().tolist(),
     }
     answer = requests.post(
-        f"{server.url}{MODEL}/infer", json={"inputs": [given], "outputs": [{"name": "label"}]}
+        f"{server.url}{MODEL}/infer", json={"inputs": [tensor], "outputs": [{"name": "label"}]}
     )
     labels = Classifier.load().classify(images[:2]).labels
     assert answer.json()["outputs"] == [
@@ -112,7 +112,7 @@ def test_numbers_of_any_type_are_pixels(server: Server, images: Any, datatype: s
     assert "id" not in answer.json()
 
 
-def test_tensorflow_serving_is_spoken(server: Server, images: Any) -> None:
+def test_tensorflow_serving_predict_and_status(server: Server, images: Any) -> None:
     (status,) = requests.get(server.url + "/v1/models/wardrobe").json()["model_version_status"]
     assert (status["state"], status["status"]["error_code"]) == ("AVAILABLE", "OK")
     url, expected = (
@@ -136,10 +136,10 @@ INPUT = {"name": "pixels", "datatype": "UINT8", "shape": [1, 28, 28], "data": [B
 @pytest.mark.parametrize(
     ("path", "body", "status", "words"),
     [
-        (f"{MODEL}/infer", "no JSON", 400, "the body is no JSON"),
-        (f"{MODEL}/infer", "[" * 100_000, 400, "the body is no JSON"),
+        (f"{MODEL}/infer", "no JSON", 400, "the body is not JSON"),
+        (f"{MODEL}/infer", "[" * 100_000, 400, "the body is not JSON"),
         (f"{MODEL}/infer", [], 400, "the body is a JSON list; expected an object"),
-        (f"{MODEL}/infer", {"inputs": []}, 400, "inputs has to be a list of one object"),
+        (f"{MODEL}/infer", {"inputs": []}, 400, "inputs is not a list of one object"),
         (
             f"{MODEL}/infer",
             {"inputs": [{**INPUT, "name": "x"}]},
@@ -156,7 +156,7 @@ INPUT = {"name": "pixels", "datatype": "UINT8", "shape": [1, 28, 28], "data": [B
             f"{MODEL}/infer",
             {"inputs": [{**INPUT, "shape": [2, 28, 28]}]},
             400,
-            "784 numbers were given; the shape",
+            "784 numbers were given; expected 1568 for the shape",
         ),
         (
             f"{MODEL}/infer",
@@ -174,13 +174,13 @@ INPUT = {"name": "pixels", "datatype": "UINT8", "shape": [1, 28, 28], "data": [B
             f"{MODEL}/infer",
             {"inputs": [{**INPUT, "data": [["a"]]}]},
             400,
-            "data has what is no number",
+            "data has elements that are not numbers",
         ),
         (
             f"{MODEL}/infer",
             {"inputs": [{**INPUT, "data": [[1], [1, 2]]}]},
             400,
-            "rows of unlike lengths",
+            "rows of different lengths",
         ),
         (
             f"{MODEL}/infer",
@@ -188,34 +188,39 @@ INPUT = {"name": "pixels", "datatype": "UINT8", "shape": [1, 28, 28], "data": [B
             400,
             "there is no output 'x'",
         ),
-        (f"{MODEL}/infer", {"inputs": [INPUT], "id": 7}, 400, "id is 7; expected a text"),
-        ("/v1/models/wardrobe:predict", {"instances": [BLACK], "inputs": [BLACK]}, 400, "not both"),
-        ("/v1/models/wardrobe:predict", {}, 400, "give either instances or inputs"),
+        (f"{MODEL}/infer", {"inputs": [INPUT], "id": 7}, 400, "id is 7; expected a string"),
+        (
+            "/v1/models/wardrobe:predict",
+            {"instances": [BLACK], "inputs": [BLACK]},
+            400,
+            "give exactly one of instances and inputs",
+        ),
+        ("/v1/models/wardrobe:predict", {}, 400, "give exactly one of instances and inputs"),
         ("/v1/models/wardrobe:predict", {"instances": [[1, 2]]}, 400, "has the shape [1, 2]"),
         (
             "/v1/models/wardrobe:predict",
             {"instances": [BLACK], "signature_name": "x"},
             400,
-            "no signature 'x'",
+            "signature_name is 'x'; expected serving_default",
         ),
         ("/api/classify", "", 400, "the body is empty"),
         ("/api/classify", "%PDF-1.7", 422, "a PDF"),
         ("/api/look?rectangle=1,2", "x", 400, "rectangle is '1,2'"),
-        ("/nothing", "", 404, "there is no /nothing"),
-        ("/v2", "", 405, "/v2 does not take POST"),
+        ("/nothing", "", 404, "there is no path /nothing"),
+        ("/v2", "", 405, "/v2 does not accept POST"),
     ],
 )
-def test_what_is_wrong_is_one_line(
+def test_an_invalid_request_gets_a_one_line_error(
     server: Server, path: str, body: Any, status: int, words: str
 ) -> None:
-    given = body if isinstance(body, str) else json.dumps(body)
-    answer = requests.post(server.url + path, data=given.encode())
+    content = body if isinstance(body, str) else json.dumps(body)
+    answer = requests.post(server.url + path, data=content.encode())
     assert answer.status_code == status
     assert words in answer.json()["error"]
     assert "\n" not in answer.json()["error"]
 
 
-def test_a_blank_picture_is_shown_as_such(server: Server) -> None:
+def test_a_blank_image_is_reported_as_blank(server: Server) -> None:
     blank = io.BytesIO()
     Image.new("RGB", (60, 40), (200, 30, 30)).save(blank, "PNG")
     answer = requests.post(server.url + "/api/look?heat=false", data=blank.getvalue())
@@ -223,7 +228,7 @@ def test_a_blank_picture_is_shown_as_such(server: Server) -> None:
     assert answer.json()["steps"]["found_by"] == "blank image"
 
 
-def test_a_picture_of_too_many_pixels_is_refused_by_its_header(
+def test_an_image_of_too_many_pixels_is_refused_by_its_header(
     server: Server, tmp_path: Path
 ) -> None:
     Image.new("1", (30_000, 30_000)).save(tmp_path / "bomb.png")
@@ -233,7 +238,7 @@ def test_a_picture_of_too_many_pixels_is_refused_by_its_header(
 
 
 def test_a_body_that_is_too_large_is_refused(server: Server) -> None:
-    def pieces() -> Iterator[bytes]:  # of no length that is told before
+    def pieces() -> Iterator[bytes]:  # chunked, without a Content-Length
         for _ in range(21):
             yield b"x" * 1_000_000
 
@@ -243,32 +248,32 @@ def test_a_body_that_is_too_large_is_refused(server: Server) -> None:
         assert "expected at most 20,000,000 bytes" in answer.json()["error"]
 
 
-def test_a_body_that_does_not_come_holds_nothing(tmp_path: Path) -> None:
+def test_a_body_that_does_not_arrive_times_out(tmp_path: Path) -> None:
     with (
         serving(tmp_path, "--body-timeout", 1, "--compare-with", "none") as server,
         socket.create_connection(server.address) as slow,
     ):
         slow.sendall(
-            b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nbeginning"
+            b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nbeginning"
         )
         assert requests.get(server.url + "/v2/health/live").json() == {"live": True}
         slow.settimeout(40)
         assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
-        assert server.metric("wardrobe_requests_in_flight") == 1, "the question itself"
+        assert server.metric("wardrobe_requests_in_flight") == 1, "the metrics request itself"
 
 
-def test_who_hangs_up_leaves_no_trace_but_in_the_log(tmp_path: Path) -> None:
+def test_a_client_that_disconnects_is_only_logged(tmp_path: Path) -> None:
     with serving(tmp_path, "--access-log", "--compare-with", "none") as server:
 
         def wait_until_in_flight(count: int) -> None:
             wait_until(lambda: server.metric("wardrobe_requests_in_flight") == count)
 
-        for said, in_flight in (
+        for content, in_flight in (
             (b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf", 2),
             (b"\x16\x03\x01\r\n\r\n", 1),
         ):
             with socket.create_connection(server.address) as connection:
-                connection.sendall(said)
+                connection.sendall(content)
                 wait_until_in_flight(in_flight)
             wait_until_in_flight(1)  # the question itself
     (line,) = (
@@ -277,7 +282,7 @@ def test_who_hangs_up_leaves_no_trace_but_in_the_log(tmp_path: Path) -> None:
     assert line["status"] == 499
 
 
-def test_a_broken_form_is_answered_and_told_nowhere_else(tmp_path: Path) -> None:
+def test_a_malformed_form_gets_400_and_no_log_line(tmp_path: Path) -> None:
     with serving(tmp_path, "--compare-with", "none") as server:
         kind = {"Content-Type": "multipart/form-data; boundary=x"}
         answer = requests.post(
@@ -287,7 +292,7 @@ def test_a_broken_form_is_answered_and_told_nowhere_else(tmp_path: Path) -> None
     assert server.stderr == ""
 
 
-def test_every_answer_has_the_headers_that_keep_a_page_safe(server: Server) -> None:
+def test_every_response_has_security_headers(server: Server) -> None:
     for path in ("/", "/studio.js", "/v2", "/nothing", "/api/models"):
         headers = requests.get(server.url + path).headers
         assert "default-src 'none'; script-src 'self'" in headers["content-security-policy"]
@@ -299,14 +304,14 @@ def test_every_answer_has_the_headers_that_keep_a_page_safe(server: Server) -> N
         assert "server" not in headers
 
 
-def test_pages_that_rebind_a_name_to_this_machine_get_nothing(server: Server) -> None:
+def test_an_unknown_host_header_is_refused(server: Server) -> None:
     answer = requests.get(server.url + "/api/models", headers={"Host": "evil.example:8000"})
     assert answer.status_code == 421
-    assert "not called 'evil.example'" in answer.json()["error"]
+    assert "the Host header is 'evil.example'" in answer.json()["error"]
     assert requests.get(server.url + "/v2", headers={"Host": "[::1]:8000"}).status_code == 200
 
 
-def test_a_path_does_not_lead_out_of_the_page(server: Server) -> None:
+def test_path_traversal_is_refused(server: Server) -> None:
     for path in ("/../server.py", "/%2e%2e/server.py", "/..%2fserver.py", "//etc/passwd"):
         with socket.create_connection(server.address) as plain:
             plain.sendall(
@@ -315,12 +320,12 @@ def test_a_path_does_not_lead_out_of_the_page(server: Server) -> None:
             assert plain.makefile("rb").readline().startswith(b"HTTP/1.1 404 ")
 
 
-def test_a_token_is_asked_of_everyone_but_those_that_watch(tmp_path: Path) -> None:
+def test_the_token_is_required_except_for_health_checks_and_the_page(tmp_path: Path) -> None:
     with serving(
         tmp_path, "--token", "geheim", "--compare-with", "none", "--cors", "https://shop.example"
     ) as server:
-        for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "geheim-not"}):
-            answer = requests.get(server.url + "/api/models", headers=given)
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "geheim-not"}):
+            answer = requests.get(server.url + "/api/models", headers=headers)
             assert answer.status_code == 401
             assert "Authorization: Bearer TOKEN" in answer.json()["error"]
         right = {"Authorization": "Bearer geheim", "Origin": "https://shop.example"}
@@ -336,11 +341,11 @@ def test_a_token_is_asked_of_everyone_but_those_that_watch(tmp_path: Path) -> No
             assert requests.get(server.url + path).status_code == 200
 
 
-def test_other_machines_are_let_in_only_on_purpose(tmp_path: Path) -> None:
+def test_other_machines_need_a_token_or_no_auth(tmp_path: Path) -> None:
     refused(
         wardrobe("serve", "--host", "0.0.0.0", cwd=tmp_path),
         2,
-        "lets other machines ask",
+        "is open to other machines",
         "--token",
         "--no-auth",
     )
@@ -348,13 +353,13 @@ def test_other_machines_are_let_in_only_on_purpose(tmp_path: Path) -> None:
         assert requests.get(server.url + "/v2", headers={"Host": "shop.example"}).status_code == 200
 
 
-def test_a_port_that_is_taken_is_one_line(server: Server, tmp_path: Path) -> None:
+def test_a_port_in_use_is_a_one_line_error(server: Server, tmp_path: Path) -> None:
     port = server.address[1]
     refused(
         wardrobe("serve", "--port", port, cwd=tmp_path),
         2,
-        f"--port {port} cannot be had",
-        "--port 0 is any",
+        f"--port {port} is not available",
+        "--port 0 for a free one",
     )
     refused(
         wardrobe("serve", "--model", "nothing.onnx", cwd=tmp_path), 1, "nothing.onnx does not exist"
@@ -371,12 +376,12 @@ def test_openapi_describes_every_route_and_limit(server: Server) -> None:
     }
     assert described["info"]["version"] == __version__
     form = described["paths"]["/api/classify"]["post"]["requestBody"]["content"][uploads.FORM]
-    assert form["schema"]["properties"]["image"]["maxItems"] == uploads.MOST
+    assert form["schema"]["properties"]["image"]["maxItems"] == uploads.MAX_FILES
     tensor = described["components"]["schemas"]["InferRequest"]["properties"]["inputs"]["items"]
-    assert tensor["properties"]["datatype"]["enum"] == list(protocols.NUMBERS)
+    assert tensor["properties"]["datatype"]["enum"] == list(v2.DTYPES)
 
 
-def test_the_log_has_a_line_a_request(tmp_path: Path) -> None:
+def test_the_access_log_has_a_line_per_request(tmp_path: Path) -> None:
     with serving(tmp_path, "--access-log", "--compare-with", "none") as server:
         answer = requests.get(server.url + "/v2")
         assert requests.get(server.url + "/nothing").status_code == 404
@@ -387,14 +392,15 @@ def test_the_log_has_a_line_a_request(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_is_in_flight_is_ended_before_the_server_is(
+def test_requests_in_flight_finish_before_the_server_stops(
     tmp_path: Path, images: Any, workers: int
 ) -> None:
     answered: list[int] = []
     lost: list[str] = []
     is_ending, is_closed = threading.Event(), threading.Event()
-    given = json.dumps({"instances": images.tolist()}).encode()
-    head = f"POST /v1/models/wardrobe:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(given)}\r\n\r\n"
+    body = json.dumps({"instances": images.tolist()}).encode()
+    head = "POST /v1/models/wardrobe:predict HTTP/1.1\r\nHost: localhost\r\n"
+    head += f"Content-Length: {len(body)}\r\n\r\n"
 
     def ask(address: tuple[str, int]) -> None:
         while True:
@@ -403,11 +409,11 @@ def test_what_is_in_flight_is_ended_before_the_server_is(
             except ConnectionError:
                 is_closed.set()
                 return
-            may_be_lost = is_ending.is_set()  # a port that is being closed may refuse who comes now
+            may_be_lost = is_ending.is_set()  # a socket that is closing may reset new connections
             with connection:
                 begun = b""
                 try:
-                    connection.sendall(head.encode() + given)
+                    connection.sendall(head.encode() + body)
                     begun = connection.recv(100)
                 except ConnectionError:
                     pass
@@ -425,7 +431,7 @@ def test_what_is_in_flight_is_ended_before_the_server_is(
             is_ending.set()
             server.process.send_signal(signal.SIGTERM)
             assert is_closed.wait(60)
-            slow.sendall(head.encode() + given)
+            slow.sendall(head.encode() + body)
             assert slow.recv(100).startswith(b"HTTP/1.1 200")
         for thread in threads:
             thread.join()
@@ -436,7 +442,7 @@ def test_what_is_in_flight_is_ended_before_the_server_is(
 
 @contextmanager
 def served_here(app: ASGIApp) -> Iterator[str]:
-    """Serves an application in a thread of this process; yields its address."""
+    """Serves an application in a thread of this process; yields its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -452,11 +458,11 @@ def served_here(app: ASGIApp) -> Iterator[str]:
     ("method", "path"),
     [("GET", "/v2"), ("POST", "/v2"), ("GET", "/studio.js"), ("HEAD", "/studio.js")],
 )
-def test_a_request_whose_answer_is_there_is_counted(method: str, path: str) -> None:
+def test_a_request_is_counted_before_its_response_ends(method: str, path: str) -> None:
     app, is_over = create_app(Classifier.load()), threading.Event()
 
     async def stalling(scope: Scope, receive: Receive, send: Send) -> None:
-        """Lets the server do nothing more for a request once its whole answer was sent."""
+        """Suspends a request once its whole response has been sent."""
 
         async def send_and_stall(message: Message) -> None:
             await send(message)
@@ -469,13 +475,17 @@ def test_a_request_whose_answer_is_there_is_counted(method: str, path: str) -> N
     with served_here(stalling) as url:
         try:
             assert requests.request(method, url + path).status_code in (200, 405)
-            assert read_metric(url, "wardrobe_requests_in_flight") == 1, "the question itself"
-            assert read_metric(url, "wardrobe_requests_total") == 2, "it, and the last question"
+            assert read_metric(url, "wardrobe_requests_in_flight") == 1, (
+                "the metrics request itself"
+            )
+            assert read_metric(url, "wardrobe_requests_total") == 2, (
+                "this request and the metrics request before"
+            )
         finally:
             is_over.set()
 
 
-def test_a_request_that_breaks_the_server_is_counted_as_answered(
+def test_a_request_that_raises_an_exception_is_counted(
     monkeypatch: pytest.MonkeyPatch, images: Any
 ) -> None:
     async def broken(*_: Any) -> None:
@@ -483,27 +493,25 @@ def test_a_request_that_breaks_the_server_is_counted_as_answered(
 
     monkeypatch.setattr(Batcher, "logits", broken)
     with served_here(create_app(Classifier.load())) as url:
-        given = {"instances": images.tolist()}
-        answer = requests.post(url + "/v1/models/wardrobe:predict", json=given)
+        question = {"instances": images.tolist()}
+        answer = requests.post(url + "/v1/models/wardrobe:predict", json=question)
         assert answer.status_code == 500
         assert read_metric(url, 'wardrobe_requests_total{.*status="500"}') == 1
 
 
-def test_requests_that_come_together_are_classified_together(
-    monkeypatch: pytest.MonkeyPatch, images: Any
-) -> None:
-    classifier, may_go_on = Classifier.load(), threading.Event()
+def test_concurrent_requests_are_batched(monkeypatch: pytest.MonkeyPatch, images: Any) -> None:
+    classifier, is_released = Classifier.load(), threading.Event()
     expected, compute = classifier.classify(images).labels, classifier.logits
 
-    def wait_and_compute(given: Any) -> Any:
-        may_go_on.wait(60)
-        return compute(given)
+    def wait_and_compute(pixels: Any) -> Any:
+        is_released.wait(60)
+        return compute(pixels)
 
-    monkeypatch.setattr(Classifier, "logits", lambda _, given: wait_and_compute(given))
+    monkeypatch.setattr(Classifier, "logits", lambda _, pixels: wait_and_compute(pixels))
 
     def ask(number: int) -> str:
-        given = {**INPUT, "data": images[number : number + 1].tolist()}
-        body = {"inputs": [given], "outputs": [{"name": "label"}]}
+        tensor = {**INPUT, "data": images[number : number + 1].tolist()}
+        body = {"inputs": [tensor], "outputs": [{"name": "label"}]}
         answer = requests.post(f"{url}{MODEL}/infer", json=body)
         return str(answer.json()["outputs"][0]["data"][0])
 
@@ -512,26 +520,28 @@ def test_requests_that_come_together_are_classified_together(
         wait_until(lambda: read_metric(url, "wardrobe_batch_images_count") == 1)
         others = pool.map(ask, range(1, 12))
         wait_until(lambda: read_metric(url, "wardrobe_waiting_images") == 12)
-        may_go_on.set()
+        is_released.set()
         assert [first.result(), *others] == expected
-        assert read_metric(url, "wardrobe_batch_images_count") == 2, "one, then all that came"
+        assert read_metric(url, "wardrobe_batch_images_count") == 2, (
+            "the first request, then all the others together"
+        )
 
 
-def test_who_asks_too_much_is_told_when_to_ask_again(
+def test_a_busy_server_answers_503_with_retry_after(
     monkeypatch: pytest.MonkeyPatch, images: Any
 ) -> None:
     async def busy(*_: Any) -> None:
-        raise BusyError("5,000 images wait already")
+        raise BusyError("5,000 images are waiting")
 
     question, path = {"instances": images.tolist()}, "/v1/models/wardrobe:predict"
     with served_here(create_app(Classifier.load())) as url:
         monkeypatch.setattr(Batcher, "logits", busy)
         answer = requests.post(url + path, json=question)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-    assert answer.json() == {"error": "5,000 images wait already"}
+    assert answer.json() == {"error": "5,000 images are waiting"}
     with served_here(
-        create_app(Classifier.load(), settings=Settings(limits=Limits(held=1_000)))
+        create_app(Classifier.load(), settings=Settings(limits=Limits(all_body_bytes=1_000)))
     ) as url:
         answer = requests.post(url + path, json=question)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-    assert "1,000 bytes are held already" in answer.json()["error"]
+    assert "the bodies in flight exceed 1,000 bytes" in answer.json()["error"]

@@ -1,4 +1,4 @@
-"""The server under what comes from the internet: broken, huge, cut and random bodies, and what a fuzzer makes up."""
+"""The server under hostile input: malformed, huge, truncated and random bodies, and a fuzzer."""
 
 import http.client
 import json
@@ -16,8 +16,8 @@ from wardrobe.data import synthetic
 from wardrobe.inference.classifier import Classifier
 from wardrobe.serving import studio
 
-BROKEN, ASKERS = 4_000, 4
-CASES = 40  # of the fuzzer for each route
+REQUESTS, THREADS = 4_000, 4
+EXAMPLES = 40  # of the fuzzer for each route
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def memory(server: Server) -> float:
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
-def broken_bodies(seed: int, count: int) -> Iterator[tuple[str, bytes, dict[str, str]]]:
-    """Yields paths, bodies and headers of requests that cannot be answered as asked."""
+def make_invalid_requests(seed: int, count: int) -> Iterator[tuple[str, bytes, dict[str, str]]]:
+    """Yields paths, bodies and headers of invalid requests."""
     rng = np.random.default_rng(seed)
     image = synthetic.draw(1)[0]
     good = json.dumps(
@@ -48,7 +48,7 @@ def broken_bodies(seed: int, count: int) -> Iterator[tuple[str, bytes, dict[str,
             ]
         }
     )
-    tile = studio.png(image[0])
+    tile = studio.encode_png(image[0])
     paths = (
         "/api/classify",
         "/api/look",
@@ -74,52 +74,52 @@ def broken_bodies(seed: int, count: int) -> Iterator[tuple[str, bytes, dict[str,
         yield path, body, {"Inference-Header-Content-Length": "7"} if number % 3 == 0 else {}
 
 
-def test_broken_bodies_break_nothing(server: Server) -> None:
+def test_invalid_requests_do_no_harm(server: Server) -> None:
     images = synthetic.draw(10, studio.EXAMPLES_SEED)[0]
     expected = Classifier.load().classify(images).probabilities
     question = json.dumps({"instances": images.tolist()}).encode()
-    over = threading.Event()
-    right: list[bool] = []
+    is_done = threading.Event()
+    correct: list[bool] = []
     statuses: list[int] = []
 
-    def break_it(seed: int, count: int) -> None:
+    def send_invalid(seed: int, count: int) -> None:
         connection = http.client.HTTPConnection(*server.address)
-        for path, body, headers in broken_bodies(seed, count):
+        for path, body, headers in make_invalid_requests(seed, count):
             connection.request("POST", path, body, headers)
             answer = connection.getresponse()
             answer.read()
             statuses.append(answer.status)
 
-    def ask_well() -> None:
+    def send_valid() -> None:
         connection = http.client.HTTPConnection(*server.address)
-        while not over.is_set():
+        while not is_done.is_set():
             connection.request("POST", "/v1/models/wardrobe:predict", question)
             rows = json.loads(connection.getresponse().read())["predictions"]
-            right.append(np.allclose(rows, expected, atol=1e-5))
+            correct.append(np.allclose(rows, expected, atol=1e-5))
 
-    break_it(0, 500)  # what the first of each kind loads stays
+    send_invalid(0, 500)  # loads what stays in memory
     before = memory(server)
-    well = threading.Thread(target=ask_well)
-    well.start()
-    askers = [
-        threading.Thread(target=break_it, args=(seed, BROKEN // ASKERS))
-        for seed in range(1, ASKERS + 1)
+    valid_thread = threading.Thread(target=send_valid)
+    valid_thread.start()
+    threads = [
+        threading.Thread(target=send_invalid, args=(seed, REQUESTS // THREADS))
+        for seed in range(1, THREADS + 1)
     ]
-    for thread in askers:
+    for thread in threads:
         thread.start()
-    for thread in askers:
+    for thread in threads:
         thread.join()
-    over.set()
-    well.join()
-    assert len(statuses) == BROKEN + 500
+    is_done.set()
+    valid_thread.join()
+    assert len(statuses) == REQUESTS + 500
     assert all(400 <= status < 500 for status in statuses), set(statuses)
-    assert len(right) > 20
-    assert all(right)
+    assert len(correct) > 20
+    assert all(correct)
     assert memory(server) < before + 50
     assert server.process.poll() is None
 
 
-def test_a_fuzzer_finds_nothing(server: Server, tmp_path: Path) -> None:
+def test_a_fuzzer_finds_no_failure(server: Server, tmp_path: Path) -> None:
     command = [
         *(
             str(Path(sys.executable).with_name("st")),
@@ -127,10 +127,10 @@ def test_a_fuzzer_finds_nothing(server: Server, tmp_path: Path) -> None:
             server.url + "/openapi.json",
             "--no-color",
         ),
-        *("--max-examples", str(CASES), "--generation-deterministic"),
+        *("--max-examples", str(EXAMPLES), "--generation-deterministic"),
         # A busy machine may be slow.
         *("--suppress-health-check", "too_slow", "--request-timeout", "60"),
-        # That bytes are a picture, or as many numbers as a shape says, no schema can tell.
+        # A schema cannot say that bytes are an image, or how many numbers a shape needs.
         *("--exclude-checks", "positive_data_acceptance"),
     ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""The studio in a real browser: a photo dropped, a drawing, the keyboard alone; nothing asked of any other host."""
+"""The studio in a real browser: photos, drawings, the keyboard; no other host is contacted."""
 
 import base64
 import io
@@ -29,7 +29,8 @@ DROP = """(stage, content) => {
     const data = new DataTransfer();
     data.items.add(new File([bytes], "photo.jpg", { type: "image/jpeg" }));
     for (const name of ["dragenter", "dragover", "drop"])
-        stage.dispatchEvent(new DragEvent(name, { dataTransfer: data, bubbles: true, cancelable: true }));
+        stage.dispatchEvent(
+            new DragEvent(name, { dataTransfer: data, bubbles: true, cancelable: true }));
 }"""
 
 pytestmark = pytest.mark.skipif(
@@ -51,74 +52,74 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-def is_wrong(message: ConsoleMessage) -> bool:
-    """Tells whether a line in the console is an error; that a picture was refused is Chromium's own remark."""
+def is_error(message: ConsoleMessage) -> bool:
+    """Returns whether a console message is an error; Chromium also reports a refused image."""
     return message.type in ("error", "warning") and "status of 422" not in message.text
 
 
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[Page]:
-    """The studio's page. At the end, nothing may have been asked of another host, nor anything gone wrong in it."""
+    """The studio's page. Afterwards, no other host was contacted and no error occurred."""
     opened = browser.new_page(viewport={"width": 1440, "height": 900})
-    asked: list[str] = []
-    wrong: list[str] = []
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.on("console", lambda message: wrong.append(message.text) if is_wrong(message) else None)
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    requested: list[str] = []
+    errors: list[str] = []
+    opened.on("request", lambda request: requested.append(request.url))
+    opened.on("console", lambda message: errors.append(message.text) if is_error(message) else None)
+    opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.goto(server.url)
     opened.locator("body[data-ready]").wait_for()
     yield opened
     opened.close()
-    assert wrong == []
-    assert {url.split("/")[2] for url in asked if not url.startswith(("data:", "blob:"))} == {
+    assert errors == []
+    assert {url.split("/")[2] for url in requested if not url.startswith(("data:", "blob:"))} == {
         server.url.split("/")[2]
     }
 
 
-def photo(label: int) -> Image.Image:
+def make_photo(label: int) -> Image.Image:
     """Returns a photo of a dark garment on white: 480x480."""
     tile = synthetic.draw(10, studio.EXAMPLES_SEED)[0][label]
     garment = Image.fromarray(255 - tile).resize((400, 400), Image.Resampling.BICUBIC)
     return ImageOps.expand(garment, 40, 255).convert("RGB")
 
 
-def as_base64(picture: Image.Image) -> str:
+def encode_jpeg(image: Image.Image) -> str:
     content = io.BytesIO()
-    picture.save(content, "JPEG", quality=95)
+    image.save(content, "JPEG", quality=95)
     return base64.b64encode(content.getvalue()).decode()
 
 
-def top(page: Page) -> str:
-    """Returns the class on top, of the first model."""
+def read_label(page: Page) -> str:
+    """Returns the highlighted class of the first model."""
     return page.locator(".bars >> nth=0").locator(".first span >> nth=0").inner_text()
 
 
-def share(page: Page, name: str) -> float:
+def read_percent(page: Page, name: str) -> float:
     row = page.locator(".bars >> nth=0").locator("li", has=page.get_by_text(name, exact=True))
-    return float(row.locator(".share").inner_text().split()[0])
+    return float(row.locator(".probability").inner_text().split()[0])
 
 
-def test_a_photo_is_dropped_and_seen_through(page: Page) -> None:
+def test_a_dropped_photo_is_classified_and_explained(page: Page) -> None:
     for label, name in ((1, "Trouser"), (3, "Dress")):
-        page.locator("#stage").evaluate(DROP, as_base64(photo(label)))
+        page.locator("#stage").evaluate(DROP, encode_jpeg(make_photo(label)))
         expect(page.locator(".verdict").first).to_have_text(name)
-        assert top(page) == name
+        assert read_label(page) == name
     assert page.locator(".model").all_inner_texts() == ["photo", "baseline"]
     captions = page.locator("#steps figcaption").all_inner_texts()
-    assert captions[0] == "The picture"
+    assert captions[0] == "The photo"
     assert captions[1].startswith("The garment")
     assert page.locator("#photo").is_visible()
-    assert name in page.locator("#spoken").inner_text()
+    assert name in page.locator("#announcement").inner_text()
 
 
-def test_a_filter_is_seen_large_where_it_looks(page: Page) -> None:
-    page.locator("#stage").evaluate(DROP, as_base64(photo(1)))
+def test_a_selected_filter_is_enlarged(page: Page) -> None:
+    page.locator("#stage").evaluate(DROP, encode_jpeg(make_photo(1)))
     page.locator("#steps figure").nth(2).wait_for()
     canvas = page.locator("#layers canvas").nth(0)
     canvas.hover(position={"x": 90, "y": 10})
     expect(page.locator("#detail h3")).to_have_text("stem1, filter 1")
-    assert page.locator("#detail .parts canvas").count() == 1, (
-        "the first layer's filters are of pixels alone"
+    assert page.locator("#detail .weights canvas").count() == 1, (
+        "the first layer has one input channel, the pixels"
     )
     canvas.focus()
     page.keyboard.press("ArrowRight")
@@ -127,7 +128,7 @@ def test_a_filter_is_seen_large_where_it_looks(page: Page) -> None:
     expect(page.locator("#layers h3").first).to_have_text("conv1 32 filters, each sees 3×3 pixels")
 
 
-def test_a_drawing_moves_the_bars(page: Page) -> None:
+def test_a_drawing_is_classified_while_it_changes(page: Page) -> None:
     page.get_by_role("tab", name="Draw").click()
     board = page.locator("#drawing")
     box = board.bounding_box()
@@ -142,24 +143,24 @@ def test_a_drawing_moves_the_bars(page: Page) -> None:
 
     line(
         (0.34, 0.08), (0.66, 0.08), (0.67, 0.3), (0.33, 0.3), (0.34, 0.08)
-    )  # enclosed, and so filled: a waist
+    )  # a closed shape, which is filled: the waist
     expect(page.locator(".bars .first").first).to_be_visible()
-    before = share(page, "Trouser")
+    before = read_percent(page, "Trouser")
     for leg in (0.33, 0.57):
         line((leg, 0.3), (leg + 0.1, 0.3), (leg + 0.1, 0.92), (leg, 0.92), (leg, 0.3))
     expect(page.locator(".verdict").first).to_have_text("Trouser")
-    assert share(page, "Trouser") > 90
+    assert read_percent(page, "Trouser") > 90
     page.get_by_role("button", name="Undo").click()
     page.get_by_role("button", name="Undo").click()
     expect(
-        page.locator(".bars >> nth=0").locator("li", has_text="Trouser").locator(".share")
+        page.locator(".bars >> nth=0").locator("li", has_text="Trouser").locator(".probability")
     ).to_have_text(f"{before} %")
     page.get_by_role("button", name="Clear").click()
     expect(page.locator(".verdict").first).to_have_text("Not sure")
     expect(page.locator(".reason").first).to_contain_text("the image is empty")
 
 
-def test_the_keyboard_alone_leads_to_an_answer(page: Page) -> None:
+def test_the_page_works_with_the_keyboard_alone(page: Page) -> None:
     focused: Any = None
     for _ in range(6):
         page.keyboard.press("Tab")
@@ -174,14 +175,14 @@ def test_the_keyboard_alone_leads_to_an_answer(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Trouser")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.locator("#spoken")).to_contain_text("photo: Trouser")
+    expect(page.locator("#announcement")).to_contain_text("photo: Trouser")
 
 
-def test_a_rectangle_takes_another_part_of_the_picture(page: Page) -> None:
+def test_a_rectangle_selects_another_garment(page: Page) -> None:
     two = Image.new("RGB", (960, 480), "white")
     for place, label in enumerate((1, 7)):
-        two.paste(photo(label), (480 * place, 0))
-    page.locator("#stage").evaluate(DROP, as_base64(two))
+        two.paste(make_photo(label), (480 * place, 0))
+    page.locator("#stage").evaluate(DROP, encode_jpeg(two))
     page.locator("#steps figure").nth(2).wait_for()
     box = page.locator("#photo").bounding_box()
     assert box
@@ -192,18 +193,18 @@ def test_a_rectangle_takes_another_part_of_the_picture(page: Page) -> None:
     page.mouse.move(box["x"] + box["width"] / 2 - 1, middle + high / 2 - 1, steps=5)
     page.mouse.up()
     expect(page.locator(".verdict").first).to_have_text("Trouser")
-    page.get_by_role("button", name="The whole picture again").click()
-    expect(page.get_by_role("button", name="The whole picture again")).to_be_hidden()
+    page.get_by_role("button", name="Use the whole image").click()
+    expect(page.get_by_role("button", name="Use the whole image")).to_be_hidden()
 
 
-def test_what_cannot_be_read_is_said(page: Page, tmp_path: Path) -> None:
+def test_an_unreadable_file_shows_an_error(page: Page, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     page.locator("#file").set_input_files(tmp_path / "text.jpg")
-    expect(page.locator("#said")).to_contain_text("not an image, or corrupted")
+    expect(page.locator("#status")).to_contain_text("not an image, or corrupted")
 
 
 def test_the_page_fits(page: Page) -> None:
-    page.locator("#stage").evaluate(DROP, as_base64(photo(3)))
+    page.locator("#stage").evaluate(DROP, encode_jpeg(make_photo(3)))
     expect(page.locator(".verdict").first).to_have_text("Dress")
     page.locator("#layers canvas").first.focus()
     for width in (1440, 768, 360):
@@ -222,8 +223,8 @@ def test_the_page_reads_the_token_from_its_address(browser: Browser, tmp_path: P
         opened.close()
 
 
-def test_without_javascript_it_says_so(browser: Browser, server: Server) -> None:
+def test_without_javascript_the_page_shows_a_warning(browser: Browser, server: Server) -> None:
     plain = browser.new_context(java_script_enabled=False).new_page()
     plain.goto(server.url)
-    expect(plain.locator(".alarm")).to_contain_text("JavaScript, which is off")
+    expect(plain.locator(".warning")).to_contain_text("JavaScript, which is off")
     plain.close()

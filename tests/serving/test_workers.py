@@ -1,4 +1,4 @@
-"""`wardrobe serve --workers`: several processes on one port, as clients and those who watch over them see them."""
+"""`wardrobe serve --workers`: several processes on one port, as clients and Prometheus see them."""
 
 import os
 import signal
@@ -26,8 +26,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield started
 
 
-def workers(parent: int) -> set[int]:
-    """Returns the process numbers of the processes that answer."""
+def find_workers(parent: int) -> set[int]:
+    """Returns the process ids of the workers."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     return {int(each) for each in children if b"spawn_main" in command_line(each)}
 
@@ -39,36 +39,36 @@ def command_line(process: str) -> bytes:
         return b""
 
 
-def test_the_metrics_are_those_of_all_processes(server: Server) -> None:
-    wait_until(lambda: len(workers(server.process.pid)) == 2)
+def test_metrics_aggregate_all_workers(server: Server) -> None:
+    wait_until(lambda: len(find_workers(server.process.pid)) == 2)
     before = server.metric("wardrobe_requests_total")
     for _ in range(20):
         assert (
             requests.get(server.url + "/v2").status_code == 200
-        )  # a connection each, taken up by either
+        )  # a new connection each, accepted by either worker
     assert server.metric("wardrobe_requests_total") == before + 21
     assert server.metric("wardrobe_requests_in_flight") == 1
 
 
-def test_a_process_that_is_killed_is_replaced(server: Server) -> None:
-    wait_until(lambda: len(workers(server.process.pid)) == 2)
-    first = workers(server.process.pid)
+def test_a_killed_worker_is_restarted(server: Server) -> None:
+    wait_until(lambda: len(find_workers(server.process.pid)) == 2)
+    first = find_workers(server.process.pid)
     os.kill(min(first), signal.SIGKILL)
-    wait_until(lambda: len(workers(server.process.pid) - first) == 1)
+    wait_until(lambda: len(find_workers(server.process.pid) - first) == 1)
     for _ in range(20):
         assert requests.get(server.url + "/v2/health/ready").status_code == 200
     assert server.metric("wardrobe_requests_in_flight") == 1
 
 
-def test_no_process_outlives_the_first(tmp_path: Path) -> None:
+def test_workers_exit_with_their_parent(tmp_path: Path) -> None:
     command = [str(WARDROBE), "serve", "--port", "0", "--workers", "2", "--compare-with", "none"]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, text=True
     ) as first:
         assert first.stdout
         url = first.stdout.readline().split()[2]
-        wait_until(lambda: len(workers(first.pid)) == 2)
-        left = workers(first.pid)
+        wait_until(lambda: len(find_workers(first.pid)) == 2)
+        left = find_workers(first.pid)
         assert requests.get(url).status_code == 200
         first.kill()
         wait_until(lambda: not any(map(is_running, left)))
@@ -76,7 +76,7 @@ def test_no_process_outlives_the_first(tmp_path: Path) -> None:
         requests.get(url)
 
 
-def test_bad_numbers_and_models_are_refused_once(tmp_path: Path) -> None:
+def test_invalid_options_are_reported_once(tmp_path: Path) -> None:
     refused(wardrobe("serve", "--workers", 0, cwd=tmp_path), 2, "--workers")
     refused(
         wardrobe("serve", "--workers", 2, "--model", "no.onnx", cwd=tmp_path),

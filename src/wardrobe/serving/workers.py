@@ -1,4 +1,8 @@
-"""Several worker processes on one port, because Python computes on one core per process."""
+"""Several worker processes on one port, because Python computes on one core per process.
+
+uvicorn's supervisor (`uvicorn.supervisors.Multiprocess`) does not fit: its workers outlive it if it
+is killed, it does not say when all are ready, and it runs uvicorn's `Server` instead of ours.
+"""
 
 import contextlib
 import multiprocessing
