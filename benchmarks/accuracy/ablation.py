@@ -1,4 +1,4 @@
-"""What each trick of a recipe is worth: trains it with the trick taken out, on the validation split."""
+"""Ablation: trains a recipe without each of its techniques, and scores it on the validation split."""
 
 import shutil
 import sys
@@ -17,8 +17,8 @@ from wardrobe.models.recipes import BFLOAT16, FLOAT32, Recipe
 from wardrobe.runs import Run
 from wardrobe.terminal import console, progress
 
-AS_IT_IS, ONE_COLUMN = "as it is", "one column"
-ADAM_RATE = 2e-3  # the learning rate with Adam, where Muon is taken out: that of the recipe `photo`
+FULL, SINGLE = "the full recipe", "single network"
+ADAM_RATE = 2e-3  # the learning rate of Adam in place of Muon, as in the recipe `photo`
 
 
 def ablation(
@@ -32,97 +32,92 @@ def ablation(
     folder: Path,
     stream: TextIO | None = None,
 ) -> dict[str, Any]:
-    """Trains a recipe, and the recipe less each of its tricks, with seeds 0, 1, …, and scores them on validation.
+    """Trains a recipe and its variants with seeds 0, 1, …, and scores them on the validation split.
 
-    The tricks of a recipe of several columns are taken out of one column, which is a row of its own, to save time.
-    Started again after a break with the same arguments, it keeps the runs that are done and resumes the other.
+    To save time, techniques are removed from a single network where the recipe is an ensemble; that
+    network has a row of its own. If interrupted, call it again with the same arguments to resume.
 
     Args:
-        folder: gets results/ablation-NAME.json, RESULTS.md and the runs.
+        folder: for results/ablation-NAME.json, RESULTS.md and the runs.
 
     Returns:
-        What results/ablation-NAME.json holds.
+        The content of results/ablation-NAME.json.
 
     Raises:
-        UsageError: an unknown recipe, or no seed.
+        UsageError: the recipe is unknown, or there is no seed.
     """
     if seeds < 1:
-        raise UsageError(f"--seeds {seeds} measures nothing; give 1 or more")
-    recipe = replace(
-        recipes.with_epochs(recipes.get(name), epochs), held_out=0
-    )  # it is scored on validation, all of it
+        raise UsageError(f"--seeds {seeds} is too small; give 1 or more")
+    # held_out=None: the whole validation split is for scoring.
+    recipe = replace(recipes.with_epochs(recipes.get(name), epochs), held_out=None)
     dataset = load_data(data, data_dir, limit)
-    variants = variants_of(recipe)
+    variants = make_variants(recipe)
     root = folder / "runs" / f"benchmark-ablation-{name}"
     done: dict[str, list[Run]] = {what: [] for what in variants}
     for seed in range(seeds):
         for number, (what, variant) in enumerate(variants.items()):
             print(f"{name}, seed {seed}: {what}", file=stream or sys.stdout)
-            alike = done[_trained_alike(variant, variants)]
-            twin = (
-                alike[seed] if len(alike) > seed else None
-            )  # None: this is the first, which is trained
+            same = done[_find_same_training(variant, variants)]
+            trained = same[seed] if len(same) > seed else None
             fields = {"data": dataset.name, "seed": seed, "limit": limit}
-            done[what].append(
-                _one(
-                    root / f"{number}-{seed}", variant, dataset, fields, twin, stream or sys.stdout
-                )
-            )
-    figures = {
+            path = root / f"{number}-{seed}"
+            run = _train_variant(path, variant, dataset, fields, trained, stream or sys.stdout)
+            done[what].append(run)
+    measured = {
         "benchmark": f"ablation-{name}",
         "command": results.format_command(
             f"ablation {name}", seeds=seeds, data=data, epochs=epochs, limit=limit
         ),
         "recipe": name,
         "epochs": recipe.epochs,
-        "mflops": done[AS_IT_IS][0].info()["forward_flops"] / 1e6,
+        "mflops": done[FULL][0].info()["forward_flops"] / 1e6,
         "data": dataset.name,
         "train_images": len(dataset.train),
         "validation_images": len(dataset.validation),
         **results.provenance(),
-        "rows": [_row(what, done[what], done[_compared_with(what, recipe)]) for what in variants],
+        "rows": [
+            _make_row(what, done[what], done[_find_reference(what, recipe)]) for what in variants
+        ],
     }
-    results.write_results(figures, folder)
-    return figures
+    results.write_results(measured, folder)
+    return measured
 
 
-def variants_of(recipe: Recipe) -> dict[str, Recipe]:
-    """Returns the recipe "as it is", in "one column" where it has more, and that less each of its tricks, by name."""
+def make_variants(recipe: Recipe) -> dict[str, Recipe]:
+    """Returns the full recipe, its single network, and that without each technique, by name."""
     base = replace(recipe, ensemble_size=1)
     mirrored = recipe.alternating_flip and recipe.tta_views > 1
     plain: dict[str, dict[str, Any]] = {
         "Adam, not Muon": {"optimizer": "adam", "learning_rate": ADAM_RATE}
         if recipe.optimizer == "muon"
         else {},
-        "a first convolution that is learnt": {"whitened_stem": False},
-        "no batch normalisation": {"batch_norm": False},
+        "trained first convolution": {"whitened_stem": False},
+        "no batch normalization": {"batch_norm": False},
         "no weight decay": {"weight_decay": 0.0},
         "constant learning rate": {"schedule": "constant"},
-        "no mirror images in training": {"alternating_flip": False},
-        "no moves in training": {"max_shift": 0},
-        "nothing erased": {"erase_probability": 0.0},
-        "all images in every epoch": {"hard_fraction": 1.0},
+        "no alternating flip": {"alternating_flip": False},
+        "no shifts": {"max_shift": 0},
+        "no random erasing": {"erase_probability": 0.0},
+        "no hard-example mining": {"hard_fraction": 1.0},
         "no dropout": {"dropout": 0.0},
         "float32": {"precision": FLOAT32} if recipe.precision == BFLOAT16 else {},
-        "one view": {"tta_views": 1},
-        # What the mirror images are worth in training: the other views are mirrored too, and would be new to it.
-        "one view, no mirror images in training": {"tta_views": 1, "alternating_flip": False}
+        "no TTA": {"tta_views": 1},
+        # TTA shows mirror images, which are new to a network trained without flips.
+        "no TTA, no alternating flip": {"tta_views": 1, "alternating_flip": False}
         if mirrored
         else {},
     }
-    variants = {AS_IT_IS: recipe, ONE_COLUMN: base} if base != recipe else {AS_IT_IS: recipe}
+    variants = {FULL: recipe, SINGLE: base} if base != recipe else {FULL: recipe}
     less = {what: replace(base, **changed) for what, changed in plain.items()}
     return variants | {what: variant for what, variant in less.items() if variant != base}
 
 
-def _compared_with(what: str, recipe: Recipe) -> str:
-    return (
-        ONE_COLUMN if recipe.ensemble_size > 1 and what not in (AS_IT_IS, ONE_COLUMN) else AS_IT_IS
-    )
+def _find_reference(what: str, recipe: Recipe) -> str:
+    return SINGLE if recipe.ensemble_size > 1 and what not in (FULL, SINGLE) else FULL
 
 
-def _trained_alike(recipe: Recipe, variants: dict[str, Recipe]) -> str:
-    """Returns the first variant that is trained as the recipe is: the two may answer with different views."""
+def _find_same_training(recipe: Recipe, variants: dict[str, Recipe]) -> str:
+    """Returns the first variant with the same training; the number of TTA views may differ."""
     return next(
         what
         for what, each in variants.items()
@@ -130,29 +125,29 @@ def _trained_alike(recipe: Recipe, variants: dict[str, Recipe]) -> str:
     )
 
 
-def _one(
+def _train_variant(
     path: Path,
     recipe: Recipe,
     dataset: Dataset,
     fields: dict[str, Any],
-    twin: Run | None,
+    trained: Run | None,
     stream: TextIO,
 ) -> Run:
-    """Returns the run in `path`: as it lies there, resumed, or made; from a run trained alike, where there is one."""
+    """Returns the run in `path`, trained, resumed, or with the weights of an equally trained run."""
     with console.suppress_native_logs():
         from wardrobe.workflows import train_run
     run = cached_runs.find_cached(path, recipe, **fields)
     if run is None:
         run = runs.create_run(recipe, path, **fields)
-        if twin is not None:
-            _take_over(run, twin)
+        if trained is not None:
+            _copy_training(run, trained)
     if run.info()["status"] != runs.DONE:
         train_run.validate(run, dataset, progress.make_training_display(stream))
     return run
 
 
-def _take_over(run: Run, trained: Run) -> None:
-    """Gives a run the weights and the history of another, so that its training is done."""
+def _copy_training(run: Run, trained: Run) -> None:
+    """Copies weights and history of another run."""
     run.write_history(trained.history())
     run.checkpoint_folder.mkdir()
     for checkpoint in trained.checkpoint_folder.iterdir():
@@ -160,24 +155,19 @@ def _take_over(run: Run, trained: Run) -> None:
             shutil.copyfile(checkpoint, path)
 
 
-def _row(what: str, done: list[Run], whole: list[Run]) -> dict[str, Any]:
-    accuracy, as_it_is = (
-        np.array([run.metrics()["accuracy"] for run in each]) for each in (done, whole)
+def _make_row(what: str, done: list[Run], reference: list[Run]) -> dict[str, Any]:
+    accuracy, full = (
+        np.array([run.metrics()["accuracy"] for run in each]) for each in (done, reference)
     )
+    pairs = zip(done, reference, strict=True)
+    ratios = [run.fit_seconds() / each.fit_seconds() for run, each in pairs]
     return {
         "variant": what,
         "seeds": len(done),
         "accuracy_mean": float(accuracy.mean()),
         "accuracy_std": float(accuracy.std(ddof=1)) if len(done) > 1 else None,
-        "difference": float((accuracy - as_it_is).mean()),
+        "difference": float((accuracy - full).mean()),
         "nll_mean": float(np.mean([run.metrics()["nll"]["after"] for run in done])),
-        "fit_ratio": float(  # the median: on a shared machine a run now and then takes twice as long
-            np.median(
-                [
-                    run.fit_seconds() / each.fit_seconds()
-                    for run, each in zip(done, whole, strict=True)
-                ]
-            )
-        ),
+        "fit_ratio": float(np.median(ratios)),  # on a shared machine, single runs can be slow
         "split": VALIDATION,
     }

@@ -77,16 +77,16 @@ def test_a_recipe_is_trained_less_each_of_its_tricks(tmp_path: Path, few_of_own:
     figures = json.loads(result.stdout)
     assert figures == json.loads((tmp_path / "results/ablation-sprint.json").read_text())
     rows = {row["variant"]: row for row in figures["rows"]}
-    assert next(iter(rows)) == "as it is"
-    assert {"Adam, not Muon", "no mirror images in training", "one view", "float32"} <= rows.keys()
-    assert list(rows)[-1] == "one view, no mirror images in training"
-    assert "no moves in training" not in rows, "sprint has none"
-    assert rows["as it is"]["difference"] == 0
+    assert next(iter(rows)) == "the full recipe"
+    assert {"Adam, not Muon", "no alternating flip", "no TTA", "float32"} <= rows.keys()
+    assert list(rows)[-1] == "no TTA, no alternating flip"
+    assert "no shifts" not in rows, "sprint has none"
+    assert rows["the full recipe"]["difference"] == 0
     for row in rows.values():
         assert row["difference"] == pytest.approx(
-            row["accuracy_mean"] - rows["as it is"]["accuracy_mean"]
+            row["accuracy_mean"] - rows["the full recipe"]["accuracy_mean"]
         )
-    assert rows["one view"]["fit_ratio"] == 1, "the same weights were trained twice"
+    assert rows["no TTA"]["fit_ratio"] == 1, "the same weights were trained twice"
     assert "## What each trick of `sprint` is worth" in (tmp_path / "RESULTS.md").read_text()
     metrics = [json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("metrics.json")]
     assert {each["split"] for each in metrics} == {"validation"}, "the test split was opened"
@@ -105,19 +105,18 @@ def test_a_recipe_is_trained_less_each_of_its_tricks(tmp_path: Path, few_of_own:
 
 
 def test_the_tricks_of_a_recipe_of_columns_are_taken_out_of_one() -> None:
-    variants = ablation_benchmark.variants_of(recipes.get("champion"))
-    assert list(variants)[:2] == ["as it is", "one column"]
-    assert variants.pop("as it is").ensemble_size == 3
+    variants = ablation_benchmark.make_variants(recipes.get("champion"))
+    assert list(variants)[:2] == ["the full recipe", "single network"]
+    assert variants.pop("the full recipe").ensemble_size == 3
     assert {variant.ensemble_size for variant in variants.values()} == {1}
-    assert variants["nothing erased"] == replace(variants["one column"], erase_probability=0.0)
-    assert "one column" not in ablation_benchmark.variants_of(recipes.get("strong"))
-    plain = ablation_benchmark.variants_of(
+    assert variants["no random erasing"] == replace(
+        variants["single network"], erase_probability=0.0
+    )
+    assert "single network" not in ablation_benchmark.make_variants(recipes.get("strong"))
+    plain = ablation_benchmark.make_variants(
         replace(recipes.get("strong"), alternating_flip=False, tta_views=1)
     )
-    assert (
-        not {"one view", "no mirror images in training", "one view, no mirror images in training"}
-        & plain.keys()
-    )
+    assert not {"no TTA", "no alternating flip", "no TTA, no alternating flip"} & plain.keys()
 
 
 def test_models_are_scored_on_corrupted_images(tmp_path: Path, own_run: Run) -> None:
