@@ -30,9 +30,9 @@ def build(
             normalization, convolutions have neither bias nor activation, and conv1_norm and
             conv1_relu follow. An ensemble returns the logits of each member: (n, members, classes).
     """
-    policy = "mixed_bfloat16" if precision == BFLOAT16 else FLOAT32
+    policy = "mixed_bfloat16" if precision == BFLOAT16 else FLOAT32  # weights stay float32
     pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
-    scaled = keras.layers.Rescaling(1 / 255, name="scale", dtype=policy)(pixels)
+    scaled = keras.layers.Rescaling(1 / 255, name="scale", dtype=policy)(pixels)  # 0-1
     has_norm = for_training and recipe.batch_norm
     members = [
         _build_member(recipe, scaled, class_count, policy, has_norm, prefix)
@@ -41,13 +41,13 @@ def build(
     if len(members) == 1:
         logits = members[0]
     elif for_training:
-        logits = keras.ops.stack(members, axis=1)
+        logits = keras.ops.stack(members, axis=1)  # (n, members, classes)
     else:
         logits = keras.layers.Average(name="logits", dtype=FLOAT32)(members)
     model = keras.Model(pixels, logits, name=recipe.name)
     if recipe.whitened_stem:
         for layer in find_first_convolutions(model):
-            layer.trainable = False
+            layer.trainable = False  # whiten_stem sets it once
     return model
 
 
@@ -75,7 +75,7 @@ def _build_member(
             # normalization without a scale, and ReLU, do not change which value is the largest.
             x = BatchNorm(name=f"{name}_norm", dtype=policy)(x)
             x = keras.layers.ReLU(name=f"{name}_relu", dtype=policy)(x)
-    x = keras.layers.Flatten(name=f"{prefix}flatten", dtype=policy)(x)
+    x = keras.layers.Flatten(name=f"{prefix}flatten", dtype=policy)(x)  # (n, features)
     if recipe.dropout:
         x = keras.layers.Dropout(recipe.dropout, name=f"{prefix}flatten_dropout", dtype=policy)(x)
     if recipe.dense_units:
@@ -83,12 +83,13 @@ def _build_member(
         x = keras.layers.Dense(recipe.dense_units, activation="relu", name=name, dtype=policy)(x)
         if recipe.dropout:
             x = keras.layers.Dropout(recipe.dropout, name=f"{name}_dropout", dtype=policy)(x)
-    return keras.layers.Dense(class_count, name=f"{prefix}logits", dtype=FLOAT32)(x)
+    return keras.layers.Dense(class_count, name=f"{prefix}logits", dtype=FLOAT32)(x)  # (n, classes)
 
 
 def _iterate_convolutions(recipe: Recipe) -> Iterator[tuple[str, int, int, int, str, str]]:
     """Yields (name, filters, kernel size, stride, padding, name of the pooling after it or "")."""
     for depth, filters in enumerate(recipe.stem_filters, start=1):
+        # At stride 2, windows of 4x4 cover every pixel equally often, those of 3x3 do not.
         yield f"stem{depth}", filters, 4 if depth == 1 else 3, 2, "same", ""
     strides = recipe.conv_strides or [1] * len(recipe.conv_filters)  # None: stride 1 everywhere
     pools = {depth: f"pool{number}" for number, depth in enumerate(recipe.pool_after, start=1)}
@@ -116,9 +117,9 @@ def _fold_batch_norm(model: keras.Model, name: str) -> list[npt.NDArray[np.float
     if len(weights) == 2:  # no batch normalization follows a layer with a bias
         return weights
     norm = model.get_layer(f"{name}_norm")
-    beta, mean, variance = norm.get_weights()
-    scale = 1 / np.sqrt(variance + norm.epsilon)
-    return [weights[0] * scale, beta - mean * scale]
+    beta, mean, variance = norm.get_weights()  # each (filters,)
+    scale = 1 / np.sqrt(variance + norm.epsilon)  # (filters,): the kernel's last axis
+    return [weights[0] * scale, beta - mean * scale]  # (h, w, in, out), (out,)
 
 
 def find_convolutions(model: keras.Model, prefix: str = "member1_") -> list[keras.layers.Conv2D]:
@@ -161,12 +162,12 @@ def compute_receptive_fields(recipe: Recipe) -> dict[str, tuple[float, int, int]
     fields = {}
     for name, _, kernel, stride, padding, pool in _iterate_convolutions(recipe):
         if padding == "same":
-            outputs = -(-side // stride)
+            outputs = -(-side // stride)  # rounded up, as in TensorFlow
             before = max((outputs - 1) * stride + kernel - side, 0) // 2  # zeros at the start
         else:
-            outputs, before = (side - kernel) // stride + 1, 0
-        first += ((kernel - 1) / 2 - before) * step
-        size += (kernel - 1) * step
+            outputs, before = (side - kernel) // stride + 1, 0  # valid: windows inside the image
+        first += ((kernel - 1) / 2 - before) * step  # the center of the first window
+        size += (kernel - 1) * step  # step: input pixels between two units
         side, step = outputs, step * stride
         fields[prefix + name] = first, step, size
         if pool:  # 2x2 with stride 2

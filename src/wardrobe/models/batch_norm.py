@@ -25,7 +25,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         return self._normalize_fused(inputs, bool(training))
 
     def _normalize_fused(self, inputs: Any, training: bool) -> Any:
-        import tensorflow as tf
+        import tensorflow as tf  # here: JAX runs without TensorFlow
 
         offset = tf.convert_to_tensor(self.beta)
         empty = tf.constant([])  # in training, the kernel computes both from the batch
@@ -33,7 +33,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         variance = empty if training else tf.convert_to_tensor(self.moving_variance)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
-            scale=tf.ones_like(offset),
+            scale=tf.ones_like(offset),  # the kernel requires one
             offset=offset,
             mean=mean,
             variance=variance,

@@ -42,15 +42,15 @@ def compile_gradient(function: Callable[..., Any]) -> Callable[..., tuple[Floats
 
 
 def _compile_with_tensorflow(function: Callable[..., Any]) -> Callable[..., Any]:
-    import tensorflow as tf
+    import tensorflow as tf  # inside: only the chosen backend is imported
 
     def compute(inputs: Any, *others: Any) -> Any:
         with tf.GradientTape() as tape:
-            tape.watch(inputs)
+            tape.watch(inputs)  # a tensor; only variables are watched by default
             values = function(inputs, *others)
-        return values, tape.gradient(values, inputs)
+        return values, tape.gradient(values, inputs)  # of the sum of `values`
 
-    return tf.function(compute, reduce_retracing=True)
+    return tf.function(compute, reduce_retracing=True)  # a last batch is often smaller
 
 
 def _compile_with_jax(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,7 +58,7 @@ def _compile_with_jax(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def compute(inputs: Any, *others: Any) -> Any:
         values, pullback = jax.vjp(lambda each: function(each, *others), inputs)
-        return values, pullback(keras.ops.ones_like(values))[0]
+        return values, pullback(keras.ops.ones_like(values))[0]  # ones: the gradient of the sum
 
     return jax.jit(compute)
 

@@ -8,7 +8,7 @@ from wardrobe.models import architecture
 from wardrobe.models.recipes import Recipe
 from wardrobe.rng import make_rng
 
-WHITENING_IMAGES = 2000
+WHITENING_IMAGES = 2000  # 2,000 * 13 * 13 patches of 4x4
 # Added to each variance, relative to the largest: directions that vary less are mostly noise.
 WHITENING_EPSILON = 5e-4
 
@@ -18,7 +18,7 @@ def initialize_weights(model: keras.Model, seed: int) -> None:
 
     Uniform, with variance 2 / (inputs + outputs). Source: Glorot and Bengio 2010.
     """
-    rng = make_rng("initial", seed)
+    rng = make_rng("initial", seed)  # one stream; the order of the layers must not change
     for layer in model.layers:
         if hasattr(layer, "kernel"):
             *window, inputs, outputs = layer.kernel.shape
@@ -41,8 +41,8 @@ def whiten_stem(model: keras.Model, images: npt.NDArray[np.uint8]) -> None:
     recipe has in its first convolution.
     """
     stems = architecture.find_first_convolutions(model)
-    size, _, _, filters = stems[0].kernel.shape
-    scaled = images[:WHITENING_IMAGES].astype(np.float32) / 255
+    size, _, _, filters = stems[0].kernel.shape  # (4, 4, 1, 16) in `sprint`
+    scaled = images[:WHITENING_IMAGES].astype(np.float32) / 255  # as the network's own `scale`
     windows = np.lib.stride_tricks.sliding_window_view(scaled, (size, size), (1, 2))
     patches = windows[:, ::2, ::2].reshape(-1, size * size)  # every second one suffices
     variances, components = np.linalg.eigh(patches.T @ patches / len(patches))  # smallest first

@@ -29,4 +29,4 @@ def with_tta(model: keras.Model, tta_views: int) -> keras.Model:
 
 
 def _average_mirrored(model: keras.Model, images: Any) -> Any:
-    return (model(images) + model(images[:, :, ::-1])) / 2
+    return (model(images) + model(images[:, :, ::-1])) / 2  # (n, classes); mirrored left to right

@@ -21,9 +21,9 @@ from wardrobe.runs.files import atomic_write
 def save_checkpoint(model: keras.Model, run: Run, epochs_done: int) -> None:
     """Writes weights and optimizer, then removes older checkpoints."""
     run.checkpoint_folder.mkdir(exist_ok=True)
-    older = _list_checkpoints(run)
+    older = _list_checkpoints(run)  # before the new one, so that there is always one on disk
     with atomic_write(run.checkpoint_folder / f"epoch-{epochs_done:04d}.keras") as path:
-        model.save(path)
+        model.save(path)  # weights, optimizer state and the steps done, in one archive
     for path in older:
         path.unlink()
 
@@ -54,7 +54,7 @@ def count_epochs_done(run: Run) -> int:
 
 
 def _list_checkpoints(run: Run) -> list[Path]:
-    return sorted(run.checkpoint_folder.glob("epoch-*.keras"))
+    return sorted(run.checkpoint_folder.glob("epoch-*.keras"))  # four digits: sorted by epoch
 
 
 def _parse_epoch(path: Path) -> int:
@@ -93,7 +93,9 @@ def save_model(model: keras.Model, run: Run) -> None:
     It is saved without the optimizer, at a third of the size. The model's name says its recipe and
     its data: "baseline-fashion-mnist".
     """
+    # A server takes the name as the model's id, so only characters that a URL path allows.
     data = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(run.info()["data"]).name)
+    # `Model.save` has no include_optimizer for .keras files; a model that is not compiled has none.
     bare = keras.Model(model.input, model.output, name=f"{model.name}-{data}")
     with atomic_write(run.keras_path) as path:
         bare.save(path)

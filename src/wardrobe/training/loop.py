@@ -50,7 +50,7 @@ def fit(
         RunError: the checkpoint is damaged, or the loss is not finite.
         KeyboardInterrupt: the last complete epoch is on disk.
     """
-    steps = -(-len(dataset.train) // recipe.batch_size)
+    steps = -(-len(dataset.train) // recipe.batch_size)  # batches an epoch, rounded up
     model, local, done = _prepare(recipe, dataset, run, seed, steps)
     history = [] if run is None else _read_history(run, done)
     title = f"{recipe.name}, seed {seed}: {len(dataset.train):,} training images of {dataset.name}"
@@ -61,14 +61,14 @@ def fit(
             training = sampling.make_epoch_batches(recipe, dataset, local, seed, epoch)
             scores = _train(model, training, display) | _validate(local, model, recipe, dataset)
             seconds = round(time.perf_counter() - started, 3)
-            if not np.isfinite(scores["loss"]):
+            if not np.isfinite(scores["loss"]):  # before the checkpoint: the last good one stays
                 problem = f"the loss is {scores['loss']} after epoch {epoch + 1}"
                 raise RunError(f"{problem}, expected a number; lower the learning rate")
-            rate = float(model.optimizer.learning_rate)
+            rate = float(model.optimizer.learning_rate)  # the schedule's value after the epoch
             row = {"epoch": epoch + 1, "seconds": seconds, "learning_rate": rate, **scores}
             history.append(row)
             if run is not None:
-                run.write_history(history)
+                run.write_history(history)  # before the checkpoint: see _read_history
                 checkpoints.save_checkpoint(model, run, epoch + 1)
                 checkpoints.save_snapshot(model, recipe, run, epoch + 1)
             display.epoch(row)
@@ -91,12 +91,13 @@ def _prepare(
     class_count = len(dataset.class_names)
     local = compile_model(recipe, class_count, seed, steps, precision)
     if recipe.whitened_stem:
-        initializers.whiten_stem(local, dataset.train.images)
+        initializers.whiten_stem(local, dataset.train.images)  # from the images: no seed involved
+    # Only process 0 has a run folder. It tells the others where to start.
     done = 0 if run is None else checkpoints.restore_checkpoint(local, run)
     done = collectives.broadcast_object(done)
-    _restore_dropout(local, done * steps)
+    _restore_dropout(local, done * steps)  # before the copy below, so that all processes agree
     if run is not None:
-        network = architecture.build(recipe, class_count)
+        network = architecture.build(recipe, class_count)  # for inference: norms are folded in
         flops = architecture.count_forward_flops(network)
         run.update(parameters=network.count_params(), forward_flops=flops, precision=precision)
     if not collectives.is_distributed():
@@ -122,7 +123,7 @@ def compile_model(
     """
     keras.utils.set_random_seed(seed)  # for dropout
     model = architecture.build(recipe, class_count, precision, for_training=True)
-    initializers.initialize_weights(model, seed)
+    initializers.initialize_weights(model, seed)  # NumPy draws them: equal on every backend
     rate: Any = recipe.learning_rate
     if recipe.schedule == "warmup-linear":
         rate = WarmupLinear(rate, recipe.epochs * steps)
@@ -142,6 +143,7 @@ def choose_precision(precision: str) -> str:
         return precision
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
+    # AVX2 alone is slower in bfloat16 than in float32.
     has_bfloat16 = "avx512_bf16" in flags or "amx_bf16" in flags
     return BFLOAT16 if has_bfloat16 and keras.backend.backend() == "tensorflow" else FLOAT32
 
@@ -176,14 +178,15 @@ def _train(model: keras.Model, training: dict[str, Any], display: TrainingDispla
     """Trains one epoch; returns the means of loss and accuracy over it."""
     callbacks = [_Progress(display)]
     with collectives.distribution_scope():
+        # sampling.py has shuffled the images.
         result = model.fit(**training, shuffle=False, callbacks=callbacks, verbose=0)
-    return {name: values[0] for name, values in result.history.items()}
+    return {name: values[0] for name, values in result.history.items()}  # fit ran one epoch
 
 
 def _validate(local: keras.Model, model: keras.Model, recipe: Recipe, dataset: Dataset) -> Row:
     """Returns val_loss and val_accuracy of `model`, computed by `local` with the same weights."""
     if local is not model:
-        local.set_weights(model.get_weights())
+        local.set_weights(model.get_weights())  # `local` is of this process alone
     images, labels = dataset.validation.images[..., None], dataset.validation.labels
     if recipe.augment == "photo":  # its targets have one more class, "unknown"
         labels = keras.utils.to_categorical(labels, len(dataset.class_names) + 1)
@@ -200,5 +203,5 @@ class _Progress(keras.callbacks.Callback):
         self.display = display
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        if logs:
+        if logs:  # every STEPS_PER_CALL batches
             self.display.step(batch + 1, float(logs["loss"]), float(logs["accuracy"]))

@@ -10,7 +10,7 @@ from wardrobe.models.recipes import Recipe
 
 def build_loss_and_metric(recipe: Recipe) -> tuple[keras.losses.Loss, keras.metrics.Metric]:
     """Returns the recipe's loss, from logits, and the metric "accuracy"."""
-    if recipe.augment == "none":
+    if recipe.augment == "none":  # integer targets (n,), otherwise one-hot (n, k + 1)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         accuracy = keras.metrics.sparse_categorical_accuracy
     else:
@@ -48,7 +48,7 @@ class EnsembleMemberLoss(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         members = [self.loss.call(y_true, y_pred[:, i]) for i in range(y_pred.shape[1])]  # (n,)
-        return ops.mean(ops.stack(members), axis=0)
+        return ops.mean(ops.stack(members), axis=0)  # (members, n) → (n,)
 
 
 @keras.saving.register_keras_serializable("wardrobe")

@@ -31,8 +31,8 @@ class Muon(keras.optimizers.Adam):
     def __init__(
         self,
         learning_rate: Any = 1e-3,
-        momentum: float = 0.9,
-        iterations: int = 5,
+        momentum: float = 0.9,  # 0.85 gained nothing
+        iterations: int = 5,  # as in airbench; singular values end at 0.7 to 1.2
         name: str = "muon",
         **options: Any,
     ) -> None:
@@ -41,7 +41,7 @@ class Muon(keras.optimizers.Adam):
         self.newton_schulz_iterations = iterations  # `iterations` of an optimizer counts its steps
 
     def build(self, variables: Sequence[Any]) -> None:
-        if self.built:
+        if self.built:  # as in Keras: a second call is allowed
             return
         super().build(variables)
         self.kernel_momenta = {
@@ -56,9 +56,9 @@ class Muon(keras.optimizers.Adam):
         if momentum is None:
             super().update_step(gradient, variable, learning_rate)
             return
-        self.assign(momentum, self.momentum * momentum + gradient)
-        nesterov = gradient + self.momentum * momentum
-        matrix = ops.reshape(nesterov, (-1, variable.shape[-1]))
+        self.assign(momentum, self.momentum * momentum + gradient)  # a sum: its scale cancels out
+        nesterov = gradient + self.momentum * momentum  # one step ahead, as in airbench
+        matrix = ops.reshape(nesterov, (-1, variable.shape[-1]))  # (m, outputs)
         # Singular values of 1 give a matrix (m, n) with m > n the RMS 1 / sqrt(m).
         size = ops.cast(learning_rate, variable.dtype) * STEP_SIZE * max(matrix.shape) ** 0.5
         step = orthogonalize(matrix, self.newton_schulz_iterations)
@@ -81,15 +81,15 @@ def orthogonalize(matrix: Any, iterations: int) -> Any:
     x = x / (ops.norm(x) + 1e-7)  # no singular value is above 1
     a, b, c = COEFFICIENTS
     gram = ops.matmul(ops.transpose(x), x)  # (n, n)
-    product = identity = ops.eye(x.shape[1], dtype=x.dtype)
+    product = identity = ops.eye(x.shape[1], dtype=x.dtype)  # (n, n)
     for _ in range(iterations):
-        factor = a * identity + b * gram + c * ops.matmul(gram, gram)
+        factor = a * identity + b * gram + c * ops.matmul(gram, gram)  # one iteration's polynomial
         product = ops.matmul(product, factor)
-        gram = ops.matmul(factor, ops.matmul(gram, factor))
-    x = ops.matmul(x, product)
+        gram = ops.matmul(factor, ops.matmul(gram, factor))  # the Gram matrix of x times factor
+    x = ops.matmul(x, product)  # (m, n); the products above are all n x n
     return x if is_tall else ops.transpose(x)
 
 
 def _is_hidden_kernel(variable: Any) -> bool:
     is_output = any(part.endswith("logits") for part in variable.path.split("/"))
-    return len(variable.shape) > 1 and not is_output
+    return len(variable.shape) > 1 and not is_output  # biases and offsets have one axis

@@ -38,14 +38,14 @@ def make_epoch_batches(
         return _make_photo_batches(recipe, dataset, seed, epoch)
     chosen = np.arange(len(train))
     if recipe.hard_fraction < 1 and epoch >= WARMUP_EPOCHS:
-        rng = make_rng("others", seed, epoch)
+        rng = make_rng("others", seed, epoch)  # a stream of its own, apart from the order's
         chosen = select_hard_examples(_gather_losses(model, train), recipe.hard_fraction, rng)
     # Several rounds over the chosen images; the last is cut off at the length of the split.
-    rounds = range(-(-len(train) // len(chosen)))
+    rounds = range(-(-len(train) // len(chosen)))  # 1 over all images; 3 over 46 %
     orders = [chosen[shuffle_indices(len(chosen), seed, epoch, number)] for number in rounds]
     # The number of earlier rounds, because each round mirrors what the previous one did not.
     first = epoch * round(len(train) / len(chosen))
-    augmented = [
+    augmented = [  # one (m, 28, 28) a round, m <= n
         augment.augment(recipe, train.images, order, seed, first + number)
         for number, order in enumerate(orders)
     ]
@@ -53,7 +53,7 @@ def make_epoch_batches(
     labels = np.concatenate([train.labels[order] for order in orders])[: len(train)]
     images, labels = collectives.shard((images, labels), recipe.batch_size)
     batch_size = collectives.per_process_batch_size(recipe.batch_size)
-    return batches.from_arrays(images[..., None], labels, batch_size)
+    return batches.from_arrays(images[..., None], labels, batch_size)  # (n, 28, 28, 1) uint8, (n,)
 
 
 def draw_samples(recipe: Recipe, dataset: Dataset, count: int) -> npt.NDArray[np.uint8]:
@@ -62,8 +62,8 @@ def draw_samples(recipe: Recipe, dataset: Dataset, count: int) -> npt.NDArray[np
     chosen = rng.permutation(len(train))[:count]
     if recipe.augment == "none":
         return train.images[chosen]
-    images, _ = _simulate_photos(dataset, chosen, rng)
-    return np.rint(images[..., 0]).astype(np.uint8)
+    images, _ = _simulate_photos(dataset, chosen, rng)  # float32, 0-255
+    return np.rint(images[..., 0]).astype(np.uint8)  # (count, 28, 28)
 
 
 def shuffle_indices(count: int, seed: int, epoch: int, number: int = 0) -> Indices:
@@ -88,14 +88,14 @@ def select_hard_examples(losses: Floats, fraction: float, rng: np.random.Generat
     Source: hard-example mining as in selective backpropagation (arXiv 1910.00762) and with the
     proxy model of airbench96 in KellerJordan/cifar10-airbench. Here the network selects for itself.
     """
-    threshold = np.sort(losses)[-round(fraction * len(losses))]
+    threshold = np.sort(losses)[-round(fraction * len(losses))]  # the lowest hard loss
     return np.flatnonzero((losses >= threshold) | (rng.random(len(losses)) < EASY_FRACTION))
 
 
 def _gather_losses(model: keras.Model, split: Split) -> Floats:
     """Returns the cross-entropy of each image, (n,). Each process computes a part."""
     part = compute_losses(model, split[collectives.local_indices(len(split))])
-    return collectives.all_gather(part)[: len(split)]
+    return collectives.all_gather(part)[: len(split)]  # the last part may have wrapped around
 
 
 def _make_photo_batches(recipe: Recipe, dataset: Dataset, seed: int, epoch: int) -> dict[str, Any]:
@@ -105,12 +105,12 @@ def _make_photo_batches(recipe: Recipe, dataset: Dataset, seed: int, epoch: int)
     def make_batch(number: int) -> batches.Batch:
         chosen = order[number * recipe.batch_size : (number + 1) * recipe.batch_size]
         batch = _simulate_photos(dataset, chosen, make_rng("photo", seed, epoch, number))
-        return collectives.shard(batch, len(chosen))
+        return collectives.shard(batch, len(chosen))  # drawn whole in each process, then cut
 
     return batches.from_function(make_batch, -(-len(order) // recipe.batch_size))
 
 
 def _simulate_photos(dataset: Dataset, chosen: Indices, rng: np.random.Generator) -> batches.Batch:
     images, labels = dataset.train.images[chosen], dataset.train.labels[chosen]
-    masks = photo_augment.garment_masks(images)
+    masks = photo_augment.garment_masks(images)  # before the changes: the background is still black
     return photo_augment.simulate_photos(rng, images, masks, labels, dataset.class_names)

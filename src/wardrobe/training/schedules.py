@@ -18,7 +18,7 @@ class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):
         self.steps = steps
 
     def __call__(self, step: Any) -> Any:
-        done = (ops.cast(step, "float32") + 1) / self.steps
+        done = (ops.cast(step, "float32") + 1) / self.steps  # 0-1; the first step counts as done
         # At least a thousandth of the peak, so that the last step is not lost.
         return self.peak * ops.clip(ops.minimum(done / 0.25, (1 - done) / 0.75), 1e-3, 1)
 

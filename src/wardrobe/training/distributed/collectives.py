@@ -52,7 +52,7 @@ def join(process: Process) -> None:
                 heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
                 shutdown_timeout_seconds=LEAVE_SECONDS,
             )
-            multihost_utils.sync_global_devices("joined")
+            multihost_utils.sync_global_devices("joined")  # fails here, not in the first epoch
     except RuntimeError as error:
         raise UsageError(
             f"{process} found no other at {process.coordinator} in {JOIN_SECONDS} s; start the "
@@ -152,7 +152,7 @@ def broadcast_object(value: Any) -> Any:
     text = json.dumps(value if _process.is_first else None).encode()
     size = int(_broadcast_array(np.array(len(text))))  # all arrays must have the same shape
     sent = np.frombuffer(text if _process.is_first else bytes(size), np.uint8)
-    return json.loads(_broadcast_array(sent).tobytes())
+    return json.loads(_broadcast_array(sent).tobytes())  # in process 0 too: tuples become lists
 
 
 def broadcast(arrays: list[Array]) -> list[Array]:
@@ -164,7 +164,7 @@ def local_indices(count: int) -> npt.NDArray[np.int64]:
     """Returns the indices of this process's contiguous part of `count` items; see `all_gather`."""
     if _process is None:
         return np.arange(count)
-    length = -(-count // _process.num_processes)
+    length = -(-count // _process.num_processes)  # rounded up: all parts are equally long
     start = _process.process_id * length
     return np.arange(start, start + length) % count  # the last parts wrap around
 

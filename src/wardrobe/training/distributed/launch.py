@@ -97,9 +97,9 @@ def exit_with_supervisor() -> None:
     def wait() -> None:
         while os.read(0, 1):  # not sys.stdin, whose lock Python needs when it exits
             pass
-        os._exit(1)
+        os._exit(1)  # not sys.exit: it would only end this thread
 
-    threading.Thread(target=wait, daemon=True).start()
+    threading.Thread(target=wait, daemon=True).start()  # daemon: must not keep the process alive
 
 
 def exit_process(status: int) -> NoReturn:
@@ -137,7 +137,7 @@ def _find_slurm_address(environment: Environment) -> str | None:
     if not hosts or not job.isdecimal():
         return None
     name, _, numbers = hosts.split(",")[0].partition("[")
-    first = numbers.rstrip("]").split("-")[0]
+    first = numbers.rstrip("]").split("-")[0]  # "01" of "[01-04]"
     return f"{name}{first}:{SLURM_PORTS[int(job) % len(SLURM_PORTS)]}"
 
 
@@ -161,7 +161,7 @@ def _read_number(environment: Environment, name: str) -> int | None:
 
 def _check_address(coordinator: str) -> None:
     """Refuses a malformed address, and a host whose own name resolves to the loopback interface."""
-    host, _, port = coordinator.rpartition(":")
+    host, _, port = coordinator.rpartition(":")  # the last colon: IPv6 has others
     if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
         given = f"--coordinator {coordinator} is not an address"
         raise UsageError(f"{given}; give HOST:PORT of process 0, such as 10.0.0.1:9000")

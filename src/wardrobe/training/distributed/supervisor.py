@@ -46,8 +46,8 @@ def supervise(process: Process, folder: Path | None) -> int:
     _forward_signals(child)
     held = _forward_stderr(child)
     status = child.wait()
-    if status >= 0:
-        sys.stderr.writelines(held if status == 0 else [])
+    if status >= 0:  # below 0: minus the signal that ended it
+        sys.stderr.writelines(held if status == 0 else [])  # a failure has its own line by now
         return status
     run = _find_run(folder, started) if process.is_first else None
     console.warn(f"error: {_explain_end(process, signal.Signals(-status), run)}")
@@ -64,7 +64,7 @@ def resume_hint(run: Run) -> str:
 def _set_environment(process: Process) -> dict[str, str]:
     """Returns the child's variables. gRPC must reach the coordinator without a proxy."""
     host = process.coordinator.rpartition(":")[0]
-    proxy = {"no_grpc_proxy": host, "JAX_CHECK_PROXY_ENVS": "0"}
+    proxy = {"no_grpc_proxy": host, "JAX_CHECK_PROXY_ENVS": "0"}  # gRPC obeys http_proxy otherwise
     return {SUPERVISED: "1", BACKEND: "jax", **proxy}
 
 
