@@ -35,6 +35,7 @@ lint: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 lock:
 	for extra in "train --extra serve" dev; do uv pip compile pyproject.toml requirements/build.in --constraint requirements/constraints.in --extra $$extra --universal \
