@@ -152,7 +152,7 @@ class Service:
         """Answers a predict request of TensorFlow Serving's REST API."""
         images, key = tensorflow_serving.parse_predict_request(await request.body())
         probabilities = self.model.classifier.probabilities(await self.model.logits(images))
-        return JSONResponse(tensorflow_serving.encode_predict_response(key, probabilities))
+        return JSONResponse({key: probabilities.tolist()})
 
     async def report_metrics(self, _: Request) -> Response:
         return Response(self.metrics.render(), media_type=CONTENT_TYPE_LATEST)

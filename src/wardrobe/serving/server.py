@@ -152,18 +152,19 @@ def run(
     # Loaded here even if workers answer, so that a bad model is reported once.
     app = _load_app(sources, settings)
     listening = _listen(host, port)
-    url_host = f"[{host}]" if ":" in host else host
-    # A browser does not send what follows #; the page reads it.
-    fragment = f"#token={quote(token)}" if token else ""
-    url = f"http://{url_host}:{listening.getsockname()[1]}/{fragment}"
-
-    def on_ready() -> None:
-        print(f"Wardrobe studio: {url}  (press Ctrl-C to stop)", flush=True)
-
+    url = _format_url(host, listening.getsockname()[1], token)
+    line = f"Wardrobe studio: {url}  (press Ctrl-C to stop)"
+    on_ready = partial(print, line, flush=True)
     if workers == 1:
         _serve(app, listening, on_ready)
     else:
         run_workers(partial(_load_and_serve, sources, settings), listening, workers, on_ready)
+
+
+def _format_url(host: str, port: int, token: str | None) -> str:
+    # A browser does not send what follows #; the page reads it.
+    fragment = f"#token={quote(token)}" if token else ""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/{fragment}"
 
 
 def _load_app(sources: Sequence[str | None], settings: Settings) -> Starlette:

@@ -61,14 +61,7 @@ def run_workers(serve: Serve, listening: socket.socket, count: int, on_ready: Ca
                     _check_alive(workers)
             on_ready()
             while True:
-                multiprocessing.connection.wait([worker.sentinel for worker in workers])
-                time.sleep(RESTART_SECONDS)
-                for i, worker in enumerate(workers):
-                    if not worker.is_alive():
-                        status = f"worker {worker.pid} exited with status {worker.exitcode}"
-                        console.warn(f"{status}; it is restarted")
-                        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
-                        workers[i] = start_worker()
+                _restart_exited(workers, start_worker)
         except KeyboardInterrupt:
             # Each worker answers the connections that wait at its own copy, then closes that.
             listening.close()
@@ -85,6 +78,17 @@ def _check_alive(workers: list[BaseProcess]) -> None:
         if worker.exitcode is not None:
             status = f"a worker exited with status {worker.exitcode} before it was ready"
             raise WardrobeError(f"{status}; try fewer --workers")
+
+
+def _restart_exited(workers: list[BaseProcess], start_worker: Callable[[], BaseProcess]) -> None:
+    """Waits until a worker exits, then replaces it in the list."""
+    multiprocessing.connection.wait([worker.sentinel for worker in workers])
+    time.sleep(RESTART_SECONDS)
+    for i, worker in enumerate(workers):
+        if not worker.is_alive():
+            console.warn(f"worker {worker.pid} exited with status {worker.exitcode}; restarting it")
+            multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+            workers[i] = start_worker()
 
 
 def _run_worker(serve: Serve, listening: socket.socket, ready: Semaphore) -> None:

@@ -5,15 +5,15 @@ from typing import Any
 
 from wardrobe.errors import RequestError
 from wardrobe.serving.protocols import arrays
-from wardrobe.serving.protocols.arrays import INPUT, Floats, Images
+from wardrobe.serving.protocols.arrays import INPUT, Images
 
 SIGNATURE = "serving_default"
 ROWS, COLUMNS = "instances", "inputs"  # the keys of the row format and the columnar format
-ANSWER_KEYS = {ROWS: "predictions", COLUMNS: "outputs"}
+RESPONSE_KEYS = {ROWS: "predictions", COLUMNS: "outputs"}
 
 
 def parse_predict_request(body: bytes) -> tuple[Images, str]:
-    """Returns the images of a predict request, and its format: "instances" or "inputs".
+    """Returns the images of a predict request, and the key for the probabilities in its response.
 
     Raises:
         RequestError: it has neither or both of these keys, or they do not hold images.
@@ -32,12 +32,7 @@ def parse_predict_request(body: bytes) -> tuple[Images, str]:
         values = [_get_input(row) for row in values]
     if not isinstance(values, list):
         raise RequestError(f"{key} is a JSON {type(values).__name__}; expected a list")
-    return arrays.to_images(arrays.parse_numbers(values, key), key), key
-
-
-def encode_predict_response(key: str, probabilities: Floats) -> dict[str, Any]:
-    """Returns the JSON of probabilities (n, k), under the key that belongs to the request's."""
-    return {ANSWER_KEYS[key]: probabilities.tolist()}
+    return arrays.to_images(arrays.parse_numbers(values, key), key), RESPONSE_KEYS[key]
 
 
 def describe_model_status() -> dict[str, Any]:

@@ -16,7 +16,7 @@ export function createView(parent, detail, model) {
     title.textContent = `${layer.name} `;
     subtitle.textContent = layer.kernel
       ? `${layer.filters} filters, each sees ${layer.receptive_field.size}×${layer.receptive_field.size} pixels`
-      : `maximum of each ${layer.side}×${layer.side}`;
+      : `maximum of each ${layer.side}×${layer.side} block`;
     title.append(subtitle);
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "img");
