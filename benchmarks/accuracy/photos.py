@@ -12,7 +12,7 @@ from PIL import Image
 from benchmarks import plots, results
 from wardrobe import photo
 from wardrobe.errors import DataError, PhotoError, UsageError
-from wardrobe.evaluation import metrics, out_of_distribution, selective
+from wardrobe.evaluation import calibration, out_of_distribution
 from wardrobe.inference.classifier import SHIPPED, Classifier, Predictions
 from wardrobe.plots import save_figure
 
@@ -113,7 +113,9 @@ def _scores(predictions: Predictions, kinds: Kinds) -> dict[str, Any]:
         else None,
         "not_sure_of_known": float((~sure)[known].mean()),
         "not_sure_of_others": float((~sure)[~known].mean()) if (~known).any() else None,
-        "ece": metrics.confidence_calibration_error(predictions.confidences[known], correct[known]),
+        "ece": calibration.expected_calibration_error(
+            predictions.confidences[known], correct[known]
+        ),
         "rows": [_row(kind, kinds, predictions, correct) for kind in (*RIGHT, *_others(kinds))],
     }
 
@@ -194,7 +196,7 @@ def _auroc(
     known = np.isin(kinds, list(RIGHT))
 
     def against(other: npt.NDArray[np.floating]) -> float:
-        return selective.auroc(familiarity[known], other)
+        return out_of_distribution.auroc(familiarity[known], other)
 
     found = {kind: against(familiarity[kinds == kind]) for kind in _others(kinds)}
     drawn = {"digits": out_of_distribution.draw_digits(), "noise": out_of_distribution.draw_noise()}

@@ -13,7 +13,7 @@ from PIL import Image
 from benchmarks.accuracy import ablation as ablation_benchmark
 from benchmarks.accuracy import photos as photo_benchmark
 from benchmarks.accuracy.photos import RIGHT
-from wardrobe.evaluation import metrics, out_of_distribution
+from wardrobe.evaluation import calibration, out_of_distribution
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.models import recipes
 from wardrobe.runs import Run
@@ -55,7 +55,9 @@ def test_the_balanced_accuracy_weighs_every_kind_alike() -> None:
 def test_the_calibration_error_is_the_gap_between_confidence_and_truth() -> None:
     confidence = np.array([0.9] * 10 + [0.6] * 10)
     correct = np.array([True] * 9 + [False] + [True] * 2 + [False] * 8)
-    assert metrics.confidence_calibration_error(confidence, correct) == pytest.approx((0 + 0.4) / 2)
+    assert calibration.expected_calibration_error(confidence, correct) == pytest.approx(
+        (0 + 0.4) / 2
+    )
 
 
 def test_digits_and_noise_are_pictures_of_the_models_form() -> None:

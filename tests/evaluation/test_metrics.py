@@ -1,17 +1,22 @@
-"""Scores against values worked out by hand or from their published formula."""
+"""Metrics against values computed by hand or from their published formula."""
 
 import math
 
 import numpy as np
 import pytest
 
-from wardrobe.evaluation import metrics
+from wardrobe.evaluation import calibration, metrics, scoring
 
 LABELS = np.array([0, 0, 1, 1])
 SURE = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])
 
 
-def test_accuracy_interval_is_wilsons() -> None:
+def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    correct = probabilities.argmax(axis=1) == labels
+    return calibration.expected_calibration_error(probabilities.max(axis=1), correct)
+
+
+def test_accuracy_interval_is_the_wilson_interval() -> None:
     k, n, z = 9_100, 10_000, 1.959963984540054
     share = k / n
     centre, half = (
@@ -23,71 +28,67 @@ def test_accuracy_interval_is_wilsons() -> None:
     assert high == pytest.approx((centre + half) / (1 + z * z / n))
 
 
-def test_brier_and_likelihood_by_hand() -> None:
+def test_brier_score_and_log_likelihood_match_values_by_hand() -> None:
     by_hand = np.mean([2 * 0.1**2, 2 * 0.6**2, 2 * 0.2**2, 2 * 0.3**2])
     assert metrics.brier_score(SURE, LABELS) == pytest.approx(by_hand)
     likelihood = -np.mean(np.log([0.9, 0.4, 0.8, 0.7]))
     assert metrics.negative_log_likelihood(np.log(SURE), LABELS) == pytest.approx(likelihood)
 
 
-def test_calibration_error_by_hand() -> None:
-    # Four confidences in four bins: 0.9 right, 0.6 wrong, 0.8 right, 0.7 right.
-    assert metrics.expected_calibration_error(SURE, LABELS) == pytest.approx(
-        (0.1 + 0.6 + 0.2 + 0.3) / 4
-    )
+def test_calibration_error_matches_a_value_by_hand() -> None:
+    # Four confidences in four bins: 0.9, 0.8 and 0.7 correct, 0.6 wrong.
+    assert expected_calibration_error(SURE, LABELS) == pytest.approx((0.1 + 0.6 + 0.2 + 0.3) / 4)
 
 
-def test_calibration_error_weighs_each_bin_by_its_answers() -> None:
-    # Three answers 0.9 sure of which two are right, one 0.6 sure and right.
+def test_calibration_error_weights_each_bin_by_its_predictions() -> None:
+    # Three predictions with confidence 0.9, two of them correct; one with 0.6, correct.
     predicted = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.6, 0.4]])
-    error = metrics.expected_calibration_error(predicted, np.array([0, 0, 1, 0]))
+    error = expected_calibration_error(predicted, np.array([0, 0, 1, 0]))
     assert error == pytest.approx(3 / 4 * (0.9 - 2 / 3) + 1 / 4 * 0.4)
 
 
-def test_scores_after_are_those_with_the_temperature() -> None:
+def test_scores_named_after_use_the_temperature() -> None:
     logits, labels = np.array([[2.0, 0.0], [0.0, 4.0], [2.0, 0.0]]), np.array([0, 1, 1])
-    scores = metrics.score(logits, labels, ("a", "b"), temperature=2.0)
+    scores = scoring.compute_metrics(logits, labels, ("a", "b"), temperature=2.0)
     softened = [
         1 / (1 + np.exp(-1)),
         1 / (1 + np.exp(-2)),
         1 / (1 + np.exp(-1)),
-    ]  # the highest probability of each
-    truth = [softened[0], softened[1], 1 - softened[2]]
-    assert scores["nll"]["after"] == pytest.approx(-np.mean(np.log(truth)))
-    assert scores["brier"]["after"] == pytest.approx(np.mean([2 * (1 - p) ** 2 for p in truth]))
-    both_wrong_and_right = abs(softened[0] - 0.5)  # 0.73 sure twice, right once
-    assert scores["ece"]["after"] == pytest.approx(
-        2 / 3 * both_wrong_and_right + 1 / 3 * (1 - softened[1])
-    )
+    ]  # confidence of each prediction
+    of_label = [softened[0], softened[1], 1 - softened[2]]
+    assert scores["nll"]["after"] == pytest.approx(-np.mean(np.log(of_label)))
+    assert scores["brier"]["after"] == pytest.approx(np.mean([2 * (1 - p) ** 2 for p in of_label]))
+    gap = abs(softened[0] - 0.5)  # confidence 0.73 twice, correct once
+    assert scores["ece"]["after"] == pytest.approx(2 / 3 * gap + 1 / 3 * (1 - softened[1]))
     assert scores["ece"]["before"] != pytest.approx(scores["ece"]["after"])
 
 
-def test_a_few_images_without_a_mistake_do_not_make_it_certain() -> None:
-    assert 0.3 < metrics.fit_temperature(np.tile([2.0, 0.0], (20, 1)), np.zeros(20, int)) < 1
+def test_few_images_without_mistakes_do_not_drive_the_temperature_to_0() -> None:
+    assert 0.3 < calibration.fit_temperature(np.tile([2.0, 0.0], (20, 1)), np.zeros(20, int)) < 1
 
 
-def test_calibration_error_of_certain_and_right_is_nought() -> None:
-    assert metrics.expected_calibration_error(np.eye(3), np.arange(3)) == 0
+def test_calibration_error_is_0_if_confident_predictions_are_correct() -> None:
+    assert expected_calibration_error(np.eye(3), np.arange(3)) == 0
 
 
-def test_reliability_counts_everything_once() -> None:
-    bins = metrics.reliability(SURE, LABELS)
+def test_reliability_counts_each_prediction_once() -> None:
+    bins = calibration.reliability(SURE, LABELS)
     assert bins["count"].sum() == 4
     assert len(bins["edges"]) == 16
 
 
-def test_the_temperature_that_was_put_in_is_found() -> None:
+def test_fit_temperature_recovers_the_temperature_of_the_logits() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (20_000, 10))
     labels = (logits + rng.gumbel(size=logits.shape)).argmax(
         axis=1
-    )  # drawn from softmax(logits): calibrated
-    assert metrics.fit_temperature(logits, labels) == pytest.approx(1, abs=0.03)
-    assert metrics.fit_temperature(3 * logits, labels) == pytest.approx(3, abs=0.09)
+    )  # sampled from softmax(logits), so calibrated
+    assert calibration.fit_temperature(logits, labels) == pytest.approx(1, abs=0.03)
+    assert calibration.fit_temperature(3 * logits, labels) == pytest.approx(3, abs=0.09)
 
 
-def test_score_per_class_and_confusion() -> None:
-    scores = metrics.score(np.log(SURE), LABELS, ("left", "right"), temperature=1.0)
+def test_scores_per_class_and_confusion_matrix() -> None:
+    scores = scoring.compute_metrics(np.log(SURE), LABELS, ("left", "right"), temperature=1.0)
     assert scores["accuracy"] == 0.75
     assert scores["confusion"] == [[1, 1], [0, 2]]
     assert scores["per_class"]["left"] == {
@@ -100,8 +101,10 @@ def test_score_per_class_and_confusion() -> None:
     assert scores["nll"]["before"] == pytest.approx(scores["nll"]["after"])
 
 
-def test_a_class_that_is_never_named_scores_nought() -> None:
-    scores = metrics.score(np.log(SURE), LABELS, ("left", "right", "never"), temperature=2.0)
+def test_a_class_that_is_never_predicted_scores_0() -> None:
+    scores = scoring.compute_metrics(
+        np.log(SURE), LABELS, ("left", "right", "never"), temperature=2.0
+    )
     assert scores["per_class"]["never"] == {
         "precision": 0.0,
         "recall": 0.0,

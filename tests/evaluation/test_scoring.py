@@ -1,4 +1,4 @@
-"""Evaluation: the test split decides nothing, and the run folder holds what its page says."""
+"""Scoring: nothing is chosen on the test split, and the run folder agrees with its report."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def small(drawn_data: Dataset) -> Dataset:
     return replace(drawn_data, validation=drawn_data.validation[:200])
 
 
-def test_the_temperature_does_not_look_at_the_test_split(
+def test_the_temperature_does_not_depend_on_the_test_split(
     small: Dataset, drawn_training: tuple[Run, object]
 ) -> None:
     model = checkpoints.load_model(drawn_training[0])
@@ -39,9 +39,7 @@ def test_the_temperature_does_not_look_at_the_test_split(
     assert honest["accuracy"] > fooled["accuracy"]
 
 
-def test_the_split_that_is_asked_for_is_scored(
-    small: Dataset, drawn_training: tuple[Run, object]
-) -> None:
+def test_the_chosen_split_is_scored(small: Dataset, drawn_training: tuple[Run, object]) -> None:
     model = checkpoints.load_model(drawn_training[0])
     for split, images in (
         ("test", open_test_split(small).images),
@@ -52,7 +50,7 @@ def test_the_split_that_is_asked_for_is_scored(
         np.testing.assert_array_equal(evaluated.images, images)
 
 
-def test_mirrored_logits_are_means_with_the_mirror_image(
+def test_two_views_average_an_image_and_its_mirror_image(
     small: Dataset, drawn_training: tuple[Run, object]
 ) -> None:
     model, images = checkpoints.load_model(drawn_training[0]), small.validation.images
@@ -65,9 +63,7 @@ def test_mirrored_logits_are_means_with_the_mirror_image(
     assert np.abs(straight - mirrored).max() > 0.1
 
 
-def test_the_views_that_are_asked_for_are_averaged(
-    small: Dataset, drawn_training: tuple[Run, object]
-) -> None:
+def test_tta_views_are_averaged(small: Dataset, drawn_training: tuple[Run, object]) -> None:
     model = checkpoints.load_model(drawn_training[0])
     one, six = (
         scoring.evaluate(model, small, replace(SEED, tta_views=views), "validation")
@@ -82,7 +78,7 @@ def test_the_views_that_are_asked_for_are_averaged(
     )
 
 
-def test_views_that_are_not_known_are_refused(tmp_path: Path) -> None:
+def test_an_unknown_number_of_views_is_refused(tmp_path: Path) -> None:
     refused(
         wardrobe_here("evaluate", "run", "--tta-views", 3, cwd=tmp_path),
         2,
@@ -91,19 +87,21 @@ def test_views_that_are_not_known_are_refused(tmp_path: Path) -> None:
     )
 
 
-def test_95_of_100_known_images_are_answered(
+def test_95_percent_of_validation_images_are_familiar(
     small: Dataset, drawn_training: tuple[Run, object]
 ) -> None:
-    evaluated = scoring.evaluate(checkpoints.load_model(drawn_training[0]), small, SEED, "validation")
+    evaluated = scoring.evaluate(
+        checkpoints.load_model(drawn_training[0]), small, SEED, "validation"
+    )
     assert evaluated.metrics["sure"] == 0.95
 
 
-def test_the_run_folder_is_whole(real_run: tuple[Run, dict[str, Any]]) -> None:
+def test_the_run_folder_is_complete(real_run: tuple[Run, dict[str, Any]]) -> None:
     run = real_run[0]
     files = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
     plots = (
-        "samples", "curves", "predictions", "confidence", "confusion", "per_class", "reliability", "mistakes",
-        "filters", "feature_maps",
+        "samples", "curves", "predictions", "confidence", "confusion",
+        "per_class", "reliability", "mistakes", "filters", "feature_maps",
     )  # fmt: skip
     assert files == {
         "run.json", "history.csv", "checkpoint/epoch-0002.keras", "snapshots/epoch-0001.npz",
@@ -124,7 +122,7 @@ def test_the_run_folder_is_whole(real_run: tuple[Run, dict[str, Any]]) -> None:
     )
 
 
-def test_the_scores_follow_from_the_saved_logits(real_run: tuple[Run, dict[str, Any]]) -> None:
+def test_the_scores_match_the_saved_logits(real_run: tuple[Run, dict[str, Any]]) -> None:
     run, printed = real_run
     saved, scores = np.load(run.predictions_path), run.metrics()
     assert saved["logits"].shape == (10_000, 10)

@@ -1,16 +1,16 @@
-"""How far to trust: thresholds, conformal sets, corruptions, what is unknown."""
+"""Selective prediction, prediction sets, corruptions, out-of-distribution inputs."""
 
 import numpy as np
 import pytest
 
 from wardrobe.data import synthetic
-from wardrobe.evaluation import corruptions, out_of_distribution, selective
+from wardrobe.evaluation import conformal, corruptions, out_of_distribution, selective
 
 RNG = np.random.default_rng(0)
 
 
 def answers(n: int, honest: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Returns probabilities (n, 4) and labels drawn from them, or, not honest, labels that are often another."""
+    """Returns probabilities (n, 4) and labels sampled from them, or from others if not honest."""
     logits = RNG.normal(0, 2, (n, 4))
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     labels = np.array([RNG.choice(4, p=row if honest else row[::-1]) for row in probabilities])
@@ -18,24 +18,26 @@ def answers(n: int, honest: bool = True) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("honest", [True, False])
-@pytest.mark.parametrize("promise", [0.8, 0.95])
-def test_conformal_sets_keep_their_promise_whatever_the_model(promise: float, honest: bool) -> None:
-    measured = selective.evaluate_conformal(promise, answers(4000, honest), *answers(4000, honest))
-    assert measured["coverage"] == pytest.approx(promise, abs=0.02)
+@pytest.mark.parametrize("coverage", [0.8, 0.95])
+def test_prediction_sets_reach_their_coverage_whatever_the_model(
+    coverage: float, honest: bool
+) -> None:
+    measured = conformal.evaluate_conformal(coverage, answers(4000, honest), *answers(4000, honest))
+    assert measured["coverage"] == pytest.approx(coverage, abs=0.02)
     assert sum(measured["sizes"]) == pytest.approx(1)
     assert measured["size"] == pytest.approx(np.arange(5) @ measured["sizes"])
 
 
-def test_too_few_images_to_promise_give_sets_of_all_classes() -> None:
+def test_too_few_images_for_a_coverage_give_sets_of_all_classes() -> None:
     probabilities, labels = answers(10)
-    assert selective.conformal_threshold(probabilities, labels, 0.99) == 0
+    assert conformal.conformal_threshold(probabilities, labels, 0.99) == 0
     assert (
-        selective.evaluate_conformal(0.99, (probabilities, labels), probabilities, labels)["size"]
+        conformal.evaluate_conformal(0.99, (probabilities, labels), probabilities, labels)["size"]
         == 4
     )
 
 
-def test_the_threshold_gives_the_accuracy_that_is_wanted() -> None:
+def test_the_threshold_reaches_the_wanted_accuracy() -> None:
     chosen_on, measured_on = answers(20_000), answers(20_000)
     found = selective.evaluate_selective(0.9, chosen_on, *measured_on)
     assert found.accuracy == pytest.approx(0.9, abs=0.02)
@@ -44,7 +46,7 @@ def test_the_threshold_gives_the_accuracy_that_is_wanted() -> None:
     assert (never.threshold, never.coverage, never.accuracy) == (None, 0, None)
 
 
-def test_equal_confidences_are_answered_together() -> None:
+def test_a_threshold_does_not_separate_equal_confidences() -> None:
     probabilities = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.6, 0.4]])
     labels = np.array([0, 1, 1, 0])
     assert (
@@ -55,7 +57,7 @@ def test_equal_confidences_are_answered_together() -> None:
     assert (found.threshold, found.coverage, found.accuracy) == (0.6, 1, 0.5)
 
 
-def test_accuracy_by_coverage_counts_the_surest_first() -> None:
+def test_the_accuracy_coverage_curve_starts_with_the_most_confident() -> None:
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
     coverage, accuracy = selective.accuracy_coverage_curve(probabilities, np.array([0, 1, 1, 1]))
     assert coverage.tolist() == [0.25, 0.5, 0.75, 1]
@@ -73,7 +75,7 @@ def test_a_corruption_grows_with_its_severity(kind: str) -> None:
     np.testing.assert_array_equal(changed[2], corruptions.corrupt(images, kind, 3))
 
 
-def test_a_translation_and_a_scale_do_what_their_names_say() -> None:
+def test_translation_moves_and_scale_shrinks() -> None:
     image = np.zeros((1, 28, 28), np.uint8)
     image[0, 10:18, 10:18] = 200
     moved = corruptions.corrupt(image, "translation", 3)
@@ -86,10 +88,10 @@ def test_a_translation_and_a_scale_do_what_their_names_say() -> None:
 
 
 @pytest.mark.parametrize(
-    "made", out_of_distribution.OOD_INPUTS.values(), ids=out_of_distribution.OOD_INPUTS
+    "draw", out_of_distribution.OOD_INPUTS.values(), ids=out_of_distribution.OOD_INPUTS
 )
-def test_what_is_no_clothing_has_the_form_of_the_data(made: object) -> None:
-    images = made()  # type: ignore[operator]
+def test_out_of_distribution_inputs_have_the_shape_of_the_data(draw: object) -> None:
+    images = draw()  # type: ignore[operator]
     assert images.shape[1:] == (28, 28)
     assert images.dtype == np.uint8
     assert len(images) >= 1000
@@ -97,5 +99,5 @@ def test_what_is_no_clothing_has_the_form_of_the_data(made: object) -> None:
 
 
 def test_auroc() -> None:
-    assert selective.auroc(np.array([3.0, 4.0]), np.array([1.0, 2.0])) == 1
-    assert selective.auroc(np.array([1.0, 3.0]), np.array([2.0, 2.0])) == 0.5
+    assert out_of_distribution.auroc(np.array([3.0, 4.0]), np.array([1.0, 2.0])) == 1
+    assert out_of_distribution.auroc(np.array([1.0, 3.0]), np.array([2.0, 2.0])) == 0.5

@@ -1,4 +1,4 @@
-"""Why this answer, and whether the heat maps are true."""
+"""Heat maps, their faithfulness, and adversarial attacks."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 
 from wardrobe.data import load_data
 from wardrobe.evaluation import adversarial, scoring
-from wardrobe.explain import attribution, faithfulness
+from wardrobe.explain import attribution, embedding, faithfulness
 from wardrobe.inference import occlusion
 from wardrobe.models import architecture, gradients, initializers, recipes
 from wardrobe.runs import Run
@@ -29,7 +29,7 @@ def images(fashion_mnist_dir: Any) -> Images:
 
 
 def corner_model(row: int, column: int) -> keras.Model:
-    """Returns a network whose logit of class 1 grows with the pixels about one place and with nothing else."""
+    """Returns a network whose logit of class 1 depends only on the pixels around one place."""
     model = architecture.build(SEED, 10)
     for layer in model.layers:
         if layer.weights:
@@ -51,7 +51,7 @@ def corner_model(row: int, column: int) -> keras.Model:
 
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (1, 3), (4, 2)])
-def test_heat_maps_name_the_place_that_counts(row: int, column: int) -> None:
+def test_heat_maps_mark_the_pixels_that_matter(row: int, column: int) -> None:
     model = corner_model(row, column)
     image = np.random.default_rng(1).integers(60, 255, (1, 28, 28), np.uint8)
     logits, one = scoring.make_logits_function(model), np.array([1])
@@ -68,7 +68,7 @@ def test_heat_maps_name_the_place_that_counts(row: int, column: int) -> None:
         np.testing.assert_allclose(centre, middle, atol=2.1, err_msg=name)
 
 
-def test_heat_maps_beat_chance(trained: keras.Model, images: Images) -> None:
+def test_heat_maps_beat_a_random_order(trained: keras.Model, images: Images) -> None:
     logits = scoring.make_logits_function(trained)
     classes = logits(images).argmax(axis=1)
     maps = attribution.heat_maps(trained, SEED, logits, images, classes)
@@ -81,7 +81,9 @@ def test_heat_maps_beat_chance(trained: keras.Model, images: Images) -> None:
             assert faithfulness.mean_and_interval(gained)[1] > 0, (name, measure.__name__)
 
 
-def test_heat_maps_forget_with_the_network(trained: keras.Model, images: Images) -> None:
+def test_heat_maps_change_when_the_weights_are_randomized(
+    trained: keras.Model, images: Images
+) -> None:
     logits = scoring.make_logits_function(trained)
     classes = logits(images).argmax(axis=1)
     maps = attribution.heat_maps(trained, SEED, logits, images, classes)
@@ -106,10 +108,10 @@ def test_heat_maps_forget_with_the_network(trained: keras.Model, images: Images)
     gained = faithfulness.insertion(
         logits, images, classes, random["occlusion"]
     ) - faithfulness.insertion(logits, images, classes, chance)
-    assert abs(gained.mean()) < 0.15, "an occlusion map of random weights is worth more than chance"
+    assert abs(gained.mean()) < 0.15, "an occlusion map of random weights beats a random order"
 
 
-def test_deletion_and_insertion_start_and_end_where_they_must(
+def test_deletion_and_insertion_run_between_image_and_blurred_image(
     trained: keras.Model, images: Images
 ) -> None:
     logits = scoring.make_logits_function(trained)
@@ -124,15 +126,15 @@ def test_deletion_and_insertion_start_and_end_where_they_must(
     np.testing.assert_allclose(taken[:, -1], put[:, 0], atol=1e-5)  # the blurred image
 
 
-def test_the_nearest_are_nearest() -> None:
+def test_find_nearest_sorts_by_cosine() -> None:
     features = np.array([[1, 0], [0, 1], [1, 1], [5, 0.1]], float)
-    found, cosines = attribution.find_nearest(features, np.array([[2.0, 0.0]]), 3)
+    found, cosines = embedding.find_nearest(features, np.array([[2.0, 0.0]]), 3)
     assert found.tolist() == [[0, 3, 2]]
     assert cosines[0, 0] == pytest.approx(1)
     assert cosines[0, 2] == pytest.approx(np.sqrt(0.5))
 
 
-def test_grad_cam_of_columns_is_their_mean() -> None:
+def test_grad_cam_of_an_ensemble_is_the_mean_of_its_members() -> None:
     recipe = recipes.get("champion")
     model = architecture.build(recipe, 10)
     initializers.initialize_weights(model, 0)
@@ -145,11 +147,13 @@ def test_grad_cam_of_columns_is_their_mean() -> None:
     ]
     first, step, _ = list(architecture.compute_receptive_fields(recipe).values())[-1]
     np.testing.assert_allclose(
-        whole, attribution._laid_over_image(np.mean(each, axis=0), first, step), rtol=1e-5
+        whole, attribution._enlarge(np.mean(each, axis=0), first, step), rtol=1e-5
     )
 
 
-def test_attacks_stay_within_their_bounds_and_mislead(trained: keras.Model, images: Images) -> None:
+def test_attacks_stay_within_epsilon_and_lower_the_accuracy(
+    trained: keras.Model, images: Images
+) -> None:
     logits = scoring.make_logits_function(trained)
     labels = logits(images).argmax(axis=1)
     right = {}
@@ -162,7 +166,7 @@ def test_attacks_stay_within_their_bounds_and_mislead(trained: keras.Model, imag
     assert right["PGD"] <= right["FGSM"] < 0.8
 
 
-def test_an_attack_knows_its_direction_however_sure_the_network_is(
+def test_the_loss_gradient_does_not_vanish_when_the_network_is_confident(
     trained: keras.Model, images: Images
 ) -> None:
     surer = keras.models.clone_model(trained)
@@ -177,10 +181,10 @@ def test_an_attack_knows_its_direction_however_sure_the_network_is(
     assert (np.sign(slopes[1]) != 0).mean() > 0.5
     assert (
         np.sign(slopes[0]) == np.sign(slopes[1])
-    ).mean() > 0.75  # one other class leads, not several
+    ).mean() > 0.75  # one other class dominates the log-sum-exp
 
 
-def test_what_training_does_not_touch_is_not_forgotten() -> None:
+def test_layers_that_are_not_trained_are_not_randomized() -> None:
     recipe = recipes.get("sprint")
     some = np.random.default_rng(0).integers(0, 256, (50, 28, 28), np.uint8)
     model, other = (initializers.build_untrained(recipe, 10, seed, some) for seed in (0, 1))
@@ -189,7 +193,18 @@ def test_what_training_does_not_touch_is_not_forgotten() -> None:
     np.testing.assert_array_equal(model.get_layer("stem1").kernel, other.get_layer("stem1").kernel)
 
 
-def test_a_gradient_is_the_slope() -> None:
+def test_an_ensemble_randomizes_the_same_layer_of_every_member() -> None:
+    recipe = recipes.get("champion")
+    some = np.random.default_rng(0).integers(0, 256, (50, 28, 28), np.uint8)
+    model, other = (initializers.build_untrained(recipe, 10, seed, some) for seed in (0, 1))
+    name, randomized = next(faithfulness.randomize_layers(model, other, recipe))
+    assert name == "logits"
+    for prefix in architecture.member_prefixes(recipe):
+        changed, expected = (each.get_layer(prefix + name) for each in (randomized, other))
+        np.testing.assert_array_equal(changed.kernel, expected.kernel)
+
+
+def test_gradient_of_sum_returns_values_and_gradient() -> None:
     squares = gradients.compile_gradient(lambda x, weights: keras.ops.sum(weights * x**2, axis=1))
     values, gradient = squares(np.array([[1, 2], [3, -1]]), np.array([[1, 2]], np.float32))
     assert values.tolist() == [9, 11]

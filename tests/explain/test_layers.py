@@ -1,4 +1,4 @@
-"""What the layers learnt: windows, made of, most exciting, maximised, probes."""
+"""Receptive fields, filters, activation maximisation, probes."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from wardrobe.data import Dataset
-from wardrobe.explain import attribution, layers
+from wardrobe.data import Dataset, Split
+from wardrobe.explain import activation_maximization, embedding, filters, probes
 from wardrobe.models import architecture, gradients, initializers, recipes
 from wardrobe.runs import Run
 from wardrobe.training import checkpoints
@@ -21,7 +21,7 @@ def trained(drawn_training: tuple[Run, object]) -> keras.Model:
 
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
-def test_a_unit_sees_its_window_and_nothing_else(name: str) -> None:
+def test_a_unit_depends_only_on_its_receptive_field(name: str) -> None:
     recipe = recipes.get(name)
     model = architecture.build(recipe, 10)
     initializers.initialize_weights(model, 0)
@@ -43,88 +43,91 @@ def test_a_unit_sees_its_window_and_nothing_else(name: str) -> None:
         ), layer
 
 
-def test_the_parts_of_a_filter_are_those_of_the_largest_weights() -> None:
+def test_the_strongest_inputs_have_the_largest_weights() -> None:
     model = architecture.build(SEED, 10)
     kernel = np.zeros((3, 3, 32, 64), np.float32)
     kernel[1, 2, 7, 5], kernel[0, 0, 30, 5], kernel[2, 2, 3, 5] = -3, 2, 1
     model.get_layer("conv2").set_weights([kernel, np.zeros(64)])
-    made_of, kernels = layers.strongest_inputs(model, 1, 3)
+    made_of, kernels = filters.strongest_inputs(model, 1, 3)
     assert made_of[5].tolist() == [7, 30, 3]
     assert kernels.shape == (64, 3, 3, 3)
     assert kernels[5, 0, 1, 2] == -3
 
 
-def test_the_most_exciting_images_are_found_with_their_place() -> None:
+def test_the_top_images_are_found_with_their_place() -> None:
     model = architecture.build(SEED, 10)
     kernel, bias = model.get_layer("conv1").get_weights()
     kernel[:], bias[:] = 0, 0
-    kernel[1, 1, 0, 4] = 1  # filter 4 answers to a bright pixel in the middle of its window
+    kernel[1, 1, 0, 4] = 1  # filter 4 detects a bright pixel in its centre
     model.get_layer("conv1").set_weights([kernel, bias])
     images = np.zeros((30, 28, 28), np.uint8)
     images[11, 20, 6], images[23, 3, 15] = 255, 200
-    found = layers.find_top_images(model, SEED, images, filters=1, count=2)["conv1"]
+    found = filters.find_top_images(model, SEED, images, filters=1, count=2)["conv1"]
     assert found.filters.tolist() == [4]
     assert found.images.tolist() == [[11, 23]]
-    assert found.middles.tolist() == [[[20, 6], [3, 15]]]
+    assert found.centres.tolist() == [[[20, 6], [3, 15]]]
     assert found.size == 3
 
 
-def test_an_image_made_to_excite_a_unit_excites_it_more_than_most_real_ones(
+def test_a_synthetic_image_activates_its_unit_more_than_most_real_ones(
     drawn_data: Dataset, trained: keras.Model
 ) -> None:
     images = drawn_data.train.images[:1500]
     for layer in ("dense", "logits"):
         units = list(range(10))
-        made = layers.maximize_activation(trained, SEED, layer, units, images)
+        made = activation_maximization.maximize_activation(trained, SEED, layer, units, images)
         assert made.shape == (10, 28, 28)
         assert made.dtype == np.uint8
-        excite = gradients.compile_gradient(layers._excitement(trained, layer, units))
+        excite = gradients.compile_gradient(
+            activation_maximization._make_activation(trained, layer, units)
+        )
         real = [excite(np.repeat(image[None, ..., None], 10, axis=0))[0] for image in images[:50]]
         assert (excite(made[..., None])[0] > np.quantile(real, 0.8, axis=0)).mean() > 0.85, layer
-    assert layers.maximize_activation(trained, SEED, "conv2", [0, 1], images).shape == (2, 8, 8)
+    assert activation_maximization.maximize_activation(
+        trained, SEED, "conv2", [0, 1], images
+    ).shape == (2, 8, 8)
 
 
-def test_depth_helps_a_trained_network_and_not_an_untrained_one(
+def test_probes_improve_with_depth_only_after_training(
     drawn_data: Dataset, trained: keras.Model
 ) -> None:
     train, validation = drawn_data.train, drawn_data.validation
-    seen = train.images[:1500], train.labels[:1500]
-    untrained = initializers.build_untrained(SEED, 10, 0, seen[0])
-    new = validation.images, validation.labels
-    learnt, random = (layers.fit_probes(model, seen, new) for model in (trained, untrained))
+    untrained = initializers.build_untrained(SEED, 10, 0, train.images[:1500])
+    learnt, random = (
+        probes.fit_probes(model, train[:1500], validation) for model in (trained, untrained)
+    )
     assert list(learnt) == ["pixels", "conv1", "conv2", "dense", "logits"]
     assert learnt["pixels"] == random["pixels"]
     assert learnt["dense"] > learnt["pixels"] + 0.03
     assert random["logits"] < random["pixels"]
 
 
-def test_a_probe_of_few_images_is_not_misled_by_what_hardly_varies() -> None:
+def test_a_probe_on_few_images_ignores_components_that_hardly_vary() -> None:
     rng = np.random.default_rng(0)
     labels = np.arange(1060) % 3
     tones = rng.normal(100, 30, (1060, 28, 28))
     tones[:, :9] += 60 * (labels == 1)[:, None, None]
     tones[:, 19:] += 60 * (labels == 2)[:, None, None]
     images = np.clip(tones, 0, 255).astype(np.uint8)
+    split = Split(images, labels)
     model = initializers.build_untrained(SEED, 3, 0, images)
-    found = layers.fit_probes(model, (images[:60], labels[:60]), (images[60:], labels[60:]))
+    found = probes.fit_probes(model, split[:60], split[60:])
     assert found["pixels"] > 0.95
 
 
-def test_columns_are_looked_into_by_their_first() -> None:
+def test_an_ensemble_is_explained_by_its_first_member() -> None:
     recipe = recipes.get("champion")
     model = architecture.build(recipe, 10)
     images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
     assert all(
-        name.startswith("member1_") for name in layers.find_top_images(model, recipe, images, 2, 3)
+        name.startswith("member1_") for name in filters.find_top_images(model, recipe, images, 2, 3)
     )
-    labels = np.arange(20) % 10
-    assert (
-        list(layers.fit_probes(model, (images, labels), (images, labels)))[-1] == "member1_logits"
-    )
-    assert attribution.penultimate_features(model, images).shape == (20, 3 * 3 * 160)
+    split = Split(images, np.arange(20) % 10)
+    assert list(probes.fit_probes(model, split, split))[-1] == "member1_logits"
+    assert embedding.penultimate_features(model, images).shape == (20, 3 * 3 * 160)
 
 
-def test_the_network_of_earlier_epochs_is_kept(real_run: tuple[Run, dict[str, Any]]) -> None:
+def test_snapshots_of_earlier_epochs_are_kept(real_run: tuple[Run, dict[str, Any]]) -> None:
     early = checkpoints.load_snapshots(real_run[0])
     assert list(early) == [1]
     final = checkpoints.load_model(real_run[0])

@@ -18,6 +18,7 @@ from wardrobe import export
 from wardrobe.data import load_data, synthetic
 from wardrobe.data.test_split import open_test_split
 from wardrobe.errors import WardrobeError
+from wardrobe.evaluation.scoring import ReferenceOutputs
 from wardrobe.inference import engines
 from wardrobe.inference.classifier import PRETRAINED, Classifier
 from wardrobe.models import tta
@@ -155,10 +156,10 @@ def test_a_tflite_file_carries_its_labels_as_others_read_them(
     assert labels == Run(home / "run").info()["dataset"]["class_names"]
 
 
-def shown(model: Any, tta_views: int, error: float) -> export.ReferenceOutputs:
+def shown(model: Any, tta_views: int, error: float) -> ReferenceOutputs:
     images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
     logits = tta.with_tta(model, tta_views).predict(images[..., None], verbose=0)
-    return export.ReferenceOutputs(images, logits.argmax(axis=1), logits + np.float32(error))
+    return ReferenceOutputs(images, logits.argmax(axis=1), logits + np.float32(error))
 
 
 ABOUT = {
@@ -220,7 +221,7 @@ def test_an_int8_file_that_loses_too_much_is_refused(
             tmp_path / "model-int8.onnx",
             "onnx",
             ABOUT,
-            export.ReferenceOutputs(images, logits.argmax(axis=1), logits),
+            ReferenceOutputs(images, logits.argmax(axis=1), logits),
             black,
         )
     assert list(tmp_path.iterdir()) == []
@@ -241,7 +242,7 @@ def test_what_cannot_be_exported_is_told_in_one_line(own_run: Run, tmp_path: Pat
     bare = tmp_path / "bare"
     shutil.copytree(own_run.path, bare)
     (bare / "model.keras").unlink()
-    refused(wardrobe_here("export", bare, cwd=tmp_path), 1, "has no model.keras", "go on with")
+    refused(wardrobe_here("export", bare, cwd=tmp_path), 1, "has no model.keras", "resume")
     refused(
         wardrobe_here("export", bare, "--format", "coreml", cwd=tmp_path),
         2,

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from wardrobe.data import synthetic
-from wardrobe.evaluation import metrics
+from wardrobe.evaluation import calibration
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.plots import layers, predictions, style, training
 
@@ -155,7 +155,7 @@ def test_classes_are_sorted_by_their_difficulty() -> None:
 
 
 def test_the_reliability_diagram_shows_both_errors() -> None:
-    bins = metrics.reliability(RIGHT, LABELS)
+    bins = calibration.reliability(RIGHT, LABELS)
     figure = predictions.plot_reliability(bins, bins, {"before": 0.081, "after": 0.012}, 1.7)
     assert {"As trained: ECE 8.1 %", "Temperature 1.70: ECE 1.2 %"} <= set(texts(figure))
     heights = [patch.get_height() for patch in figure.axes[0].patches]  # type: ignore[attr-defined]

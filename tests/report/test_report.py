@@ -1,4 +1,4 @@
-"""The report: one file that needs no network, with the run's numbers and every picture."""
+"""The report: one file that needs no network, with the run's metrics and every figure."""
 
 import re
 from html.parser import HTMLParser
@@ -8,11 +8,12 @@ from typing import Any
 from conftest import wardrobe
 
 from wardrobe import report
+from wardrobe.explain.chapters import CHAPTERS
 from wardrobe.runs import Run
 
 
 class Page(HTMLParser):
-    """Collects what a browser would fetch, the images, the section ids and the links to them."""
+    """Collects the addresses a browser would fetch, the images, the ids and the link targets."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -34,7 +35,7 @@ class Page(HTMLParser):
             self.ids.add(str(found["id"]))
 
 
-def test_the_page_needs_nothing_but_itself(real_run: tuple[Run, dict[str, Any]]) -> None:
+def test_the_page_loads_nothing_else(real_run: tuple[Run, dict[str, Any]]) -> None:
     source = real_run[0].report_path.read_text()
     page = Page(source)
     assert all(address.startswith("data:image/png;base64,") for address in page.fetched)
@@ -44,16 +45,16 @@ def test_the_page_needs_nothing_but_itself(real_run: tuple[Run, dict[str, Any]])
     assert {target.removeprefix("#") for target in page.targets} <= page.ids
 
 
-def test_the_page_has_every_picture_with_its_words(real_run: tuple[Run, dict[str, Any]]) -> None:
+def test_the_page_has_every_figure_with_its_text(real_run: tuple[Run, dict[str, Any]]) -> None:
     page = Page(real_run[0].report_path.read_text())
     drawn = {path.stem for path in real_run[0].plots_folder.glob("*.png")}
     assert len(page.images) == len(drawn) == 10
-    assert drawn <= {name for name, _, _ in report.CHAPTERS}
+    assert drawn <= {name for chapter in CHAPTERS for name in chapter.figures}
     assert all(image["alt"] for image in page.images)
     assert drawn <= page.ids
 
 
-def test_the_page_has_the_numbers_and_the_line_that_makes_them_again(
+def test_the_page_has_the_metrics_and_the_command_that_reproduces_them(
     real_run: tuple[Run, dict[str, Any]],
 ) -> None:
     run, printed = real_run
@@ -66,7 +67,9 @@ def test_the_page_has_the_numbers_and_the_line_that_makes_them_again(
     assert "not Fashion-MNIST" not in text
 
 
-def test_the_page_is_made_again_as_it_was(real_run: tuple[Run, dict[str, Any]]) -> None:
+def test_the_report_command_writes_the_same_page_again(
+    real_run: tuple[Run, dict[str, Any]],
+) -> None:
     run = real_run[0]
     before = run.report_path.read_text()
     run.report_path.unlink()
@@ -75,13 +78,11 @@ def test_the_page_is_made_again_as_it_was(real_run: tuple[Run, dict[str, Any]]) 
     assert run.report_path.read_text() == before
 
 
-def test_a_class_name_cannot_break_the_page(
-    tmp_path: Path, real_run: tuple[Run, dict[str, Any]]
-) -> None:
+def test_class_names_are_escaped(tmp_path: Path, real_run: tuple[Run, dict[str, Any]]) -> None:
     run = Run(tmp_path)
     for name in ("run.json", "history.csv"):
         (tmp_path / name).write_bytes((real_run[0].path / name).read_bytes())
     metrics = real_run[0].metrics()
     metrics["per_class"] = {"<script>alert(1)</script>": metrics["per_class"]["Bag"]}
     run.write_metrics(metrics)
-    assert "<script>" not in report.write_report(run).read_text()
+    assert "<script>" not in report.write_report(run, CHAPTERS).read_text()

@@ -181,7 +181,7 @@ def test_an_interruption_in_disguise_is_one(
     run = runs.create_run(recipes.get("baseline"), tmp_path / "run", data=dataset.name, seed=0)
     monkeypatch.setattr(loop, "fit", fit)
     with pytest.raises(
-        InterruptedRunError, match=r"interrupted after 0 of 10 epochs; go on with: .* --resume"
+        InterruptedRunError, match=r"interrupted after 0 of 10 epochs; resume with: .* --resume"
     ):
         train_run.train(run, dataset, progress.TrainingDisplay(io.StringIO()))
     assert run.info()["status"] == "interrupted"
@@ -317,7 +317,7 @@ def test_ctrl_c_ends_tidily_and_prints_the_line_that_resumes(
 
 
 def test_a_run_that_is_done_is_not_resumed(real_run: tuple[Run, object]) -> None:
-    with pytest.raises(RunError, match="is done, there is nothing to resume"):
+    with pytest.raises(RunError, match="is done; train a new run"):
         api.resume(real_run[0].path)
 
 
@@ -325,7 +325,7 @@ def test_a_run_of_another_recipe_is_not_resumed(dataset: Dataset, tmp_path: Path
     other = replace(recipes.get("baseline"), name="other")
     run = runs.create_run(other, tmp_path / "run", data=dataset.name, seed=0)
     with pytest.raises(
-        RunError, match=r"made with recipe 'other', not with 'baseline'; leave it out"
+        RunError, match=r"has recipe 'other', not 'baseline'; leave it out"
     ):
         api.resume(run.path, recipe="baseline")
 

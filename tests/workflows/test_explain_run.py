@@ -1,4 +1,4 @@
-"""`wardrobe explain`: every chapter of a person's own run, one image, one layer, and what bad input gets."""
+"""`wardrobe explain`: every chapter, one image, one layer, and the errors for bad input."""
 
 import io
 import json
@@ -36,7 +36,7 @@ CHAPTERS = {
 }
 
 
-def test_every_chapter_is_drawn_and_stands_in_the_report(own_run: Run) -> None:
+def test_every_chapter_is_drawn_and_is_in_the_report(own_run: Run) -> None:
     drawn = {path.stem for path in own_run.plots_folder.glob("*.png")}
     assert drawn >= CHAPTERS - {"confused"}
     page = own_run.report_path.read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ def test_every_chapter_is_drawn_and_stands_in_the_report(own_run: Run) -> None:
             assert np.ptp(np.asarray(picture.convert("L"))) > 100, path
 
 
-def test_what_was_measured_can_be_read(own_run: Run) -> None:
+def test_explain_json_has_the_measurements(own_run: Run) -> None:
     numbers = own_run.explanation()
     assert numbers["data"] == own_run.info()["data"]
     assert list(numbers["probes"]) == [
@@ -78,12 +78,12 @@ def test_wrong_labels_are_found(drawn_data: Dataset) -> None:
     )
     assert found.probabilities.shape == (3300, 10)
     named = set(found.indices[: 2 * len(boots)].tolist())
-    assert len(named & set(boots.tolist())) >= 6  # of 12; by chance, none
+    assert len(named & set(boots.tolist())) >= 6  # of 12; by chance about none
 
 
-def test_every_image_is_asked_about_by_a_network_that_did_not_see_it() -> None:
+def test_every_class_is_spread_over_the_folds() -> None:
     labels = np.repeat([0, 1, 2], (40, 40, 2))
-    folds = label_errors._folds(labels)
+    folds = label_errors.assign_folds(labels)
     assert np.bincount(folds).max() <= len(labels) / 5 + 1
     assert all(len(np.unique(folds[labels == label])) >= 2 for label in range(3))
 
@@ -99,26 +99,28 @@ def test_one_image_is_explained(
     monkeypatch.chdir(tmp_path)
     other = shutil.copy(
         own_run.onnx_path, own_run.path / "other.onnx"
-    )  # not the run's own, though beside it
+    )  # in the run folder, but not the run's model
     alone = [api.explain_image(own_image, model, stream=io.StringIO()) for model in (None, other)]
     Path(other).unlink()
-    assert alone == [Path(drawn.name)] * 2, "of a model without a run: here"
+    assert alone == [Path(drawn.name)] * 2, (
+        "without a run, the sheet goes into the working directory"
+    )
     heights = []
     for picture in (drawn, *alone):
         with Image.open(picture) as sheet:
             assert sheet.width == 1664
             heights.append(sheet.height)
     assert heights[0] > heights[1] == heights[2], (
-        "the run's own sheet shows layers and neighbours as well"
+        "only the sheet of a run shows layers and nearest images"
     )
 
 
-def test_a_run_of_onnx_alone_shows_what_it_can(tmp_path: Path, own_run: Run) -> None:
+def test_a_run_without_model_keras_leaves_chapters_out(tmp_path: Path, own_run: Run) -> None:
     shutil.copytree(own_run.path.parent, tmp_path / "copy")
     run = Run(tmp_path / "copy/run")
     run.keras_path.unlink()
     assert "maximised" in run.explanation()["pictures"]
-    run.explanation_path.write_text("{")  # damaged: made again
+    run.explanation_path.write_text("{")  # damaged, so it is written again
     shutil.rmtree(run.plots_folder)
     result = wardrobe_here("explain", "run", cwd=tmp_path / "copy")
     assert result.returncode == 0, result.stderr
@@ -136,7 +138,7 @@ def test_a_run_of_onnx_alone_shows_what_it_can(tmp_path: Path, own_run: Run) -> 
     assert set(run.explanation()["pictures"]) <= drawn
 
 
-def test_another_score_ends_what_was_shown_of_the_first(tmp_path: Path, own_run: Run) -> None:
+def test_scoring_another_split_removes_the_explanation(tmp_path: Path, own_run: Run) -> None:
     shutil.copytree(own_run.path.parent, tmp_path / "copy")
     run = Run(tmp_path / "copy/run")
     assert (
@@ -150,7 +152,7 @@ def test_another_score_ends_what_was_shown_of_the_first(tmp_path: Path, own_run:
     assert '<section id="heat_maps">' not in run.report_path.read_text(encoding="utf-8")
 
 
-def test_one_layer_is_shown_and_a_wrong_one_is_refused(
+def test_one_layer_is_drawn_and_an_unknown_one_is_refused(
     tmp_path: Path, own_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(own_run.path.parent, tmp_path / "copy")
@@ -164,7 +166,7 @@ def test_one_layer_is_shown_and_a_wrong_one_is_refused(
         api.explain("run", "conv9", stream=io.StringIO())
 
 
-def test_bad_input_gets_one_line(tmp_path: Path, own_run: Run) -> None:
+def test_bad_input_is_refused_in_one_line(tmp_path: Path, own_run: Run) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     refused(
         wardrobe_here("explain", own_run.path, "text.jpg", cwd=tmp_path),

@@ -47,10 +47,9 @@ def compare_runs(
 @app.command(rich_help_panel=INSPECTION)
 def report(run: RunName = "latest") -> None:
     """Update a run's report.html, one file that needs no network."""
-    from wardrobe import report as page
-    from wardrobe import runs
+    from wardrobe.workflows import api
 
-    print(page.write_report(runs.find_run(run)))
+    print(api.write_report(run))
 
 
 def _print_runs(rows: list[dict[str, Any]]) -> None:

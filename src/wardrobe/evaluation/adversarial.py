@@ -1,7 +1,8 @@
-"""Small changes made to mislead: how far a network holds out against whoever knows its weights.
+"""Adversarial attacks: small changes of the pixels that raise the loss of a known model.
 
-Throughout: images (n, 28, 28), 0-255; labels (n,) int; epsilon, the most by which a pixel is changed, as a share of
-white: an attack in the maximum norm; slope, as from `slope_of`.
+Throughout: images (n, 28, 28), 0-255; labels (n,) int; epsilon, the largest change of a pixel,
+0-1, where 1 is black to white (an attack in the maximum norm); `gradient`, as from
+`make_loss_gradient`.
 """
 
 from collections.abc import Callable
@@ -17,69 +18,72 @@ from wardrobe.rng import make_rng
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.int64]
-Slope = Callable[[Floats, Labels], Floats]
+LossGradient = Callable[[Floats, Labels], Floats]
 
-STEPS = 20  # of PGD
-STEP = 2.5 / STEPS  # of epsilon
+PGD_STEPS = 20
+PGD_STEP_SIZE = 2.5 / PGD_STEPS  # of epsilon: together 2.5 times the radius, as in Madry et al.
 BATCH = 250  # images
-VERY_LARGE = 1e4  # above any logit
+MASK = 1e4  # larger than any logit
 
 
-def make_loss_gradient(model: keras.Model) -> Slope:
-    """Returns the function from images and labels to the gradient, (n, 28, 28), of how far each answer is from right.
+def make_loss_gradient(model: keras.Model) -> LossGradient:
+    """Returns the function from images and labels to the gradient of the loss: (n, 28, 28).
 
-    That is the log-sum-exp of the other logits less the true one, of which the cross-entropy is an increasing function:
-    the same direction, also where the network is so sure that the cross-entropy's gradient is rounded to nothing.
+    The loss is the log-sum-exp of the other logits minus the logit of the label. Cross-entropy is
+    an increasing function of it, so the direction is the same, but its gradient does not round to
+    zero when the model is very confident.
     """
 
-    def wrongness(batch: Any, truth: Any) -> Any:
-        logits = model(batch)
-        is_true = keras.ops.one_hot(truth, logits.shape[-1])
-        return keras.ops.logsumexp(logits - VERY_LARGE * is_true, axis=1) - keras.ops.sum(
-            logits * is_true, axis=1
-        )
+    def compute_loss(batch: Any, labels: Any) -> Any:
+        logits = model(batch)  # (n, k)
+        is_label = keras.ops.one_hot(labels, logits.shape[-1])
+        others = keras.ops.logsumexp(logits - MASK * is_label, axis=1)
+        return others - keras.ops.sum(logits * is_label, axis=1)
 
-    gradient = gradients.compile_gradient(wrongness)
+    differentiate = gradients.compile_gradient(compute_loss)
 
-    def slope(images: Floats, labels: Labels) -> Floats:
-        return np.concatenate(
-            [
-                gradient(images[some, ..., None], labels[some])[1][..., 0]
-                for some in batches.slices(len(images), BATCH)
-            ]
-        )
+    def gradient(images: Floats, labels: Labels) -> Floats:
+        parts = [
+            differentiate(images[some, ..., None], labels[some])[1][..., 0]
+            for some in batches.slices(len(images), BATCH)
+        ]
+        return np.concatenate(parts)
 
-    return slope
+    return gradient
 
 
-def fgsm(slope: Slope, images: npt.NDArray[np.uint8], labels: Labels, epsilon: float) -> Floats:
-    """Returns the images with each pixel changed by epsilon in the direction of error: (n, 28, 28), 0-255.
+def fgsm(
+    gradient: LossGradient, images: npt.NDArray[np.uint8], labels: Labels, epsilon: float
+) -> Floats:
+    """Changes each pixel by epsilon in the direction that raises the loss: (n, 28, 28), 0-255.
 
     Source: Goodfellow et al. 2015, arXiv 1412.6572.
     """
     start = images.astype(np.float32)
-    return _within(start + 255 * epsilon * np.sign(slope(start, labels)), start, epsilon)
+    return _project(start + 255 * epsilon * np.sign(gradient(start, labels)), start, epsilon)
 
 
 def pgd(
-    slope: Slope, images: npt.NDArray[np.uint8], labels: Labels, epsilon: float, seed: int = 0
+    gradient: LossGradient,
+    images: npt.NDArray[np.uint8],
+    labels: Labels,
+    epsilon: float,
+    seed: int = 0,
 ) -> Floats:
-    """Returns the images after `STEPS` shorter steps of that kind from a random start: (n, 28, 28), 0-255.
+    """Takes `PGD_STEPS` smaller steps of that kind from a random start: (n, 28, 28), 0-255.
 
     Source: Madry et al. 2018, arXiv 1706.06083.
     """
     start = images.astype(np.float32)
-    rng = make_rng("pgd", seed)
-    changed = _within(
-        start + 255 * epsilon * rng.uniform(-1, 1, start.shape).astype(np.float32), start, epsilon
-    )
-    for _ in range(STEPS):
-        changed = _within(
-            changed + 255 * epsilon * STEP * np.sign(slope(changed, labels)), start, epsilon
-        )
+    offset = make_rng("pgd", seed).uniform(-1, 1, start.shape).astype(np.float32)
+    changed = _project(start + 255 * epsilon * offset, start, epsilon)
+    for _ in range(PGD_STEPS):
+        step = 255 * epsilon * PGD_STEP_SIZE * np.sign(gradient(changed, labels))
+        changed = _project(changed + step, start, epsilon)
     return changed
 
 
-def _within(changed: Floats, start: Floats, epsilon: float) -> Floats:
+def _project(changed: Floats, start: Floats, epsilon: float) -> Floats:
+    """Clips to images whose pixels are within epsilon of `start` and within 0-255."""
     near = np.clip(changed, start - 255 * epsilon, start + 255 * epsilon)
     return np.clip(near, 0, 255).astype(np.float32)

@@ -1,59 +1,67 @@
-"""Pictures that are no clothing, in the form that models see: what a model should know that it does not know.
+"""Inputs that are not clothing, to see whether a model treats them as unfamiliar.
 
-Each function returns (n, 28, 28) uint8, 0-255.
+Each `draw_` function returns (n, 28, 28) uint8, 0-255.
 """
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from sklearn.datasets import load_digits
+from sklearn.metrics import roc_auc_score
 
 from wardrobe.photo import SIDE
 from wardrobe.rng import make_rng
 
+Floats = npt.NDArray[np.floating]
 Images = npt.NDArray[np.uint8]
 
-COUNT = 1000  # of noise, and of patterns
+COUNT = 1000  # images of noise, and of patterns
+
+
+def auroc(known: Floats, other: Floats) -> float:
+    """Returns how well a score separates known inputs from others: area under the ROC curve, 0-1.
+
+    It is the probability that a known input has a higher score than another one.
+    """
+    scores = np.concatenate([known, other])
+    return float(roc_auc_score(np.arange(len(scores)) < len(known), scores))
 
 
 def draw_digits() -> Images:
     """Returns scikit-learn's 1,797 handwritten digits, enlarged, light on dark."""
-    small = (load_digits().images / 16 * 255).astype(np.uint8)
-    return np.stack(
-        [
-            np.asarray(Image.fromarray(one).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
-            for one in small
-        ]
-    )
+    small = (load_digits().images / 16 * 255).astype(np.uint8)  # (1797, 8, 8)
+    bicubic = Image.Resampling.BICUBIC
+    large = [Image.fromarray(each).resize((SIDE, SIDE), bicubic) for each in small]
+    return np.stack([np.asarray(each) for each in large])
 
 
 def draw_noise() -> Images:
-    """Returns images of uniform noise, and as many of normal noise about mid-grey."""
+    """Returns images of uniform noise, and as many of normal noise around mid-grey."""
     rng = np.random.default_rng(0)
     shape = (COUNT // 2, SIDE, SIDE)
-    return np.concatenate(
-        [rng.integers(0, 256, shape), rng.normal(128, 50, shape).clip(0, 255)]
-    ).astype(np.uint8)
+    uniform, normal = rng.integers(0, 256, shape), rng.normal(128, 50, shape)
+    return np.concatenate([uniform, normal.clip(0, 255)]).astype(np.uint8)
 
 
 def draw_patterns() -> Images:
-    """Returns stripes and checks of every angle and width, and as many smooth slopes from dark to light."""
+    """Returns stripes, checks and smooth gradients of random angle and width, a third each."""
     rng = make_rng("patterns", 0)
     rows, columns = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
-    angle, period, phase = (
-        rng.uniform(low, high, (COUNT, 1, 1)) for low, high in ((0, np.pi), (3, 14), (0, 1))
-    )
+    # (COUNT, 1, 1) each: in radians; in pixels; in periods.
+    ranges = (0, np.pi), (3, 14), (0, 1)
+    angle, period, phase = (rng.uniform(low, high, (COUNT, 1, 1)) for low, high in ranges)
     along = (np.cos(angle) * columns + np.sin(angle) * rows) / period + phase
     across = (np.cos(angle) * rows - np.sin(angle) * columns) / period + phase
     stripes = (along % 1 > 0.5).astype(float)
     checks = (stripes + (across % 1 > 0.5)) % 2
-    slopes = (along - along.min(axis=(1, 2), keepdims=True)) / np.ptp(
-        along, axis=(1, 2), keepdims=True
+    lowest, extent = (
+        along.min(axis=(1, 2), keepdims=True),
+        np.ptp(along, axis=(1, 2), keepdims=True),
     )
-    kind = np.arange(COUNT)[:, None, None] % 3
-    return np.round(255 * np.where(kind == 0, stripes, np.where(kind == 1, checks, slopes))).astype(
-        np.uint8
-    )
+    gradients = (along - lowest) / extent
+    third = np.arange(COUNT)[:, None, None] % 3
+    patterns = np.where(third == 0, stripes, np.where(third == 1, checks, gradients))
+    return np.round(255 * patterns).astype(np.uint8)
 
 
 OOD_INPUTS = {"digits": draw_digits, "noise": draw_noise, "patterns": draw_patterns}

@@ -1,4 +1,4 @@
-"""Scores a model on a split. The only reader of the test split; nothing here chooses anything on it."""
+"""A model's metrics on a split. The only reader of the test split; nothing is chosen on it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,100 +7,137 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from wardrobe.data import TEST, Dataset, Split, batches, photo_augment
 from wardrobe.data.test_split import open_test_split
-from wardrobe.evaluation import metrics
-from wardrobe.export import ReferenceOutputs
+from wardrobe.evaluation import calibration, metrics
 from wardrobe.inference import confidence
 from wardrobe.models import tta
 from wardrobe.models.recipes import Recipe
 
+Floats = npt.NDArray[np.floating]
+Labels = npt.NDArray[np.int64]
+
 BATCH = 500  # images
-ACCEPTED = 0.95  # share of known clothing that is answered; the rest is "not sure"
+ANSWERED = 0.95  # fraction of validation images that are familiar; the others are "not sure"
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """A split with what the model said of it."""
+class ReferenceOutputs:
+    """Labelled images with the logits of the Keras model, which an exported file must match."""
 
     images: npt.NDArray[np.uint8]  # (n, 28, 28), 0-255
-    labels: npt.NDArray[np.int64]  # (n,)
+    labels: Labels  # (n,)
     logits: npt.NDArray[np.float32]  # (n, k)
-    probabilities: npt.NDArray[np.floating]  # (n, k), with the temperature
-    uncalibrated: npt.NDArray[np.floating]  # (n, k), without it
-    metrics: dict[str, Any]  # as in metrics.json
 
-    @property
-    def shown(self) -> ReferenceOutputs:
-        """What an exported file is checked by."""
-        return ReferenceOutputs(self.images, self.labels, self.logits)
+
+@dataclass(frozen=True)
+class Evaluation(ReferenceOutputs):
+    """A split with the model's logits and metrics."""
+
+    metrics: dict[str, Any]  # as in metrics.json
 
 
 def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = TEST) -> Evaluation:
     """Scores `model` on "test" or "validation".
 
-    Its temperature, and the familiarity below which it is not sure, come from the validation images; from those as
-    photos would show them if the recipe is for photos.
+    The temperature and the familiarity threshold are fitted on validation images; on simulated
+    photos of them if the recipe trains for photos.
     """
-    seen = _as_trained(dataset, recipe)
-    seen_logits = predict_logits(model, seen, recipe.tta_views)
-    temperature = metrics.fit_temperature(seen_logits, dataset.validation.labels)
-    threshold = float(np.quantile(confidence.familiarity(seen_logits), 1 - ACCEPTED))
-    chosen = open_split(dataset, split)
-    logits = predict_logits(model, chosen.images, recipe.tta_views)
-    scores = metrics.score(logits, chosen.labels, dataset.class_names, temperature)
-    sure = float((confidence.familiarity(logits) >= threshold).mean())
-    return Evaluation(
-        images=chosen.images,
-        labels=chosen.labels,
-        logits=logits,
-        probabilities=confidence.softmax(logits, temperature),
-        uncalibrated=confidence.softmax(logits),
-        metrics={
-            "data": dataset.name,
-            "split": split,
-            "tta_views": recipe.tta_views,
-            **scores,
-            "familiarity_threshold": threshold,
-            "sure": sure,
+    fitted_logits = predict_logits(model, _simulate_inputs(dataset, recipe), recipe.tta_views)
+    temperature = calibration.fit_temperature(fitted_logits, dataset.validation.labels)
+    threshold = float(np.quantile(confidence.familiarity(fitted_logits), 1 - ANSWERED))
+    scored = open_split(dataset, split)
+    logits = predict_logits(model, scored.images, recipe.tta_views)
+    found = {
+        "data": dataset.name,
+        "split": split,
+        "tta_views": recipe.tta_views,
+        **compute_metrics(logits, scored.labels, dataset.class_names, temperature),
+        "familiarity_threshold": threshold,
+        "sure": float((confidence.familiarity(logits) >= threshold).mean()),
+    }
+    return Evaluation(scored.images, scored.labels, logits, found)
+
+
+def compute_metrics(
+    logits: Floats, labels: Labels, class_names: tuple[str, ...], temperature: float
+) -> dict[str, Any]:
+    """Returns the scores of metrics.json.
+
+    Args:
+        logits: (n, k). labels: (n,).
+        temperature: fitted on other images. Scores named "after" use it, those "before" do not.
+    """
+    classes = np.arange(len(class_names))
+    predicted = logits.argmax(axis=1)
+    correct, n = predicted == labels, len(labels)
+    per_class = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
+    before, after = confidence.softmax(logits), confidence.softmax(logits, temperature)
+    ece = calibration.expected_calibration_error
+    return {
+        "n": n,
+        "accuracy": int(correct.sum()) / n,
+        "accuracy_interval_95": list(metrics.accuracy_interval(int(correct.sum()), n)),
+        "class_names": list(class_names),
+        "per_class": {
+            name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
+            for name, p, r, f, s in zip(class_names, *per_class, strict=True)
         },
-    )
+        # Rows: actual; columns: predicted.
+        "confusion": confusion_matrix(labels, predicted, labels=classes).tolist(),
+        "temperature": temperature,
+        "nll": {
+            "before": metrics.negative_log_likelihood(logits, labels),
+            "after": metrics.negative_log_likelihood(logits, labels, temperature),
+        },
+        "brier": {
+            "before": metrics.brier_score(before, labels),
+            "after": metrics.brier_score(after, labels),
+        },
+        "ece": {
+            "before": ece(before.max(axis=1), correct),
+            "after": ece(after.max(axis=1), correct),
+        },
+    }
 
 
 def open_split(dataset: Dataset, split: str) -> Split:
-    """Returns the images and labels of "test" or "validation", to measure on; choose nothing on them."""
+    """Returns "test" or "validation" to measure on; nothing may be chosen on it."""
     return open_test_split(dataset) if split == TEST else dataset.validation
 
 
-def _as_trained(dataset: Dataset, recipe: Recipe) -> npt.NDArray[Any]:
-    """Returns the validation images (n, 28, 28), 0-255, as the recipe shows images to its network."""
+def _simulate_inputs(dataset: Dataset, recipe: Recipe) -> npt.NDArray[Any]:
+    """Returns the validation images (n, 28, 28), 0-255, augmented as photos if the recipe is."""
     images, labels = dataset.validation.images, dataset.validation.labels
     if recipe.augment == "none":
         return images
     rng, masks = np.random.default_rng(0), photo_augment.garment_masks(images)
-    return photo_augment.simulate_photos(
+    photos, _ = photo_augment.simulate_photos(
         rng, images, masks, labels, dataset.class_names, unknown=0
-    )[0][..., 0]
+    )
+    return photos[..., 0]
 
 
 def predict_logits(
     model: keras.Model, images: npt.NDArray[Any], tta_views: int = 1
 ) -> npt.NDArray[np.float32]:
-    """Returns the logits (n, k) of images (n, 28, 28), 0-255: means over `tta_views` of each, see `tta.with_tta`."""
+    """Returns logits (n, k) of images (n, 28, 28); see `make_logits_function`."""
     return make_logits_function(model, tta_views)(images)
 
 
 def make_logits_function(
     model: keras.Model, tta_views: int = 1
 ) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
-    """Returns the function that `predict_logits` is of one model: TensorFlow traces it once, not at each call."""
+    """Returns a function from images (n, 28, 28), 0-255, to logits (n, k).
+
+    It is faster than repeated `predict_logits`, as TensorFlow traces the model only once.
+
+    Args:
+        tta_views: of test-time augmentation; see `tta.with_tta`.
+    """
     averaged = tta.with_tta(model, tta_views)
     return lambda images: averaged.predict(
         **batches.from_images(images[..., None], BATCH), verbose=0
     )
-
-
-def find_first_of_each_class(split: Split) -> npt.NDArray[np.int64]:
-    """Returns, for each class in the split, the index of its first image: (classes,)."""
-    return np.unique(split.labels, return_index=True)[1]

@@ -1,10 +1,11 @@
-"""Are heat maps true? Deletion, insertion, and what becomes of a map when the network forgets what it learnt.
+"""Whether heat maps show what the model uses: deletion, insertion, randomised weights.
 
-Throughout: images (n, 28, 28), 0-255; classes (n,) int; maps (n, 28, 28) float, higher where the image speaks for its
-class.
+Throughout: images (n, 28, 28), 0-255; classes (n,) int; maps (n, 28, 28) float, higher where the
+image supports its class.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,116 +23,114 @@ from wardrobe.rng import make_rng
 Floats = npt.NDArray[np.floating]
 Images = npt.NDArray[np.uint8]
 Classes = npt.NDArray[np.int64]
+# From the rank of each pixel's block, and the step, to whether the block is sharp at that step.
+IsSharp = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[np.bool_]]
 
-BLOCK = 4  # pixels a side of what is taken away or put in at once
-ACROSS = SIDE // BLOCK
-BLOCKS = ACROSS**2
+BLOCK = 4  # pixels per side; single changed pixels disturb a network wherever they are
+BLOCKS_PER_SIDE = SIDE // BLOCK
+BLOCKS = BLOCKS_PER_SIDE**2
 RESAMPLES = 2000  # of the bootstrap
 
 
 def random_maps(count: int, seed: int = 0) -> Floats:
-    """Returns maps that say nothing: an order of the blocks by chance for each image."""
-    rng = make_rng("random maps", seed)
-    return np.repeat(np.repeat(rng.random((count, ACROSS, ACROSS)), BLOCK, axis=1), BLOCK, axis=2)
+    """Returns maps without information: a random order of the blocks for each image."""
+    blocks = make_rng("random maps", seed).random((count, BLOCKS_PER_SIDE, BLOCKS_PER_SIDE))
+    return _enlarge_blocks(blocks)
 
 
 def deletion(logits: Logits, images: Images, classes: Classes, maps: Floats) -> Floats:
     """Returns the probability of the class as blocks are blurred, the map's highest first.
 
-    A true map makes it fall early. Blocks, not pixels: single changed pixels disturb a network wherever they are.
+    With a faithful map it falls early.
 
     Returns:
-        (n, BLOCKS + 1), 0-1: before the first block, and after each.
+        (n, BLOCKS + 1), 0-1: before the first block and after each.
 
     Source: Petsiuk et al. 2018, arXiv 1806.07421.
     """
-    return _curves(logits, images, classes, maps, lambda rank, step: rank >= step)
+    return _measure_curves(logits, images, classes, maps, lambda rank, step: rank >= step)
 
 
 def insertion(logits: Logits, images: Images, classes: Classes, maps: Floats) -> Floats:
-    """Returns the probability of the class as blocks are put into the blurred image, the map's highest first.
+    """Returns the probability of the class as blocks replace their blurred version.
 
-    A true map makes it rise early. (n, BLOCKS + 1), 0-1; source as for `deletion`.
+    The order, result and source are those of `deletion`. With a faithful map it rises early.
     """
-    return _curves(logits, images, classes, maps, lambda rank, step: rank < step)
+    return _measure_curves(logits, images, classes, maps, lambda rank, step: rank < step)
 
 
-def _curves(
-    logits: Logits,
-    images: Images,
-    classes: Classes,
-    maps: Floats,
-    shown: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[np.bool_]],
+def _measure_curves(
+    logits: Logits, images: Images, classes: Classes, maps: Floats, is_sharp: IsSharp
 ) -> Floats:
-    """Returns the probabilities (n, BLOCKS + 1) with those blocks shown whose rank and the step `shown` says yes to."""
+    """Returns the probabilities (n, BLOCKS + 1) with blocks sharp where `is_sharp` is true."""
     steps = np.arange(BLOCKS + 1)[:, None, None]
     curves = []
     for some in batches.slices(len(images), BATCH):
-        visible = shown(_ranks(maps[some])[:, None], steps)  # (n, steps, 28, 28)
-        partial = np.where(visible, images[some, None], blur(images[some])[:, None])
-        answers = softmax(logits(partial.reshape(-1, SIDE, SIDE))).reshape(*partial.shape[:2], -1)
-        curves.append(answers[np.arange(len(partial)), :, classes[some]])
+        sharp = is_sharp(_rank_blocks(maps[some])[:, None], steps)  # (n, steps, 28, 28)
+        partial = np.where(sharp, images[some, None], blur(images[some])[:, None])
+        probabilities = softmax(logits(partial.reshape(-1, SIDE, SIDE)))
+        probabilities = probabilities.reshape(*partial.shape[:2], -1)  # (n, steps, k)
+        curves.append(probabilities[np.arange(len(partial)), :, classes[some]])
     return np.concatenate(curves)
 
 
-def _ranks(maps: Floats) -> npt.NDArray[np.int64]:
-    """Returns the rank of each pixel's block by the map's mean over it, 0 for the highest: (n, 28, 28)."""
-    means = maps.reshape(-1, ACROSS, BLOCK, ACROSS, BLOCK).mean(axis=(2, 4)).reshape(-1, BLOCKS)
-    ranks = np.argsort(np.argsort(-means, axis=1, kind="stable"), axis=1).reshape(
-        -1, ACROSS, ACROSS
-    )
-    return np.repeat(np.repeat(ranks, BLOCK, axis=1), BLOCK, axis=2)
+def _rank_blocks(maps: Floats) -> npt.NDArray[np.int64]:
+    """Returns the rank of each pixel's block by its mean, 0 for the highest: (n, 28, 28)."""
+    blocks = maps.reshape(-1, BLOCKS_PER_SIDE, BLOCK, BLOCKS_PER_SIDE, BLOCK).mean(axis=(2, 4))
+    order = np.argsort(-blocks.reshape(-1, BLOCKS), axis=1, kind="stable")
+    return _enlarge_blocks(np.argsort(order, axis=1).reshape(blocks.shape))
+
+
+def _enlarge_blocks(blocks: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Returns blocks (n, 7, 7) as pixels (n, 28, 28)."""
+    return np.repeat(np.repeat(blocks, BLOCK, axis=1), BLOCK, axis=2)
 
 
 def mean_and_interval(values: Floats) -> tuple[float, float, float]:
-    """Returns the mean of (n,) values and its 95 % interval, by bootstrap over them (Efron 1979)."""
-    rng = make_rng("bootstrap", 0)
-    means = values[rng.integers(0, len(values), (RESAMPLES, len(values)))].mean(axis=1)
-    low, high = np.quantile(means, (0.025, 0.975))
+    """Returns the mean of values (n,) and its 95 % interval, by bootstrap (Efron 1979)."""
+    chosen = make_rng("bootstrap", 0).integers(0, len(values), (RESAMPLES, len(values)))
+    low, high = np.quantile(values[chosen].mean(axis=1), (0.025, 0.975))
     return float(values.mean()), float(low), float(high)
 
 
 def randomize_layers(
     model: keras.Model, untrained: keras.Model, recipe: Recipe
 ) -> Iterator[tuple[str, keras.Model]]:
-    """Yields the model with its layers' weights taken from an untrained one, from the logits downward: one more a time.
+    """Yields the model with its layers randomised, from the logits down, one more each time.
 
-    Each comes with the name of the layer that was taken last; of columns, the same layer of all at once. A layer that
-    training leaves as it is has nothing to forget.
+    Each comes with the name of the layer randomised last; in an ensemble, that layer of every
+    member. Layers that training does not change keep their weights.
 
     Args:
-        untrained: as from `initializers.build_untrained`, of another seed.
+        untrained: gives the random weights; from `initializers.build_untrained` of another seed.
 
-    Source: the cascading randomisation of Adebayo et al. 2018, arXiv 1810.03292.
+    Source: cascading randomisation, Adebayo et al. 2018, arXiv 1810.03292.
     """
-    forgetful = keras.models.clone_model(model)
-    forgetful.set_weights(model.get_weights())
-    learnt = [
+    randomized = keras.models.clone_model(model)
+    randomized.set_weights(model.get_weights())
+    prefixes = architecture.member_prefixes(recipe)
+    trained = [
         layer.name for layer in untrained.layers if hasattr(layer, "kernel") and layer.trainable
     ]
-    bare = [name.removeprefix(architecture.member_prefixes(recipe)[0]) for name in learnt]
-    for name in reversed(
-        list(dict.fromkeys(each for each in bare if not each.startswith("column")))
-    ):
-        for prefix in architecture.member_prefixes(recipe):
-            forgetful.get_layer(prefix + name).set_weights(
-                untrained.get_layer(prefix + name).get_weights()
-            )
-        yield name, forgetful
+    names = [name.removeprefix(prefixes[0]) for name in trained if name.startswith(prefixes[0])]
+    for name in reversed(names):
+        for prefix in prefixes:
+            weights = untrained.get_layer(prefix + name).get_weights()
+            randomized.get_layer(prefix + name).set_weights(weights)
+        yield name, randomized
 
 
 def map_similarity(maps: Floats, others: Floats, images: Images) -> Floats:
-    """Returns Spearman's rank correlation of each map with its counterpart, over the garment's pixels: (n,), -1 to 1.
+    """Returns Spearman's rank correlation of each map with its counterpart: (n,), -1 to 1.
 
-    The black background, on which every map is about 0, would make all maps alike. 0 where a map is one tone.
+    Over the garment's pixels: on the black background every map is near 0, which would make all
+    maps similar. 0 for a constant map.
     """
-    return np.array(
-        [_rank_correlation(*pair) for pair in zip(maps, others, images > 0, strict=True)]
-    )
+    pairs = zip(maps, others, images > 0, strict=True)
+    return np.array([_rank_correlation(one[where], other[where]) for one, other, where in pairs])
 
 
-def _rank_correlation(one: Floats, other: Floats, where: npt.NDArray[np.bool_]) -> float:
-    first, second = one[where], other[where]
-    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+def _rank_correlation(one: Floats, other: Floats) -> float:
+    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
-    return float(spearmanr(first, second).statistic)
+    return float(spearmanr(one, other).statistic)

@@ -19,6 +19,7 @@ import onnx
 
 from wardrobe.errors import ModelError, WardrobeError
 from wardrobe.evaluation import metrics
+from wardrobe.evaluation.scoring import ReferenceOutputs
 from wardrobe.inference import confidence, engines
 from wardrobe.models import architecture, recipes
 from wardrobe.runs.files import atomic_write
@@ -38,15 +39,6 @@ ACCURACY, INTERVAL, SURE = (
     "accuracy_interval_95",
     "sure",
 )  # in the metadata: of the file itself
-
-
-@dataclass(frozen=True)
-class ReferenceOutputs:
-    """Labelled images, with what Keras says of them, by which a file is checked."""
-
-    images: Images  # (n, 28, 28), 0-255
-    labels: npt.NDArray[np.int64]  # (n,)
-    logits: Logits  # (n, k)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""The jobs behind the commands and the Python API: check what is asked, open data and run, hand over to workflows/train_run.py.
+"""The functions behind the commands and the Python API.
 
-Keras is loaded last, so that a wrong call is answered at once.
+They check arguments, open data and run, and load Keras last, so that a wrong call fails at once.
 """
 
 import shlex
@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TextIO
 
 from wardrobe import runs
@@ -22,7 +21,8 @@ from wardrobe.terminal import console, progress
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training.distributed.launch import Process
 
-SEED_LIMIT = 2**32  # NumPy's, and so Keras's
+SEED_LIMIT = 2**32  # of NumPy, and so of Keras
+START_AGAIN = "start it again on every host"
 
 
 def train(
@@ -37,29 +37,33 @@ def train(
     stream: TextIO | None = None,
     member: Process | None = None,
 ) -> Run:
-    """Does the whole job: data, training, test evaluation, plots, ONNX, report.
+    """Trains a recipe, scores it on the test split, and writes figures, model.onnx and report.
 
     Args:
         recipe: a recipe or its name.
-        data, data_dir, limit: as in `data.load_data`.
-        epochs: in place of the recipe's own, 1 or more.
-        seed: of initial weights and image order, 0 to 2**32 - 1.
-        out: the run folder to make; without it `runs/<recipe>-<date>-<time>`.
-        stream: where progress goes; stdout without it.
-        member: process 0 of a training of several, which keeps the run; the others call `train_beside`.
+        data, data_dir, limit: as in `wardrobe.load_data`.
+        epochs: 1 or more; None: the recipe's.
+        seed: of the initial weights and the image order, 0 to 2**32 - 1.
+        out: the new run folder; None: `runs/<recipe>-<date>-<time>`.
+        stream: where progress is printed; None: stdout.
+        member: process 0 of a distributed training, which writes the run folder; the other
+            processes call `train_worker`.
 
     Raises:
-        WardrobeError: what could not be done, and what to do next.
+        WardrobeError: the message says what failed and what to do.
     """
-    chosen = _checked(recipes.get(recipe) if isinstance(recipe, str) else recipe, epochs, seed)
+    chosen = recipes.with_epochs(recipes.get(recipe) if isinstance(recipe, str) else recipe, epochs)
+    if not 0 <= seed < SEED_LIMIT:
+        raise UsageError(f"--seed {seed} is out of range; give 0 to {SEED_LIMIT - 1}")
     folder = Path(out) if out is not None else None
     if folder is not None:
         runs.check_new_folder(folder)
     display = progress.make_training_display(stream or sys.stdout)
     display.stage("Opening the data")
     dataset = load_data(data, data_dir, limit, chosen.held_out)
-    train_run = _load_train_run(display)
-    _lead(member, chosen, dataset, limit, seed, display)
+    with _loading_keras(display):
+        from wardrobe.workflows import train_run
+    _connect_workers(member, chosen, dataset, limit, seed, display)
     run = runs.create_run(
         chosen,
         folder,
@@ -68,7 +72,7 @@ def train(
         data_dir=str(Path(data_dir).resolve()) if data_dir else None,
         limit=limit,
         seed=seed,
-        reproduce=_reproduce(chosen, dataset.name, seed, limit),
+        reproduce=_format_command(chosen, dataset.name, seed, limit),
     )
     train_run.train(run, dataset, display)
     return run
@@ -81,35 +85,34 @@ def resume(
     stream: TextIO | None = None,
     member: Process | None = None,
 ) -> Run:
-    """Goes on with a run that was killed or interrupted, to the same end as if it had been left alone.
+    """Resumes an interrupted run, bit for bit.
 
     Args:
         name: the run folder, or "latest".
-        recipe: if given, must be the one that the run was made with.
-        data_dir: where the data lies now, if elsewhere.
-        member: as in `train`; as many processes as before, or others, or none.
+        recipe: if given, must be the run's.
+        data_dir: where the data is now; None: where it was.
+        member: as in `train`; the number of processes may differ from before.
 
     Raises:
-        RunError: no such run, one that is done, one of another recipe, or its data has changed.
+        RunError: there is no such run, it is done, it has another recipe, or its data has changed.
     """
     run = runs.find_run(name)
     info = run.info()
     if info["status"] == runs.DONE:
+        raise RunError(f"{run.path} is done; train a new run with: wardrobe train")
+    trained = info["recipe"]["name"]
+    if recipe is not None and recipes.get(recipe).name != trained:
         raise RunError(
-            f"{run.path} is done, there is nothing to resume; train again with: wardrobe train"
+            f"{run.path} has recipe {trained!r}, not {recipe!r}; leave it out: {run.resume_line}"
         )
-    made_with = info["recipe"]["name"]
-    if recipe is not None and recipes.get(recipe).name != made_with:
-        raise RunError(
-            f"{run.path} was made with recipe {made_with!r}, not with {recipe!r}; leave it out: {run.resume_line}"
-        )
-    with run.locked():  # told before Keras is loaded, if another process trains it
+    with run.locked():  # fails before Keras is loaded if another process trains the run
         pass
-    display, dataset = _opened(run, data_dir, stream)
-    train_run = _load_train_run(display)
-    _lead(member, run.recipe(), dataset, info["limit"], info["seed"], display)
-    kept = {} if data_dir is None else {"data_dir": str(Path(data_dir).resolve())}
-    run.update(status=runs.RUNNING, **kept)
+    display, dataset = _open_data(run, data_dir, stream)
+    with _loading_keras(display):
+        from wardrobe.workflows import train_run
+    _connect_workers(member, run.recipe(), dataset, info["limit"], info["seed"], display)
+    moved = {} if data_dir is None else {"data_dir": str(Path(data_dir).resolve())}
+    run.update(status=runs.RUNNING, **moved)
     train_run.train(run, dataset, display)
     return run
 
@@ -117,21 +120,22 @@ def resume(
 def train_worker(
     member: Process, data_dir: str | Path | None = None, stream: TextIO | None = None
 ) -> None:
-    """Trains what process 0 does, beside it, with the data of this host; keeps nothing.
+    """Trains together with process 0, on the data of this host; writes no files.
 
     Args:
         member: any process but 0.
 
     Raises:
-        WardrobeError: process 0 cannot be met, or is lost; or the data here is not what it has.
+        WardrobeError: process 0 cannot be reached or is lost, or the data differs from its data.
     """
     display = progress.make_training_display(stream or sys.stdout)
-    train_run = _load_train_run(display)
+    with _loading_keras(display):
+        from wardrobe.workflows import train_run
     from wardrobe.training.distributed import collectives
 
     display.stage(f"{member} waits for process 0 at {member.coordinator}")
     collectives.join(member)
-    with collectives.report_lost_process("start it again on every host"):
+    with collectives.report_lost_process(START_AGAIN):
         task = collectives.broadcast_object(None)
         recipe = recipes.from_dict(task["recipe"])
         collectives.check_batch_size(recipe.batch_size)
@@ -147,28 +151,28 @@ def evaluate(
     tta_views: int | None = None,
     stream: TextIO | None = None,
 ) -> Run:
-    """Scores a run on "test" or "validation" and writes its metrics, plots and report again.
+    """Scores a run on "test" or "validation", and rewrites its metrics, figures and report.
 
     Args:
-        tta_views: of an image that an answer is the mean over, 1, 2 or 6, in place of the recipe's own; the run's
-            model.onnx stays what it is.
+        tta_views: views in test-time augmentation, 1, 2 or 6; None: the recipe's. The run's
+            model.onnx does not change.
 
     Raises:
-        RunError: no such run, no model in it, or its data has changed.
-        UsageError: `split` is neither, or `tta_views` none of these.
+        RunError: there is no such run, it has no model, or its data has changed.
+        UsageError: unknown `split` or `tta_views`.
     """
     if split not in (TEST, VALIDATION):
         raise UsageError(f"unknown split {split!r}; give 'test' or 'validation'")
     if tta_views is not None and tta_views not in TTA_VIEWS:
         raise UsageError(
-            f"--tta-views {tta_views} is not known; give 1, 2 or 6, or leave it out for the recipe's own"
+            f"unknown --tta-views {tta_views}; give 1, 2 or 6, or leave it out for the recipe's own"
         )
     run = runs.find_run(name)
     _check_model(run)
-    display, dataset = _opened(run, data_dir, stream)
-    _load_train_run(display).evaluate(
-        run, dataset, split, tta_views or run.recipe().tta_views, display
-    )
+    display, dataset = _open_data(run, data_dir, stream)
+    with _loading_keras(display):
+        from wardrobe.workflows import train_run
+    train_run.evaluate(run, dataset, split, tta_views or run.recipe().tta_views, display)
     return run
 
 
@@ -180,41 +184,44 @@ def export_model(
     data_dir: str | Path | None = None,
     stream: TextIO | None = None,
 ) -> dict[str, Any]:
-    """Writes a run's model in a format for other engines, checked against Keras on every test image.
+    """Writes a model in a format for other engines, checked against Keras on the test images.
 
     Args:
         name: a run folder, "latest", or a model that ships, "photo" or "baseline".
         to: "onnx", "litert" or "openvino".
-        int8: with weights and activations as 8-bit integers.
-        out: the folder where the file goes, made if need be; without it, into the run, or here for a model that ships.
+        int8: quantise weights and activations to 8-bit integers.
+        out: the folder for the file, created if missing; None: the run folder, or the working
+            directory for a model that ships.
 
     Returns:
-        "model", "file", "format", "int8", "bytes"; "n" test images, "largest_logit_difference", "same_answers",
-        "accuracy" and "keras_accuracy".
+        "model", "file", "format", "int8", "bytes"; "n" test images, "largest_logit_difference",
+        "same_answers", "accuracy" and "keras_accuracy".
 
     Raises:
-        UsageError: an unknown format. RunError: no such run, no model in it, or its data has changed.
-        WardrobeError: the file is not what Keras is; it was not kept. ImportError: the format's package is missing.
+        UsageError: unknown format. RunError: there is no such run, it has no model, or its data
+        has changed. WardrobeError: the file does not match Keras; it was removed.
+        ImportError: the format's package is not installed.
     """
     from wardrobe.inference import engines
     from wardrobe.inference.classifier import PRETRAINED, SHIPPED_FILES
 
     engines.check_format(to, int8)
-    display = progress.make_training_display(stream or sys.stdout)
     source: Run | Path
     if name in SHIPPED_FILES and not Path(name).exists():
         source = PRETRAINED / f"{name}.onnx"
+        display = progress.make_training_display(stream or sys.stdout)
         display.stage("Opening the data")
         dataset = load_data(FASHION_MNIST, data_dir)
     else:
         source = runs.find_run(name)
         _check_model(source)
-        display, dataset = _opened(source, data_dir, stream)
-    if out is not None:
-        Path(out).mkdir(parents=True, exist_ok=True)
-    found = _load_train_run(display).export_model(
-        source, dataset, to, int8, None if out is None else Path(out), display
-    )
+        display, dataset = _open_data(source, data_dir, stream)
+    target = None if out is None else Path(out)
+    if target is not None:
+        target.mkdir(parents=True, exist_ok=True)
+    with _loading_keras(display):
+        from wardrobe.workflows import export_run
+    found = export_run.export_model(source, dataset, to, int8, target, display)
     return {"model": str(name), **found}
 
 
@@ -224,21 +231,20 @@ def explain(
     data_dir: str | Path | None = None,
     stream: TextIO | None = None,
 ) -> Run:
-    """Looks into a run: pictures into its plots folder, numbers into explain.json, and the report anew.
+    """Explains a run: figures into its plots folder, measurements into explain.json, the report.
 
     Args:
-        layer: draw what excites the filters of this layer, as plots/layer-NAME.png, and nothing else.
+        layer: only draw what activates the filters of this layer, into plots/layer-NAME.png.
 
     Raises:
-        RunError: no such run, one that was not scored yet, or its data has changed. UsageError: no such layer.
+        RunError: there is no such run, it was not scored yet, or its data has changed.
+        UsageError: there is no such layer.
     """
     run = runs.find_run(name)
     if not run.metrics_path.is_file():
-        raise RunError(
-            f"{run.path} was not scored yet: its training did not end; go on with: {run.resume_line}"
-        )
-    display, dataset = _opened(run, data_dir, stream)
-    with _starting_keras(display):
+        raise RunError(f"{run.path} was not scored yet; resume its training: {run.resume_line}")
+    display, dataset = _open_data(run, data_dir, stream)
+    with _loading_keras(display):
         from wardrobe.workflows import explain_run
     if layer is None:
         explain_run.explain_run(run, dataset, display)
@@ -254,18 +260,20 @@ def explain_image(
     out: str | Path | None = None,
     stream: TextIO | None = None,
 ) -> Path:
-    """Draws one image's way from its pixels to the answer.
+    """Explains the prediction of one image on one sheet.
 
     Args:
-        image: a photo, or a 28x28 picture in the form of the data.
+        image: a photo, or a 28x28 image like those of the data.
         model: a run, "latest", an .onnx file, or None for the model that ships.
-        out: the PNG to write; without it, `explain-<image>.png` in the run folder, or here where there is none.
+        out: the PNG to write; None: `explain-<image>.png` in the run folder, or in the working
+            directory if there is no run.
 
     Returns:
-        The PNG's path.
+        The path of the PNG.
 
     Raises:
-        PhotoError: the image cannot be read. ModelError, RunError: there is no such model, or its data has changed.
+        PhotoError: the image cannot be read. ModelError, RunError: there is no such model, or the
+        data of its run has changed.
     """
     from wardrobe import photo
     from wardrobe.inference.classifier import resolve_model
@@ -273,35 +281,47 @@ def explain_image(
     try:
         steps = photo.prepare_steps(image)
     except OSError as error:
-        raise PhotoError(
-            f"{image} cannot be read: {error.strerror or error}; give a picture"
-        ) from error
+        reason = error.strerror or error
+        raise PhotoError(f"{image} cannot be read: {reason}; give an image file") from error
     except PhotoError as error:
         raise PhotoError(f"{image}: {error}") from error
-    file = resolve_model(model)  # told before Keras is loaded, if there is no such model
-    beside = Run(file.parent)  # whose own model the file is, or another that is kept there
-    run = beside if file == beside.onnx_path and (beside.path / "run.json").is_file() else None
+    file = resolve_model(model)  # fails before Keras is loaded if there is no such model
+    folder = Run(file.parent)  # of a run, if the file is its model.onnx and not another one in it
+    is_run = file == folder.onnx_path and (folder.path / "run.json").is_file()
     display = progress.make_training_display(stream or sys.stdout)
     dataset = None
-    if run is not None and run.keras_path.is_file():
+    if is_run and folder.keras_path.is_file():
         display.stage("Opening the data")
-        dataset = _same_data(run, data_dir)
-    home = run.path if run is not None else Path()
+        dataset = _load_run_data(folder, data_dir)
+    home = folder.path if is_run else Path()
     target = Path(out) if out is not None else home / f"explain-{Path(image).stem}.png"
-    with _starting_keras(display):
+    with _loading_keras(display):
         from wardrobe.workflows import image_sheet
-    image_sheet.write_sheet(Path(image).name, steps, run or model, dataset, target, display)
+    source = folder if is_run else model
+    image_sheet.write_sheet(Path(image).name, steps, source, dataset, target, display)
     return target
 
 
+def write_report(name: str | Path) -> Path:
+    """Rewrites the report of a run from the files in its folder; returns its path.
+
+    Raises:
+        RunError: there is no such run, or it was not scored yet.
+    """
+    from wardrobe import report
+    from wardrobe.explain.chapters import CHAPTERS
+
+    return report.write_report(runs.find_run(name), CHAPTERS)
+
+
 def summarize(run: Run) -> dict[str, Any]:
-    """Returns the object that `--json` prints for a run: who it is, and metrics.json."""
+    """Returns the object that `--json` prints for a run: its identity and metrics.json."""
     info = run.info()
     head = {key: info[key] for key in ("data", "seed", "status")}
     return {"run": str(run.path), "recipe": info["recipe"]["name"], **head, **run.metrics()}
 
 
-def _lead(
+def _connect_workers(
     member: Process | None,
     recipe: Recipe,
     dataset: Dataset,
@@ -309,30 +329,22 @@ def _lead(
     seed: int,
     display: TrainingDisplay,
 ) -> None:
-    """Meets the other processes, if there are any, and tells them what will be trained."""
+    """Waits for the other processes of a distributed training, and sends them the task."""
     if member is None:
         return
     from wardrobe.training.distributed import collectives
 
     display.stage(f"{member} waits for the others at {member.coordinator}")
     collectives.join(member)
-    with collectives.report_lost_process("start it again on every host"):
-        collectives.broadcast_object(
-            {"recipe": asdict(recipe), "data": dataset.name, "limit": limit, "seed": seed}
-        )
+    task = {"recipe": asdict(recipe), "data": dataset.name, "limit": limit, "seed": seed}
+    with collectives.report_lost_process(START_AGAIN):
+        collectives.broadcast_object(task)
         collectives.check_batch_size(recipe.batch_size)
         collectives.check_equal("data", dataset.checksums)
 
 
-def _checked(recipe: Recipe, epochs: int | None, seed: int) -> Recipe:
-    chosen = recipes.with_epochs(recipe, epochs)
-    if not 0 <= seed < SEED_LIMIT:
-        raise UsageError(f"--seed {seed} is out of range; give 0 to {SEED_LIMIT - 1}")
-    return chosen
-
-
-def _reproduce(recipe: Recipe, data: str, seed: int, limit: int | None) -> str:
-    """Returns the line that makes this run again: of the command line, or of Python for a recipe that does not ship."""
+def _format_command(recipe: Recipe, data: str, seed: int, limit: int | None) -> str:
+    """Returns the shell command that repeats this run; Python if the recipe does not ship."""
     shipped = recipes.RECIPES.get(recipe.name)
     if shipped is None or replace(shipped, epochs=recipe.epochs) != recipe:
         return f"wardrobe.train({recipe!r}, data={data!r}, seed={seed}, limit={limit})"
@@ -344,22 +356,20 @@ def _reproduce(recipe: Recipe, data: str, seed: int, limit: int | None) -> str:
 
 def _check_model(run: Run) -> None:
     if not run.keras_path.is_file():
-        raise RunError(
-            f"{run.path} has no model.keras: its training did not end; go on with: {run.resume_line}"
-        )
+        raise RunError(f"{run.path} has no model.keras; resume its training: {run.resume_line}")
 
 
-def _opened(
+def _open_data(
     run: Run, data_dir: str | Path | None, stream: TextIO | None
 ) -> tuple[TrainingDisplay, Dataset]:
-    """Returns what shows the work on a run, and the run's data."""
+    """Returns a display, and the run's data."""
     display = progress.make_training_display(stream or sys.stdout)
     display.stage("Opening the data")
-    return display, _same_data(run, data_dir)
+    return display, _load_run_data(run, data_dir)
 
 
-def _same_data(run: Run, data_dir: str | Path | None) -> Dataset:
-    """Opens the run's data again and checks that it is what it was."""
+def _load_run_data(run: Run, data_dir: str | Path | None) -> Dataset:
+    """Loads the run's data, and checks that it has not changed."""
     info = run.info()
     if data_dir is None and info["data_dir"]:
         data_dir = Path(info["data_dir"])
@@ -367,25 +377,18 @@ def _same_data(run: Run, data_dir: str | Path | None) -> Dataset:
         dataset = load_data(info["data"], data_dir, info["limit"], run.recipe().held_out)
     except UsageError as error:
         raise RunError(f"the data of {run.path} cannot be opened: {error}") from error
-    if (
-        dataset.checksums != info["dataset"]["checksums"]
-        or list(dataset.class_names) != info["dataset"]["class_names"]
-    ):
+    found, expected = dataset.describe(), info["dataset"]
+    if any(found[key] != expected[key] for key in ("checksums", "class_names")):
         raise RunError(
-            f"the data in {dataset.source} is not what {run.path} was trained on; restore it, or train again"
+            f"the data in {dataset.source} is not what {run.path} was trained on; "
+            "restore it, or train again"
         )
     return dataset
 
 
-def _load_train_run(display: TrainingDisplay) -> ModuleType:
-    with _starting_keras(display):
-        from wardrobe.workflows import train_run
-    return train_run
-
-
 @contextmanager
-def _starting_keras(display: TrainingDisplay) -> Iterator[None]:
-    """Says that Keras and its backend are being loaded, some seconds, and keeps them quiet meanwhile."""
+def _loading_keras(display: TrainingDisplay) -> Iterator[None]:
+    """Says that Keras is being loaded, which takes seconds, and silences its messages."""
     display.stage("Starting Keras")
     with console.suppress_native_logs():
         yield

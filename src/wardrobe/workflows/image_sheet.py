@@ -1,4 +1,4 @@
-"""One image's way from its pixels to the answer, on one sheet."""
+"""Explains the prediction of one image on one sheet."""
 
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,18 @@ import numpy.typing as npt
 from wardrobe import plots
 from wardrobe.data import SYNTHETIC, Dataset
 from wardrobe.evaluation import scoring
-from wardrobe.explain import attribution, layers
+from wardrobe.explain import attribution, embedding, filters
 from wardrobe.inference.classifier import Classifier
 from wardrobe.photo import Steps
 from wardrobe.runs import Run
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import checkpoints
 
-SEARCHED = 10_000  # training images among which the nearest are
+SEARCHED_IMAGES = 10_000  # training images among which the nearest are searched
 NEAREST = 8
-LAYERS, MAPS = 4, 10  # convolutions that are shown, and maps of each
+LAYERS, MAPS = 4, 10  # convolutions on the sheet; maps of each
+
+Pixels = npt.NDArray[np.uint8]  # (1, 28, 28), 0-255
 
 
 def write_sheet(
@@ -30,66 +32,73 @@ def write_sheet(
     target: Path,
     display: TrainingDisplay,
 ) -> None:
-    """Draws one image's way from pixels to answer into `target`.
+    """Draws the sheet of one image into `target`.
 
     Args:
-        steps: the image as `photo.prepare_steps` gives it.
-        source: a run, or what `Classifier.load` takes.
-        dataset: what the run was trained on; None where there is no model.keras to look into.
+        steps: the image, from `photo.prepare_steps`.
+        source: a run, or what `Classifier.load` accepts.
+        dataset: what the run was trained on; None if there is no model.keras.
     """
-    display.stage(f"Looking at {name}")
+    display.stage(f"Explaining {name}")
     classifier = Classifier.load(source)
     pixels = steps.pixels[None]
-    answer = classifier.classify(pixels)
-    best = answer.probabilities.argmax(axis=1)
+    prediction = classifier.classify(pixels)
     story: dict[str, Any] = {
         "name": name,
         "photo": steps.photo if steps.photo.shape[:2] != steps.pixels.shape else None,
         "pixels": steps.pixels,
-        "probabilities": answer.probabilities[0],
-        "not_sure": answer.reason(0),
+        "probabilities": prediction.probabilities[0],
+        "not_sure": prediction.reason(0),
         "layers": {},
         "nearest": None,
-        "left_out": "Grad-CAM, layers and the nearest training images need a run with model.keras: left out",
+        "left_out": "Grad-CAM, layers and nearest training images need a run with model.keras",
     }
+    best = prediction.probabilities.argmax(axis=1)  # (1,)
     if isinstance(source, Run) and dataset is not None:
         model, recipe = checkpoints.load_model(source), source.recipe()
-        maps = attribution.heat_maps(
-            model, recipe, scoring.make_logits_function(model), pixels, best
-        )
-        display.stage(
-            f"Searching {min(SEARCHED, len(dataset.train)):,} training images for the nearest"
-        )
-        searched = attribution.penultimate_features(model, dataset.train.images[:SEARCHED])
-        nearest, likeness = attribution.find_nearest(
-            searched, attribution.penultimate_features(model, pixels), NEAREST
-        )
+        logits = scoring.make_logits_function(model)
+        maps = attribution.heat_maps(model, recipe, logits, pixels, best)
+        searched = dataset.train[:SEARCHED_IMAGES]
+        display.stage(f"Searching {len(searched):,} training images for the nearest")
+        layers = _find_strongest_maps(model, pixels)
+        nearest = _find_nearest(model, searched.images, pixels)
+        story |= {"layers": layers, "left_out": None, "likeness": nearest[1]}
         story |= {
-            "layers": _strongest_maps(model, pixels),
-            "nearest": dataset.train.images[nearest[0]],
-            "nearest_labels": dataset.train.labels[nearest[0]],
-            "likeness": likeness[0],
-            "left_out": None,
-        }
-        data, synthetic = dataset.name, dataset.is_synthetic
+            "nearest": searched.images[nearest[0]], "nearest_labels": searched.labels[nearest[0]]
+        }  # fmt: skip
+        data, is_synthetic = dataset.name, dataset.is_synthetic
     else:
         maps = attribution.heat_maps(None, None, classifier.logits, pixels, best)
         data = str(classifier.metadata.get("data", "unknown"))
-        synthetic = data == SYNTHETIC
+        is_synthetic = data == SYNTHETIC
     story["maps"] = {each: found[0] for each, found in maps.items()}
     plots.save_figure(
-        plots.explanations.plot_image_sheet(story, classifier.class_names), target, data, synthetic
+        plots.explanations.plot_image_sheet(story, classifier.class_names),
+        target,
+        data,
+        is_synthetic,
     )
 
 
-def _strongest_maps(
-    model: keras.Model, pixels: npt.NDArray[np.uint8]
-) -> dict[str, npt.NDArray[np.floating]]:
-    """Returns for some convolutions, first and last among them, the maps that are brightest: name → (h, w, filters)."""
-    maps = layers.feature_maps(model, pixels)
+def _find_nearest(
+    model: keras.Model, images: npt.NDArray[np.uint8], pixels: Pixels
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.floating]]:
+    """Returns indices and cosines of the images most similar to one: (NEAREST,) each."""
+    features, queries = (embedding.penultimate_features(model, each) for each in (images, pixels))
+    indices, cosines = embedding.find_nearest(features, queries, NEAREST)
+    return indices[0], cosines[0]
+
+
+def _find_strongest_maps(model: keras.Model, pixels: Pixels) -> dict[str, npt.NDArray[np.floating]]:
+    """Returns the brightest maps of up to `LAYERS` convolutions: name → (h, w, filters).
+
+    The first and the last convolution are always among them.
+    """
+    maps = filters.feature_maps(model, pixels)
     places = np.unique(np.linspace(0, len(maps) - 1, min(LAYERS, len(maps))).round().astype(int))
-    chosen = {name: maps[name][0] for name in np.array(list(maps))[places].tolist()}
-    return {
-        name: each[..., np.argsort(-each.max(axis=(0, 1)), kind="stable")[:MAPS]]
-        for name, each in chosen.items()
-    }
+    strongest = {}
+    for name in np.array(list(maps))[places].tolist():
+        each = maps[name][0]  # (h, w, filters)
+        brightest = np.argsort(-each.max(axis=(0, 1)), kind="stable")[:MAPS]
+        strongest[name] = each[..., brightest]
+    return strongest

@@ -1,0 +1,62 @@
+"""How well each layer separates the classes, from layer to layer and epoch to epoch."""
+
+from typing import TYPE_CHECKING
+
+from wardrobe.report.chapter import Chapter, Findings
+
+if TYPE_CHECKING:
+    from wardrobe.explain.subject import Subject
+
+PROBE_IMAGES = 5_000  # training images that the linear probes are fitted on
+EMBEDDED_IMAGES = 2_000  # points in the figure of the embedding
+
+FIGURES = {
+    "probes": (
+        "How the classes separate",
+        "The accuracy of a linear classifier on the activations of each layer, before, during and "
+        "after training. Random convolutions keep most of what the pixels contain; the random "
+        "dense layer after them loses much of it. Training keeps it: compare the other lines "
+        "with the grey line of the untrained network.",
+    ),
+    "embedding": (
+        "Embedding",
+        "Each point is a validation image: the features before the last layer, reduced to two "
+        "dimensions. Where two colours meet, the network hesitates between two classes. t-SNE "
+        "keeps neighbours together, but the distances between clusters have no meaning.",
+    ),
+}
+
+
+def _probe_layers(subject: "Subject") -> Findings:
+    from wardrobe import plots
+    from wardrobe.explain import embedding, probes
+    from wardrobe.models import initializers
+    from wardrobe.training import checkpoints
+
+    train, names = subject.dataset.train, subject.dataset.class_names
+    seed, validation = subject.run.info()["seed"], subject.dataset.validation
+    states = {
+        "untrained": initializers.build_untrained(subject.recipe, len(names), seed, train.images),
+        **{
+            f"epoch {done}": model
+            for done, model in checkpoints.load_snapshots(subject.run).items()
+        },
+        "trained": subject.keras_model,
+    }
+    curves = {
+        state: probes.fit_probes(model, train[:PROBE_IMAGES], validation)
+        for state, model in states.items()
+    }
+    embedded = validation[:EMBEDDED_IMAGES]
+    features = embedding.penultimate_features(subject.keras_model, embedded.images)
+    wrong = subject.logits(embedded.images).argmax(axis=1) != embedded.labels
+    points = embedding.embed(features)
+    return {
+        "probes": plots.layers.plot_probes(curves),
+        "embedding": plots.layers.plot_embedding(points, embedded.labels, wrong, names),
+    }, {"probes": curves}
+
+
+CHAPTER = Chapter(
+    "How well each layer separates the classes", FIGURES, _probe_layers, needs_keras=True
+)

@@ -1,0 +1,104 @@
+"""The data, training curves, predictions and metrics: the figures that `wardrobe train` draws."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wardrobe.report.chapter import Chapter, Findings
+
+if TYPE_CHECKING:
+    from wardrobe.explain.subject import Subject
+
+GRID_IMAGES = 40  # in the grids of predictions and of mistakes
+BARS_FIRST, BARS_WRONG = 9, 6  # images in the figure of class probabilities
+
+FIGURES = {
+    "samples": (
+        "The data",
+        "Training images, one row per class. The model gets exactly this: 28 by 28 grey pixels.",
+    ),
+    "curves": (
+        "Training",
+        "Loss and accuracy after each epoch. In one epoch the network trains on as many images as "
+        "the training split has: on each once or, if the recipe uses hard-example mining, more "
+        "often on those it gets wrong. It never trains on validation images. When training "
+        "accuracy rises and validation accuracy does not, the network overfits: it memorises "
+        "its training images instead of learning what the classes look like.",
+    ),
+    "predictions": (
+        "Predictions",
+        "The first images of the split, not selected in any way. Each shows the predicted class, "
+        "the confidence, and the actual class if the prediction is wrong.",
+    ),
+    "confidence": (
+        "Class probabilities",
+        "The probability of every class for a few images. The last rows show mistakes, if there "
+        "are any. A good network that makes a mistake hesitates between two classes; it is not "
+        "certain of a wrong one.",
+    ),
+    "confusion": (
+        "Confusion matrix",
+        "Rows are actual classes, columns are predicted classes. Every image off the diagonal is "
+        "a mistake.",
+    ),
+    "per_class": (
+        "Precision and recall",
+        "Precision: of the images predicted as a class, the fraction that belongs to it. Recall: "
+        "of the images of a class, the fraction that is predicted as it. If recall is much higher "
+        "than precision, the network predicts the class too often; if much lower, too rarely.",
+    ),
+    "reliability": (
+        "Calibration",
+        "A calibrated network is right in 80 % of the predictions that it makes with 80 % "
+        "confidence. Temperature scaling divides all logits by one number, fitted on the "
+        "validation split. It changes confidences, never the predicted class. With few validation "
+        "images the fit is less reliable.",
+    ),
+    "mistakes": (
+        "Most confident mistakes",
+        "The mistakes with the highest confidence. Some images are difficult for a person too, "
+        "and some labels are wrong.",
+    ),
+}
+
+
+def _draw_scores(subject: "Subject") -> Findings:
+    from wardrobe import plots
+    from wardrobe.evaluation import calibration
+    from wardrobe.inference import confidence
+    from wardrobe.training import sampling
+
+    train, names = subject.dataset.train, subject.dataset.class_names
+    images, labels = subject.scored.images, subject.scored.labels
+    probabilities, metrics = subject.probabilities, subject.run.metrics()
+    split = metrics["split"]
+    wrong = np.flatnonzero(subject.predicted != labels)
+    worst = wrong[np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")][:GRID_IMAGES]
+    first = np.arange(len(labels))[:GRID_IMAGES]
+    barred = np.concatenate([first[:BARS_FIRST], wrong[wrong >= BARS_FIRST][:BARS_WRONG]])
+    before, after = (
+        calibration.reliability(each, labels)
+        for each in (confidence.softmax(subject.scored_logits), probabilities)
+    )
+    warmup = sampling.WARMUP_EPOCHS if subject.recipe.hard_fraction < 1 else None
+
+    def select(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return images[chosen], labels[chosen], probabilities[chosen]
+
+    first_title = f"The first {len(first)} {split} images"
+    bars_title = f"The first {split} images, then the next mistakes"
+    return {
+        "samples": plots.training.plot_samples(train.images, train.labels, names),
+        "curves": plots.training.plot_curves(subject.run.history(), warmup),
+        "predictions": plots.predictions.plot_predictions(*select(first), names, first_title),
+        "confidence": plots.predictions.plot_confidence(*select(barred), names, bars_title),
+        "confusion": plots.predictions.plot_confusion(np.array(metrics["confusion"]), names),
+        "per_class": plots.predictions.plot_per_class(metrics["per_class"]),
+        "reliability": plots.predictions.plot_reliability(
+            before, after, metrics["ece"], metrics["temperature"]
+        ),
+        "mistakes": plots.predictions.plot_mistakes(*select(worst), names, len(wrong)),
+    }, {}
+
+
+CHAPTER = Chapter("Drawing scores", FIGURES, _draw_scores, needs_keras=True, in_training=True)

@@ -1,0 +1,108 @@
+"""The run that is explained: its model, data and predictions, opened once for all chapters."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from wardrobe.data import Dataset, Split
+from wardrobe.errors import RunError
+from wardrobe.evaluation import scoring
+from wardrobe.inference import confidence
+from wardrobe.inference.classifier import Classifier
+from wardrobe.inference.occlusion import Logits
+from wardrobe.models.recipes import Recipe
+from wardrobe.runs import Run
+from wardrobe.terminal.progress import TrainingDisplay
+from wardrobe.training import checkpoints
+
+# A model above this gets fewer images in measurements that predict each image 100 times or more.
+LARGE_MODEL = 50e6  # FLOPs per image
+FEWEST_IMAGES = 4
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run, and what the chapters of its report are computed from."""
+
+    run: Run
+    recipe: Recipe
+    model: keras.Model | None  # None: the run has only model.onnx
+    logits: Logits  # of the Keras model without test-time augmentation; else as `tta_logits`
+    tta_logits: Logits  # with the test-time augmentation that the run was scored with
+    dataset: Dataset
+    scored: Split  # the split that the run was scored on
+    scored_logits: npt.NDArray[np.float32]  # (n, k), of predictions.npz
+    probabilities: npt.NDArray[np.floating]  # (n, k), of the same, with the temperature
+    display: TrainingDisplay
+
+    @property
+    def keras_model(self) -> keras.Model:
+        """The Keras model, for chapters with `needs_keras`."""
+        assert self.model is not None
+        return self.model
+
+    @property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """The predicted class of each scored image: (n,)."""
+        return self.probabilities.argmax(axis=1)
+
+    def limit_images(self, count: int) -> int:
+        """Returns `count`, or fewer if the model is large."""
+        affordable = LARGE_MODEL / self.run.info()["forward_flops"]
+        return max(FEWEST_IMAGES, round(count * min(1.0, affordable)))
+
+
+def open_subject(
+    run: Run, dataset: Dataset, display: TrainingDisplay, model: keras.Model | None = None
+) -> Subject:
+    """Opens a scored run.
+
+    Args:
+        model: the run's model, if it is loaded already.
+
+    Raises:
+        RunError: the run has no metrics.json, or its files cannot be read.
+    """
+    metrics = run.metrics()
+    if model is None and run.keras_path.is_file():
+        model = checkpoints.load_model(run)
+    logits: Logits
+    tta_logits: Logits
+    if model is None:
+        logits = tta_logits = Classifier.load(run).logits
+    else:
+        logits = scoring.make_logits_function(model)
+        tta_logits = scoring.make_logits_function(model, metrics["tta_views"])
+    scored = scoring.open_split(dataset, metrics["split"])
+    scored_logits = _load_logits(run, (len(scored), len(dataset.class_names)))
+    probabilities = confidence.softmax(scored_logits, metrics["temperature"])
+    return Subject(
+        run=run,
+        recipe=run.recipe(),
+        model=model,
+        logits=logits,
+        tta_logits=tta_logits,
+        dataset=dataset,
+        scored=scored,
+        scored_logits=scored_logits,
+        probabilities=probabilities,
+        display=display,
+    )
+
+
+def _load_logits(run: Run, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Returns the logits of predictions.npz, which must have `shape`."""
+    again = f"write it again with: wardrobe evaluate {run.path}"
+    try:
+        with np.load(run.predictions_path) as stored:
+            logits = stored["logits"]
+    except Exception as error:  # NumPy and zipfile raise many types
+        name = type(error).__name__
+        raise RunError(f"{run.predictions_path} cannot be read ({name}); {again}") from error
+    if logits.shape != shape:
+        raise RunError(
+            f"{run.predictions_path} has logits of shape {logits.shape}, expected {shape}; {again}"
+        )
+    return logits

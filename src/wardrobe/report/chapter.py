@@ -1,0 +1,22 @@
+"""A chapter of the report: its texts, and the function that computes and draws it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Figures by name, and measurements by name for explain.json.
+Findings = tuple[dict[str, "Figure"], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One chapter. `explain/chapters/` has a module for each."""
+
+    progress: str  # what the console prints while the chapter is computed
+    figures: Mapping[str, tuple[str, str]]  # figure name → heading and text, in page order
+    compute: Callable[[Any], Findings]  # from an `explain.subject.Subject`
+    needs_keras: bool = False  # False: works on a run that has only model.onnx
+    in_training: bool = False  # True: `wardrobe train` draws it; False: `wardrobe explain`
