@@ -24,7 +24,7 @@ def augment(recipe: Recipe, images: Images, chosen: Indices, seed: int, turn: in
     Args:
         turn: how often the images were used before, 0 the first time; each turn differs.
     """
-    rng = make_rng("changes", seed, turn)
+    rng = make_rng("changes", seed, turn)  # shifts draw from it before erasing: keep that order
     batch = images[chosen]
     if recipe.alternating_flip:
         batch = alternate_flip(batch, draw_first_mirrored(len(images), seed)[chosen], turn)
@@ -37,7 +37,7 @@ def augment(recipe: Recipe, images: Images, chosen: Indices, seed: int, turn: in
 
 def draw_first_mirrored(count: int, seed: int) -> npt.NDArray[np.bool_]:
     """Draws the half of the images that is mirrored at the first turn: (count,) bool."""
-    return make_rng("mirrored", seed).random(count) < 0.5
+    return make_rng("mirrored", seed).random(count) < 0.5  # no turn: the half stays the same
 
 
 def alternate_flip(images: Images, first: npt.NDArray[np.bool_], turn: int) -> Images:
@@ -47,7 +47,7 @@ def alternate_flip(images: Images, first: npt.NDArray[np.bool_], turn: int) -> I
     """
     mirrored = first if turn % 2 == 0 else ~first
     images = images.copy()
-    images[mirrored] = images[mirrored, :, ::-1]
+    images[mirrored] = images[mirrored, :, ::-1]  # left to right
     return images
 
 
@@ -57,7 +57,7 @@ def shift(rng: np.random.Generator, images: Images, reach: int) -> Images:
     padded = np.pad(images, ((0, 0), (reach, reach), (reach, reach)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), (1, 2))
     top, left = (rng.integers(0, 2 * reach + 1, n) for _ in range(2))
-    return windows[np.arange(n), top, left]
+    return windows[np.arange(n), top, left]  # a copy, (n, s, s)
 
 
 def erase(rng: np.random.Generator, images: Images, probability: float) -> Images:
@@ -68,10 +68,10 @@ def erase(rng: np.random.Generator, images: Images, probability: float) -> Image
     side = images.shape[1]
     chosen = np.flatnonzero(rng.random(len(images)) < probability)
     n = len(chosen)
-    area = rng.uniform(*ERASED_AREA, n) * side**2
+    area = rng.uniform(*ERASED_AREA, n) * side**2  # pixels, (n,)
     aspect = ERASED_ASPECT[0] * (ERASED_ASPECT[1] / ERASED_ASPECT[0]) ** rng.random(n)
     rows, columns = (_span(rng, np.sqrt(area * ratio), side) for ratio in (aspect, 1 / aspect))
-    noise = rng.integers(0, 256, (n, side, side), np.uint8)
+    noise = rng.integers(0, 256, (n, side, side), np.uint8)  # whole frames: the rectangle cuts them
     images = images.copy()
     images[chosen] = np.where(rows[:, :, None] & columns[:, None, :], noise, images[chosen])
     return images
@@ -81,7 +81,7 @@ def _span(
     rng: np.random.Generator, lengths: npt.NDArray[np.floating], side: int
 ) -> npt.NDArray[np.bool_]:
     """Places an interval of each length (n,) at random among `side` pixels: (n, side) bool."""
-    lengths = np.clip(lengths.round(), 1, side - 1)
+    lengths = np.clip(lengths.round(), 1, side - 1)  # pixels
     start = np.floor(rng.random(len(lengths)) * (side - lengths + 1))
     pixels = np.arange(side)
     return (pixels >= start[:, None]) & (pixels < (start + lengths)[:, None])

@@ -40,7 +40,7 @@ class Dataset:
     train: Split
     validation: Split
     test_size: int  # images
-    _load_test: Callable[[], Split]
+    _load_test: Callable[[], Split]  # lazy: nothing reads it by accident
 
     @property
     def is_synthetic(self) -> bool:

@@ -23,8 +23,8 @@ MIRRORS: tuple[str, ...] = (
     "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
     "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
 )
-TIMEOUT_SECONDS = 30
-IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
+TIMEOUT_SECONDS = 30  # without an answer, then the next mirror
+IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049  # 0x803, 0x801: uint8, of 3 axes, of 1 axis
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def read_images(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         DataError: the file is not an IDX file of images, or is truncated.
     """
-    return _read_idx(path, IMAGES_MAGIC, header_bytes=16).reshape(-1, 28, 28)
+    return _read_idx(path, IMAGES_MAGIC, header_bytes=16).reshape(-1, 28, 28)  # magic, n, 28, 28
 
 
 def read_labels(path: Path) -> npt.NDArray[np.int64]:
@@ -82,12 +82,12 @@ def read_labels(path: Path) -> npt.NDArray[np.int64]:
     Raises:
         DataError: the file is not an IDX file of labels, or is truncated.
     """
-    return _read_idx(path, LABELS_MAGIC, header_bytes=8).astype(np.int64)
+    return _read_idx(path, LABELS_MAGIC, header_bytes=8).astype(np.int64)  # magic, n
 
 
 def cache_folder() -> Path:
     """Returns the folder for downloads; it may not exist yet."""
-    import platformdirs
+    import platformdirs  # here: most commands need no cache
 
     return Path(platformdirs.user_cache_path("wardrobe")) / "fashion-mnist"
 
@@ -141,9 +141,9 @@ def _find_or_download(file: File) -> Path:
 
 def _download(file: File, path: Path) -> None:
     """Downloads from the first mirror that works; pooch checks the MD5, then renames into place."""
-    import pooch
+    import pooch  # here: only a download needs it
 
-    pooch.get_logger().setLevel("WARNING")
+    pooch.get_logger().setLevel("WARNING")  # the bar says that it downloads
     failures: list[OSError] = []
     for mirror in MIRRORS:
         try:
@@ -169,12 +169,12 @@ def _download(file: File, path: Path) -> None:
 def _read_idx(path: Path, magic: int, header_bytes: int) -> npt.NDArray[np.uint8]:
     """Returns the bytes after the header, checked against the sizes in the header."""
     try:
-        raw = gzip.decompress(path.read_bytes())
+        raw = gzip.decompress(path.read_bytes())  # at most 47 MB
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path} is not a complete gzip file ({error}); replace it, or remove it to download it"
         ) from None
-    header = np.frombuffer(raw[:header_bytes].ljust(header_bytes, b"\0"), dtype=">i4")
+    header = np.frombuffer(raw[:header_bytes].ljust(header_bytes, b"\0"), dtype=">i4")  # big-endian
     body = np.frombuffer(raw[header_bytes:], dtype=np.uint8)
     if header[0] != magic or body.size != np.prod(header[1:], dtype=np.int64):
         raise DataError(f"{path} is not an IDX file of type {magic}, or is truncated; replace it")

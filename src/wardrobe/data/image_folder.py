@@ -71,8 +71,8 @@ def _read_class(class_folder: Path) -> dict[Path, npt.NDArray[np.uint8]]:
     seen: set[bytes] = set()
     unreadable = duplicates = 0
     paths = _list_files(class_folder)
-    with ThreadPoolExecutor() as pool:
-        prepared = list(pool.map(photo.prepare_or_reason, paths))
+    with ThreadPoolExecutor() as pool:  # Pillow and OpenCV release the GIL
+        prepared = list(pool.map(photo.prepare_or_reason, paths))  # in the order of `paths`
     for path, image in zip(paths, prepared, strict=True):
         if isinstance(image, str):
             unreadable += 1
@@ -81,7 +81,7 @@ def _read_class(class_folder: Path) -> dict[Path, npt.NDArray[np.uint8]]:
         elif image.tobytes() in seen:
             duplicates += 1
         else:
-            seen.add(image.tobytes())
+            seen.add(image.tobytes())  # the tile, not the file: a re-encoded copy is found too
             images[path] = image
     if unreadable:
         console.warn(f"{class_folder}: {unreadable} files skipped, {len(images)} images used")

@@ -55,7 +55,7 @@ def load_data(
     else:
         dataset = _load_folder(Path(name))
     dataset = dataset.with_validation_size(held_out)
-    return replace(dataset, train=dataset.train[:limit])
+    return replace(dataset, train=dataset.train[:limit])  # the order is shuffled: a random sample
 
 
 def stratified_split(
@@ -74,11 +74,11 @@ def stratified_split(
     Returns:
         The kept and the held-out indices, each in a fixed shuffled order.
     """
-    random = np.random.RandomState(0)
+    random = np.random.RandomState(0)  # fixed: every run has the same validation images
     kept, out = [], []
     for label in np.unique(labels):
         indices = random.permutation(np.flatnonzero(labels == label))
-        count = max(1, round(held_out * len(indices) / len(labels)))
+        count = max(1, round(held_out * len(indices) / len(labels)))  # at least one of each class
         out.append(indices[:count])
         kept.append(indices[count:])
     return random.permutation(np.concatenate(kept)), random.permutation(np.concatenate(out))
@@ -142,9 +142,9 @@ def _draw_synthetic(limit: int | None) -> Dataset:
 def _load_folder(root: Path) -> Dataset:
     found = image_folder.read_image_folder(root)
     images = Split(found.images, found.labels)
-    held_out = round(FOLDER_FRACTION * len(images))
-    rest, test = stratified_split(images.labels, held_out)
-    train, validation = stratified_split(images.labels[rest], held_out)
+    held_out = round(FOLDER_FRACTION * len(images))  # images
+    rest, test = stratified_split(images.labels, held_out)  # test first: indices into `images`
+    train, validation = stratified_split(images.labels[rest], held_out)  # indices into `rest`
     return Dataset(
         name=str(root.resolve()),
         source=str(root.resolve()),

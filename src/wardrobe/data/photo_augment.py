@@ -58,14 +58,14 @@ def garment_masks(images: npt.NDArray[np.uint8]) -> Masks:
 
 def _flood_from_edge(dark: Masks) -> Masks:
     reached = dark.copy()
-    reached[:, 1:-1, 1:-1] = False
+    reached[:, 1:-1, 1:-1] = False  # the flood starts at the edge
     while True:
         grown = reached.copy()
         grown[:, 1:] |= reached[:, :-1]
         grown[:, :-1] |= reached[:, 1:]
         grown[:, :, 1:] |= reached[:, :, :-1]
         grown[:, :, :-1] |= reached[:, :, 1:]
-        grown &= dark
+        grown &= dark  # four neighbours; stops at the garment
         if np.array_equal(grown, reached):
             return ~reached
         reached = grown
@@ -94,11 +94,11 @@ def simulate_photos(
         column for no class.
     """
     n = len(images)
-    role = rng.random(n)
+    role = rng.random(n)  # below PLAIN plain, at the top unknown, between changed
     plain, none = role < PLAIN, (role > 1 - unknown) & (tuple(class_names) == CLASS_NAMES)
-    batch, masks = geometry.mirror_half(rng, images.astype(np.float32) / 255, masks)
+    batch, masks = geometry.mirror_half(rng, images.astype(np.float32) / 255, masks)  # 0-1
     batch[plain] = geometry.shift_pixels(rng, batch[plain])
-    answers = np.where(none, len(class_names), labels)
+    answers = np.where(none, len(class_names), labels)  # (n,); the last index is "no class"
     names = np.array([*class_names, "none"])[answers]
     paired = np.isin(names, SHOES) & ~plain & (rng.random(n) < PAIRED)
     batch[paired], masks[paired] = pair_shoes(rng, batch[paired], masks[paired])
@@ -118,7 +118,7 @@ def _simulate_photo(rng: Rng, images: Floats, masks: Masks, names: npt.NDArray[n
     spread = (
         np.isin(names, LONG_SLEEVED) & has_long_sleeves(masks) & (rng.random(len(images)) < SPREAD)
     )
-    images, masks = geometry.pad(images, MARGIN), geometry.pad(masks, MARGIN)
+    images, masks = geometry.pad(images, MARGIN), geometry.pad(masks, MARGIN)  # 44x44
     images[spread], masks[spread] = spread_sleeves(rng, images[spread], masks[spread])
     tilt, wider = (
         geometry.to_column(np.where(shoes, TILT_SHOES, geometry.TILT)),
@@ -130,10 +130,10 @@ def _simulate_photo(rng: Rng, images: Floats, masks: Masks, names: npt.NDArray[n
 
 def has_long_sleeves(masks: Masks) -> Masks:
     """Tells which garments are about as wide below the middle as anywhere: (n,) bool."""
-    widths = SIDE - masks.argmax(2) - masks[:, :, ::-1].argmax(2)
+    widths = SIDE - masks.argmax(2) - masks[:, :, ::-1].argmax(2)  # (n, 28), pixels
     widths = np.where(masks.max(2), widths, 0)
     top, bottom = masks.max(2).argmax(1), SIDE - masks.max(2)[:, ::-1].argmax(1)
-    row = np.clip(top + (bottom - top) * 6 // 10, 0, SIDE - 1)
+    row = np.clip(top + (bottom - top) * 6 // 10, 0, SIDE - 1)  # at 60 %: sleeves reach it
     return widths[np.arange(len(masks)), row] >= 0.85 * widths.max(1)
 
 
@@ -148,24 +148,24 @@ def spread_sleeves(rng: Rng, images: Floats, masks: Masks) -> tuple[Floats, Mask
     """
     n, side = len(images), images.shape[1]
     rows, columns = np.mgrid[0:side, 0:side].astype(np.float32)
-    filled = np.where(masks.max((1, 2), keepdims=True), masks, True)
+    filled = np.where(masks.max((1, 2), keepdims=True), masks, True)  # empty: the whole frame
     left, right = _find_first(filled.max(1)), side - 1 - _find_first(filled.max(1)[:, ::-1])
     top, bottom = _find_first(filled.max(2)), side - 1 - _find_first(filled.max(2)[:, ::-1])
-    armpit = uniform(rng, n, 0.2, 0.27) * (right - left)
+    armpit = uniform(rng, n, 0.2, 0.27) * (right - left)  # pixels from the edge, (n, 1, 1)
     shoulder = top + uniform(rng, n, 0.05, 0.15) * (bottom - top)
-    both = uniform(rng, n, 0.05, 1.1)
+    both = uniform(rng, n, 0.05, 1.1)  # radians, of both sleeves; each differs a little
     spread, spread_mask = images.copy(), masks.astype(np.float32)
     for inwards, edge in ((1, left), (-1, right)):
         joint = edge + inwards * armpit
         sleeve = (inwards * (columns - joint) < 0) & (rows > shoulder)
         spread, spread_mask = np.where(sleeve, 0, spread), np.where(sleeve, 0, spread_mask)
-        turn = inwards * np.clip(both + normal(rng, n, 0.15), 0, 1.3)
+        turn = inwards * np.clip(both + normal(rng, n, 0.15), 0, 1.3)  # radians, at most 75 degrees
         cos, sin = np.cos(turn), np.sin(turn)
-        x, y = columns - joint, rows - shoulder - armpit * 0.5
+        x, y = columns - joint, rows - shoulder - armpit * 0.5  # from the joint
         from_x, from_y = cos * x + sin * y + joint, cos * y - sin * x + shoulder + armpit * 0.5
         turned = geometry.sample(np.where(sleeve, images, 0), from_x, from_y)
         turned_mask = geometry.sample((masks & sleeve).astype(np.float32), from_x, from_y)
-        behind = turned_mask > spread_mask
+        behind = turned_mask > spread_mask  # the torso stays in front
         spread, spread_mask = np.where(behind, turned, spread), np.maximum(spread_mask, turned_mask)
     return spread, spread_mask > 0.5
 
@@ -178,13 +178,13 @@ def _find_first(hits: Masks) -> Floats:
 def retone(rng: Rng, images: Floats, soft: Floats) -> Floats:
     """Changes tone, sharpness, pattern, print, light and folds. Returns (n, 28, 28), 0-1."""
     n = len(images)
-    sharpened = images + uniform(rng, n, 0, 0.5) * (images - _blur(images))
+    sharpened = images + uniform(rng, n, 0, 0.5) * (images - _blur(images))  # unsharp mask
     toned: Floats = stretch(sharpened, soft) ** np.exp(uniform(rng, n, -0.5, 0.5)) * uniform(
         rng, n, 0.3, 1
     )
     patterned = rng.random(n) < PATTERNED
     toned[patterned] += _draw_pattern(rng, int(patterned.sum()))
-    printed = rng.random(n) < 0.15
+    printed = rng.random(n) < 0.15  # of all garments
     toned[printed] = _add_print(rng, toned[printed])
     light = (
         uniform(rng, n, -0.4, 0.4) * (COLUMNS - CENTRE) / SIDE
@@ -194,20 +194,20 @@ def retone(rng: Rng, images: Floats, soft: Floats) -> Floats:
     toned = stretch(
         toned + rng.standard_normal(toned.shape, np.float32) * uniform(rng, n, 0, 0.04), soft
     )
-    low = uniform(rng, n, 0.05, 0.5)
+    low = uniform(rng, n, 0.05, 0.5)  # tone of the darkest part
     return low + toned * np.minimum(uniform(rng, n, 0.3, 0.95), 1 - low)
 
 
 def _draw_pattern(rng: Rng, n: int) -> Floats:
     """Returns stripes, checks or blots: (n, 28, 28), about -0.5 to 0.5."""
     angle = uniform(rng, n, 0, np.pi)
-    straight = rng.random((n, 1, 1)) < 0.6
+    straight = rng.random((n, 1, 1)) < 0.6  # along the pixels' rows or columns
     angle = np.where(straight, np.round(angle / (np.pi / 2)) * np.float32(np.pi / 2), angle)
     cos, sin = np.cos(angle), np.sin(angle)
-    frequency = uniform(rng, n, 0.5, 2.2)
+    frequency = uniform(rng, n, 0.5, 2.2)  # radians a pixel: periods of 3 to 13 pixels
     along = np.sin((COLUMNS * cos + ROWS * sin) * frequency + uniform(rng, n, 0, 2 * np.pi))
     across = np.sin((ROWS * cos - COLUMNS * sin) * frequency)
-    kind = rng.random((n, 1, 1))
+    kind = rng.random((n, 1, 1))  # 35 % stripes, 20 % checks, 45 % blots
     pattern = np.where(
         kind < 0.35, along, np.where(kind < 0.55, (along + across) * 0.7, smooth(rng, n, 12))
     )
@@ -237,7 +237,7 @@ def cut_out_badly(rng: Rng, images: Floats, soft: Floats) -> Floats:
         (rng.random((n, 1, 1)) < 0.1) & _draw_ellipse(rng, n, 2, 6) & (_blur(_blur(soft)) < 0.98)
     )
     cut = images * np.where(bitten, 0, alpha)
-    behind = alpha < 0.5
+    behind = alpha < 0.5  # (n, 28, 28), the background
     left_in = behind & _draw_ellipse(rng, n, 2, 7) & (rng.random((n, 1, 1)) < 0.15)
     cut = np.where(
         left_in, uniform(rng, n, 0.1, 0.9) + smooth(rng, n, 12) * uniform(rng, n, 0, 0.2), cut
@@ -246,7 +246,7 @@ def cut_out_badly(rng: Rng, images: Floats, soft: Floats) -> Floats:
         uniform(rng, n, 2, 5) > ROWS
     )
     cut = np.where(behind & hook & (rng.random((n, 1, 1)) < 0.08), uniform(rng, n, 0.3, 1), cut)
-    veil = behind & (rng.random((n, 1, 1)) < 0.04)
+    veil = behind & (rng.random((n, 1, 1)) < 0.04)  # GrabCut kept the whole background
     cut = np.where(veil, uniform(rng, n, 0.02, 0.3) * (1 + 0.4 * smooth(rng, n, 10)), cut)
     return cut.clip(0, 1)
 
@@ -254,7 +254,7 @@ def cut_out_badly(rng: Rng, images: Floats, soft: Floats) -> Floats:
 def pair_shoes(rng: Rng, images: Floats, masks: Masks) -> tuple[Floats, Masks]:
     """Composes single shoes to pairs, side by side or overlapping, from the side or from above."""
     n = len(images)
-    above = rng.random(n) < 0.5
+    above = rng.random(n) < 0.5  # seen from above, (n,)
     images, masks = images.copy(), masks.copy()
     images[above], masks[above] = view_from_above(rng, images[above], masks[above])
     other, other_mask = images.copy(), masks.copy()
@@ -266,7 +266,7 @@ def pair_shoes(rng: Rng, images: Floats, masks: Masks) -> tuple[Floats, Masks]:
     apart = np.where(above[:, None, None], uniform(rng, n, 0.08, 0.18), uniform(rng, n, 0.1, 0.3))
     offset = uniform(rng, n, -0.1, 0.1)
     x, y = np.where(beside, apart, offset), np.where(beside, offset, apart * 0.7)
-    size = uniform(rng, n, 0.5, 0.62)
+    size = uniform(rng, n, 0.5, 0.62)  # of each shoe's frame in the pair's
     one, one_soft = geometry.place(one, -x, -y, size), geometry.place(one_soft, -x, -y, size)
     other, other_soft = geometry.place(other, x, y, size), geometry.place(other_soft, x, y, size)
     return np.where(other_soft > 0.5, other, one), np.maximum(one_soft, other_soft) > 0.5
@@ -281,7 +281,7 @@ def view_from_above(rng: Rng, images: Floats, masks: Masks) -> tuple[Floats, Mas
     along = np.where(
         rng.random((n, 1, 1)) < 0.3, SIDE - 1 - ROWS, ROWS
     )  # 0 at one end of the shoe, 27 at the other
-    t = along / (SIDE - 1) * 2 - 1
+    t = along / (SIDE - 1) * 2 - 1  # -1 to 1 along the shoe
     width = (
         uniform(rng, n, 4, 7)
         * np.sqrt((1 - np.abs(t) ** 2.5).clip(0))
@@ -294,12 +294,12 @@ def view_from_above(rng: Rng, images: Floats, masks: Masks) -> tuple[Floats, Mas
         - 1
         - np.take_along_axis(masks[:, ::-1].argmax(1)[:, None, :], column, 2).astype(np.float32)
     )
-    aside = np.abs(COLUMNS - CENTRE) / width.clip(0.5)
+    aside = np.abs(COLUMNS - CENTRE) / width.clip(0.5)  # 0 at the middle line, 1 at the edge
     folded = geometry.sample(
         images, column.astype(np.float32), top + aside.clip(0, 1) * (bottom - top)
     )
     hole_at, hole_length = uniform(rng, n, -0.6, -0.1), uniform(rng, n, 0.25, 0.6)
-    hole = ((t - hole_at) / hole_length) ** 2 + (aside / 0.7) ** 2 < 1
+    hole = ((t - hole_at) / hole_length) ** 2 + (aside / 0.7) ** 2 < 1  # an ellipse
     hole &= rng.random((n, 1, 1)) < 0.7
     return np.where(hole, uniform(rng, n, 0, 1), folded).astype(np.float32), aside < 1
 
@@ -313,7 +313,7 @@ def make_unknowns(rng: Rng, images: Floats, masks: Masks, labels: Labels) -> tup
     n, images = len(images), images.copy()
     top = masks.max(2).argmax(1)
     bottom = SIDE - masks.max(2)[:, ::-1].argmax(1)
-    cut = (top + (bottom - top) * rng.uniform(0.35, 0.6, n))[:, None, None]
+    cut = (top + (bottom - top) * rng.uniform(0.35, 0.6, n))[:, None, None]  # row
     trouser, dress = (labels == CLASS_NAMES.index(name) for name in ("Trouser", "Dress"))
     kept = masks & np.where(trouser[:, None, None], cut > ROWS, cut <= ROWS)
     others = ~trouser & ~dress
@@ -328,9 +328,9 @@ def make_unknowns(rng: Rng, images: Floats, masks: Masks, labels: Labels) -> tup
 def _shuffle_quarters(rng: Rng, images: Floats, masks: Masks) -> tuple[Floats, Masks]:
     """Permutes the quarters of each image so that none stays in place."""
     n, half = len(images), SIDE // 2
-    corners = (np.arange(4) + rng.integers(1, 4, (n, 1))) % 4
+    corners = (np.arange(4) + rng.integers(1, 4, (n, 1))) % 4  # (n, 4), rotated by 1 to 3
     row, column = ROWS.astype(np.intp), COLUMNS.astype(np.intp)
-    source = corners[:, (row // half) * 2 + column // half]
+    source = corners[:, (row // half) * 2 + column // half]  # (n, 28, 28), quarter 0-3
     pick = (
         np.arange(n)[:, None, None],
         source // 2 * half + row % half,
@@ -341,7 +341,7 @@ def _shuffle_quarters(rng: Rng, images: Floats, masks: Masks) -> tuple[Floats, M
 
 def _draw_objects(rng: Rng, n: int) -> tuple[Floats, Masks]:
     """Draws blots, strokes, full-frame patterns and noise."""
-    kind = rng.choice(4, (n, 1, 1), p=DRAWN)
+    kind = rng.choice(4, (n, 1, 1), p=DRAWN)  # all four are drawn, one is kept
     blot = smooth(rng, n, 5) + 1.2 > ((COLUMNS - CENTRE) ** 2 + (ROWS - CENTRE) ** 2) / 60
     ink = np.maximum(_draw_stroke(rng, n), _draw_stroke(rng, n) * (rng.random((n, 1, 1)) < 0.5))
     mask = np.where(kind == 0, blot, np.where(kind == 1, ink > 0.1, True))
@@ -356,21 +356,21 @@ def _draw_stroke(rng: Rng, n: int) -> Floats:
     basis = np.concatenate(
         [(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3], 1
     )  # cubic Bézier
-    points = np.einsum(
+    points = np.einsum(  # (n, 40, 2), kept 3 pixels from the edge
         "tk,nkc->ntc", basis, rng.uniform(-6, SIDE + 6, (n, 4, 2)).astype(np.float32)
     ).clip(3, SIDE - 4)
     squared = (COLUMNS - points[:, :, 0, None, None]) ** 2 + (
         ROWS - points[:, :, 1, None, None]
     ) ** 2
-    radius = uniform(rng, n, 0.8, 4)
+    radius = uniform(rng, n, 0.8, 4)  # pixels, half the stroke's width
     return ((radius - np.sqrt(squared.min(1))) / (radius * uniform(rng, n, 0.2, 1))).clip(0, 1)
 
 
 def stretch(images: Floats, soft: Floats) -> Floats:
     """Stretches the tones of each garment to 0-1, clipping 3 % at each end, as photo/tile does."""
-    inside = (soft > 0.5).reshape(len(images), -1)
+    inside = (soft > 0.5).reshape(len(images), -1)  # (n, 784)
     ordered = np.sort(np.where(inside, images.reshape(len(images), -1), 9), axis=1)
-    last = np.maximum(inside.sum(1) - 1, 0)
+    last = np.maximum(inside.sum(1) - 1, 0)  # of the garment's pixels
     low, high = (
         ordered[np.arange(len(images)), (last * share).astype(int)][:, None, None]
         for share in (0.03, 0.97)
@@ -388,5 +388,5 @@ def _draw_ellipse(rng: Rng, n: int, smallest: float, largest: float) -> Masks:
 def _blur(images: Floats) -> Floats:
     """Returns the mean of each pixel and its eight neighbours, 0 outside the image."""
     padded = geometry.pad(images, 1)
-    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]  # (n, 28, 30)
     return (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9

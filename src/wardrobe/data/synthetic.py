@@ -36,7 +36,7 @@ def draw(
         images: (count, 28, 28) uint8, 0-255, light on black.
         labels: (count,) int64, 0-9, as in `labels.CLASS_NAMES`.
     """
-    labels = np.arange(first, first + count) % len(CLASS_NAMES)
+    labels = np.arange(first, first + count) % len(CLASS_NAMES)  # classes of equal size
     images = np.empty((count, SIDE, SIDE), np.uint8)
     for i, label in enumerate(labels):
         images[i] = draw_one(int(label), np.random.default_rng((seed, first + i)))
@@ -56,15 +56,15 @@ class Canvas:
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
         self.cloth = Image.new("L", (CANVAS, CANVAS), 0)
-        self.detail = Image.new("L", (CANVAS, CANVAS), 128)
+        self.detail = Image.new("L", (CANVAS, CANVAS), 128)  # 128: unchanged
         self._cloth = ImageDraw.Draw(self.cloth)
         self._detail = ImageDraw.Draw(self.detail)
-        tilt, shear = np.radians(rng.normal(0, 9)), rng.normal(0, 0.08)
-        size = rng.uniform(0.6, 1.0) * rng.uniform(0.85, 1.15, 2)
+        tilt, shear = np.radians(rng.normal(0, 9)), rng.normal(0, 0.08)  # 9 degrees
+        size = rng.uniform(0.6, 1.0) * rng.uniform(0.85, 1.15, 2)  # common, then each axis
         size *= np.array([rng.choice([-1, 1]), 1])  # mirrors half of the images
         rotate = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
         self._matrix = rotate @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag(size)
-        self._shift = rng.uniform(-0.12, 0.12, 2)
+        self._shift = rng.uniform(-0.12, 0.12, 2)  # fraction of the side
 
     def add(self, *points: Point) -> None:
         """Adds a polygon of cloth."""
@@ -99,18 +99,18 @@ class Canvas:
     def render(self) -> npt.NDArray[np.uint8]:
         """Shades, patterns and dims the cloth, and averages it to 28x28 pixels."""
         rng = self.rng
-        shape = np.asarray(self.cloth, np.float32) / 255
-        detail = np.asarray(self.detail, np.float32) / 128
+        shape = np.asarray(self.cloth, np.float32) / 255  # (84, 84), 0 or 1
+        detail = np.asarray(self.detail, np.float32) / 128  # 1: unchanged
         across, down = rng.uniform(-0.25, 0.25), rng.uniform(-0.25, 0.25)
-        light = 1 + across * (_GRID_X - 0.5) + down * (_GRID_Y - 0.5)
+        light = 1 + across * (_GRID_X - 0.5) + down * (_GRID_Y - 0.5)  # a slope, at most 25 %
         cloth = shape * np.clip(detail * _draw_pattern(rng) * light, 0, 1.6)
-        small = cloth.reshape(SIDE, SCALE, SIDE, SCALE).mean(axis=(1, 3))
+        small = cloth.reshape(SIDE, SCALE, SIDE, SCALE).mean(axis=(1, 3))  # (28, 28)
         folds = 1 + rng.normal(0, rng.uniform(0.01, 0.07), small.shape)
-        brightness = rng.uniform(0.28, 1.0)
+        brightness = rng.uniform(0.28, 1.0)  # dark cloth: tone alone tells no class
         return np.clip(255 * brightness * small * folds, 0, 255).astype(np.uint8)
 
     def _place(self, points: list[Point] | tuple[Point, ...]) -> list[Point]:
-        centred = (np.array(points) - 0.5) @ self._matrix.T
+        centred = (np.array(points) - 0.5) @ self._matrix.T  # about the middle
         return [(float(x), float(y)) for x, y in (centred + 0.5 + self._shift) * CANVAS]
 
 
@@ -148,14 +148,14 @@ def _draw_top(
 ) -> float:
     """Draws a torso with sleeves from 0 (none) to 1 (to the wrist). Returns the neck's y."""
     neck, shoulder = rng.uniform(0.10, 0.15), rng.uniform(0.17, 0.21)
-    low = half + flare
+    low = half + flare  # half the width at the hem
     canvas.add(
         (0.5 - 0.10, neck), (0.5 - half, shoulder), (0.5 - half * 0.94, 0.5), (0.5 - low, hem),
         (0.5 + low, hem), (0.5 + half * 0.94, 0.5), (0.5 + half, shoulder), (0.5 + 0.10, neck),
     )  # fmt: skip
     if sleeve:
         spread, width = rng.uniform(0.05, 0.17), rng.uniform(0.10, 0.13)
-        end = shoulder + 0.12 + 0.58 * sleeve
+        end = shoulder + 0.12 + 0.58 * sleeve  # y of the cuff
         for side in (-1, 1):
             outer = 0.5 + side * (half + spread * (0.45 + 0.55 * sleeve) + 0.03)
             canvas.add(
@@ -212,7 +212,7 @@ def _draw_dress(canvas: Canvas, rng: Rng) -> None:
         for side in (-1, 1):
             canvas.add_band(0.03, (0.5 + side * bust * 0.7, 0.16), (0.5 + side * bust * 0.6, 0.04))
     else:
-        reach = rng.choice([0.10, 0.22, 0.5])
+        reach = rng.choice([0.10, 0.22, 0.5])  # sleeve: cap, short, to the elbow
         for side in (-1, 1):
             x, outer = 0.5 + side * bust, 0.5 + side * (bust + 0.06 + 0.05 * reach)
             canvas.add((0.5 + side * 0.06, 0.05), (x, 0.08), (outer, 0.10 + reach),
@@ -229,7 +229,7 @@ def _draw_coat(canvas: Canvas, rng: Rng) -> None:
     neck = _draw_top(
         canvas, rng, hem, half, sleeve=rng.uniform(0.80, 1.0), flare=rng.uniform(0.0, 0.06)
     )
-    lapel = rng.uniform(0.30, 0.42)
+    lapel = rng.uniform(0.30, 0.42)  # y of its lower end
     canvas.cut((0.45, neck - 0.03), (0.55, neck - 0.03), (0.5, neck + 0.09))
     for side in (-1, 1):
         x, tone = 0.5 + side * 0.13, int(rng.integers(60, 105))
@@ -263,11 +263,11 @@ def _draw_shirt(canvas: Canvas, rng: Rng) -> None:
 def _draw_sandal(canvas: Canvas, rng: Rng) -> None:
     heel, sole = rng.uniform(0.0, 0.22), rng.uniform(0.035, 0.07)
     floor = rng.uniform(0.68, 0.78)
-    back = floor - heel
+    back = floor - heel  # y of the sole at the heel
     canvas.add((0.08, floor - sole), (0.45, floor - sole - heel * 0.3), (0.92, back - sole),
                (0.92, back),
               (0.50, floor - heel * 0.3), (0.08, floor))  # fmt: skip
-    if heel > 0.08:
+    if heel > 0.08:  # a heel of its own
         canvas.add((0.84, back), (0.92, back), (0.90, floor), (0.86, floor))
     width = rng.uniform(0.025, 0.05)
     for x in np.linspace(0.16, rng.uniform(0.35, 0.55), rng.integers(1, 4)):

@@ -16,7 +16,7 @@ Matrix = tuple[tuple[Floats, Floats], tuple[Floats, Floats]]  # 2x2, each entry 
 
 SIDE = 28  # pixels
 CENTRE = (SIDE - 1) / 2
-ROWS, COLUMNS = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
+ROWS, COLUMNS = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)  # (28, 28)
 WIDER = 0.12  # largest widening, as the logarithm of the ratio
 TILT = 0.16  # radians, one standard deviation
 
@@ -39,12 +39,12 @@ def warp(
         Images (n, 28, 28), and soft masks as float32, 0-1.
     """
     n, side = len(images), images.shape[1]
-    angle = normal(rng, n, 1).clip(-2.5, 2.5) * tilt
-    aspect = np.exp(-0.12 + rng.random((n, 1, 1), np.float32) * (0.12 + wider))
+    angle = normal(rng, n, 1).clip(-2.5, 2.5) * tilt  # radians, (n, 1, 1)
+    aspect = np.exp(-0.12 + rng.random((n, 1, 1), np.float32) * (0.12 + wider))  # width to height
     matrix = _make_matrix(angle, uniform(rng, n, -0.15, 0.15), aspect)
     rows, columns = np.mgrid[0:side, 0:side].astype(np.float32) - (side - 1) / 2
-    left, right, top, bottom = _find_extent(matrix, columns, rows, masks)
-    x, y = (COLUMNS - CENTRE) / SIDE, (ROWS - CENTRE) / SIDE
+    left, right, top, bottom = _find_extent(matrix, columns, rows, masks)  # after the matrix
+    x, y = (COLUMNS - CENTRE) / SIDE, (ROWS - CENTRE) / SIDE  # -0.5 to 0.5
     span = (np.maximum(right - left, bottom - top).clip(3) + 1) * np.exp(
         0.06 + normal(rng, n, 0.07)
     )
@@ -52,7 +52,7 @@ def warp(
     to_x = to_x * (1 + uniform(rng, n, -0.4, 0.4) * to_y)  # perspective: narrower at one end
     to_x, to_y = to_x * span + (left + right) / 2, to_y * span + (top + bottom) / 2
     (a, b), (c, d) = matrix
-    scale = 1 / (a * d - b * c)
+    scale = 1 / (a * d - b * c)  # of the inverse: output pixel → input pixel
     bend_x, bend_y = (smooth(rng, n, 5) * uniform(rng, n, 0, 0.03) * span for _ in range(2))
     from_x = (d * to_x - b * to_y) * scale + (side - 1) / 2 + bend_x
     from_y = (a * to_y - c * to_x) * scale + (side - 1) / 2 + bend_y
@@ -72,7 +72,7 @@ def _find_extent(
 ) -> list[Floats]:
     """Returns left, right, top and bottom of the mapped masks, each (n, 1, 1)."""
     (a, b), (c, d) = matrix
-    masks = masks | ~masks.max((1, 2), keepdims=True)
+    masks = masks | ~masks.max((1, 2), keepdims=True)  # an empty mask counts as full
     edges = []
     for mapped in (a * x + b * y, c * x + d * y):
         edges += [
@@ -84,9 +84,9 @@ def _find_extent(
 
 def smooth(rng: Rng, n: int, knots: int) -> Floats:
     """Returns smooth noise, about standard normal at its knots x knots points: (n, 28, 28)."""
-    t = np.linspace(0, knots - 1, SIDE)
-    first = np.minimum(t.astype(int), knots - 2)
-    weight = (t - first) ** 2 * (3 - 2 * (t - first))
+    t = np.linspace(0, knots - 1, SIDE)  # position between knots
+    first = np.minimum(t.astype(int), knots - 2)  # knot to the left, (28,)
+    weight = (t - first) ** 2 * (3 - 2 * (t - first))  # smoothstep: no kinks at the knots
     spline = np.zeros((SIDE, knots), np.float32)
     spline[np.arange(SIDE), first], spline[np.arange(SIDE), first + 1] = 1 - weight, weight
     return spline @ rng.standard_normal((n, knots, knots), np.float32) @ spline.T
@@ -95,12 +95,12 @@ def smooth(rng: Rng, n: int, knots: int) -> Floats:
 def sample(images: Floats, x: Floats, y: Floats) -> Floats:
     """Samples images (n, s, s) at columns `x` and rows `y` (n, h, w), bilinear, 0 outside."""
     side = images.shape[1] + 2
-    padded = pad(images, 1)
+    padded = pad(images, 1)  # a border of zeros, so that the edge fades out
     x, y = (x + 1).clip(0, side - 1.001), (y + 1).clip(0, side - 1.001)
-    column, row = x.astype(np.int32), y.astype(np.int32)
-    right, down = x - column.astype(np.float32), y - row.astype(np.float32)
+    column, row = x.astype(np.int32), y.astype(np.int32)  # rounded down: x and y are not negative
+    right, down = x - column.astype(np.float32), y - row.astype(np.float32)  # weights, 0-1
     first = (np.arange(len(images), dtype=np.int32) * side**2)[:, None, None] + row * side + column
-    flat = padded.ravel()
+    flat = padded.ravel()  # so that one index a pixel is enough
     upper = flat[first] * (1 - right) + flat[first + 1] * right
     lower = flat[first + side] * (1 - right) + flat[first + side + 1] * right
     return upper * (1 - down) + lower * down

@@ -12,7 +12,7 @@ Floats = npt.NDArray[np.floating]
 def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
     """Returns the softmax of logits / temperature: (n, k) float64, rows sum to 1."""
     scaled = logits.astype(np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))  # at most 1: no overflow
     return powers / powers.sum(axis=1, keepdims=True)
 
 

@@ -46,7 +46,7 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
     if not head:
         raise PhotoError("empty file; expected an image")
     try:
-        image = _open_by_format(source, head[4:12] in HEIC)
+        image = _open_by_format(source, head[4:12] in HEIC)  # the header alone; pixels come later
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         most = f"{MAX_PIXELS:,} ({MAX_JPEG_PIXELS:,} of a JPEG)"
         raise PhotoError(f"too many pixels, expected at most {most}; make it smaller") from error
@@ -67,7 +67,7 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
 
 def _open_by_format(source: str | Path | bytes | BinaryIO, is_heic: bool) -> Image.Image:
     """Opens an image with the first group of formats that recognizes it."""
-    Image.preinit()
+    Image.preinit()  # the common formats alone; init() imports all, 70 ms
     if is_heic:
         _register_heic()
     for formats in ((("HEIF",),) if is_heic else ()) + (FORMATS, FURTHER_FORMATS):
@@ -79,7 +79,7 @@ def _open_by_format(source: str | Path | bytes | BinaryIO, is_heic: bool) -> Ima
 
 def _describe_foreign(head: bytes) -> str:
     """Says what a file that is not an image is, by its first bytes."""
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()  # a byte-order mark, white space
     names = (name for mark, name in FOREIGN_FORMATS.items() if start.startswith(mark))
     return next(names, "not an image, or corrupted")
 
@@ -92,7 +92,7 @@ def _read_head(source: str | Path | bytes | BinaryIO) -> bytes:
         with Path(source).open("rb") as file:
             return file.read(16)
     head = source.read(16)
-    source.seek(0)
+    source.seek(0)  # Pillow reads from the start
     return head
 
 
@@ -126,7 +126,7 @@ def decode(image: Image.Image) -> tuple[Rgb, Mask]:
     Raises:
         PhotoError: the image is corrupted or incomplete.
     """
-    image = decode_full_size(image)
+    image = decode_full_size(image)  # full size after `draft`: see prepare_steps
     image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
     if image.mode == "RGB":
         return np.asarray(image), np.ones((image.height, image.width), bool)
@@ -154,9 +154,9 @@ def decode_full_size(image: Image.Image) -> Image.Image:
 def _to_eight_bits(image: Image.Image) -> Image.Image:
     """Scales pixels of 16 or 32 bits or of floating point to 0-255; leaves others unchanged."""
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))  # 0-65535 → 0-255
     if image.mode not in ("I", "F"):
         return image
-    values = np.nan_to_num(np.asarray(image, np.float32), posinf=0).clip(0)
+    values = np.nan_to_num(np.asarray(image, np.float32), posinf=0).clip(0)  # NaN and infinity: 0
     ranges = (top for top in (1.0, 255.0, 65535.0) if values.max() <= top)
     return Image.fromarray((values / next(ranges, values.max()) * 255).astype(np.uint8))

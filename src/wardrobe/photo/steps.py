@@ -48,17 +48,17 @@ def prepare_steps(source: Source) -> Steps:
             # Decodes a JPEG at a fraction of its size, which is much faster.
             image.draft("RGB", (2 * WORKING_SIDE, 2 * WORKING_SIDE))
             rgb, opaque = decode(image)
-    grey = tile.to_grey(rgb)
-    if tile.is_tile(rgb):
+    grey = tile.to_grey(rgb)  # (height, width) uint8
+    if tile.is_tile(rgb):  # first: a tile has no photo to search
         small = Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX)
         pixels = tile.light_on_dark(np.asarray(small))
         everything = Garment(np.ones((SIDE, SIDE), bool), TILE)
         return Steps(rgb, everything, (pixels / 255).astype(np.float32), pixels)
-    is_cut_out = opaque.any() and not opaque.all()
+    is_cut_out = opaque.any() and not opaque.all()  # a white shirt cut out is not blank
     if tile.is_blank(grey) and not is_cut_out:
         black = np.zeros(grey.shape, np.float32)
         return Steps(rgb, Garment(black > 0, NOTHING), black, np.zeros((SIDE, SIDE), np.uint8))
-    garment = find_garment(rgb, opaque)
+    garment = find_garment(rgb, opaque)  # on the photo, not on `grey`: colours help
     light = tile.negate(tile.normalise_light(grey, garment.mask), garment.mask)
     return Steps(rgb, garment, light, tile.pad(tile.resize(tile.crop(light, garment.mask))))
 

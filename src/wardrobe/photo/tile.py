@@ -45,7 +45,7 @@ def light_on_dark(tile: Grey) -> Grey:
 
 def is_blank(tones: Grey) -> bool:
     """Tells whether an image has one tone apart from noise: a wall, a lens cap."""
-    smoothed = cv2.GaussianBlur(tones, (5, 5), 0).ravel()
+    smoothed = cv2.GaussianBlur(tones, (5, 5), 0).ravel()  # without the camera's noise
     return bool(int(quantile(smoothed, 0.99)) - int(quantile(smoothed, 0.01)) < MIN_RANGE)
 
 
@@ -60,7 +60,7 @@ def normalise_light(tones: Grey, mask: Mask) -> Tones:
 
 def negate(light: Tones, mask: Mask) -> Tones:
     """Negates the tones, as the authors did, and lifts them by FLOOR above the black background."""
-    return np.where(mask, 1 - light * np.float32(1 - FLOOR), 0).astype(np.float32)
+    return np.where(mask, 1 - light * np.float32(1 - FLOOR), 0).astype(np.float32)  # FLOOR to 1
 
 
 def crop(light: Tones, mask: Mask) -> Tones:
@@ -71,7 +71,7 @@ def crop(light: Tones, mask: Mask) -> Tones:
 
 def resize(light: Tones) -> Tones:
     """Scales to a longer side of GARMENT_SIDE pixels by averaging; the authors subsampled."""
-    scale = GARMENT_SIDE / max(light.shape)
+    scale = GARMENT_SIDE / max(light.shape)  # keeps the ratio of the sides
     height, width = (max(1, round(side * scale)) for side in light.shape)
     return np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
@@ -85,8 +85,8 @@ def square_window(garment: Mask) -> tuple[float, float, float, float]:
     if not garment.any():
         garment = np.ones_like(garment)
     rows, columns = np.flatnonzero(garment.any(1)), np.flatnonzero(garment.any(0))
-    high, wide = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
-    side = max(high, wide) * SIDE / GARMENT_SIDE
+    high, wide = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1  # pixels
+    side = max(high, wide) * SIDE / GARMENT_SIDE  # pixels of the photo
     height, width = garment.shape
     left, top = (columns[0] + wide / 2 - side / 2) / width, (rows[0] + high / 2 - side / 2) / height
     return float(left), float(top), float(side / width), float(side / height)
@@ -95,7 +95,7 @@ def square_window(garment: Mask) -> tuple[float, float, float, float]:
 def pad(light: Tones) -> Grey:
     """Centres the garment on black: (28, 28) uint8, 0-255."""
     height, width = light.shape
-    top, left = (SIDE - height) // 2, (SIDE - width) // 2
+    top, left = (SIDE - height) // 2, (SIDE - width) // 2  # at least 1 pixel of margin
     square = np.zeros((SIDE, SIDE), np.uint8)
     square[top : top + height, left : left + width] = np.round(light * 255)
     return square
