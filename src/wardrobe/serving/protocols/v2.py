@@ -71,8 +71,8 @@ def _parse_input(tensor: Mapping[str, Any], binary_part: bytes) -> Images:
         raise RequestError(f"the input is named {name!r}; expected {INPUT!r}")
     if not isinstance(datatype, str) or datatype not in DTYPES:
         raise RequestError(f"the datatype is {datatype!r}; expected one of {', '.join(DTYPES)}")
-    is_list = isinstance(shape, list) and len(shape) <= 4
-    if not (is_list and all(type(size) is int and size >= 0 for size in shape)):  # no bool
+    is_shape = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)  # no bool
+    if not isinstance(shape, list) or not is_shape or len(shape) > 4:
         raise RequestError(f"the shape is {shape!r}; expected {arrays.SHAPES}")
     dtype = np.dtype(DTYPES[datatype])
     binary_size = _get_parameters(tensor).get("binary_data_size")
