@@ -32,7 +32,7 @@ def find_inputs(inputs: Sequence[str]) -> Iterator[str | Failure | Table]:
     if len(inputs) == 1 and os.path.isdir(inputs[0]):  # noqa: PTH112
         yield from found  # a folder has no duplicates: no need to remember ten million paths
         return
-    seen = set()
+    seen = set()  # absolute paths: the same image may be named in two ways
     for each in found:
         key = each.file if isinstance(each, Table) else each
         if key not in seen:
@@ -90,7 +90,7 @@ def _read_list(file: str) -> Iterator[str | Failure]:
 def _find_in_folders(given: str) -> Iterator[str | Failure]:
     """Yields images as `find_images` does; the Parquet files of a folder without images."""
     images = find_images([given])
-    first = next(images)
+    first = next(images)  # at least one: an image, or why there is none
     if isinstance(first, Failure) and Path(given).is_dir():
         tables = [
             str(path)
@@ -134,7 +134,7 @@ def _open_parquet(file: str) -> Iterator[str | Failure | Table]:
         with open_file(file) as stream, pq.ParquetFile(stream) as table:
             schema, metadata = table.schema_arrow, table.metadata
             if find_image_column(schema) is not None:
-                groups = range(metadata.num_row_groups)
+                groups = range(metadata.num_row_groups)  # from the footer: no image is read
                 yield Table(file, [metadata.row_group(group).num_rows for group in groups])
                 return
             if not has_path_column(schema):

@@ -65,9 +65,9 @@ def classify(
     store, address = Store(out), ray_address or os.environ.get("RAY_ADDRESS", LOCAL)
     job, model_names = _prepare_job(store, inputs, model, address, workers)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(store.lock())
+        stack.enter_context(store.lock())  # before the names are read
         names = store.list_names()
-        left = [part for part in job.parts() if part.name not in names]
+        left = [part for part in job.parts() if part.name not in names]  # a file means done
         before, failed = _count_answers(store, [part for part in job.parts() if part.name in names])
         done, processes = before, 0
         if left:
@@ -130,7 +130,7 @@ def _count_answers(store: Store, parts: Sequence[Part]) -> tuple[int, int]:
         return 0, 0
     files = [f"{store.root}/{part.name}" for part in parts]
     answers = pyarrow.dataset.dataset(files, format="parquet", filesystem=store.filesystem)
-    has_error = pyarrow.dataset.field("error").is_valid()
+    has_error = pyarrow.dataset.field("error").is_valid()  # not null
     return answers.count_rows(), answers.count_rows(filter=has_error)
 
 
@@ -148,7 +148,7 @@ def _run(
     """Classifies parts with that many workers, and yields the report of each when it is done."""
     if not parts:
         return
-    import ray.data
+    import ray.data  # here: it takes seconds, and a finished job needs none
 
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     context = ray.data.DataContext.get_current()
@@ -164,7 +164,7 @@ def _run(
         reports = rows.map(
             Worker,
             compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=2),
-            num_cpus=1,
+            num_cpus=1,  # one thread a worker
             max_task_retries=MAX_TRIES - 1,
             fn_constructor_kwargs=dict(arguments),
         )

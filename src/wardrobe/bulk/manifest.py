@@ -73,7 +73,7 @@ class Job:
             first = 0
             for group, rows in enumerate(table.rows):
                 yield Part(number, table.file, group, first, rows)
-                number, first = number + 1, first + rows
+                number, first = number + 1, first + rows  # parts are numbered over all files
 
     @property
     def images(self) -> int:
@@ -136,13 +136,13 @@ def write_job(
         failure = next((each for each in first if isinstance(each, Failure)), None)
         reason = f"{failure.path}: {failure.error}" if failure else f"{inputs[0]}: empty"
         raise WardrobeError(f"{reason}; give images, or a folder, list or Parquet file of them")
-    store.create()
+    store.create()  # only now: a mistyped input leaves no folder
     listed = _write_input(store, chain(first, images), workers)
     for name, content in model.items():
         with store.atomic_write(name) as path:
             path.write_bytes(content)
     job = replace(job, tables=[listed, *tables] if listed.rows else tables)
-    with store.atomic_write(JOB) as path:
+    with store.atomic_write(JOB) as path:  # last: with this file, the job can be resumed
         path.write_text(json.dumps(asdict(job), indent=2) + "\n", encoding="utf-8")
     return job
 

@@ -80,8 +80,8 @@ def _start_ray(workers: int | None, quiet: Mapping[str, Any]) -> None:
     with mock.patch.object(services, "start_api_server", return_value=(None, None)):
         ray.init(
             address=LOCAL,
-            num_cpus=max(workers or 0, count_cores()),
-            object_store_memory=OBJECT_STORE_BYTES,
+            num_cpus=max(workers or 0, count_cores()),  # logical: more workers than cores may run
+            object_store_memory=OBJECT_STORE_BYTES,  # Ray would take 30 % of the memory
             include_dashboard=False,
             **quiet,
         )

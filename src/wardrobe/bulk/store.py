@@ -80,7 +80,7 @@ class Store:
 
     def list_names(self) -> set[str]:
         """Returns the names of the files in the folder; an empty set if it does not exist."""
-        self.filesystem.invalidate_cache()
+        self.filesystem.invalidate_cache()  # other machines write here too
         with contextlib.suppress(FileNotFoundError):
             paths = self.filesystem.ls(self.root, detail=False)
             return {path.rstrip("/").rpartition("/")[2] for path in paths}
@@ -118,5 +118,5 @@ class Store:
                 yield path
             return
         with tempfile.TemporaryDirectory() as folder:
-            yield Path(folder) / name
+            yield Path(folder) / name  # object stores replace whole objects: put is atomic
             self.filesystem.put_file(f"{folder}/{name}", f"{self.root}/{name}")

@@ -62,7 +62,7 @@ class Worker:
                     (Path(folder) / name).write_bytes(file.read())
             self._classifier = Classifier.load(Path(folder) / model[0], threads=1)
         self._schema = make_answer_schema(self._classifier.class_names)
-        self._pool = ThreadPoolExecutor(FETCH_THREADS)
+        self._pool = ThreadPoolExecutor(FETCH_THREADS)  # waits on the network, not on a core
 
     def __call__(self, part: Mapping[str, Any]) -> dict[str, Any]:
         """Classifies a part, given and reported as a dictionary."""
@@ -84,7 +84,7 @@ class Worker:
                 failed += sum(answer["error"] is not None for answer in new)
                 if len(answers) >= FLUSH_ROWS or not chunk:
                     writer.write_table(pa.Table.from_pylist(answers, self._schema))
-                    answers.clear()
+                    answers.clear()  # memory stays bounded
         return Report(part.name, images, failed)
 
     def _read_rows(self, part: Part) -> Iterator[Row]:
@@ -128,7 +128,7 @@ class Worker:
     def _classify(self, chunk: Sequence[Fetched]) -> list[dict[str, Any]]:
         contents = (each.result() if isinstance(each, Future) else each for _, each in chunk)
         pixels = [prepare(content) for content in contents]
-        tiles = [each for each in pixels if not isinstance(each, str)]
+        tiles = [each for each in pixels if not isinstance(each, str)]  # (28, 28) uint8 each
         images = np.stack(tiles) if tiles else np.empty((0, photo.SIDE, photo.SIDE), np.uint8)
         predictions = self._classifier.classify(images)
         answers, row = [], 0  # row of the next image in `images`: failures have none
@@ -153,7 +153,7 @@ def make_answer_schema(class_names: Sequence[str]) -> pa.Schema:
         [
             ("path", pa.string()),
             ("label", pa.string()),
-            ("confidence", pa.float32()),
+            ("confidence", pa.float32()),  # six digits are enough
             ("not_sure", pa.bool_()),
             ("reason", pa.string()),
             ("probabilities", probabilities),

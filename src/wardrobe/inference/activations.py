@@ -31,7 +31,7 @@ class ReceptiveField:
 
     def after(self, side: int, stride: int, padding: int) -> "ReceptiveField":
         """Returns the receptive field after a layer of kernel `side`, with stride and padding."""
-        first = self.first + self.step * ((side - 1) / 2 - padding)
+        first = self.first + self.step * ((side - 1) / 2 - padding)  # center of the first window
         return ReceptiveField(first, self.step * stride, self.size + self.step * (side - 1))
 
 
@@ -60,9 +60,10 @@ class ActivationModel:
         layers = list(_find_layers(model.graph))
         for layer in layers:
             info = onnx.helper.make_tensor_value_info(layer.tensor, onnx.TensorProto.FLOAT, None)
-            model.graph.output.append(info)
+            model.graph.output.append(info)  # shape None: the graph knows it
         self._session = open_session(model.SerializeToString())
         self._tensors = {layer.name: layer.tensor for layer in layers}
+        # An empty image is run once for the shapes.
         activations = self.activations(np.zeros((SIDE, SIDE), np.uint8))
         self.layers = [replace(layer, shape=activations[layer.name].shape) for layer in layers]
 
@@ -74,7 +75,7 @@ class ActivationModel:
 
     def activations(self, pixels: npt.NDArray[np.uint8]) -> dict[str, Floats]:
         """Returns the activations of an image (28, 28) uint8: layer → (filters, height, width)."""
-        image = pixels[None, ..., None].astype(np.float32)
+        image = pixels[None, ..., None].astype(np.float32)  # (1, 28, 28, 1)
         outputs = self._session.run(list(self._tensors.values()), {PIXELS: image})
         return {name: each[0] for name, each in zip(self._tensors, outputs, strict=True)}
 
@@ -88,13 +89,13 @@ def _find_layers(graph: onnx.GraphProto) -> Iterator[Layer]:
         if node.op_type in ELEMENTWISE:
             continue
         attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
-        side = attributes["kernel_shape"][0]
+        side = attributes["kernel_shape"][0]  # all kernels are square
         stride, padding = attributes.get("strides", [1])[0], attributes.get("pads", [0])[0]
         field = field.after(side, stride, padding)
         kernel = None
         if node.op_type == CONVOLUTION:
             kernel = onnx.numpy_helper.to_array(weights[node.input[1]])
-        following = _find_next_node(graph, tensor)
+        following = _find_next_node(graph, tensor)  # activations are shown after ReLU
         if following is not None and following.op_type == "Relu":
             tensor = following.output[0]
         name = tensor.split("/")[-2].rpartition("_")[0]  # "conv1" of "baseline_1/conv1_1/Relu:0"

@@ -54,7 +54,7 @@ class Predictions:
     def ranked(self, i: int) -> dict[str, float]:
         """Returns class → probability of image `i`, the most probable first."""
         row = self.probabilities[i]
-        order = np.argsort(-row, kind="stable")
+        order = np.argsort(-row, kind="stable")  # ties keep the order of the classes
         return {self.class_names[j]: float(row[j]) for j in order}
 
     def reason(self, i: int) -> str | None:
@@ -82,7 +82,7 @@ class Classifier:
         self._engine = engine
         self.metadata = _parse_metadata(name, engine)
         self.class_names: tuple[str, ...] = tuple(self.metadata["class_names"])
-        _check_shapes(name, engine, len(self.class_names))
+        _check_shapes(name, engine, len(self.class_names))  # now, not at the first image
 
     @classmethod
     def load(cls, source: str | Path | Run | None = None, threads: int = 0) -> "Classifier":
@@ -134,7 +134,7 @@ class Classifier:
             probabilities=self.probabilities(logits),
             familiarity=confidence.familiarity(logits),
             threshold=self.metadata["familiarity_threshold"],
-            empty=np.ptp(images.reshape(-1, SIDE**2), axis=1) == 0,
+            empty=np.ptp(images.reshape(-1, SIDE**2), axis=1) == 0,  # (n,)
         )
 
 

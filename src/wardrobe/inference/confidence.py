@@ -25,4 +25,5 @@ def familiarity(logits: Floats) -> Floats:
     """
     wide = logits.astype(np.float64)
     highest = wide.max(axis=1)
+    # Without the largest logit, exp cannot overflow.
     return highest + np.log(np.exp(wide - highest[:, None]).sum(axis=1))

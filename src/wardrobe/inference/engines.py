@@ -97,7 +97,7 @@ def open_engine(path: Path, threads: int = 0) -> Engine:
 
 def compute_logits(engine: Engine, images: npt.NDArray[np.uint8]) -> Floats:
     """Returns the logits (n, k) of images (n, 28, 28) uint8, 0-255, in batches of `BATCH`."""
-    pixels = images[..., None].astype(np.float32)
+    pixels = images[..., None].astype(np.float32)  # (n, 28, 28, 1)
     starts = range(0, max(len(pixels), 1), BATCH)  # without images, one empty batch
     return np.concatenate([engine.run(pixels[start : start + BATCH]) for start in starts])
 
@@ -159,13 +159,13 @@ class LiteRtEngine:
         self.outputs = [
             _describe(LOGITS, each["dtype"], each["shape_signature"]) for each in outputs
         ]
-        self._batch_size, self._lock = 1, threading.Lock()
+        self._batch_size, self._lock = 1, threading.Lock()  # an interpreter is not thread-safe
 
     def run(self, pixels: Floats) -> Floats:
         if not len(pixels):
             return np.empty((0, self.outputs[0][2][1]), np.float32)
         with self._lock:
-            if len(pixels) != self._batch_size:
+            if len(pixels) != self._batch_size:  # resizing is slow; batches are mostly equal
                 self._interpreter.resize_tensor_input(self._input, pixels.shape)
                 self._interpreter.allocate_tensors()
                 self._batch_size = len(pixels)
@@ -185,7 +185,7 @@ class OpenVinoEngine:
         self.metadata = json.loads(model.get_rt_info(key).astype(str)) if has_metadata else {}
         options = {
             "INFERENCE_NUM_THREADS": threads,
-            "PERFORMANCE_HINT": "LATENCY",
+            "PERFORMANCE_HINT": "LATENCY",  # one request at a time, on all threads
             "INFERENCE_PRECISION_HINT": "f32",  # otherwise bfloat16 where the processor has it
         }
         compiled = core.compile_model(model, "CPU", options)
@@ -199,7 +199,7 @@ class OpenVinoEngine:
         if not len(pixels):
             return np.empty((0, self.outputs[0][2][1]), np.float32)
         with self._lock:
-            logits: Floats = self._request.infer([pixels])[0].copy()
+            logits: Floats = self._request.infer([pixels])[0].copy()  # the next call overwrites it
         return logits
 
 

@@ -44,13 +44,13 @@ def _occlude(
     """Returns the maps of a batch; squares: (s, 28, 28)."""
     count = len(images)
     occluded = np.where(squares, blur(images)[:, None], images[:, None])  # (n, s, 28, 28)
-    answers = logits(np.concatenate([images, occluded.reshape(-1, SIDE, SIDE)]))
+    answers = logits(np.concatenate([images, occluded.reshape(-1, SIDE, SIDE)]))  # (n + n * s, k)
     log_probabilities = answers.astype(np.float64) - confidence.familiarity(answers)[:, None]
     before = log_probabilities[np.arange(count), classes]  # (n,)
     after = log_probabilities[count:].reshape(count, len(squares), -1)  # (n, s, k)
     loss = before[:, None] - after[np.arange(count), :, classes]  # (n, s)
     total = np.einsum("ns,shw->nhw", loss, squares.astype(np.float64))
-    return total / squares.sum(axis=0)
+    return total / squares.sum(axis=0)  # (28, 28): squares over each pixel
 
 
 def blur(images: Images) -> Images:

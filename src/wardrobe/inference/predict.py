@@ -88,8 +88,8 @@ def predict_paths(
     Raises:
         WardrobeError: raised by `load`.
     """
-    sources = map(_read_stream, find_images(paths))
-    pool = ThreadPoolExecutor(count_cores())
+    sources = map(_read_stream, find_images(paths))  # lazy: paths are found while images run
+    pool = ThreadPoolExecutor(count_cores())  # Pillow and OpenCV release the GIL
 
     def submit_chunks() -> Iterator[list[Future[Tile | Failure]]]:
         while chunk := list(islice(sources, CHUNK)):
@@ -98,10 +98,10 @@ def predict_paths(
     try:
         chunks = submit_chunks()
         ahead = deque(islice(chunks, CHUNKS_AHEAD))
-        classifier = load()
+        classifier = load()  # after the first chunks: the pool works meanwhile
         while ahead:
             prepared = [future.result() for future in ahead.popleft()]
-            ahead.extend(islice(chunks, 1))
+            ahead.extend(islice(chunks, 1))  # before the classification, so that cores stay busy
             yield from _classify(prepared, classifier)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -25,11 +25,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)  # missing after the rename
 
 
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON, indented by two spaces, in one step."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)  # NaN is not JSON
     with atomic_write(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")

@@ -98,7 +98,7 @@ class Batcher:
     def _start_batch(self) -> None:
         """Gives a batch to the thread, unless it is busy."""
         if self._timer is not None:
-            self._timer.cancel()
+            self._timer.cancel()  # a full batch does not wait for it
             self._timer = None
         batch, size = [], 0
         while not self._is_busy and self._queue and size < MAX_BATCH:
@@ -119,7 +119,7 @@ class Batcher:
         self._is_busy = False
         error, start = future.exception(), 0
         for job in batch:
-            stop = start + len(job.images)
+            stop = start + len(job.images)  # rows of this request
             if job.logits.done():
                 pass  # the client disconnected
             elif error is not None:

@@ -44,6 +44,6 @@ class Metrics:
         """Returns the metrics, of all processes together, in Prometheus's text format."""
         registry = self._registry
         if SHARED_FOLDER in os.environ:
-            registry = CollectorRegistry()
+            registry = CollectorRegistry()  # its own: the process's would count twice
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)

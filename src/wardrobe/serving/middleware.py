@@ -50,7 +50,7 @@ class RequestGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, send)  # lifespan: no request to guard
             return
         started, headers = time.perf_counter(), Headers(scope=scope)
         limits = self.settings.limits
@@ -74,7 +74,7 @@ class RequestGuard:
                 await response(scope, receive, send_wrapper)
         finally:
             send_wrapper.end()  # for requests whose response did not end
-            receive_wrapper.release()
+            receive_wrapper.release()  # after the response: until then the body is in memory
             self.metrics.requests_held -= 1
 
     def _refuse(self, path: str, headers: Headers) -> Response | None:
@@ -101,7 +101,7 @@ class RequestGuard:
         self, scope: Scope, headers: Headers, response: "_SendWrapper", seconds: float
     ) -> None:
         """Counts and logs a request."""
-        route = getattr(scope.get("route"), "path", "other")
+        route = getattr(scope.get("route"), "path", "other")  # a pattern: few labels for Prometheus
         status = response.status or 500  # what uvicorn sends if the application fails
         self.metrics.requests.labels(route, scope["method"], status).inc()
         self.metrics.seconds.labels(route).observe(seconds)
@@ -125,7 +125,7 @@ class _ReceiveWrapper:
 
     def __init__(self, receive: Receive, limits: Limits, metrics: Metrics) -> None:
         self._receive, self._limits, self._metrics = receive, limits, metrics
-        self._deadline = time.monotonic() + limits.body_seconds
+        self._deadline = time.monotonic() + limits.body_seconds  # of the whole body: no slow drip
         self._bytes, self._is_complete = 0, False
 
     async def __call__(self) -> Message:
@@ -140,7 +140,7 @@ class _ReceiveWrapper:
             raise BodyError(408, reason) from error
         size = len(message.get("body", b""))
         self._bytes += size
-        self._metrics.bytes_held += size
+        self._metrics.bytes_held += size  # of all requests: the memory is shared
         self._is_complete = not message.get("more_body", False)
         if self._bytes > limits.body_bytes:
             raise BodyError(413, _describe_too_large(limits))

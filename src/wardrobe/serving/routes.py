@@ -87,7 +87,7 @@ class Service:
 
     async def classify(self, request: Request) -> Response:
         """Takes photos; answers in the form of `wardrobe predict --json`."""
-        uploaded = await uploads.read_images(request)
+        uploaded = await uploads.read_images(request)  # (name, bytes) of each
         decoding = (self.pool.run(photo.prepare_or_reason, content) for _, content in uploaded)
         names = [name for name, _ in uploaded]
         prepared = list(zip(names, await asyncio.gather(*decoding), strict=True))

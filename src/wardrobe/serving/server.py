@@ -74,7 +74,7 @@ class Server(uvicorn.Server):
         """Stops accepting connections, answers the open ones, then stops."""
         pending = [connection for each in sockets or () for connection in _accept_pending(each)]
         for each in sockets or ():
-            each.close()
+            each.close()  # new connections are refused from here on
         for server in self.servers:
             server.close()
         loop = asyncio.get_running_loop()
@@ -147,7 +147,7 @@ def run(
     compare_with = compare_with or (BASELINE if model is None else NO_MODEL)
     sources = [model] if compare_with == NO_MODEL else [model, compare_with]
     hosts, limits = LOOPBACK if is_local else None, Limits(body_seconds=body_timeout)
-    threads = max(count_cores() // workers, 1)
+    threads = max(count_cores() // workers, 1)  # of each worker
     settings = Settings(token, hosts, tuple(cors), limits, access_log, threads)
     # Loaded here even if workers answer, so that a bad model is reported once.
     app = _load_app(sources, settings)

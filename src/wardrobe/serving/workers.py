@@ -53,7 +53,7 @@ def run_workers(serve: Serve, listening: socket.socket, count: int, on_ready: Ca
 
     workers: list[BaseProcess] = []
     with tempfile.TemporaryDirectory(prefix="wardrobe-metrics-") as folder:
-        os.environ[SHARED_FOLDER] = folder
+        os.environ[SHARED_FOLDER] = folder  # before the workers import prometheus_client
         try:
             workers += [start_worker() for _ in range(count)]
             for _ in workers:
@@ -67,7 +67,7 @@ def run_workers(serve: Serve, listening: socket.socket, count: int, on_ready: Ca
             listening.close()
         finally:
             for worker in workers:
-                worker.terminate()
+                worker.terminate()  # SIGTERM: requests in flight finish
             for worker in workers:
                 worker.join()
             del os.environ[SHARED_FOLDER]
@@ -100,5 +100,5 @@ def _run_worker(serve: Serve, listening: socket.socket, ready: Semaphore) -> Non
 def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
-    parent.join()
+    parent.join()  # returns when the parent exits, however it ends
     os.kill(os.getpid(), signal.SIGTERM)

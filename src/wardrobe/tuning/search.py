@@ -132,19 +132,19 @@ def _open_study(
     import optuna
 
     study = optuna.create_study(
-        study_name=title,
+        study_name=title,  # other settings make another study in the same storage
         storage=storage,
         sampler=optuna.samplers.TPESampler(
             seed=None if is_shared else 0,  # hosts with the same seed would try the same values
             constant_liar=is_shared,  # keeps away from the values that other hosts are trying
         ),
         pruner=optuna.pruners.MedianPruner(STARTUP_TRIALS, n_warmup_steps=recipe.epochs // 3),
-        direction="maximize",
-        load_if_exists=True,
+        direction="maximize",  # validation accuracy
+        load_if_exists=True,  # resumes
     )
     if not study.trials:
         unchanged = {field: getattr(recipe, field) for field in fields}
-        study.enqueue_trial(unchanged, skip_if_exists=True)
+        study.enqueue_trial(unchanged, skip_if_exists=True)  # hosts may start together
     return study
 
 
@@ -184,7 +184,7 @@ def _make_objective(
         epochs = itertools.count(1)
 
         def report(accuracy: float) -> None:
-            trial.report(accuracy, next(epochs))
+            trial.report(accuracy, next(epochs))  # Optuna counts steps from 1 here, as epochs
             if trial.should_prune():
                 raise optuna.TrialPruned
 
@@ -236,7 +236,7 @@ def _describe_best(study: "Study", recipe: Recipe) -> dict[str, Any]:
     complete = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     if not complete:
         raise WardrobeError(f"no trial of {recipe.name} completed; raise --trials")
-    best = study.best_trial
+    best = study.best_trial  # of the complete ones
     unchanged = {field: getattr(recipe, field) for field in best.params}
     values = _format_fields(best.params, "=")
     return {

@@ -55,7 +55,7 @@ def to_images(array: npt.NDArray[Any], name: str) -> Images:
         RequestError: the shape or a value is outside of that.
     """
     if array.ndim == 4 and array.shape[3] == 1:
-        array = array[..., 0]
+        array = array[..., 0]  # (n, 28, 28)
     if array.ndim != 3 or array.shape[1:] != (SIDE, SIDE):
         raise RequestError(f"{name} has the shape {list(array.shape)}; expected {SHAPES}")
     # Written so that NaN fails as well.
@@ -63,4 +63,4 @@ def to_images(array: npt.NDArray[Any], name: str) -> Images:
         raise RequestError(
             f"{name} has pixels outside 0 to 255; expected grey values that are not scaled"
         )
-    return np.rint(array).astype(np.uint8)
+    return np.rint(array).astype(np.uint8)  # rounded: astype alone would cut off

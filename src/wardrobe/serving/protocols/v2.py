@@ -95,7 +95,7 @@ def _parse_binary(size: Any, binary_part: bytes, dtype: np.dtype[Any]) -> npt.ND
             f"binary_data_size is {size!r}; expected {len(binary_part)}, the bytes after the JSON, "
             f"in multiples of {dtype.itemsize}"
         )
-    return np.frombuffer(binary_part, dtype)
+    return np.frombuffer(binary_part, dtype)  # no copy; read-only
 
 
 def _parse_data(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -105,7 +105,7 @@ def _parse_data(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     array = arrays.parse_numbers(data, "data")
     if dtype.kind != "f" and array.dtype.kind == "f" and (array != np.rint(array)).any():
         raise RequestError("data has fractions; expected integers or a floating-point datatype")
-    return array.ravel()
+    return array.ravel()  # the shape is a field of its own
 
 
 def _get_parameters(tensor: Mapping[str, Any]) -> Mapping[str, Any]:
