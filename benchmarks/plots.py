@@ -73,8 +73,8 @@ def plot_accuracy_against_time(
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g} s")
     axes.xaxis.set_minor_locator(NullLocator())
-    style.use_percent(axes.yaxis)
-    axes.grid(True)
+    style.use_percent(axes, "y")
+    axes.grid(axis="x")
     axes.set_xlabel("fit time, mean over the seeds;  error bars: one standard deviation")
     return figure
 

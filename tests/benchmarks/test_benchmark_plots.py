@@ -14,7 +14,7 @@ def test_photos_are_drawn_step_by_step_with_their_answers() -> None:
         [True] * 4 + [False],
     )
     texts = [text.get_text() for text in figure.findobj(Text)]
-    strips = [axes.images[0].get_array() for axes in figure.axes]
-    assert [round(strip.shape[1] / strip.shape[0]) for strip in strips] == [4] * 5  # images each
+    shapes = [np.asarray(axes.images[0].get_array()).shape for axes in figure.axes]
+    assert [round(width / height) for height, width, _ in shapes] == [4] * 5  # images each
     assert texts.count("✓ dress: Dress 90 %") == 4
     assert "✗ hat: Bag 80 %" in texts

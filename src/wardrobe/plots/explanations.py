@@ -105,8 +105,7 @@ def plot_faithfulness(results: Mapping[str, Any]) -> Figure:
             curve = results[name][order]["curve"]
             axes.plot(np.linspace(0, 1, len(curve)), curve, line, color=colour, linewidth=2)
         axes.set(title=title, xlabel=label, xlim=(0, 1), ylim=(0, 1))
-        style.use_percent(axes.xaxis, axes.yaxis)
-        axes.grid(axis="y")
+        style.use_percent(axes, "both")
     panels["deletion"].set_ylabel("probability of the prediction")
     _write_areas(panels["areas"], results)
     _draw_randomization(panels["layers"], results["forgetting"])
@@ -190,25 +189,24 @@ def plot_image_sheet(story: Mapping[str, Any], class_names: Sequence[str]) -> Fi
     """
     pixels, layers, nearest = story["pixels"], story["layers"], story["nearest"]
     maps = {name: overlay_heat_map(pixels, heat) for name, heat in story["maps"].items()}
-    images = {"photo": story["photo"], "model input": pixels, **maps}
-    images = {name: image for name, image in images.items() if image is not None}
-    heights = [2.2, 0.98 * len(layers), 0 if nearest is None else 1.55]  # inches
-    probabilities = story["probabilities"]
-    best = int(probabilities.argmax())
+    photo = {} if story["photo"] is None else {"photo": story["photo"]}
+    images = {**photo, "model input": pixels, **maps}
+    heights = [2.2, max(0.98 * len(layers), 0.01), 0.01 if nearest is None else 1.55]  # inches
+    probabilities, best = story["probabilities"], int(story["probabilities"].argmax())
     prediction = f"{class_names[best]}, {format_confidence(probabilities[best])}"
     title = f"{story['name']}: {'not sure, most likely ' if story['not_sure'] else ''}{prediction}"
     subtitle = story["not_sure"] or "from its pixels to the prediction"
-    legend = "red supports the prediction, blue opposes it"
-    figure = style.new_figure(sum(heights) + 0.2, title, f"{subtitle};  {legend}")
-    rows = figure.add_gridspec(3, 1, height_ratios=[max(height, 0.01) for height in heights])
+    subtitle += ";  red supports the prediction, blue opposes it"
+    figure = style.new_figure(sum(heights) + 0.2, title, subtitle)
+    rows = figure.add_gridspec(3, 1, height_ratios=heights)
     top = rows[0].subgridspec(1, 5)
     for number, (name, image) in enumerate(images.items()):
         axes = figure.add_subplot(top[number])
         draw_montage(axes, [[image]])
         axes.set_title(name, fontsize=8.5)
     bars = figure.add_subplot(top[len(images)])
-    draw_bars(bars, probabilities, best, class_names, min(len(class_names), 10))
     bars.set_title("prediction", fontsize=8.5)
+    draw_bars(bars, probabilities, best, class_names, min(len(class_names), 10))
     if layers:
         names = [f"{name}\nstrongest {each.shape[-1]}" for name, each in layers.items()]
         tiles = [colour_maps(each) for each in layers.values()]

@@ -239,8 +239,7 @@ def plot_probes(curves: Mapping[str, Mapping[str, float]]) -> Figure:
         label = f"{state}  {format_percent(curve[last])}"
         axes.plot(names, [*curve.values()], line, color=colour, alpha=opacity, lw=2, label=label)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
-    style.use_percent(axes.yaxis)
-    axes.grid(axis="y")
+    style.use_percent(axes, "y")
     return figure
 
 

@@ -199,8 +199,7 @@ def plot_per_class(scores: Mapping[str, Mapping[str, float]]) -> Figure:
     axes.plot(recall, y, "o", color=BLUE, markersize=8, label=f"recall: {labels[1]}")
     axes.plot(f1, y, "|", color=INK, markersize=8, label="F1", zorder=3)
     axes.set_yticks(y, [f"{shorten(name)}  {format_percent(row['f1'])}" for name, row in ordered])
-    style.use_percent(axes.xaxis)
-    axes.grid(axis="x")
+    style.use_percent(axes, "x")
     axes.set_xlim(right=1.01)
     axes.set_ylim(-0.6, len(ordered) - 0.4)
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, handletextpad=0.2)
@@ -240,6 +239,5 @@ def plot_reliability(
         counts.bar(centres, number / max(number.sum(), 1), width, color=GREY)
         counts.set(xlim=(0, 1), xlabel="confidence")
         for each in (axes, counts):
-            style.use_percent(each.xaxis, each.yaxis)
-            each.grid(axis="y")
+            style.use_percent(each, "both")
     return figure

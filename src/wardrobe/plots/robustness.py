@@ -47,8 +47,7 @@ def plot_selective(
         style.annotate(axes, text, point, xytext=(-9, -4), ha="right", va="top", color=ORANGE)
     axes.set(xlim=(0, 1.01), ylabel="accuracy")
     axes.set_xlabel("coverage: fraction of images with a prediction, most confident first")
-    style.use_percent(axes.xaxis, axes.yaxis)
-    axes.grid(axis="y")
+    style.use_percent(axes, "both")
     return figure
 
 
@@ -76,8 +75,7 @@ def plot_conformal(rows: Sequence[Mapping[str, Any]]) -> Figure:
         target, coverage = format_percent(row["promise"], 0), format_percent(row["coverage"])
         axes.set(title=f"target {target}: coverage {coverage}", ylim=(0, 1.05), xticks=sizes)
         axes.set_xlabel(f"classes in the set (mean {row['size']:.2f})")
-        style.use_percent(axes.yaxis)
-        axes.grid(axis="y")
+        style.use_percent(axes, "y")
     return figure
 
 
@@ -145,8 +143,7 @@ def plot_corruptions(rows: Mapping[str, Sequence[float]], clean: float, images: 
         axes.plot(range(6), [clean, *values], "o-", color=BLUE, markersize=4, linewidth=2)
         axes.set(ylim=(0, 1), xticks=range(6))
         axes.tick_params(labelsize=8, labelleft=number % columns == 0)
-        style.use_percent(axes.yaxis)
-        axes.grid(axis="y")
+        style.use_percent(axes, "y")
     _draw_table(panels["table"], rows, clean)
     return figure
 
@@ -185,8 +182,7 @@ def plot_attacks(rows: Mapping[str, Mapping[float, float]], clean: float, images
         epsilons, accuracies = [0, *values], [clean, *values.values()]
         axes.plot(epsilons, accuracies, "o-", color=colour, linewidth=2, label=name, clip_on=False)
     axes.set(ylim=(0, 1), xlabel="epsilon, relative to white", ylabel="accuracy")
-    style.use_percent(axes.xaxis, axes.yaxis)
-    axes.grid(axis="y")
+    style.use_percent(axes, "both")
     axes.legend()
     return figure
 

@@ -14,7 +14,6 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -110,7 +109,10 @@ def save_figures(figures: Mapping[str, Figure], folder: Path, data: str, synthet
         save_figure(figure, folder / f"{name}.png", data, synthetic)
 
 
-def use_percent(*axes: Axis) -> None:
-    """Labels axes of fractions, 0-1, in per cent."""
-    for axis in axes:
-        axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+def use_percent(axes: Axes, which: str) -> None:
+    """Labels the "x" axis, the "y" axis or "both", fractions 0-1, in per cent; adds grid lines."""
+    if which in ("x", "both"):
+        axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    if which in ("y", "both"):
+        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    axes.grid(True, axis="x" if which == "x" else "y")

@@ -43,7 +43,7 @@ def plot_curves(history: Sequence[Mapping[str, float]], warmup: int | None = Non
     accuracy, loss = figure.subplots(1, 2)
     _draw_curves(accuracy, history, "accuracy")
     accuracy.set_title("Accuracy (higher is better)")
-    style.use_percent(accuracy.yaxis)
+    style.use_percent(accuracy, "y")
     _draw_curves(loss, history, "loss")
     loss.set_title("Loss (lower is better)")
     return figure
