@@ -36,7 +36,7 @@ def make_loss_gradient(model: keras.Model) -> LossGradient:
 
     def compute_loss(batch: Any, labels: Any) -> Any:
         logits = model(batch)  # (n, k)
-        is_label = keras.ops.one_hot(labels, logits.shape[-1])
+        is_label = keras.ops.one_hot(labels, logits.shape[-1])  # (n, k)
         others = keras.ops.logsumexp(logits - MASK * is_label, axis=1)
         return others - keras.ops.sum(logits * is_label, axis=1)
 
@@ -76,7 +76,7 @@ def pgd(
     """
     start = images.astype(np.float32)
     offset = make_rng("pgd", seed).uniform(-1, 1, start.shape).astype(np.float32)
-    changed = _project(start + 255 * epsilon * offset, start, epsilon)
+    changed = _project(start + 255 * epsilon * offset, start, epsilon)  # a start inside the ball
     for _ in range(PGD_STEPS):
         step = 255 * epsilon * PGD_STEP_SIZE * np.sign(gradient(changed, labels))
         changed = _project(changed + step, start, epsilon)
@@ -85,5 +85,5 @@ def pgd(
 
 def _project(changed: Floats, start: Floats, epsilon: float) -> Floats:
     """Clips to images whose pixels are within epsilon of `start` and within 0-255."""
-    near = np.clip(changed, start - 255 * epsilon, start + 255 * epsilon)
+    near = np.clip(changed, start - 255 * epsilon, start + 255 * epsilon)  # within the ball
     return np.clip(near, 0, 255).astype(np.float32)

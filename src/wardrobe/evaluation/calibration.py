@@ -45,8 +45,8 @@ def bin_confidences(
         bin, 0 if it is empty.
     """
     edges = np.linspace(0, 1, bins + 1)
-    bin_index = np.clip(np.digitize(confidence, edges[1:-1], right=True), 0, bins - 1)
-    count = np.bincount(bin_index, minlength=bins)
+    bin_index = np.clip(np.digitize(confidence, edges[1:-1], right=True), 0, bins - 1)  # (n,)
+    count = np.bincount(bin_index, minlength=bins)  # (bins,)
     divisor = np.maximum(count, 1)  # an empty bin has the mean 0
     return {
         "edges": edges,
@@ -62,5 +62,5 @@ def expected_calibration_error(confidence: Floats, correct: npt.NDArray[np.bool_
     Each bin is weighted by its number of predictions.
     """
     bins = bin_confidences(confidence, correct)
-    gaps = np.abs(bins["accuracy"] - bins["confidence"])
+    gaps = np.abs(bins["accuracy"] - bins["confidence"])  # (bins,), 0-1
     return float((bins["count"] * gaps).sum() / len(correct))

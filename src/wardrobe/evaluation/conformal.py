@@ -21,7 +21,7 @@ def conformal_threshold(probabilities: Floats, labels: Labels, coverage: float) 
     `coverage`, and at most 1 / (n + 1) more, whatever the model.
     """
     n = len(labels)
-    rank = int(np.ceil((n + 1) * coverage))
+    rank = int(np.ceil((n + 1) * coverage))  # n + 1: the new image counts as one of them
     if rank > n:  # too few images for this coverage: every class enters
         return 0.0
     return float(np.sort(probabilities[np.arange(n), labels])[::-1][rank - 1])
@@ -42,7 +42,7 @@ def evaluate_conformal(
     """
     threshold = conformal_threshold(*calibrated_on, coverage)
     sets = probabilities >= threshold  # (n, k): which classes are in each set
-    size = sets.sum(axis=1)
+    size = sets.sum(axis=1)  # (n,), 0 to k: a set may be empty
     return {
         "promise": coverage,
         "threshold": threshold,

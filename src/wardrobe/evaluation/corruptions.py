@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.floating]
 Corruption = Callable[[np.random.Generator, Images, float], Floats]
 
 SEVERITIES = 1, 2, 3, 4, 5
-GREY = 128
+GREY = 128  # neither background nor the lightest garment
 
 
 def corrupt(images: Images, name: str, severity: int, seed: int = 0) -> Images:
@@ -36,7 +36,7 @@ def _add_noise(rng: np.random.Generator, images: Images, deviation: float) -> Fl
 
 
 def _blur(rng: np.random.Generator, images: Images, sigma: float) -> Floats:
-    edge = cv2.BORDER_REPLICATE
+    edge = cv2.BORDER_REPLICATE  # no dark frame from outside the image
     blurred = [cv2.GaussianBlur(image, (0, 0), sigma, borderType=edge) for image in images]
     return np.stack(blurred).astype(np.float32)
 
@@ -46,7 +46,7 @@ def _brighten(rng: np.random.Generator, images: Images, added: float) -> Floats:
 
 
 def _reduce_contrast(rng: np.random.Generator, images: Images, factor: float) -> Floats:
-    mean = images.mean(axis=(1, 2), keepdims=True)
+    mean = images.mean(axis=(1, 2), keepdims=True)  # (n, 1, 1)
     return mean + factor * (images - mean)
 
 
@@ -56,11 +56,11 @@ def _shear(rng: np.random.Generator, images: Images, slope: float) -> Floats:
 
 
 def _scale(rng: np.random.Generator, images: Images, factor: float) -> Floats:
-    return _transform(images, [np.eye(2) / factor] * len(images))
+    return _transform(images, [np.eye(2) / factor] * len(images))  # inverse: output → input
 
 
 def _rotate(rng: np.random.Generator, images: Images, degrees: float) -> Floats:
-    angles = np.radians(degrees) * rng.choice((-1, 1), len(images))
+    angles = np.radians(degrees) * rng.choice((-1, 1), len(images))  # either direction
     matrices = [np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) for a in angles]
     return _transform(images, matrices)
 
@@ -72,7 +72,7 @@ def _translate(rng: np.random.Generator, images: Images, pixels: float) -> Float
 
 
 def _occlude(rng: np.random.Generator, images: Images, side: float) -> Floats:
-    centres = rng.uniform(4, SIDE - 4, (len(images), 2, 1, 1))
+    centres = rng.uniform(4, SIDE - 4, (len(images), 2, 1, 1))  # away from the empty edge
     rows, columns = np.arange(SIDE)[:, None], np.arange(SIDE)[None, :]
     in_rows = np.abs(rows - centres[:, 0]) < side / 2  # (n, 28, 1)
     in_columns = np.abs(columns - centres[:, 1]) < side / 2  # (n, 1, 28)
@@ -94,7 +94,7 @@ def _transform(images: Images, matrices: list[Floats], moves: Floats | None = No
     """
     centre = np.full(2, (SIDE - 1) / 2)
     moves = np.zeros((len(images), 2)) if moves is None else moves
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP  # the matrix is output → input
     transformed = []
     for image, matrix, move in zip(images, matrices, moves, strict=True):
         offset = centre - matrix @ centre - move

@@ -39,5 +39,5 @@ def negative_log_likelihood(logits: Floats, labels: Labels, temperature: float =
 
 def brier_score(probabilities: Floats, labels: Labels) -> float:
     """Returns the mean squared distance to the one-hot labels, 0-2 (Brier 1950)."""
-    one_hot = np.eye(probabilities.shape[1])[labels]
+    one_hot = np.eye(probabilities.shape[1])[labels]  # (n, k)
     return float(np.square(probabilities - one_hot).sum(axis=1).mean())

@@ -32,12 +32,12 @@ def draw_digits() -> Images:
     small = (load_digits().images / 16 * 255).astype(np.uint8)  # (1797, 8, 8)
     bicubic = Image.Resampling.BICUBIC
     large = [Image.fromarray(each).resize((SIDE, SIDE), bicubic) for each in small]
-    return np.stack([np.asarray(each) for each in large])
+    return np.stack([np.asarray(each) for each in large])  # (1797, 28, 28)
 
 
 def draw_noise() -> Images:
     """Returns images of uniform noise, and as many of normal noise around mid-grey."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(0)  # fixed: scores of different runs are comparable
     shape = (COUNT // 2, SIDE, SIDE)
     uniform, normal = rng.integers(0, 256, shape), rng.normal(128, 50, shape)
     return np.concatenate([uniform, normal.clip(0, 255)]).astype(np.uint8)
@@ -52,13 +52,13 @@ def draw_patterns() -> Images:
     angle, period, phase = (rng.uniform(low, high, (COUNT, 1, 1)) for low, high in ranges)
     along = (np.cos(angle) * columns + np.sin(angle) * rows) / period + phase
     across = (np.cos(angle) * rows - np.sin(angle) * columns) / period + phase
-    stripes = (along % 1 > 0.5).astype(float)
-    checks = (stripes + (across % 1 > 0.5)) % 2
+    stripes = (along % 1 > 0.5).astype(float)  # (COUNT, 28, 28), 0 or 1
+    checks = (stripes + (across % 1 > 0.5)) % 2  # exclusive or
     lowest, extent = (
         along.min(axis=(1, 2), keepdims=True),
         np.ptp(along, axis=(1, 2), keepdims=True),
     )
-    gradients = (along - lowest) / extent
+    gradients = (along - lowest) / extent  # 0-1 over each image
     third = np.arange(COUNT)[:, None, None] % 3
     patterns = np.where(third == 0, stripes, np.where(third == 1, checks, gradients))
     return np.round(255 * patterns).astype(np.uint8)

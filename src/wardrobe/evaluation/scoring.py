@@ -48,7 +48,7 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
     fitted_logits = predict_logits(model, _simulate_inputs(dataset, recipe), recipe.tta_views)
     temperature = calibration.fit_temperature(fitted_logits, dataset.validation.labels)
     threshold = float(np.quantile(confidence.familiarity(fitted_logits), 1 - ANSWERED))
-    scored = open_split(dataset, split)
+    scored = open_split(dataset, split)  # after fitting: nothing above sees these images
     logits = predict_logits(model, scored.images, recipe.tta_views)
     found = {
         "data": dataset.name,
@@ -70,7 +70,7 @@ def compute_metrics(
         logits: (n, k). labels: (n,).
         temperature: fitted on other images. Scores named "after" use it, those "before" do not.
     """
-    classes = np.arange(len(class_names))
+    classes = np.arange(len(class_names))  # also those that no image has
     predicted = logits.argmax(axis=1)
     correct, n = predicted == labels, len(labels)
     per_class = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
@@ -117,7 +117,7 @@ def _simulate_inputs(dataset: Dataset, recipe: Recipe) -> npt.NDArray[Any]:
     photos, _ = photo_augment.simulate_photos(
         rng, images, masks, labels, dataset.class_names, unknown=0
     )
-    return photos[..., 0]
+    return photos[..., 0]  # float32, 0-255
 
 
 def predict_logits(
@@ -137,7 +137,7 @@ def make_logits_function(
     Args:
         tta_views: of test-time augmentation; see `tta.with_tta`.
     """
-    averaged = tta.with_tta(model, tta_views)
+    averaged = tta.with_tta(model, tta_views)  # the views are part of the graph
     return lambda images: averaged.predict(
         **batches.from_images(images[..., None], BATCH), verbose=0
     )

@@ -18,10 +18,10 @@ def accuracy_coverage_curve(probabilities: Floats, labels: Labels) -> tuple[Floa
     Returns:
         coverage (n,), the fraction of images with a prediction, 1/n to 1; accuracy (n,), 0-1.
     """
-    order = np.argsort(-probabilities.max(axis=1), kind="stable")
+    order = np.argsort(-probabilities.max(axis=1), kind="stable")  # most confident first
     correct = (probabilities.argmax(axis=1) == labels)[order]
     answered = np.arange(1, len(labels) + 1)
-    return answered / len(labels), np.cumsum(correct) / answered
+    return answered / len(labels), np.cumsum(correct) / answered  # (n,) each
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ def evaluate_selective(
         chosen_on: probabilities and labels of the images that the threshold is chosen on.
     """
     _, accuracies = accuracy_coverage_curve(*chosen_on)
-    confidences = np.sort(chosen_on[0].max(axis=1))[::-1]
+    confidences = np.sort(chosen_on[0].max(axis=1))[::-1]  # descending, as the accuracies
     # A threshold cannot separate equal confidences, so only the last of them counts.
     last_of_equals = np.append(confidences[1:] < confidences[:-1], True)
     reached = np.flatnonzero((accuracies >= wanted) & last_of_equals)
     if not len(reached):
         return Selective(wanted, None, 0.0, None)
-    threshold = float(confidences[reached[-1]])
+    threshold = float(confidences[reached[-1]])  # the last that reaches it: most answers
     answered = probabilities.max(axis=1) >= threshold
     measured = accuracy(probabilities[answered], labels[answered]) if answered.any() else None
     return Selective(wanted, threshold, float(answered.mean()), measured)

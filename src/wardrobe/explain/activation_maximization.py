@@ -15,7 +15,7 @@ from wardrobe.models.recipes import Recipe
 Floats = npt.NDArray[np.floating]
 
 COMPONENTS = 100  # principal components that an image is composed of
-STEPS = 60
+STEPS = 60  # steps of gradient ascent
 STEP_SIZE = 0.1  # of the largest distance from the mean
 
 
@@ -42,12 +42,12 @@ def maximize_activation(
     al. 2016, arXiv 1605.09304.
     """
     window = _middle_window(model, recipe, layer)
-    side = window.stop - window.start
-    patches = prior[:, window, window].reshape(len(prior), -1) / 255
-    mean, patterns = _fit_patterns(patches)
+    side = window.stop - window.start  # pixels
+    patches = prior[:, window, window].reshape(len(prior), -1) / 255  # (n, side²), 0-1
+    mean, patterns = _fit_patterns(patches)  # (side²,), (components, side²)
     activate = gradients.compile_gradient(_make_activation(model, layer, filters))
     radius = np.sqrt(len(patterns))  # typical length of the weights of a real image
-    weights = np.zeros((len(filters), len(patterns)))
+    weights = np.zeros((len(filters), len(patterns)))  # the mean image: no noise to start from
     images = np.repeat(prior.mean(axis=0)[None], len(filters), axis=0)
     for _ in range(STEPS):
         images[:, window, window] = _compose(mean, weights, patterns, side)
@@ -58,14 +58,14 @@ def maximize_activation(
         # Back onto the sphere of that radius: beyond it, images no longer resemble the data.
         weights /= np.maximum(np.linalg.norm(weights, axis=1, keepdims=True) / radius, 1)
     found = _compose(mean, weights, patterns, side)
-    brightest = np.maximum(found.max(axis=(1, 2), keepdims=True), 1)
+    brightest = np.maximum(found.max(axis=(1, 2), keepdims=True), 1)  # 1: no division by 0
     return np.round(255 * found / brightest).astype(np.uint8)
 
 
 def _fit_patterns(patches: Floats) -> tuple[Floats, Floats]:
     """Returns the mean (pixels,) and the scaled components (components, pixels) of patches."""
     pca = PCA(min(COMPONENTS, *patches.shape), svd_solver="full").fit(patches)
-    deviation = np.sqrt(pca.explained_variance_)
+    deviation = np.sqrt(pca.explained_variance_)  # (components,)
     # The root raises fine patterns over their part in the data; otherwise only brightness counts.
     return pca.mean_, pca.components_ * np.sqrt(deviation * deviation.mean())[:, None]
 
@@ -88,7 +88,7 @@ def _middle_window(model: keras.Model, recipe: Recipe, layer: str) -> slice:
 def _make_activation(model: keras.Model, name: str, filters: Sequence[int]) -> Callable[[Any], Any]:
     """Returns a function from one image per filter to that filter's activation before ReLU."""
     layer = model.get_layer(name)
-    before = keras.Model(model.input, layer.input)
+    before = keras.Model(model.input, layer.input)  # up to the layer, without its ReLU
     chosen = np.eye(layer.kernel.shape[-1], dtype=np.float32)[list(filters)]  # (f, all filters)
 
     def activation(images: Any) -> Any:
@@ -97,7 +97,7 @@ def _make_activation(model: keras.Model, name: str, filters: Sequence[int]) -> C
         else:
             maps = layer.convolution_op(before(images), layer.kernel)
             middle = maps.shape[1] // 2
-            outputs = maps[:, middle, middle]
-        return keras.ops.sum(outputs * chosen, axis=1)
+            outputs = maps[:, middle, middle]  # (f, all filters)
+        return keras.ops.sum(outputs * chosen, axis=1)  # (f,): each image for its own filter
 
     return activation

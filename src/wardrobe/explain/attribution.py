@@ -53,7 +53,7 @@ def grad_cam(
         members = [
             _cam(model, prefix, images[some], classes[some], averaged) for prefix in prefixes
         ]
-        maps.append(np.mean(members, axis=0))
+        maps.append(np.mean(members, axis=0))  # (some, h, w)
     first, step, _ = list(architecture.compute_receptive_fields(recipe).values())[-1]
     return _enlarge(np.concatenate(maps), first, step)
 
@@ -63,7 +63,7 @@ def _cam(
 ) -> Floats:
     """Returns the map of one member, at the resolution of its last convolution: (n, h, w)."""
     last = architecture.find_convolutions(model, prefix)[-1]
-    before = keras.Model(model.input, last.output)
+    before = keras.Model(model.input, last.output)  # pixels → (n, h, w, filters)
     after = keras.Model(last.output, model.get_layer(f"{prefix}logits").output)
     chosen = np.eye(model.output_shape[-1], dtype=np.float32)[classes]  # (n, k) one-hot
     activations = keras.ops.convert_to_numpy(before(images[..., None].astype(np.float32)))
@@ -78,8 +78,8 @@ def _enlarge(maps: Floats, first: float, step: float) -> Floats:
 
     Beyond the outermost units the map fades to 0 within one step, as no unit is centred there.
     """
-    places = first + step * np.arange(-1, maps.shape[1] + 1)
+    places = first + step * np.arange(-1, maps.shape[1] + 1)  # pixels, one more at either end
     units = np.pad(np.eye(maps.shape[1]), ((0, 0), (1, 1)))  # 0 one step beyond either end
     pixels = np.arange(SIDE)
     spread = np.stack([np.interp(pixels, places, unit) for unit in units], axis=1)  # (28, h)
-    return spread @ maps @ spread.T
+    return spread @ maps @ spread.T  # (n, 28, 28): rows, then columns

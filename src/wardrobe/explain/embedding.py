@@ -50,7 +50,7 @@ def embed(features: Floats, seed: int = 0) -> dict[str, Floats]:
     """
     # t-SNE on 50 principal components, as its authors do: faster and less noisy.
     components = PCA(min(50, *features.shape), random_state=seed).fit_transform(features)
-    perplexity = min(30, (len(features) - 1) / 3)
+    perplexity = min(30, (len(features) - 1) / 3)  # scikit-learn's default is 30
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=-1)
     return {"PCA": components[:, :2], "t-SNE": tsne.fit_transform(components)}
 

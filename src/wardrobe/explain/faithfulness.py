@@ -63,21 +63,21 @@ def _measure_curves(
     logits: Logits, images: Images, classes: Classes, maps: Floats, is_sharp: IsSharp
 ) -> Floats:
     """Returns the probabilities (n, BLOCKS + 1) with blocks sharp where `is_sharp` is true."""
-    steps = np.arange(BLOCKS + 1)[:, None, None]
+    steps = np.arange(BLOCKS + 1)[:, None, None]  # (50, 1, 1)
     curves = []
     for some in batches.slices(len(images), BATCH):
         sharp = is_sharp(_rank_blocks(maps[some])[:, None], steps)  # (n, steps, 28, 28)
         partial = np.where(sharp, images[some, None], blur(images[some])[:, None])
-        probabilities = softmax(logits(partial.reshape(-1, SIDE, SIDE)))
+        probabilities = softmax(logits(partial.reshape(-1, SIDE, SIDE)))  # (n * steps, k)
         probabilities = probabilities.reshape(*partial.shape[:2], -1)  # (n, steps, k)
-        curves.append(probabilities[np.arange(len(partial)), :, classes[some]])
+        curves.append(probabilities[np.arange(len(partial)), :, classes[some]])  # (n, steps)
     return np.concatenate(curves)
 
 
 def _rank_blocks(maps: Floats) -> npt.NDArray[np.int64]:
     """Returns the rank of each pixel's block by its mean, 0 for the highest: (n, 28, 28)."""
     blocks = maps.reshape(-1, BLOCKS_PER_SIDE, BLOCK, BLOCKS_PER_SIDE, BLOCK).mean(axis=(2, 4))
-    order = np.argsort(-blocks.reshape(-1, BLOCKS), axis=1, kind="stable")
+    order = np.argsort(-blocks.reshape(-1, BLOCKS), axis=1, kind="stable")  # (n, 49)
     return _enlarge_blocks(np.argsort(order, axis=1).reshape(blocks.shape))
 
 
@@ -89,7 +89,7 @@ def _enlarge_blocks(blocks: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def mean_and_interval(values: Floats) -> tuple[float, float, float]:
     """Returns the mean of values (n,) and its 95 % interval, by bootstrap (Efron 1979)."""
     chosen = make_rng("bootstrap", 0).integers(0, len(values), (RESAMPLES, len(values)))
-    low, high = np.quantile(values[chosen].mean(axis=1), (0.025, 0.975))
+    low, high = np.quantile(values[chosen].mean(axis=1), (0.025, 0.975))  # of the resampled means
     return float(values.mean()), float(low), float(high)
 
 
@@ -106,14 +106,14 @@ def randomize_layers(
 
     Source: cascading randomisation, Adebayo et al. 2018, arXiv 1810.03292.
     """
-    randomized = keras.models.clone_model(model)
+    randomized = keras.models.clone_model(model)  # a copy: the model is used on
     randomized.set_weights(model.get_weights())
     prefixes = architecture.member_prefixes(recipe)
     trained = [
         layer.name for layer in untrained.layers if hasattr(layer, "kernel") and layer.trainable
     ]
     names = [name.removeprefix(prefixes[0]) for name in trained if name.startswith(prefixes[0])]
-    for name in reversed(names):
+    for name in reversed(names):  # from the logits down
         for prefix in prefixes:
             weights = untrained.get_layer(prefix + name).get_weights()
             randomized.get_layer(prefix + name).set_weights(weights)

@@ -46,7 +46,7 @@ def strongest_inputs(model: keras.Model, depth: int, count: int) -> tuple[Indice
     layer = architecture.find_convolutions(model)[depth]
     kernel = keras.ops.convert_to_numpy(layer.kernel)  # (h, w, in, out)
     strength = (kernel**2).sum(axis=(0, 1)).T  # (out, in)
-    largest = np.argsort(-strength, axis=1, kind="stable")[:, :count]
+    largest = np.argsort(-strength, axis=1, kind="stable")[:, :count]  # (out, count)
     kernels = [kernel[:, :, inputs, out].transpose(2, 0, 1) for out, inputs in enumerate(largest)]
     return largest, np.stack(kernels)
 
@@ -75,11 +75,11 @@ def find_top_images(
     highest: dict[str, list[Floats]] = {name: [] for name in names}
     places: dict[str, list[Indices]] = {name: [] for name in names}
     for some in batches.slices(len(images), BATCH):
-        maps = inner.predict_on_batch(images[some, ..., None])
+        maps = inner.predict_on_batch(images[some, ..., None])  # name → (n, h, w, f)
         for name in names:
             flat = maps[name].reshape(len(maps[name]), -1, maps[name].shape[-1])  # (n, h * w, f)
-            highest[name].append(flat.max(axis=1))
-            places[name].append(flat.argmax(axis=1))
+            highest[name].append(flat.max(axis=1))  # (n, f)
+            places[name].append(flat.argmax(axis=1))  # (n, f), row * width + column
     fields = architecture.compute_receptive_fields(recipe)
     top = {}
     for name in names:
@@ -101,6 +101,6 @@ def _select_top(
     first, step, size = field
     chosen = np.sort(np.argsort(-activations.std(axis=0), kind="stable")[:filters])
     top = np.argsort(-activations[:, chosen], axis=0, kind="stable")[:count].T  # (f, count)
-    at = places[top, chosen[:, None]]
+    at = places[top, chosen[:, None]]  # (f, count)
     centres = first + step * np.stack([at // width, at % width], axis=-1).astype(np.float64)
     return TopImages(chosen, top, centres, size)

@@ -17,7 +17,7 @@ from wardrobe.models.recipes import Recipe
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import loop
 
-FOLDS = 5
+FOLDS = 5  # trainings; each has four fifths of the images
 
 Labels = npt.NDArray[np.int64]
 
@@ -46,8 +46,8 @@ def find_label_errors(
     """
     from cleanlab.filter import find_label_issues  # loads pandas: half a second
 
-    labels = (dataset.train + dataset.validation).labels
-    folds = assign_folds(labels)
+    labels = (dataset.train + dataset.validation).labels  # never the test split
+    folds = assign_folds(labels)  # (n,), 0 to FOLDS - 1
     probabilities = np.zeros((len(labels), len(dataset.class_names)))
     for fold in range(folds.max() + 1):
         display.stage(f"Label errors: training network {fold + 1} of {folds.max() + 1}")
@@ -78,6 +78,6 @@ def _cross_predict(
     parts = replace(dataset, train=images[order], validation=images[np.flatnonzero(in_fold)])
     with tempfile.TemporaryDirectory() as folder:
         run = runs.create_run(recipe, Path(folder) / "fold", data=dataset.name, seed=seed)
-        hidden = TrainingDisplay(io.StringIO())
+        hidden = TrainingDisplay(io.StringIO())  # prints into nothing
         model = loop.fit(recipe, parts, run, seed, hidden)
     return softmax(scoring.predict_logits(model, parts.validation.images, recipe.tta_views))

@@ -52,7 +52,7 @@ def _compute_features(inner: keras.Model, images: npt.NDArray[np.uint8]) -> dict
     """Returns each layer's pooled outputs: name → (n, features). In batches, as maps are large."""
     pooled = []
     for some in batches.slices(len(images), BATCH):
-        outputs = inner.predict_on_batch(images[some, ..., None])
+        outputs = inner.predict_on_batch(images[some, ..., None])  # name → (n, h, w, c) or (n, f)
         pooled.append({name: _pool(name, each) for name, each in outputs.items()})
     return {name: np.concatenate([each[name] for each in pooled]) for name in pooled[0]}
 
@@ -63,9 +63,9 @@ def _pool(name: str, outputs: Floats) -> Floats:
         side = outputs.shape[1]
         starts = np.linspace(0, side, min(CELLS, side), endpoint=False).astype(int)
         sums = np.add.reduceat(np.add.reduceat(outputs, starts, axis=1), starts, axis=2)
-        sizes = np.diff(np.append(starts, side))
+        sizes = np.diff(np.append(starts, side))  # units per cell, which may differ by 1
         outputs = sums / (sizes[:, None, None] * sizes[:, None])
-    return outputs.reshape(len(outputs), -1)
+    return outputs.reshape(len(outputs), -1)  # (n, features)
 
 
 def _fit_probe(
@@ -73,8 +73,8 @@ def _fit_probe(
 ) -> float:
     pca = PCA(min(COMPONENTS, *features.shape), random_state=seed).fit(features)
     deviation = np.sqrt(pca.explained_variance_)
-    kept = deviation >= MIN_DEVIATION * deviation[0]
+    kept = deviation >= MIN_DEVIATION * deviation[0]  # sorted: the first is the largest
     scale = np.maximum(deviation[kept], 1e-12)  # a layer with constant outputs has deviation 0
     fitted, measured = (pca.transform(each)[:, kept] / scale for each in (features, new_features))
-    probe = LogisticRegression(C=0.1, tol=1e-3).fit(fitted, labels)
+    probe = LogisticRegression(C=0.1, tol=1e-3).fit(fitted, labels)  # features of variance 1
     return float(probe.score(measured, new_labels))

@@ -19,7 +19,7 @@ from wardrobe.training import checkpoints
 
 # A model above this gets fewer images in measurements that predict each image 100 times or more.
 LARGE_MODEL = 50e6  # FLOPs per image
-FEWEST_IMAGES = 4
+FEWEST_IMAGES = 4  # of any measurement, however large the model
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Subject:
 
     def limit_images(self, count: int) -> int:
         """Returns `count`, or fewer if the model is large."""
-        affordable = LARGE_MODEL / self.run.info()["forward_flops"]
+        affordable = LARGE_MODEL / self.run.info()["forward_flops"]  # fraction of the images
         return max(FEWEST_IMAGES, round(count * min(1.0, affordable)))
 
 
@@ -65,13 +65,13 @@ def open_subject(
     Raises:
         RunError: the run has no metrics.json, or its files cannot be read.
     """
-    metrics = run.metrics()
+    metrics = run.metrics()  # first: says that the run has to be evaluated
     if model is None and run.keras_path.is_file():
         model = checkpoints.load_model(run)
     logits: Logits
     tta_logits: Logits
     if model is None:
-        logits = tta_logits = Classifier.load(run).logits
+        logits = tta_logits = Classifier.load(run).logits  # the file contains the views
     else:
         logits = scoring.make_logits_function(model)
         tta_logits = scoring.make_logits_function(model, metrics["tta_views"])

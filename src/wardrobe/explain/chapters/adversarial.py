@@ -9,8 +9,8 @@ from wardrobe.report.chapter import Chapter, Findings
 if TYPE_CHECKING:
     from wardrobe.explain.subject import Subject
 
-IMAGES = 500
-EXAMPLES = 7
+IMAGES = 500  # each is attacked 5 times by FGSM, and by PGD with 20 steps
+EXAMPLES = 7  # columns of the figure
 EPSILONS = 0.01, 0.02, 0.03, 0.05, 0.1  # largest change of a pixel; 1 is black to white
 
 FIGURES = {
@@ -32,17 +32,17 @@ def _measure_attacks(subject: "Subject") -> Findings:
     from wardrobe.evaluation import adversarial, metrics
     from wardrobe.inference import confidence
 
-    scored = subject.scored[: subject.limit_images(IMAGES)]
+    scored = subject.scored[: subject.limit_images(IMAGES)]  # the first: not selected
     images, labels, temperature = scored.images, scored.labels, subject.run.metrics()["temperature"]
-    gradient = adversarial.make_loss_gradient(subject.keras_model)
+    gradient = adversarial.make_loss_gradient(subject.keras_model)  # without test-time augmentation
 
     def predict_examples(changed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         examples = changed[:EXAMPLES]
         return examples, confidence.softmax(subject.logits(examples), temperature)
 
-    clean = metrics.accuracy(subject.logits(images), labels)
+    clean = metrics.accuracy(subject.logits(images), labels)  # 0-1, the same model as attacked
     rows: dict[str, dict[float, float]] = {"FGSM": {}, "PGD": {}}
-    examples = {0.0: predict_examples(images)}
+    examples = {0.0: predict_examples(images)}  # epsilon → images, probabilities
     for epsilon in EPSILONS:
         for name, attack in (("FGSM", adversarial.fgsm), ("PGD", adversarial.pgd)):
             changed = attack(gradient, images, labels, epsilon)

@@ -9,7 +9,7 @@ from wardrobe.report.chapter import Chapter, Findings
 if TYPE_CHECKING:
     from wardrobe.explain.subject import Subject
 
-PAIRS = 8
+PAIRS = 8  # rows of the figure
 
 FIGURES = {
     "confused": (
@@ -26,16 +26,16 @@ def _compare_classes(subject: "Subject") -> Findings:
 
     names = subject.dataset.class_names
     matrix = np.array(subject.run.metrics()["confusion"])  # rows: actual; columns: predicted
-    mistakes = matrix - np.diag(np.diag(matrix))
+    mistakes = matrix - np.diag(np.diag(matrix))  # (k, k), without the correct ones
     rows, images = [], []
     for flat in np.argsort(-mistakes, axis=None, kind="stable")[:PAIRS]:
         actual, predicted = divmod(int(flat), len(names))
         count = int(mistakes[actual, predicted])
-        if count == 0:
+        if count == 0:  # fewer pairs than rows
             break
         row = {"actual": names[actual], "predicted": names[predicted], "count": count}
         rows.append({**row, "of": int(matrix[actual].sum())})
-        chosen = (subject.scored.labels == actual) & (subject.predicted == predicted)
+        chosen = (subject.scored.labels == actual) & (subject.predicted == predicted)  # (n,) bool
         which = np.flatnonzero(chosen)
         by_confidence = np.argsort(-subject.probabilities[which, predicted], kind="stable")
         images.append(subject.scored.images[which[by_confidence]])

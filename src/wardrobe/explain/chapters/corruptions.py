@@ -7,7 +7,7 @@ from wardrobe.report.chapter import Chapter, Findings
 if TYPE_CHECKING:
     from wardrobe.explain.subject import Subject
 
-IMAGES = 2_000
+IMAGES = 2_000  # each is corrupted 50 times
 
 FIGURES = {
     "corruptions": (
@@ -28,7 +28,7 @@ def _measure_corruptions(subject: "Subject") -> Findings:
     for name in corruptions.CORRUPTIONS:
         rows[name] = []
         for severity in corruptions.SEVERITIES:
-            corrupted = corruptions.corrupt(scored.images, name, severity)
+            corrupted = corruptions.corrupt(scored.images, name, severity)  # (n, 28, 28) uint8
             rows[name].append(metrics.accuracy(subject.tta_logits(corrupted), scored.labels))
     figure = plots.robustness.plot_corruptions(rows, clean, len(scored))
     results = {"images": len(scored), "clean": clean, "accuracy": rows}

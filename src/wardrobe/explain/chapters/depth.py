@@ -47,10 +47,10 @@ def _probe_layers(subject: "Subject") -> Findings:
         state: probes.fit_probes(model, train[:PROBE_IMAGES], validation)
         for state, model in states.items()
     }
-    embedded = validation[:EMBEDDED_IMAGES]
+    embedded = validation[:EMBEDDED_IMAGES]  # not training images, which it knows
     features = embedding.penultimate_features(subject.keras_model, embedded.images)
-    wrong = subject.logits(embedded.images).argmax(axis=1) != embedded.labels
-    points = embedding.embed(features)
+    wrong = subject.logits(embedded.images).argmax(axis=1) != embedded.labels  # (n,) bool
+    points = embedding.embed(features)  # method → (n, 2)
     return {
         "probes": plots.layers.plot_probes(curves),
         "embedding": plots.layers.plot_embedding(points, embedded.labels, wrong, names),

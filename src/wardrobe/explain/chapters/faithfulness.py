@@ -9,7 +9,7 @@ from wardrobe.report.chapter import Chapter, Findings
 if TYPE_CHECKING:
     from wardrobe.explain.subject import Subject
 
-IMAGES = 500
+IMAGES = 500  # of each, 50 blurred versions per order
 RANDOMIZED_IMAGES = 100  # that heat maps are computed for after each layer is randomised
 
 FIGURES = {
@@ -29,7 +29,7 @@ def _measure_faithfulness(subject: "Subject") -> Findings:
 
     images = subject.scored.images[: subject.limit_images(IMAGES)]
     logits, recipe = subject.logits, subject.recipe
-    classes = logits(images).argmax(axis=1)
+    classes = logits(images).argmax(axis=1)  # the predictions are explained, right or wrong
     maps = attribution.heat_maps(subject.model, recipe, logits, images, classes)
     averaged = attribution.grad_cam(subject.keras_model, recipe, images, classes, averaged=True)
     forgetting, untrained = _randomize(subject, images, classes, maps)
@@ -37,7 +37,7 @@ def _measure_faithfulness(subject: "Subject") -> Findings:
         **maps,
         "Grad-CAM, averaged": averaged,
         **{f"{name}, untrained": each for name, each in untrained.items()},
-        "brightness": images.astype(np.float64),
+        "brightness": images.astype(np.float64),  # a baseline: beats maps where black fills in
         "by chance": faithfulness.random_maps(len(images)),
     }
     results: dict[str, Any] = {"images": len(images), "forgetting": forgetting}
@@ -65,7 +65,7 @@ def _randomize(
     from wardrobe.explain import attribution, faithfulness
     from wardrobe.models import initializers
 
-    some = slice(subject.limit_images(RANDOMIZED_IMAGES))
+    some = slice(subject.limit_images(RANDOMIZED_IMAGES))  # of `images`
     recipe, dataset = subject.recipe, subject.dataset
     seed = subject.run.info()["seed"] + 1  # not the weights that training started from
     fresh = initializers.build_untrained(

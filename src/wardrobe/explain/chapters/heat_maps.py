@@ -9,7 +9,7 @@ from wardrobe.report.chapter import Chapter, Findings
 if TYPE_CHECKING:
     from wardrobe.explain.subject import Subject
 
-MISTAKES = 5
+MISTAKES = 5  # rows after those of the classes
 
 FIGURES = {
     "heat_maps": (
@@ -29,11 +29,11 @@ def _draw_heat_maps(subject: "Subject") -> Findings:
     labels, names = subject.scored.labels, subject.dataset.class_names
     correct = subject.predicted == labels
     wrong = np.flatnonzero(~correct)
-    confidence = subject.probabilities[wrong].max(axis=1)
+    confidence = subject.probabilities[wrong].max(axis=1)  # (mistakes,)
     worst = wrong[np.argsort(-confidence, kind="stable")][:MISTAKES]
     classes = range(len(names))
     first_correct = [np.flatnonzero(correct & (labels == each))[:1] for each in classes]
-    chosen = np.concatenate([*first_correct, worst])
+    chosen = np.concatenate([*first_correct, worst])  # a class without any is left out
     images = subject.scored.images[chosen]
     maps = attribution.heat_maps(
         subject.model, subject.recipe, subject.logits, images, subject.predicted[chosen]

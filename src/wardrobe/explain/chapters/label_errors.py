@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from wardrobe.explain.subject import Subject
 
 RECIPE = "sprint"  # of the networks that are cross-validated: the fastest
-FIGURE_IMAGES = 50
+FIGURE_IMAGES = 50  # one person judged 28 of the first 50 wrong: docs/log.md
 
 FIGURES = {
     "label_errors": (
@@ -33,7 +33,7 @@ def _search_label_errors(subject: "Subject") -> Findings:
     except DataError as error:
         subject.display.stage(f"Label errors: left out, {error}")
         return {}, {}
-    labelled = dataset.train + dataset.validation
+    labelled = dataset.train + dataset.validation  # the order that `indices` refer to
     drawn = found.indices[:FIGURE_IMAGES]
     figure = plots.explanations.plot_label_errors(
         labelled.images[drawn], labelled.labels[drawn], found.suggested[:FIGURE_IMAGES],

@@ -64,9 +64,9 @@ def _draw_first_layers(subject: "Subject") -> Findings:
 
     model, validation = subject.keras_model, subject.dataset.validation
     _, first_of_class = np.unique(validation.labels, return_index=True)
-    examples = validation.images[first_of_class]
+    examples = validation.images[first_of_class]  # (k, 28, 28)
     first = architecture.find_convolutions(model)[0].name
-    maps = filters.feature_maps(model, examples)
+    maps = filters.feature_maps(model, examples)  # name → (k, h, w, filters)
     return {
         "filters": plots.layers.plot_filters(filters.first_filters(model), first),
         "feature_maps": plots.layers.plot_feature_maps(examples, maps, subject.dataset.class_names),
@@ -86,7 +86,7 @@ def _explain_layers(subject: "Subject") -> Findings:
         name: _maximize_all(model, subject.recipe, name, subject.dataset) for name in names
     }
     searched = train.images[:SEARCHED_IMAGES]
-    per_layer = max(3, TOP_FILTERS // len(convolutions))
+    per_layer = max(3, TOP_FILTERS // len(convolutions))  # at least 3, to compare filters
     top = filters.find_top_images(model, subject.recipe, searched, per_layer, TOP_IMAGES)
     rows = {name: _select_row(each, synthetic[name], searched) for name, each in top.items()}
     figures = {
@@ -95,7 +95,7 @@ def _explain_layers(subject: "Subject") -> Findings:
         ),
         "exciting": plots.layers.plot_top_images(rows),
     }
-    if len(convolutions) > 1:
+    if len(convolutions) > 1:  # otherwise there is nothing to combine
         figures["parts"] = _draw_parts(model, convolutions[0], convolutions[1], synthetic)
     return figures, {}
 
@@ -121,14 +121,14 @@ def _maximize_all(
     """Returns a synthetic input for each filter of a layer: (filters, side, side) uint8."""
     from wardrobe.explain import activation_maximization
 
-    filters = range(model.get_layer(name).kernel.shape[-1])
-    prior = dataset.train.images[:PRIOR_IMAGES]
+    filters = range(model.get_layer(name).kernel.shape[-1])  # all of the layer
+    prior = dataset.train.images[:PRIOR_IMAGES]  # enough for 100 components
     return activation_maximization.maximize_activation(model, recipe, name, filters, prior)
 
 
 def _select_row(top: "TopImages", synthetic: np.ndarray, searched: np.ndarray) -> tuple[Any, ...]:
     """Returns what `plots.layers.plot_top_images` draws of a layer."""
-    chosen = synthetic[top.filters]
+    chosen = synthetic[top.filters]  # (f, side, side)
     return top.filters.tolist(), chosen, searched[top.images], top.centres, top.size
 
 

@@ -72,7 +72,7 @@ def _draw_scores(subject: "Subject") -> Findings:
     images, labels = subject.scored.images, subject.scored.labels
     probabilities, metrics = subject.probabilities, subject.run.metrics()
     split = metrics["split"]
-    wrong = np.flatnonzero(subject.predicted != labels)
+    wrong = np.flatnonzero(subject.predicted != labels)  # (mistakes,)
     worst = wrong[np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")][:GRID_IMAGES]
     first = np.arange(len(labels))[:GRID_IMAGES]
     barred = np.concatenate([first[:BARS_FIRST], wrong[wrong >= BARS_FIRST][:BARS_WRONG]])
