@@ -82,7 +82,9 @@ def test_results_say_what_the_tricks_were_taken_out_of_wherever_that_row_stands(
         *without,
     ):
         results.write_results(figures | {"rows": rows}, tmp_path)
-        assert ("are removed from a single network" in (tmp_path / "RESULTS.md").read_text()) == said
+        assert (
+            "are removed from a single network" in (tmp_path / "RESULTS.md").read_text()
+        ) == said
 
 
 def test_every_figure_of_the_readme_was_measured() -> None:

@@ -132,7 +132,7 @@ def _keras_file(source: str, home: Path) -> Path:
         from wardrobe.models import tta
         from wardrobe.training import checkpoints
     if source in SHIPPED_FILES:
-        model, recipe, _ = export.load_onnx_as_keras(PRETRAINED / f"{source}.onnx")
+        model, recipe, _ = export.load_as_keras(PRETRAINED / f"{source}.onnx")
     else:
         run = runs.find_run(source)
         model, recipe = checkpoints.load_model(run), run.recipe()

@@ -124,7 +124,9 @@ def test_both_files_give_the_same_logits_on_all_test_images(
     run = real_run[0]
     images = open_test_split(load_data("fashion-mnist", fashion_mnist_dir)).images
     assert len(images) == 10_000
-    keras_logits = checkpoints.load_model(run).predict(images[..., None], batch_size=1000, verbose=0)
+    keras_logits = checkpoints.load_model(run).predict(
+        images[..., None], batch_size=1000, verbose=0
+    )
     difference = np.abs(Classifier.load(run).logits(images) - keras_logits).max()
     assert difference <= 1e-4
     assert run.info()["onnx_largest_logit_difference"] <= 1e-4
@@ -174,9 +176,7 @@ def test_the_views_of_a_recipe_are_in_the_file(
 ) -> None:
     model = checkpoints.load_model(drawn_training[0])
     expected = shown(model, 6, 0)
-    export.export_model(
-        tta.with_tta(model, 6), tmp_path / "model.onnx", "onnx", ABOUT, expected
-    )
+    export.export_model(tta.with_tta(model, 6), tmp_path / "model.onnx", "onnx", ABOUT, expected)
     found = Classifier.load(tmp_path / "model.onnx").logits(expected.images)
     np.testing.assert_allclose(found, expected.logits, atol=1e-4)
     assert (
@@ -211,10 +211,11 @@ def test_an_int8_file_that_loses_too_much_is_refused(
     model, images = checkpoints.load_model(drawn_training[0]), synthetic.draw(300)[0]
     logits = model.predict(images[..., None], verbose=0)
     black = np.zeros(
-        (export.CALIBRATION_BATCH, 28, 28), np.uint8
+        (export.calibration.BATCH, 28, 28), np.uint8
     )  # shows the quantiser nothing of what activations can be
     with pytest.raises(
-        WardrobeError, match=r"expected a loss of at most 0\.3%; it was not kept; export without"
+        WardrobeError,
+        match=r"expected a loss of at most 0\.3%; the file was not kept; export without",
     ):
         export.export_model(
             model,
@@ -230,7 +231,7 @@ def test_an_int8_file_that_loses_too_much_is_refused(
 def test_the_network_of_a_model_that_ships_is_had_back_from_its_file() -> None:
     images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
     for name in ("photo", "baseline"):
-        model, recipe, about = export.load_onnx_as_keras(PRETRAINED / f"{name}.onnx")
+        model, recipe, about = export.load_as_keras(PRETRAINED / f"{name}.onnx")
         found = tta.with_tta(model, recipe.tta_views).predict(images[..., None], verbose=0)
         np.testing.assert_allclose(
             found, Classifier.load(PRETRAINED / f"{name}.onnx").logits(images), atol=1e-3

@@ -95,8 +95,7 @@ def test_what_is_unfamiliar_or_empty_is_not_sure_and_says_why(tmp_path: Path) ->
     assert predictions.reason(1) is None
     assert predictions.reason(2) == "the image is empty"
     assert (
-        predictions.reason(0)
-        == "unlike the training data (familiarity 7.1, expected 8.0 or more)"
+        predictions.reason(0) == "unlike the training data (familiarity 7.1, expected 8.0 or more)"
     )
 
 

@@ -285,11 +285,7 @@ def test_a_folder_without_pictures_is_said(tmp_path: Path) -> None:
     [
         ([], 2, ["Missing argument 'PATH...'"]),
         (["a.png", "--model", "nowhere"], 1, ["nowhere does not exist"]),
-        (
-            ["a.png", "--model", "a.png"],
-            1,
-            ["a.png is not a model file; expected .onnx"],
-        ),
+        (["a.png", "--model", "a.png"], 1, ["a.png is not a model file; expected .onnx"]),
         (["a.png", "--model", "latest"], 1, ["no run in"]),
         (["a.png", "--csv", "x.csv", "--json"], 2, ["choose one"]),
         (["a.png", "--csv", "no/folder/x.csv"], 2, ["there is no folder no/folder"]),

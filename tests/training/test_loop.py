@@ -324,9 +324,7 @@ def test_a_run_that_is_done_is_not_resumed(real_run: tuple[Run, object]) -> None
 def test_a_run_of_another_recipe_is_not_resumed(dataset: Dataset, tmp_path: Path) -> None:
     other = replace(recipes.get("baseline"), name="other")
     run = runs.create_run(other, tmp_path / "run", data=dataset.name, seed=0)
-    with pytest.raises(
-        RunError, match=r"has recipe 'other', not 'baseline'; leave it out"
-    ):
+    with pytest.raises(RunError, match=r"has recipe 'other', not 'baseline'; leave it out"):
         api.resume(run.path, recipe="baseline")
 
 

@@ -32,7 +32,8 @@ def describe_machine() -> dict[str, Any]:
     if cpuinfo.exists():  # Linux: platform.processor() is empty or says only "x86_64"
         names = (x for x in cpuinfo.read_text().splitlines() if x.startswith("model name"))
         processor = next(names, f": {processor}").partition(": ")[2]
-    facts = {"system": platform.platform(), "processor": processor, "cores": os.cpu_count()}
+    facts: dict[str, Any] = {"system": platform.platform(), "processor": processor}
+    facts["cores"] = os.cpu_count()
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # bytes
         facts["memory_gib"] = round(memory / 2**30, 1)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import timedelta
-from typing import TextIO
+from typing import IO, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -36,7 +36,7 @@ def make_training_display(stream: TextIO) -> "TrainingDisplay":
 class TrainingDisplay:
     """Prints one line per epoch."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
         self.epochs = 0
         self.seconds: list[float] = []

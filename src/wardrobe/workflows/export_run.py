@@ -46,7 +46,7 @@ def export_model(
         model, recipe = load_checked_model(source, dataset), source.recipe()
         home, stem = source.path, source.keras_path.stem
     else:
-        model, recipe, metadata = export.load_onnx_as_keras(source)
+        model, recipe, metadata = export.load_as_keras(source)
         home, stem = Path(), source.stem
     display.stage(f"Scoring {dataset.test_size:,} test images with Keras")
     evaluated = scoring.evaluate(model, dataset, recipe)

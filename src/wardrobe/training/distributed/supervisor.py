@@ -83,7 +83,8 @@ def _forward_signals(child: subprocess.Popen[str]) -> None:
 
 def _forward_stderr(child: subprocess.Popen[str]) -> list[str]:
     """Prints the child's stderr without C++ noise; returns the lines from the first error on."""
-    is_debug, held = "--debug" in sys.argv, []
+    is_debug = "--debug" in sys.argv
+    held: list[str] = []
     assert child.stderr is not None
     for line in child.stderr:
         if not is_debug and not line.startswith(OURS) and (held or FATAL.match(line)):

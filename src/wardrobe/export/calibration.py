@@ -1,0 +1,23 @@
+"""Calibration images: they show a quantizer the range of the activations."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+Images = npt.NDArray[np.uint8]
+
+CALIBRATION_IMAGES = 512  # training images
+BATCH = 64
+
+
+def iterate_batches(images: Images) -> Iterator[npt.NDArray[np.float32]]:
+    """Yields images (n, 28, 28) as inputs of the model: (BATCH, 28, 28, 1) float32, 0-255."""
+    for start in range(0, len(images), BATCH):
+        yield images[start : start + BATCH, ..., None].astype(np.float32)
+
+
+def iterate_single(images: Images) -> Iterator[npt.NDArray[np.float32]]:
+    """Yields images (n, 28, 28) one by one: (1, 28, 28, 1) float32, 0-255."""
+    for batch in iterate_batches(images):
+        yield from (image[None] for image in batch)
