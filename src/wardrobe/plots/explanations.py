@@ -115,7 +115,7 @@ def plot_faithfulness(results: Mapping[str, Any]) -> Figure:
 def _write_areas(axes: Axes, results: Mapping[str, Any]) -> None:
     """Writes the legend of the curves and the areas under them: one row per order."""
     columns = {"deletion": 0.33, "insertion": 0.62}  # left edges, as fractions of the width
-    axes.set(xlim=(0, 1), ylim=(len(LINES) + 0.5, -0.5))
+    axes.set(xlim=(0, 1), ylim=(len(LINES) + 0.5, -0.5))  # row 0 is the heading, at the top
     axes.set_axis_off()
     look: dict[str, Any] = {"fontsize": 8.5, "va": "center"}
     axes.text(0.06, 0, "area under the curve, 95 % interval", color=GREY, **look)
@@ -133,7 +133,7 @@ def _draw_randomization(axes: Axes, similarities: Mapping[str, Mapping[str, floa
     """Draws how similar heat maps stay to the trained model's as its layers are randomised."""
     for name, by_layer in similarities.items():
         colour, line = LINES[name]
-        layers, values = ["trained", *by_layer], [1, *by_layer.values()]
+        layers, values = ["trained", *by_layer], [1, *by_layer.values()]  # 1: equal to itself
         axes.plot(layers, values, f"o{line}", color=colour, linewidth=2, label=name)
     axes.axhline(0, color=GREY, linewidth=1)
     axes.set_title("Layers randomised one after another, the last first: faithful maps must change")
@@ -199,7 +199,7 @@ def plot_image_sheet(story: Mapping[str, Any], class_names: Sequence[str]) -> Fi
     subtitle += ";  red supports the prediction, blue opposes it"
     figure = style.new_figure(sum(heights) + 0.2, title, subtitle)
     rows = figure.add_gridspec(3, 1, height_ratios=heights)
-    top = rows[0].subgridspec(1, 5)
+    top = rows[0].subgridspec(1, 5)  # photo, input, two heat maps, bars
     for number, (name, image) in enumerate(images.items()):
         axes = figure.add_subplot(top[number])
         draw_montage(axes, [[image]])

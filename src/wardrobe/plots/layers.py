@@ -71,10 +71,10 @@ def plot_feature_maps(images: Images, maps: Mapping[str, Floats], names: Sequenc
     images = images[:MAPPED_IMAGES]
     picture, gap = 1.1, 0.14  # inches
     total = sum(each.shape[-1] for each in maps.values())
-    room = WIDTH - picture - 0.35 - gap * len(maps)
+    room = WIDTH - picture - 0.35 - gap * len(maps)  # inches for all maps of an image
     most = total if total <= MOST_MAPS else MAP_ROWS * int(room / len(maps) / SMALLEST_MAP)
     counts = [min(each.shape[-1], most) for each in maps.values()]
-    columns = [-(-count // MAP_ROWS) for count in counts]
+    columns = [-(-count // MAP_ROWS) for count in counts]  # of each layer
     cell = min(0.42, room / sum(columns))  # inches of one map
     head = 0.2 * max(layer.count("_") + 3 for layer in maps)  # the layers' names have a line each
     figure = style.new_figure(

@@ -100,7 +100,7 @@ def draw_bars(
     axes: Axes, probabilities: Floats, label: int, class_names: Sequence[str], shown: int
 ) -> None:
     """Draws the probability of the actual class and of the most probable others, in class order."""
-    ranked = probabilities.argsort()[::-1]
+    ranked = probabilities.argsort()[::-1]  # most probable first
     others = ranked[ranked != label][: shown - 1]
     classes = np.sort(np.append(others, label))
     colours = {**dict.fromkeys(classes, LIGHT_GREY), probabilities.argmax(): WRONG, label: CORRECT}
@@ -109,7 +109,7 @@ def draw_bars(
     axes.barh(places, values, color=[colours[each] for each in classes], height=0.78)
     axes.set_yticks(places, names, fontsize=8)
     for place, value in enumerate(values):
-        if value >= 0.005:
+        if value >= 0.005:  # less would read "0 %"
             text = format_confidence(value)
             axes.text(min(value, 1) + 0.03, place, text, va="center", fontsize=8)
     axes.set_xlim(0, 1)
@@ -126,14 +126,14 @@ def plot_confusion(matrix: npt.NDArray[np.int64], class_names: Sequence[str]) ->
         matrix: (k, k), rows are actual classes, columns predicted ones.
     """
     count = len(class_names)
-    fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)  # (k, k), of each class
     figure = style.new_figure(8.0, f"Confusion matrix: {_describe_confusion(matrix, class_names)}")
     axes = figure.add_subplot(xlabel="predicted", ylabel="actual")
     lines = 2 if count <= MOST_COUNTED else 0  # points, between the cells
     axes.pcolormesh(fractions, cmap="Blues", vmin=0, vmax=1, edgecolors="white", linewidth=lines)
     axes.set_aspect("equal")
     axes.invert_yaxis()
-    step = -(-count // MOST_NAMES)
+    step = -(-count // MOST_NAMES)  # 1 up to 30 classes
     ticks, names = np.arange(0, count, step) + 0.5, [shorten(name) for name in class_names[::step]]
     axes.set_xticks(ticks, names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(ticks, names)
@@ -149,7 +149,7 @@ def plot_confusion(matrix: npt.NDArray[np.int64], class_names: Sequence[str]) ->
 
 def _describe_confusion(matrix: npt.NDArray[np.int64], class_names: Sequence[str]) -> str:
     """Names the most frequent confusion."""
-    mistakes = matrix - np.diag(np.diag(matrix))
+    mistakes = matrix - np.diag(np.diag(matrix))  # (k, k), 0 on the diagonal
     if not mistakes.any():
         return "no mistakes"
     actual, predicted = divmod(int(mistakes.argmax()), len(matrix))
@@ -234,7 +234,7 @@ def plot_reliability(
         width, centres = edges[1] * 0.92, (edges[:-1] + edges[1:]) / 2
         colours = [BLUE if count >= FEW_PREDICTIONS else PALE for count in number]
         axes.bar(centres, bins["accuracy"], width, color=colours)
-        axes.plot([0, 1], [0, 1], color=ORANGE, linewidth=2)
+        axes.plot([0, 1], [0, 1], color=ORANGE, linewidth=2)  # perfect calibration
         axes.set_ylim(0, 1)
         counts.bar(centres, number / max(number.sum(), 1), width, color=GREY)
         counts.set(xlim=(0, 1), xlabel="confidence")

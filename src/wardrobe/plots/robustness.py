@@ -64,10 +64,10 @@ def plot_conformal(rows: Sequence[Mapping[str, Any]]) -> Figure:
         "calibrated on validation images;  bars: fraction of the images by size of their set",
     )
     largest = max(int(np.flatnonzero(np.array(row["sizes"]) > 0.0005).max()) for row in rows)
-    sizes = range(largest + 1)
+    sizes = range(largest + 1)  # classes in a set
     for axes, row in zip(figure.subplots(1, len(rows), squeeze=False)[0], rows, strict=True):
         fractions = row["sizes"][: largest + 1]
-        axes.bar(sizes, fractions, color=[GREY, *[BLUE] * largest])
+        axes.bar(sizes, fractions, color=[GREY, *[BLUE] * largest])  # grey: empty sets
         for size, fraction in enumerate(fractions):
             if fraction >= 0.005:
                 text = format_confidence(fraction)
