@@ -1,4 +1,4 @@
-"""A photo → the (28, 28) uint8 tile that a model sees: a light garment on black, as in Fashion-MNIST.
+"""A photo → the tile that a model sees: (28, 28) uint8, light on black, as in Fashion-MNIST.
 
 - `steps`: `prepare`, all steps in a row
 - `decode`: image file → upright RGB pixels

@@ -1,4 +1,4 @@
-"""Opens and decodes an image file: decode_full_size, RGB, 8 bits, at most `WORKING_SIDE` pixels a side.
+"""Opens and decodes an image file: upright, RGB, 8 bits, at most WORKING_SIDE pixels a side.
 
 Only formats that hold images alone are read. Nothing here runs code that a file holds, as a
 PostScript reader would.

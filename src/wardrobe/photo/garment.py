@@ -25,9 +25,9 @@ class Garment:
 
 
 def find_garment(rgb: Rgb, opaque: Mask | None = None) -> Garment:
-    """Finds the garment: the first result shaped like one of transparency, plain background, GrabCut.
+    """Finds the garment by transparency, a plain background or GrabCut, in this order.
 
-    If there is none, the garment is the whole image.
+    The first mask with the shape of a garment is taken; otherwise the whole image.
     """
     whole = np.ones(rgb.shape[:2], bool)
     finders: tuple[tuple[str, Callable[[], Mask]], ...] = (
@@ -109,7 +109,7 @@ def largest_component(mask: Mask) -> Mask:
 
 
 def fill_small_holes(component: Mask) -> Mask:
-    """Fills holes such as a print in the floor's colour; larger ones, such as a bag's handle, stay."""
+    """Fills small holes, such as a print in the floor's colour, but not a bag's handle."""
     _, gaps, stats, _ = cv2.connectedComponentsWithStats(
         np.pad(~component, 1, constant_values=True).astype(np.uint8)
     )

@@ -39,7 +39,7 @@ def prepare(source: Source) -> Grey:
 def prepare_steps(source: Source) -> Steps:
     """Returns every step of `prepare`.
 
-    A tile in Fashion-MNIST's form, or its negative, is used whole. A blank image gives a black tile.
+    A tile in Fashion-MNIST's form, or its negative, is used whole. A blank image becomes black.
     """
     if isinstance(source, Image.Image):
         rgb, opaque = decode(source)

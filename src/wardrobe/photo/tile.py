@@ -1,8 +1,8 @@
 """Makes the (28, 28) tile that a model sees: a light garment on black, as in Fashion-MNIST.
 
 Fashion-MNIST's authors trimmed, resized, sharpened, padded and negated professional photos on white
-(arXiv 1708.07747, section 2). `crop` is their trim. `normalise_light` replaces their studio. There is
-no sharpening, because the network is trained on images as soft as these.
+(arXiv 1708.07747, section 2). `crop` is their trim. `normalise_light` replaces their studio. Nothing
+is sharpened, because the network is trained on images as soft as these.
 """
 
 import cv2
@@ -24,7 +24,7 @@ def to_grey(rgb: Rgb) -> Grey:
 
 
 def is_tile(rgb: Rgb) -> bool:
-    """Tells whether an image has Fashion-MNIST's form: 28x28, or enlarged, square, grey, on black."""
+    """Tells whether an image is 28x28, or an enlarged tile: square, grey, on black."""
     height, width, _ = rgb.shape
     if (height, width) == (SIDE, SIDE):
         return True
@@ -37,7 +37,7 @@ def is_tile(rgb: Rgb) -> bool:
 def light_on_dark(tile: Grey) -> Grey:
     """Returns the 28x28 tile light on dark: a tile with a bright edge is negated.
 
-    No edge of the 55,000 training images has a mean above half, and every one of their negatives has.
+    No edge of the 55,000 training images has a mean above half; all of their negatives have.
     """
     edge = np.concatenate([tile[0], tile[-1], tile[:, 0], tile[:, -1]])
     return 255 - tile if edge.mean() > 127.5 else tile
