@@ -17,7 +17,7 @@ from wardrobe.runs import Run
 from wardrobe.workflows import api
 
 NAME = "how-a-cnn-sees"
-SHOW_GARMENTS = ("samples", "exciting", "feature_maps", "heat_maps", "attacked")
+SHOW_GARMENTS = ("samples", "top_images", "feature_maps", "heat_maps", "adversarial_examples")
 WIDTH = 1120  # pixels; of the figures
 COLOURS = 256  # of a figure's palette, which makes its file a third as large
 

@@ -22,23 +22,30 @@ from wardrobe.workflows import api
 
 CHAPTERS = {
     *(
-        "parts",
-        "maximised",
-        "exciting",
+        "filter_inputs",
+        "activation_maximization",
+        "top_images",
         "probes",
         "embedding",
         "heat_maps",
-        "map_check",
-        "confused",
+        "faithfulness",
+        "confusions",
         "label_errors",
     ),
-    *("selective", "conformal", "unknown", "corruptions", "attacks", "attacked"),
+    *(
+        "selective",
+        "conformal",
+        "out_of_distribution",
+        "corruptions",
+        "attacks",
+        "adversarial_examples",
+    ),
 }
 
 
 def test_every_chapter_is_drawn_and_is_in_the_report(own_run: Run) -> None:
     drawn = {path.stem for path in own_run.plots_folder.glob("*.png")}
-    assert drawn >= CHAPTERS - {"confused"}
+    assert drawn >= CHAPTERS - {"confusions"}
     page = own_run.report_path.read_text(encoding="utf-8")
     assert all(f'<section id="{name}">' in page for name in CHAPTERS & drawn)
     for path in own_run.plots_folder.glob("*.png"):
@@ -56,10 +63,10 @@ def test_explain_json_has_the_measurements(own_run: Run) -> None:
     ]
     assert {row["promise"] for row in numbers["conformal"]} == {0.9, 0.95, 0.99}
     assert len(numbers["corruptions"]["accuracy"]) == 10
-    assert {"digits", "noise", "patterns"} == set(numbers["unknown"])
+    assert {"digits", "noise", "patterns"} == set(numbers["out_of_distribution"])
     assert (
-        numbers["map_check"]["deletion"]["occlusion"]["area"]
-        < numbers["map_check"]["deletion"]["by chance"]["area"]
+        numbers["faithfulness"]["deletion"]["occlusion"]["area"]
+        < numbers["faithfulness"]["deletion"]["by chance"]["area"]
     )
     assert numbers["label_errors"]["of"] == sum(
         own_run.info()["dataset"]["splits"][each] for each in ("train", "validation")
@@ -119,7 +126,7 @@ def test_a_run_without_model_keras_leaves_chapters_out(tmp_path: Path, own_run: 
     shutil.copytree(own_run.path.parent, tmp_path / "copy")
     run = Run(tmp_path / "copy/run")
     run.keras_path.unlink()
-    assert "maximised" in run.explanation()["pictures"]
+    assert "activation_maximization" in run.explanation()["pictures"]
     run.explanation_path.write_text("{")  # damaged, so it is written again
     shutil.rmtree(run.plots_folder)
     result = wardrobe_here("explain", "run", cwd=tmp_path / "copy")
@@ -129,11 +136,11 @@ def test_a_run_without_model_keras_leaves_chapters_out(tmp_path: Path, own_run: 
         "heat_maps",
         "selective",
         "conformal",
-        "unknown",
+        "out_of_distribution",
         "corruptions",
         "label_errors",
     } <= drawn
-    assert not {"maximised", "probes", "map_check", "attacks"} & drawn
+    assert not {"activation_maximization", "probes", "faithfulness", "attacks"} & drawn
     assert result.stdout.count("left out, the run has no model.keras") == 4
     assert set(run.explanation()["pictures"]) <= drawn
 

@@ -19,7 +19,7 @@ FIGURES = {
         "An attacker who knows the weights can find a small change of each pixel that changes the "
         "prediction and that a person hardly notices. FGSM takes one step, PGD many.",
     ),
-    "attacked": (
+    "adversarial_examples": (
         "Adversarial examples",
         "Each row is a stronger attack. You still recognise most of the garments; watch where the "
         "prediction changes.",
@@ -53,7 +53,7 @@ def _measure_attacks(subject: "Subject") -> Findings:
     }
     return {
         "attacks": plots.robustness.plot_attacks(rows, clean, len(scored)),
-        "attacked": plots.robustness.plot_adversarial_examples(
+        "adversarial_examples": plots.robustness.plot_adversarial_examples(
             examples, labels[:EXAMPLES], subject.dataset.class_names
         ),
     }, {"attacks": {"images": len(scored), "clean": clean, "accuracy": accuracy}}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 PAIRS = 8  # rows of the figure
 
 FIGURES = {
-    "confused": (
+    "confusions": (
         "Most frequent confusions",
         "Each row shows images of one class that were predicted as another. Decide for yourself "
         "what each one is: if two classes differ by a collar or a zip, 28 by 28 pixels may not "
@@ -40,8 +40,8 @@ def _compare_classes(subject: "Subject") -> Findings:
         by_confidence = np.argsort(-subject.probabilities[which, predicted], kind="stable")
         images.append(subject.scored.images[which[by_confidence]])
     pairs = [{**row, "images": each} for row, each in zip(rows, images, strict=True)]
-    return ({"confused": plots.predictions.plot_confusions(pairs)} if pairs else {}), {
-        "confused": rows
+    return ({"confusions": plots.predictions.plot_confusions(pairs)} if pairs else {}), {
+        "confusions": rows
     }
 
 

@@ -13,7 +13,7 @@ IMAGES = 500  # of each, 50 blurred versions per order
 RANDOMIZED_IMAGES = 100  # that heat maps are computed for after each layer is randomised
 
 FIGURES = {
-    "map_check": (
+    "faithfulness": (
         "Are the heat maps faithful?",
         "A faithful heat map marks pixels that the prediction depends on: blurring them makes the "
         "probability of the class fall early, and inserting them into a blurred image makes it "
@@ -49,7 +49,9 @@ def _measure_faithfulness(subject: "Subject") -> Findings:
             order: _summarize(measure(logits, images, classes, each))
             for order, each in orders.items()
         }
-    return {"map_check": plots.explanations.plot_faithfulness(results)}, {"map_check": results}
+    return {"faithfulness": plots.explanations.plot_faithfulness(results)}, {
+        "faithfulness": results
+    }
 
 
 def _randomize(

@@ -35,20 +35,20 @@ TRAINING_FIGURES = {
     ),
 }
 FIGURES = {
-    "parts": (
+    "filter_inputs": (
         "How filters combine",
         "A filter of the second layer combines filters of the first layer. For each one, the "
         "figure shows the four inputs with the largest weights: what the input detects, and where "
         "in its window the second-layer filter expects it.",
     ),
-    "maximised": (
+    "activation_maximization": (
         "Activation maximisation",
         "Each image is synthetic. It starts as the mean garment and is changed step by step to "
         "raise the activation of one filter. It is composed of patterns from the data, so that it "
         "resembles clothing; which clothing it resembles comes from the network. Early layers "
         "prefer edges, later layers parts, and the last layer whole garments.",
     ),
-    "exciting": (
+    "top_images": (
         "Highest activations",
         "The training images with the highest activation of a filter; a frame marks where in the "
         "image. If the framed windows look alike, the filter detects something that a person can "
@@ -90,13 +90,13 @@ def _explain_layers(subject: "Subject") -> Findings:
     top = filters.find_top_images(model, subject.recipe, searched, per_layer, TOP_IMAGES)
     rows = {name: _select_row(each, synthetic[name], searched) for name, each in top.items()}
     figures = {
-        "maximised": plots.layers.plot_activation_maximization(
+        "activation_maximization": plots.layers.plot_activation_maximization(
             synthetic, subject.dataset.class_names
         ),
-        "exciting": plots.layers.plot_top_images(rows),
+        "top_images": plots.layers.plot_top_images(rows),
     }
     if len(convolutions) > 1:  # otherwise there is nothing to combine
-        figures["parts"] = _draw_parts(model, convolutions[0], convolutions[1], synthetic)
+        figures["filter_inputs"] = _draw_parts(model, convolutions[0], convolutions[1], synthetic)
     return figures, {}
 
 

@@ -23,7 +23,7 @@ FIGURES = {
         "given probability, such as 95 %. The harder the image, the larger the set. A set is "
         "empty if no class is probable enough.",
     ),
-    "unknown": (
+    "out_of_distribution": (
         "Out-of-distribution inputs",
         "Digits, noise and patterns belong to none of the classes, but the network must choose "
         "one. The familiarity, the logarithm of the sum of the exponentials of the logits, "
@@ -59,10 +59,10 @@ def _measure_uncertainty(subject: "Subject") -> Findings:
     return {
         "selective": plots.robustness.plot_selective(*curve, thresholds),
         "conformal": plots.robustness.plot_conformal(sets),
-        "unknown": plots.robustness.plot_out_of_distribution(
+        "out_of_distribution": plots.robustness.plot_out_of_distribution(
             known, others, auroc, metrics["familiarity_threshold"]
         ),
-    }, {"selective": thresholds, "conformal": sets, "unknown": auroc}
+    }, {"selective": thresholds, "conformal": sets, "out_of_distribution": auroc}
 
 
 CHAPTER = Chapter("How far the predictions can be trusted", FIGURES, _measure_uncertainty)
