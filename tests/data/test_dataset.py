@@ -1,4 +1,4 @@
-"""Fashion-MNIST is found in the right order, checked, downloaded, set aside; the splits are fixed."""
+"""Fashion-MNIST: where its files are found, how they are verified and downloaded, fixed splits."""
 
 import gzip
 import hashlib
@@ -26,18 +26,21 @@ class Silent(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A mirror on loopback behind a dead one, with small files of the published form; their sums stand in FILES."""
+    """A mirror on loopback, listed after a dead one.
+
+    It has small files in the published format; FILES holds their checksums.
+    """
     served = tmp_path / "mirror"
     served.mkdir()
     images, labels = np.arange(2 * 784, dtype=np.uint8), np.array([3, 9], np.uint8)
-    bodies = {
+    contents = {
         "images": b"\x00\x00\x08\x03\x00\x00\x00\x02\x00\x00\x00\x1c\x00\x00\x00\x1c"
         + images.tobytes(),
         "labels": b"\x00\x00\x08\x01\x00\x00\x00\x02" + labels.tobytes(),
     }
     files = {}
     for key, file in fashion_mnist.FILES.items():
-        packed = gzip.compress(bodies[key.split("_")[1]], mtime=0)
+        packed = gzip.compress(contents[key.split("_")[1]], mtime=0)
         (served / file.name).write_bytes(packed)
         files[key] = File(file.name, hashlib.md5(packed).hexdigest())
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=served)) as server:
@@ -52,7 +55,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         server.shutdown()
 
 
-def test_files_are_downloaded_from_the_next_mirror_and_kept(mirror: Path, tmp_path: Path) -> None:
+def test_files_are_downloaded_from_the_next_mirror_and_cached(mirror: Path, tmp_path: Path) -> None:
     paths = fashion_mnist.locate()
     assert {path.parent for path in paths.values()} == {tmp_path / "cache"}
     assert fashion_mnist.read_images(paths["train_images"]).shape == (2, 28, 28)
@@ -65,7 +68,7 @@ def test_files_are_downloaded_from_the_next_mirror_and_kept(mirror: Path, tmp_pa
     )
 
 
-def test_the_order_is_data_dir_then_environment_then_cache(
+def test_data_dir_precedes_the_environment_which_precedes_the_cache(
     mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders = {}
@@ -80,7 +83,7 @@ def test_the_order_is_data_dir_then_environment_then_cache(
     assert fashion_mnist.locate()["test_images"].parent == folders["environment"]
 
 
-def test_a_wrong_file_in_the_cache_is_reported_renamed_and_downloaded_again(
+def test_a_cached_file_with_a_wrong_checksum_is_reported_renamed_and_replaced(
     mirror: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cached = fashion_mnist.locate()["train_images"]
@@ -93,7 +96,7 @@ def test_a_wrong_file_in_the_cache_is_reported_renamed_and_downloaded_again(
     assert "renamed to" in warned
 
 
-def test_a_wrong_file_in_a_persons_folder_is_named_and_left_alone(
+def test_a_wrong_file_in_the_users_folder_is_reported_and_not_changed(
     mirror: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = tmp_path / "own"
@@ -104,7 +107,7 @@ def test_a_wrong_file_in_a_persons_folder_is_named_and_left_alone(
     assert f"{own / NAME} has MD5" in capsys.readouterr().err
 
 
-def test_a_mirror_with_a_wrong_file_is_not_believed(mirror: Path, tmp_path: Path) -> None:
+def test_a_download_with_a_wrong_checksum_is_rejected(mirror: Path, tmp_path: Path) -> None:
     (mirror / NAME).write_bytes(b"<html>sign in to this network</html>")
     with pytest.raises(DataMissingError, match=NAME):
         fashion_mnist.locate()
@@ -112,7 +115,7 @@ def test_a_mirror_with_a_wrong_file_is_not_believed(mirror: Path, tmp_path: Path
 
 
 @pytest.mark.usefixtures("mirror")
-def test_a_wrong_own_file_and_no_download_is_an_error_even_for_auto(
+def test_auto_fails_if_the_users_file_is_wrong_and_no_mirror_responds(
     mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fashion_mnist, "MIRRORS", ("http://127.0.0.1:9/",))
@@ -121,7 +124,7 @@ def test_a_wrong_own_file_and_no_download_is_an_error_even_for_auto(
         load_data("auto", mirror)
 
 
-def test_a_data_dir_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+def test_a_data_dir_must_be_a_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a folder"):
         fashion_mnist.locate(tmp_path / "nothing")
 
@@ -136,14 +139,14 @@ def test_a_data_dir_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     ],
     ids=["empty", "not gzip", "short", "wrong sizes"],
 )
-def test_a_file_of_another_form_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_in_another_format_is_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / NAME
     path.write_bytes(content)
     with pytest.raises(DataError, match=NAME):
         fashion_mnist.read_images(path)
 
 
-def test_the_split_is_stratified_and_always_the_same(fashion_mnist_dir: Path) -> None:
+def test_the_split_is_stratified_and_fixed(fashion_mnist_dir: Path) -> None:
     dataset = load_data("fashion-mnist", fashion_mnist_dir)
     assert (len(dataset.train), len(dataset.validation), dataset.test_size) == (
         55_000,
@@ -152,27 +155,31 @@ def test_the_split_is_stratified_and_always_the_same(fashion_mnist_dir: Path) ->
     )
     assert np.bincount(dataset.train.labels).tolist() == [5_500] * 10
     assert np.bincount(dataset.validation.labels).tolist() == [500] * 10
-    # These pin the split for everyone; a change of them makes every published figure incomparable.
+    # If the split changes, results are no longer comparable with the published ones.
     assert (
         hashlib.sha256(dataset.validation.images.tobytes()).hexdigest()[:16] == "8f2c40d7e14094b8"
     )
     assert hashlib.sha256(dataset.train.images.tobytes()).hexdigest()[:16] == "5b832c92301c7192"
 
 
-def test_the_parts_of_a_split_share_nothing_and_lose_nothing() -> None:
+def test_a_split_is_disjoint_and_complete() -> None:
     labels = np.repeat([0, 1, 2], [50, 30, 3])
     kept, held_out = stratified_split(labels, 10)
     assert sorted([*kept, *held_out]) == list(range(83))
     assert np.bincount(labels[held_out]).tolist() == [6, 4, 1]
 
 
-def test_limit_takes_the_first_images_and_leaves_the_other_splits(fashion_mnist_dir: Path) -> None:
+def test_limit_keeps_the_first_training_images_and_the_other_splits_whole(
+    fashion_mnist_dir: Path,
+) -> None:
     whole, seven = (load_data("fashion-mnist", fashion_mnist_dir, limit) for limit in (None, 7))
     np.testing.assert_array_equal(seven.train.images, whole.train.images[:7])
     assert len(seven.validation) == 5_000
 
 
-def test_validation_images_that_are_not_held_out_are_trained_on(fashion_mnist_dir: Path) -> None:
+def test_validation_images_that_are_not_held_out_join_the_training_split(
+    fashion_mnist_dir: Path,
+) -> None:
     whole, more = (
         load_data("fashion-mnist", fashion_mnist_dir, held_out=held_out)
         for held_out in (None, 1_000)
@@ -184,12 +191,12 @@ def test_validation_images_that_are_not_held_out_are_trained_on(fashion_mnist_di
     assert more.checksums == whole.checksums
 
 
-def test_a_validation_split_smaller_than_what_is_held_out_stays_whole(drawn_folder: Path) -> None:
+def test_a_validation_split_smaller_than_held_out_stays_whole(drawn_folder: Path) -> None:
     whole, other = (load_data(str(drawn_folder), held_out=held_out) for held_out in (None, 1_000))
     assert (len(other.train), len(other.validation)) == (len(whole.train), len(whole.validation))
 
 
 @pytest.mark.parametrize("limit", [0, -3])
-def test_a_limit_below_one_is_refused(limit: int) -> None:
+def test_a_limit_below_one_is_an_error(limit: int) -> None:
     with pytest.raises(UsageError, match=f"--limit {limit}"):
         load_data("synthetic", limit=limit)

@@ -1,4 +1,4 @@
-"""A person's own images: any size, mode and number of classes; what is broken is named and the rest used."""
+"""Image folders: any image size, mode and number of classes; broken files are skipped and named."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from wardrobe.errors import DataError, UsageError
 from wardrobe.runs import Run
 
 
-def classes(root: Path, **counts: int) -> Path:
-    """Makes a folder with so many grey images in each class."""
+def make_classes(root: Path, **counts: int) -> Path:
+    """Makes a folder with the given number of grey images in each class."""
     for name, count in counts.items():
         (root / name).mkdir(parents=True)
         for number in range(count):
@@ -26,8 +26,8 @@ def classes(root: Path, **counts: int) -> Path:
     return root
 
 
-def test_images_are_prepared_as_predict_prepares_photos(tmp_path: Path) -> None:
-    root = classes(tmp_path, coats=3, hats=3)
+def test_images_get_the_same_preparation_as_photos_in_predict(tmp_path: Path) -> None:
+    root = make_classes(tmp_path, coats=3, hats=3)
     photographed = Image.new("RGB", (90, 120), "white")
     photographed.paste((20, 60, 120), (20, 10, 70, 110))
     photographed.save(root / "coats" / "z.jpg")
@@ -36,13 +36,13 @@ def test_images_are_prepared_as_predict_prepares_photos(tmp_path: Path) -> None:
     assert images[3].any()
 
 
-def test_broken_files_are_named_counted_and_skipped(
+def test_broken_files_are_skipped_named_and_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = classes(tmp_path, coats=4, hats=4)
+    root = make_classes(tmp_path, coats=4, hats=4)
     (root / "coats" / "broken.png").write_bytes(b"no picture")
     (root / "hats" / "short.png").write_bytes((root / "hats" / "0.png").read_bytes()[:40])
-    os.mkfifo(root / "hats" / "pipe.png")  # reading it would wait for ever
+    os.mkfifo(root / "hats" / "pipe.png")  # reading it would block forever
     found = image_folder.read_image_folder(root)
     assert found.class_names == ("coats", "hats")
     assert found.labels.tolist() == [0] * 4 + [1] * 4
@@ -52,18 +52,18 @@ def test_broken_files_are_named_counted_and_skipped(
     assert "1 files skipped, 4 images used" in warned
 
 
-def test_copies_are_used_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = classes(tmp_path, coats=4, hats=4)
+def test_duplicates_are_used_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_classes(tmp_path, coats=4, hats=4)
     for number in range(20):
         (root / "hats" / f"copy-{number}.png").write_bytes((root / "hats" / "1.png").read_bytes())
     assert image_folder.read_image_folder(root).labels.tolist() == [0] * 4 + [1] * 4
     assert "20 duplicates at 28x28 pixels" in capsys.readouterr().err
 
 
-def test_a_decompression_bomb_is_refused(
+def test_a_decompression_bomb_is_skipped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = classes(tmp_path, coats=3, hats=3)
+    root = make_classes(tmp_path, coats=3, hats=3)
     Image.new("1", (12_000, 12_000)).save(root / "hats" / "bomb.png")
     assert len(image_folder.read_image_folder(root).images) == 6
     assert (
@@ -80,22 +80,22 @@ def test_a_decompression_bomb_is_refused(
         ({"coats": 5, "hats": 2}, "hats has 2 readable images, expected at least 3"),
     ],
 )
-def test_a_folder_that_cannot_be_learnt_from_is_refused(
+def test_too_few_classes_or_images_is_an_error(
     tmp_path: Path, counts: dict[str, int], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
-        image_folder.read_image_folder(classes(tmp_path, **counts))
+        image_folder.read_image_folder(make_classes(tmp_path, **counts))
 
 
-def test_something_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+def test_data_must_be_a_known_name_or_a_folder(tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match="neither 'auto', 'fashion-mnist', 'synthetic' nor a folder"
     ):
         load_data(str(tmp_path / "fashion_mnist"))
 
 
-def test_every_class_stands_in_every_split(tmp_path: Path) -> None:
-    dataset = load_data(str(classes(tmp_path, coats=3, hats=20)))
+def test_every_split_contains_every_class(tmp_path: Path) -> None:
+    dataset = load_data(str(make_classes(tmp_path, coats=3, hats=20)))
     for split in (dataset.train, dataset.validation, open_test_split(dataset)):
         assert set(split.labels) == {0, 1}
     assert len(dataset.train) + len(dataset.validation) + dataset.test_size == 23
@@ -110,15 +110,17 @@ def test_the_splits_share_no_image(drawn_folder: Path) -> None:
     assert sum(len(each) for each in splits) == len(set.union(*splits)) == 1_800
 
 
-def test_a_changed_image_changes_the_sum(tmp_path: Path) -> None:
-    root = classes(tmp_path, coats=3, hats=3)
+def test_a_changed_image_changes_the_checksum(tmp_path: Path) -> None:
+    root = make_classes(tmp_path, coats=3, hats=3)
     before = image_folder.read_image_folder(root).sha256
     assert image_folder.read_image_folder(root).sha256 == before
     Image.new("L", (28, 28), 200).save(root / "hats" / "0.png")
     assert image_folder.read_image_folder(root).sha256 != before
 
 
-def test_own_classes_are_trained_and_their_names_travel(tmp_path: Path, drawn_folder: Path) -> None:
+def test_custom_class_names_reach_metrics_model_and_report(
+    tmp_path: Path, drawn_folder: Path
+) -> None:
     result = wardrobe_here(
         "train", "--data", drawn_folder, "--epochs", 3, "--out", "own", "--json", cwd=tmp_path
     )
@@ -137,7 +139,7 @@ def test_own_classes_are_trained_and_their_names_travel(tmp_path: Path, drawn_fo
     assert "Ankle boot" not in page
 
 
-def test_an_empty_folder_is_one_line(tmp_path: Path) -> None:
+def test_an_empty_folder_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     refused(wardrobe("train", "--data", "nothing", cwd=tmp_path), 1, "nothing has 0 sub-folders")
     assert not (tmp_path / "runs").exists()

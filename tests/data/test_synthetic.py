@@ -1,4 +1,4 @@
-"""The drawn wardrobe: seeded, endless, of Fashion-MNIST's form, and no task for a linear model."""
+"""Synthetic data: seeded, unlimited, shaped like Fashion-MNIST, too hard for a linear model."""
 
 import warnings
 
@@ -12,7 +12,7 @@ from wardrobe.data.test_split import open_test_split
 from wardrobe.runs import Run
 
 
-def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
+def test_the_same_seed_draws_the_same_images_and_another_seed_does_not() -> None:
     images, labels = synthetic.draw(20, seed=1)
     np.testing.assert_array_equal(images, synthetic.draw(20, seed=1)[0])
     assert (images != synthetic.draw(20, seed=2)[0]).any(axis=(1, 2)).all()
@@ -21,7 +21,7 @@ def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
     assert labels.tolist() == [*range(10), *range(10)]
 
 
-def test_it_is_endless_and_every_stretch_of_it_is_the_same_cloth() -> None:
+def test_any_slice_of_the_sequence_gives_the_same_images() -> None:
     images, labels = synthetic.draw(30)
     later, later_labels = synthetic.draw(10, first=20)
     np.testing.assert_array_equal(images[20:], later)
@@ -30,22 +30,22 @@ def test_it_is_endless_and_every_stretch_of_it_is_the_same_cloth() -> None:
 
 
 @pytest.mark.parametrize("label", range(10))
-def test_every_garment_is_seen_whole_and_varies(label: int) -> None:
+def test_garments_are_visible_fit_the_frame_and_vary(label: int) -> None:
     images = np.stack(
         [synthetic.draw_one(label, np.random.default_rng(i)) for i in range(40)]
     ).astype(float)
-    lit = (images > 15).mean(axis=(1, 2))
-    assert lit.min() > 0.02, "a garment is invisible"
-    assert lit.max() < 0.75, "a garment fills the frame"
+    covered = (images > 15).mean(axis=(1, 2))
+    assert covered.min() > 0.02, "a garment is invisible"
+    assert covered.max() < 0.75, "a garment fills the frame"
     brightest = images.max(axis=(1, 2))
     assert brightest.max() > 2 * brightest.min(), "brightness does not vary"
     rows, columns = images.sum(axis=2) @ np.arange(28), images.sum(axis=1) @ np.arange(28)
     total = images.sum(axis=(1, 2))
     assert (rows / total).std() > 0.8, "height does not vary"
-    assert (columns / total).std() > 0.8, "place does not vary"
+    assert (columns / total).std() > 0.8, "position does not vary"
 
 
-def test_a_network_learns_it_and_a_linear_model_does_not(
+def test_a_network_learns_the_images_and_a_linear_model_does_not(
     drawn_training: tuple[Run, object],
 ) -> None:
     images, labels = synthetic.draw(6_000)
@@ -63,9 +63,8 @@ def test_a_network_learns_it_and_a_linear_model_does_not(
 
 
 def test_the_splits_share_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "wardrobe.data.load.VALIDATION_IMAGES", 500
-    )  # of 5,000, and 700 of 10,000, which take a while to draw
+    # Fewer images than the 5,000 and 10,000 of real use, which take a while to draw.
+    monkeypatch.setattr("wardrobe.data.load.VALIDATION_IMAGES", 500)
     monkeypatch.setattr("wardrobe.data.load.SYNTHETIC_TEST_IMAGES", 700)
     monkeypatch.setattr("wardrobe.data.load.SYNTHETIC_TRAIN_IMAGES", 1_200)
     dataset = load_data("synthetic")
