@@ -1,4 +1,4 @@
-"""Photos that are drawn: a garment on a plain or a wooden floor."""
+"""Synthetic photos: a garment on a plain or a wooden floor."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def garment(label: int = 0) -> Mask:
-    """A drawn garment's silhouette, (112, 112) bool, from the synthetic wardrobe."""
+    """Returns the silhouette of a synthetic garment, (112, 112) bool."""
     pixels = synthetic.draw_one(label, np.random.default_rng(5))
     return np.asarray(Image.fromarray(pixels).resize((112, 112), Image.Resampling.BICUBIC)) > 40
 
@@ -19,7 +19,7 @@ def garment(label: int = 0) -> Mask:
 def scene(
     floor: Pixels, label: int = 0, colour: tuple[int, int, int] = (40, 60, 150)
 ) -> tuple[Image.Image, Mask]:
-    """A garment of one colour, with folds, on a floor (h, w, 3); and where it is."""
+    """Returns a photo of a garment with folds, in one colour, on a floor (h, w, 3); and its mask."""
     shape = garment(label)
     where = np.zeros(floor.shape[:2], bool)
     top, left = (floor.shape[0] - 112) // 2, (floor.shape[1] - 112) // 2

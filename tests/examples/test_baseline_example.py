@@ -1,4 +1,4 @@
-"""The one-file example runs from top to bottom, on a small slice of the real data."""
+"""The one-file example runs on a small subset of the real data."""
 
 import ast
 import gzip
@@ -12,26 +12,26 @@ from conftest import ROOT, environment
 from PIL import Image
 
 EXAMPLE = ROOT / "examples/baseline.py"
-PICTURES = ("samples", "curves", "predictions", "mistakes", "filters")
-SLICE = {"train": 1200, "t10k": 500}  # images
-FILES = {"images-idx3": (16, 28 * 28), "labels-idx1": (8, 1)}  # bytes of the header, bytes an item
+FIGURES = ("samples", "curves", "predictions", "mistakes", "filters")
+SUBSET = {"train": 1200, "t10k": 500}  # images
+FILES = {"images-idx3": (16, 28 * 28), "labels-idx1": (8, 1)}  # header size, item size; in bytes
 
 
 @pytest.fixture
 def keras_home(tmp_path: Path, fashion_mnist_dir: Path) -> Path:
-    """A folder with the first images of each split, where Keras looks before it downloads."""
+    """A Keras cache folder with the first images of each split, so that nothing is downloaded."""
     folder = tmp_path / "datasets/fashion-mnist"
     folder.mkdir(parents=True)
-    for split, count in SLICE.items():
-        for kind, (header, size) in FILES.items():
-            name = f"{split}-{kind}-ubyte.gz"
+    for split, count in SUBSET.items():
+        for part, (header, size) in FILES.items():
+            name = f"{split}-{part}-ubyte.gz"
             with gzip.open(fashion_mnist_dir / name) as file:
                 content = file.read(header + count * size)
             (folder / name).write_bytes(gzip.compress(content, compresslevel=1))
     return tmp_path
 
 
-def test_the_example_trains_tests_and_draws(keras_home: Path) -> None:
+def test_the_example_trains_evaluates_and_saves_figures(keras_home: Path) -> None:
     run = subprocess.run(
         [sys.executable, str(EXAMPLE)],
         cwd=keras_home,
@@ -43,16 +43,16 @@ def test_the_example_trains_tests_and_draws(keras_home: Path) -> None:
     assert not run.stderr
     accuracy = re.search(r"^Test accuracy: ([\d.]+)% of 500 images$", run.stdout, re.MULTILINE)
     assert accuracy
-    assert 60 < float(accuracy[1]) <= 100  # a guess is right in 10
+    assert 60 < float(accuracy[1]) <= 100  # guessing reaches 10
     folder = keras_home / "runs/baseline-example"
-    assert {path.stem for path in folder.glob("*.png")} == set(PICTURES)
-    for name in PICTURES:
-        with Image.open(folder / f"{name}.png") as picture:
-            darkest, lightest = picture.convert("L").getextrema()
+    assert {path.stem for path in folder.glob("*.png")} == set(FIGURES)
+    for name in FIGURES:
+        with Image.open(folder / f"{name}.png") as figure:
+            darkest, lightest = figure.convert("L").getextrema()
         assert (darkest, lightest) == (0, 255), name
 
 
-def test_the_example_is_short_and_uses_nothing_of_wardrobe() -> None:
+def test_the_example_is_short_and_does_not_import_wardrobe() -> None:
     source = EXAMPLE.read_text(encoding="utf-8")
     assert len(source.splitlines()) < 120
     modules: set[str] = set()

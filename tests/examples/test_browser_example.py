@@ -1,4 +1,4 @@
-"""The page that classifies without a server, in a real browser, from a plain file server; LiteRT as on a board."""
+"""The browser example in a real browser, and the board example with LiteRT alone."""
 
 import functools
 import http.server
@@ -27,20 +27,20 @@ in_a_browser = pytest.mark.skipif(
 )
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page's files on Python's own file server: its address."""
-    made = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        ["make", "browser", f"BROWSER={made}"], cwd=ROOT, capture_output=True, text=True
+    """The URL of Python's file server with the files of the page."""
+    folder = tmp_path_factory.mktemp("site")
+    built = subprocess.run(
+        ["make", "browser", f"BROWSER={folder}"], cwd=ROOT, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
-    handler = functools.partial(Quiet, directory=str(made))
+    assert built.returncode == 0, built.stderr
+    handler = functools.partial(QuietHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
@@ -49,24 +49,24 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def page(site: str) -> Iterator[Page]:
-    """The page, opened; at the end, nothing may have been asked of another host, nor gone wrong."""
-    asked: list[str] = []
-    wrong: list[str] = []
+    """The open page; afterwards, checks that it had no error and called no other host."""
+    requested: list[str] = []
+    errors: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        opened = browser.new_page(viewport={"width": 1000, "height": 900})
-        opened.on("request", lambda request: asked.append(request.url))
-        opened.on(
+        tab = browser.new_page(viewport={"width": 1000, "height": 900})
+        tab.on("request", lambda request: requested.append(request.url))
+        tab.on(
             "console",
-            lambda message: wrong.append(message.text) if message.type == "error" else None,
+            lambda message: errors.append(message.text) if message.type == "error" else None,
         )
-        opened.on("pageerror", lambda error: wrong.append(str(error)))
-        opened.goto(site)
-        opened.locator("body[data-ready]").wait_for()
-        yield opened
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.goto(site)
+        tab.locator("body[data-ready]").wait_for()
+        yield tab
         browser.close()
-    assert wrong == []
-    assert all(url.startswith((site, "data:", "blob:")) for url in asked)
+    assert errors == []
+    assert all(url.startswith((site, "data:", "blob:")) for url in requested)
 
 
 @in_a_browser
@@ -75,7 +75,7 @@ def test_a_drawing_is_classified_in_the_page(page: Page) -> None:
     board = page.locator("#drawing").bounding_box()
     assert board
 
-    def line(*points: tuple[float, float]) -> None:
+    def draw_line(*points: tuple[float, float]) -> None:
         for i, (x, y) in enumerate(points):
             page.mouse.move(
                 board["x"] + x * board["width"], board["y"] + y * board["height"], steps=6
@@ -84,9 +84,9 @@ def test_a_drawing_is_classified_in_the_page(page: Page) -> None:
                 page.mouse.down()
         page.mouse.up()
 
-    line((0.34, 0.08), (0.66, 0.08), (0.67, 0.3), (0.33, 0.3), (0.34, 0.08))
+    draw_line((0.34, 0.08), (0.66, 0.08), (0.67, 0.3), (0.33, 0.3), (0.34, 0.08))
     for leg in (0.33, 0.57):
-        line((leg, 0.3), (leg + 0.1, 0.3), (leg + 0.1, 0.92), (leg, 0.92), (leg, 0.3))
+        draw_line((leg, 0.3), (leg + 0.1, 0.3), (leg + 0.1, 0.92), (leg, 0.92), (leg, 0.3))
     expect(page.locator(".verdict")).to_have_text("Trouser")
     expect(page.locator("#status")).to_contain_text("on this machine")
     for width in (1440, 360):
@@ -95,29 +95,36 @@ def test_a_drawing_is_classified_in_the_page(page: Page) -> None:
 
 
 @in_a_browser
-def test_the_page_answers_as_the_package_does(page: Page) -> None:
+def test_the_page_gives_the_same_answers_as_the_package(page: Page) -> None:
     images = synthetic.draw(10, 3)[0]
-    classify = "async (images) => { const m = await import('./model.js'); return Promise.all(images.map(m.classify)); }"
+    classify = """async (images) => {
+        const model = await import('./model.js');
+        return Promise.all(images.map(model.classify));
+    }"""
     answers = page.evaluate(classify, images.reshape(10, -1).tolist())
     expected = Classifier.load(PRETRAINED / "photo-int8.onnx").classify(images)
     for i, answer in enumerate(answers):
         assert answer["label"] == expected.labels[i]
         assert answer["not_sure"] == expected.not_sure[i]
-        shares = [answer["probabilities"][name] for name in expected.class_names]
-        np.testing.assert_allclose(shares, expected.probabilities[i], atol=1e-2)
+        probabilities = [answer["probabilities"][name] for name in expected.class_names]
+        np.testing.assert_allclose(probabilities, expected.probabilities[i], atol=1e-2)
 
 
-def test_litert_alone_classifies_as_on_a_board(own_run: Run, tmp_path: Path) -> None:
+def test_the_board_example_needs_only_litert(own_run: Run, tmp_path: Path) -> None:
     shutil.copytree(own_run.path.parent, tmp_path / "home")
-    done = wardrobe_here("export", "run", "--format", "litert", cwd=tmp_path / "home")
-    assert done.returncode == 0, done.stderr
-    picture = next((tmp_path / "home/own").rglob("*.png"))
-    Image.open(picture).save(tmp_path / "garment.png")
-    code = f"import sys; sys.modules['wardrobe'] = None; sys.argv[1:] = {['home/run/model.tflite', 'garment.png']!r}; "
-    code += f"import runpy; runpy.run_path({str(ROOT / 'examples/board/classify.py')!r}, run_name='__main__')"
-    said = subprocess.run(
+    exported = wardrobe_here("export", "run", "--format", "litert", cwd=tmp_path / "home")
+    assert exported.returncode == 0, exported.stderr
+    image = next((tmp_path / "home/own").rglob("*.png"))
+    Image.open(image).save(tmp_path / "garment.png")
+    code = f"""if True:
+        import runpy, sys
+        sys.modules["wardrobe"] = None
+        sys.argv[1:] = ["home/run/model.tflite", "garment.png"]
+        runpy.run_path({str(ROOT / "examples/board/classify.py")!r}, run_name="__main__")
+    """
+    result = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
-    assert said.returncode == 0, said.stderr
-    assert said.stdout.startswith(picture.parent.name)
-    assert len(said.stdout.splitlines()) == 3
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(image.parent.name)
+    assert len(result.stdout.splitlines()) == 3

@@ -1,4 +1,4 @@
-"""ONNX Runtime inference: the shipped model scores what its card says, and a wrong file is refused with the reason."""
+"""Classifier: the pretrained model, probabilities, abstention, and errors for other files."""
 
 import json
 import subprocess
@@ -25,57 +25,57 @@ from wardrobe.training import checkpoints
 GOOD = {"class_names": list(CLASS_NAMES), "temperature": 1.5, "familiarity_threshold": 0.2}
 
 
-def model_file(
+def save_tiny_model(
     path: Path,
-    about: dict[str, Any],
+    metadata: dict[str, Any],
     side: int = 28,
     classes: int = 10,
     output: str = "logits",
     batch: int | str = "batch",
-    kind: int = TensorProto.FLOAT,
+    dtype: int = TensorProto.FLOAT,
 ) -> Path:
-    """A tiny ONNX model: the mean pixel times 0, 1, 2, … as logits."""
+    """Saves a tiny ONNX model whose logits are the mean pixel times 0, 1, 2, …"""
     flat = helper.make_node("Reshape", ["pixels", "shape"], ["flat"])
     dense = helper.make_node("MatMul", ["flat", "kernel"], [output])
     kernel = np.tile(
-        np.arange(classes, dtype=helper.tensor_dtype_to_np_dtype(kind)) / side**2 / 255,
+        np.arange(classes, dtype=helper.tensor_dtype_to_np_dtype(dtype)) / side**2 / 255,
         (side**2, 1),
     )
     graph = helper.make_graph(
         [flat, dense],
         "tiny",
-        [helper.make_tensor_value_info("pixels", kind, [batch, side, side, 1])],
-        [helper.make_tensor_value_info(output, kind, [batch, classes])],
+        [helper.make_tensor_value_info("pixels", dtype, [batch, side, side, 1])],
+        [helper.make_tensor_value_info(output, dtype, [batch, classes])],
         [onnx.numpy_helper.from_array(kernel, "kernel"),
          onnx.numpy_helper.from_array(np.array([-1, side**2]), "shape")],
     )  # fmt: skip
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(made, {key: json.dumps(value) for key, value in about.items()})
-    onnx.save(made, path)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
+    onnx.save(model, path)
     return path
 
 
-def test_the_shipped_model_scores_what_its_card_says(fashion_mnist_dir: Path) -> None:
+def test_the_pretrained_model_has_the_accuracy_of_its_model_card(fashion_mnist_dir: Path) -> None:
     test = open_test_split(load_data("fashion-mnist", fashion_mnist_dir))
     classifier = Classifier.load()
     predictions = classifier.classify(test.images)
-    right = int((predictions.probabilities.argmax(axis=1) == test.labels).sum())
+    correct = int((predictions.probabilities.argmax(axis=1) == test.labels).sum())
     card = (PRETRAINED / "README.md").read_text()
-    assert f"| {right / 100:.2f} % |" in card
-    assert right / len(test.labels) == classifier.metadata["accuracy"]
+    assert f"| {correct / 100:.2f} % |" in card
+    assert correct / len(test.labels) == classifier.metadata["accuracy"]
     assert f"| {100 * predictions.not_sure.mean():.2f} % |" in card
 
 
-def test_probabilities_use_the_temperature_and_sum_to_one(tmp_path: Path) -> None:
-    classifier = Classifier.load(model_file(tmp_path / "a.onnx", GOOD))
+def test_probabilities_are_the_softmax_of_logits_over_temperature(tmp_path: Path) -> None:
+    classifier = Classifier.load(save_tiny_model(tmp_path / "a.onnx", GOOD))
     images = np.full((3, 28, 28), 255, np.uint8)
     images[:, 0, 0] = (0, 1, 2)
     predictions = classifier.classify(images)
     logits = classifier.logits(images)
     np.testing.assert_allclose(logits[0], np.arange(10) * (1 - 1 / 784), rtol=1e-4)
-    powers = np.exp(logits / 1.5)
+    exponentials = np.exp(logits / 1.5)
     np.testing.assert_allclose(
-        predictions.probabilities, powers / powers.sum(axis=1, keepdims=True), rtol=1e-5
+        predictions.probabilities, exponentials / exponentials.sum(axis=1, keepdims=True), rtol=1e-5
     )
     assert predictions.labels == ["Ankle boot"] * 3
     np.testing.assert_allclose(
@@ -84,9 +84,9 @@ def test_probabilities_use_the_temperature_and_sum_to_one(tmp_path: Path) -> Non
     assert len(predictions) == 3
 
 
-def test_what_is_unfamiliar_or_empty_is_not_sure_and_says_why(tmp_path: Path) -> None:
+def test_unfamiliar_or_empty_images_are_not_sure_with_a_reason(tmp_path: Path) -> None:
     classifier = Classifier.load(
-        model_file(tmp_path / "a.onnx", {**GOOD, "familiarity_threshold": 8.0})
+        save_tiny_model(tmp_path / "a.onnx", {**GOOD, "familiarity_threshold": 8.0})
     )
     images = np.zeros((3, 28, 28), np.uint8)
     images[0, :20], images[1, :27] = 255, 255
@@ -99,32 +99,28 @@ def test_what_is_unfamiliar_or_empty_is_not_sure_and_says_why(tmp_path: Path) ->
     )
 
 
-def test_one_at_a_time_many_at_once_and_from_many_threads_is_the_same(
-    real_run: tuple[Run, Any],
-) -> None:
+def test_batch_size_and_threads_do_not_change_the_logits(real_run: tuple[Run, Any]) -> None:
     classifier = Classifier.load(real_run[0])
     images = np.random.default_rng(0).integers(0, 256, (300, 28, 28), dtype=np.uint8)
-    together = classifier.logits(images)
+    batched = classifier.logits(images)
     with ThreadPoolExecutor(8) as pool:
-        alone = np.concatenate(
+        single = np.concatenate(
             list(pool.map(lambda i: classifier.logits(images[i : i + 1]), range(300)))
         )
-    np.testing.assert_allclose(alone, together, atol=1e-3)
+    np.testing.assert_allclose(single, batched, atol=1e-3)
     assert classifier.classify(images[:0]).labels == []
 
 
-def test_mirror_images_get_the_same_answer_where_the_recipe_says_so(
-    real_run: tuple[Run, Any],
-) -> None:
+def test_tta_makes_logits_the_same_for_mirror_images(real_run: tuple[Run, Any]) -> None:
     images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
-    shipped, plain = Classifier.load(PRETRAINED / "photo.onnx"), Classifier.load(real_run[0])
+    with_tta, plain = Classifier.load(PRETRAINED / "photo.onnx"), Classifier.load(real_run[0])
     np.testing.assert_allclose(
-        shipped.logits(images), shipped.logits(images[:, :, ::-1]), atol=1e-4
+        with_tta.logits(images), with_tta.logits(images[:, :, ::-1]), atol=1e-4
     )
     assert np.abs(plain.logits(images) - plain.logits(images[:, :, ::-1])).max() > 0.1
 
 
-def test_it_says_what_keras_says(real_run: tuple[Run, Any]) -> None:
+def test_logits_match_keras(real_run: tuple[Run, Any]) -> None:
     images = np.random.default_rng(0).integers(0, 256, (50, 28, 28), dtype=np.uint8)
     expected = scoring.predict_logits(checkpoints.load_model(real_run[0]), images)
     for source in (real_run[0], real_run[0].path, str(real_run[0].onnx_path)):
@@ -141,8 +137,8 @@ def test_it_says_what_keras_says(real_run: tuple[Run, Any]) -> None:
         (np.zeros((1, 28, 28), np.float32), "dtype float32"),
     ],
 )
-def test_other_arrays_are_refused(tmp_path: Path, images: Any, words: str) -> None:
-    classifier = Classifier.load(model_file(tmp_path / "a.onnx", GOOD))
+def test_other_shapes_and_dtypes_are_an_error(tmp_path: Path, images: Any, words: str) -> None:
+    classifier = Classifier.load(save_tiny_model(tmp_path / "a.onnx", GOOD))
     with pytest.raises(ModelError, match=words):
         classifier.classify(images)
 
@@ -155,33 +151,38 @@ def test_other_arrays_are_refused(tmp_path: Path, images: Any, words: str) -> No
         (lambda path: path.mkdir(), "is not a run folder"),
         (lambda path: None, "does not exist"),
         (
-            lambda path: model_file(path, {}),
+            lambda path: save_tiny_model(path, {}),
             "lacks the metadata class_names, temperature, familiarity_threshold",
         ),
         (
-            lambda path: model_file(path, {**GOOD, "temperature": "hot"}),
+            lambda path: save_tiny_model(path, {**GOOD, "temperature": "hot"}),
             "temperature 'hot', expected a number above 0",
         ),
         (
-            lambda path: model_file(path, {**GOOD, "temperature": 0}),
+            lambda path: save_tiny_model(path, {**GOOD, "temperature": 0}),
             "temperature 0, expected a number above 0",
         ),
         (
-            lambda path: model_file(path, {**GOOD, "class_names": "coat"}),
+            lambda path: save_tiny_model(path, {**GOOD, "class_names": "coat"}),
             "class_names 'coat', expected a list of names",
         ),
         (
-            lambda path: model_file(path, {**GOOD, "familiarity_threshold": None}),
+            lambda path: save_tiny_model(path, {**GOOD, "familiarity_threshold": None}),
             "familiarity_threshold None",
         ),
-        (lambda path: model_file(path, GOOD, classes=9), "has the output"),
-        (lambda path: model_file(path, GOOD, side=32), "has the input"),
-        (lambda path: model_file(path, GOOD, output="scores"), "has the output"),
-        (lambda path: model_file(path, GOOD, batch=1), "has the input"),
-        (lambda path: model_file(path, GOOD, kind=TensorProto.DOUBLE), "has the input .*double"),
+        (lambda path: save_tiny_model(path, GOOD, classes=9), "has the output"),
+        (lambda path: save_tiny_model(path, GOOD, side=32), "has the input"),
+        (lambda path: save_tiny_model(path, GOOD, output="scores"), "has the output"),
+        (lambda path: save_tiny_model(path, GOOD, batch=1), "has the input"),
+        (
+            lambda path: save_tiny_model(path, GOOD, dtype=TensorProto.DOUBLE),
+            "has the input .*double",
+        ),
     ],
 )
-def test_a_file_that_is_no_model_of_ours_is_refused(tmp_path: Path, make: Any, words: str) -> None:
+def test_a_file_that_is_not_a_wardrobe_model_is_an_error(
+    tmp_path: Path, make: Any, words: str
+) -> None:
     make(tmp_path / "model.onnx")
     with pytest.raises((ModelError, RunError), match=words) as refused:
         Classifier.load(tmp_path / "model.onnx")
@@ -189,7 +190,7 @@ def test_a_file_that_is_no_model_of_ours_is_refused(tmp_path: Path, make: Any, w
     assert "\n" not in str(refused.value)
 
 
-def test_a_run_that_did_not_end_is_refused(tmp_path: Path) -> None:
+def test_an_unfinished_run_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/run.json").write_text("{}")
     with pytest.raises(
@@ -199,16 +200,17 @@ def test_a_run_that_did_not_end_is_refused(tmp_path: Path) -> None:
         Classifier.load(tmp_path / "run")
 
 
-def test_no_tensorflow_on_the_way() -> None:
+def test_classifying_imports_no_heavy_library() -> None:
     code = """if True:
         import sys, numpy, wardrobe
         pixels = wardrobe.photo.prepare(sys.argv[1])
         print(wardrobe.Classifier.load().classify(pixels[None]).labels)
-        print(sorted({"tensorflow", "keras", "scipy", "sklearn", "matplotlib", "onnx"} & sys.modules.keys()))
+        heavy = {"tensorflow", "keras", "scipy", "sklearn", "matplotlib", "onnx"}
+        print(sorted(heavy & sys.modules.keys()))
     """
-    picture = Path(__file__).parents[1] / "docs/predictions.png"
+    image = Path(__file__).parents[1] / "docs/predictions.png"
     result = subprocess.run(
-        [sys.executable, "-c", code, str(picture)], capture_output=True, text=True
+        [sys.executable, "-c", code, str(image)], capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
     label, heavy = result.stdout.splitlines()

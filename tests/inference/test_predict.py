@@ -1,4 +1,4 @@
-"""`wardrobe predict`: files, folders, patterns, stdin; lines, JSON, CSV; what is broken is named and the rest done."""
+"""`wardrobe predict`: files, folders, patterns and stdin; text, JSON and CSV; broken files."""
 
 import csv
 import json
@@ -24,26 +24,26 @@ from wardrobe.runs import Run
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Ten drawn garments, two folders deep, with awkward names."""
+def photos(tmp_path: Path) -> Path:
+    """Ten synthetic garments in two nested folders, with special characters in their names."""
     folder = tmp_path / "my photos"
     (folder / "été [2024]").mkdir(parents=True)
     images, labels = synthetic.draw(10, seed=3)
     for image, label in zip(images, labels, strict=True):
-        place = folder if label < 5 else folder / "été [2024]"
-        Image.fromarray(image).save(place / f"{label} it's.png")
+        parent = folder if label < 5 else folder / "été [2024]"
+        Image.fromarray(image).save(parent / f"{label} it's.png")
     return folder
 
 
-def predicted(result: Result, status: int = 0) -> dict[str, Any]:
+def read_predictions(result: Result, status: int = 0) -> dict[str, Any]:
     assert result.returncode == status, result.stdout + result.stderr
     return json.loads(result.stdout)
 
 
-def test_a_folder_is_classified_in_order_with_all_below_it(pictures: Path, tmp_path: Path) -> None:
-    (pictures / "notes.txt").write_text("no picture, and not taken for one")
-    (pictures / ".hidden.png").write_bytes(b"")
-    answer = predicted(wardrobe("predict", "my photos", "--json", cwd=tmp_path))
+def test_a_folder_is_searched_recursively_in_sorted_order(photos: Path, tmp_path: Path) -> None:
+    (photos / "notes.txt").write_text("a text file")
+    (photos / ".hidden.png").write_bytes(b"")
+    answer = read_predictions(wardrobe("predict", "my photos", "--json", cwd=tmp_path))
     assert answer["model"] == "photo"
     assert answer["failed"] == []
     paths = [each["path"] for each in answer["predictions"]]
@@ -51,17 +51,17 @@ def test_a_folder_is_classified_in_order_with_all_below_it(pictures: Path, tmp_p
         f"my photos/été [2024]/{i} it's.png" for i in range(5, 10)
     ]
     for each in answer["predictions"]:
-        chances = list(each["probabilities"].values())
+        probabilities = list(each["probabilities"].values())
         assert set(each["probabilities"]) == set(CLASS_NAMES)
-        assert chances == sorted(chances, reverse=True)
-        assert sum(chances) == pytest.approx(1)
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert sum(probabilities) == pytest.approx(1)
         assert (each["label"], each["confidence"]) == next(iter(each["probabilities"].items()))
         assert each["not_sure"] is (each["reason"] is not None)
 
 
-def test_files_patterns_and_stdin(pictures: Path, tmp_path: Path) -> None:
+def test_files_patterns_and_stdin(photos: Path, tmp_path: Path) -> None:
     one = "my photos/3 it's.png"
-    answer = predicted(
+    answer = read_predictions(
         wardrobe("predict", one, "my photos/*.png", "**/[67]*.png", "--json", cwd=tmp_path)
     )
     names = [Path(each["path"]).name[0] for each in answer["predictions"]]
@@ -79,15 +79,15 @@ def test_files_patterns_and_stdin(pictures: Path, tmp_path: Path) -> None:
     assert from_stdin["probabilities"] == answer["predictions"][0]["probabilities"]
 
 
-def test_lines_for_people(pictures: Path, tmp_path: Path) -> None:
-    Image.effect_noise((28, 28), 90).save(pictures / "noise.png")
+def test_text_output(photos: Path, tmp_path: Path) -> None:
+    Image.effect_noise((28, 28), 90).save(photos / "noise.png")
     result = wardrobe("predict", "my photos", "--top", 3, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert len(lines) == 11
-    assert "\033" not in result.stdout  # no colour where it is no terminal
-    sure = [line for line in lines if "not sure" not in line]
-    for line in sure:
+    assert "\033" not in result.stdout  # no colours outside a terminal
+    confident = [line for line in lines if "not sure" not in line]
+    for line in confident:
         assert any(name in line for name in CLASS_NAMES)
         confidence = float(line.split("%")[0].split()[-1]) / 100
         assert line.count("█") == pytest.approx(16 * confidence, abs=0.51)
@@ -97,7 +97,7 @@ def test_lines_for_people(pictures: Path, tmp_path: Path) -> None:
     assert "perhaps " in noise
 
 
-def test_csv_and_top(pictures: Path, tmp_path: Path) -> None:
+def test_csv_output_and_top(photos: Path, tmp_path: Path) -> None:
     result = wardrobe("predict", "my photos", "--csv", "out.csv", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
@@ -110,11 +110,11 @@ def test_csv_and_top(pictures: Path, tmp_path: Path) -> None:
             == max(float(row[name]) for name in CLASS_NAMES)
             == float(row[row["label"]])
         )
-    answer = predicted(wardrobe("predict", "my photos", "--json", "--top", 2, cwd=tmp_path))
+    answer = read_predictions(wardrobe("predict", "my photos", "--json", "--top", 2, cwd=tmp_path))
     assert {len(each["probabilities"]) for each in answer["predictions"]} == {2}
 
 
-def test_a_pipe_or_a_device_is_written_to_and_not_replaced(pictures: Path, tmp_path: Path) -> None:
+def test_csv_to_a_pipe_or_a_device_does_not_replace_it(photos: Path, tmp_path: Path) -> None:
     result = wardrobe("predict", "my photos", "--csv", "/dev/stdout", cwd=tmp_path)
     assert len(result.stdout.splitlines()) == 11, result.stderr
     pipe = tmp_path / "pipe"
@@ -125,18 +125,18 @@ def test_a_pipe_or_a_device_is_written_to_and_not_replaced(pictures: Path, tmp_p
     assert pipe.is_fifo()
 
 
-def test_what_the_model_saw_is_saved_once_a_picture(pictures: Path, tmp_path: Path) -> None:
-    (pictures / "again").mkdir()
-    shutil.copy(pictures / "0 it's.png", pictures / "again" / "0 IT'S.png")
+def test_save_input_writes_one_file_per_photo(photos: Path, tmp_path: Path) -> None:
+    (photos / "again").mkdir()
+    shutil.copy(photos / "0 it's.png", photos / "again" / "0 IT'S.png")
     result = wardrobe("predict", "my photos", "--save-input", "seen/inputs", "--json", cwd=tmp_path)
-    predicted(result)
+    read_predictions(result)
     saved = {path.name for path in (tmp_path / "seen/inputs").iterdir()}
     assert saved == {f"{i} it's.png" for i in range(10)} - {"0 it's.png"} | {
         "0 it's.png",
         "0 IT'S-2.png",
     }
     seen = np.asarray(Image.open(tmp_path / "seen/inputs/3 it's.png"))
-    np.testing.assert_array_equal(seen, photo.prepare(pictures / "3 it's.png"))
+    np.testing.assert_array_equal(seen, photo.prepare(photos / "3 it's.png"))
     numbers: dict[str, int] = {}
     names = [
         unique_file_name(path, numbers) for path in ("a/x.jpg", "b/X.png", "x-2.gif", "-", "x.bmp")
@@ -144,8 +144,8 @@ def test_what_the_model_saw_is_saved_once_a_picture(pictures: Path, tmp_path: Pa
     assert names == ["x.png", "X-2.png", "x-2-2.png", "stdin.png", "x-3.png"]
 
 
-def test_save_input_never_touches_what_is_there(pictures: Path, tmp_path: Path) -> None:
-    before = {path: path.read_bytes() for path in pictures.rglob("*.png")}
+def test_save_input_never_overwrites_files(photos: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in photos.rglob("*.png")}
     refused(
         wardrobe("predict", "my photos", "--save-input", "my photos", cwd=tmp_path),
         2,
@@ -153,23 +153,23 @@ def test_save_input_never_touches_what_is_there(pictures: Path, tmp_path: Path) 
     )
     inside = wardrobe("predict", "my photos", "--save-input", "my photos/seen", cwd=tmp_path)
     refused(inside, 2, "--save-input my photos/seen is inside the input my photos")
-    assert {path: path.read_bytes() for path in pictures.rglob("*.png")} == before
+    assert {path: path.read_bytes() for path in photos.rglob("*.png")} == before
 
 
-def test_broken_files_are_named_and_counted_and_the_rest_is_done(
-    pictures: Path, tmp_path: Path
+def test_broken_files_are_named_and_counted_and_the_others_classified(
+    photos: Path, tmp_path: Path
 ) -> None:
-    (pictures / "words.jpg").write_text("a text file")
-    (pictures / "empty.png").write_bytes(b"")
-    (pictures / "tiny.png").write_bytes((pictures / "0 it's.png").read_bytes()[:100])
-    Image.new("L", (1, 1)).save(pictures / "dot.png")
-    Image.new("1", (20_000, 20_000)).save(pictures / "bomb.png")
-    (pictures / "drawing.svg").write_text("<svg/>")
-    (pictures / "paper.pdf").write_bytes(b"%PDF-1.4")
-    (pictures / "loop").symlink_to(pictures, target_is_directory=True)
-    (pictures / "gone.png").symlink_to("nowhere.png")
-    os.mkfifo(pictures / "pipe.png")  # would be waited for
-    (pictures / "two\nlines.png").write_bytes(b"?")
+    (photos / "words.jpg").write_text("a text file")
+    (photos / "empty.png").write_bytes(b"")
+    (photos / "tiny.png").write_bytes((photos / "0 it's.png").read_bytes()[:100])
+    Image.new("L", (1, 1)).save(photos / "dot.png")
+    Image.new("1", (20_000, 20_000)).save(photos / "bomb.png")
+    (photos / "drawing.svg").write_text("<svg/>")
+    (photos / "paper.pdf").write_bytes(b"%PDF-1.4")
+    (photos / "loop").symlink_to(photos, target_is_directory=True)
+    (photos / "gone.png").symlink_to("nowhere.png")
+    os.mkfifo(photos / "pipe.png")  # reading it would block
+    (photos / "two\nlines.png").write_bytes(b"?")
     result = wardrobe(
         "predict", "my photos", "missing.jpg", "*.tif", "a" * 300, "--json", cwd=tmp_path
     )
@@ -195,29 +195,27 @@ def test_broken_files_are_named_and_counted_and_the_rest_is_done(
     assert reasons.keys() == expected.keys()
     for name, words in expected.items():
         assert words in reasons[name]
-        shown = name.replace("\n", "\\n")
-        assert sum(f"{shown}: " in line for line in result.stderr.splitlines()) == 1
+        escaped = name.replace("\n", "\\n")
+        assert sum(f"{escaped}: " in line for line in result.stderr.splitlines()) == 1
 
 
-def test_what_may_not_be_read_is_named(pictures: Path, tmp_path: Path) -> None:
-    (pictures / "0 it's.png").chmod(0)
-    (pictures / "été [2024]").chmod(0)
-    dropped = "-dac_override,-dac_read_search"  # with these, root may read everything
-    as_others = (
+def test_permission_errors_are_reported(photos: Path, tmp_path: Path) -> None:
+    (photos / "0 it's.png").chmod(0)
+    (photos / "été [2024]").chmod(0)
+    dropped = "-dac_override,-dac_read_search"  # with these capabilities, root can read every file
+    without_root_rights = (
         ["setpriv", "--bounding-set", dropped, "--inh-caps", dropped] if os.geteuid() == 0 else []
     )
-    command = [*as_others, str(WARDROBE), "predict", "my photos"]
+    command = [*without_root_rights, str(WARDROBE), "predict", "my photos"]
     result = subprocess.run(
         command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True
     )
-    (pictures / "été [2024]").chmod(0o755)
+    (photos / "été [2024]").chmod(0o755)
     refused(result, 1, "2 of 6 could not be used")
     assert result.stderr.count("permission denied") == 2
 
 
-def test_a_folder_that_cannot_be_read_is_a_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_folder_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(path: str) -> Any:
         raise PermissionError(13, "Permission denied", path)
 
@@ -225,15 +223,15 @@ def test_a_folder_that_cannot_be_read_is_a_failure(
     assert list(find_images([str(tmp_path)])) == [Failure(str(tmp_path), "permission denied")]
 
 
-def test_a_pattern_does_not_run_in_circles(pictures: Path, tmp_path: Path) -> None:
-    (pictures / "été [2024]" / "up").symlink_to(pictures, target_is_directory=True)
+def test_patterns_do_not_follow_cyclic_links(photos: Path, tmp_path: Path) -> None:
+    (photos / "été [2024]" / "up").symlink_to(photos, target_is_directory=True)
     for pattern in ("my photos/**/*.png", "my photos/**", f"{tmp_path}/**/*.png"):
-        answer = predicted(wardrobe("predict", pattern, "--json", cwd=tmp_path))
+        answer = read_predictions(wardrobe("predict", pattern, "--json", cwd=tmp_path))
         assert len(answer["predictions"]) == 10
 
 
-def test_standard_input_closed_or_given_to_a_wrong_model(pictures: Path, tmp_path: Path) -> None:
-    one = pictures / "3 it's.png"
+def test_closed_stdin_or_a_missing_model_is_reported(photos: Path, tmp_path: Path) -> None:
+    one = photos / "3 it's.png"
     closed = subprocess.run(
         ["sh", "-c", f'"{WARDROBE}" predict - "$1" --json <&-', "sh", str(one)],
         capture_output=True, text=True, cwd=tmp_path, env=environment(tmp_path),
@@ -246,11 +244,11 @@ def test_standard_input_closed_or_given_to_a_wrong_model(pictures: Path, tmp_pat
         stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment(tmp_path),
     ) as waiting:  # fmt: skip
         assert waiting.stderr is not None
-        assert b"nowhere does not exist" in waiting.stderr.readline()  # before standard input ends
+        assert b"nowhere does not exist" in waiting.stderr.readline()  # before stdin is closed
         waiting.communicate()
 
 
-def test_json_is_json_in_every_encoding(tmp_path: Path) -> None:
+def test_json_is_valid_in_every_terminal_encoding(tmp_path: Path) -> None:
     Image.fromarray(synthetic.draw_one(0, np.random.default_rng(0))).save(tmp_path / "été 👗.png")
     environ = {**environment(tmp_path), "PYTHONIOENCODING": "ascii"}
     command = [str(WARDROBE), "predict", "été 👗.png"]
@@ -260,20 +258,20 @@ def test_json_is_json_in_every_encoding(tmp_path: Path) -> None:
     assert b"#" in lines.stdout or b"." * 10 in lines.stdout
 
 
-def test_ctrl_c_ends_it_at_once(pictures: Path, tmp_path: Path) -> None:
+def test_ctrl_c_exits_with_status_130(photos: Path, tmp_path: Path) -> None:
     with subprocess.Popen(
         [str(WARDROBE), "predict", "my photos", "-"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=tmp_path, env=environment(tmp_path),
     ) as waiting:  # fmt: skip
-        time.sleep(3)  # by now it waits for standard input
+        time.sleep(3)  # by now the command waits for stdin
         waiting.send_signal(signal.SIGINT)
         _, errors = waiting.communicate(timeout=60)
         assert waiting.returncode == 130
         assert errors == "wardrobe: error: interrupted\n"
 
 
-def test_a_folder_without_pictures_is_said(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_reported(tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     result = wardrobe("predict", "bare", cwd=tmp_path)
     refused(result, 1, "1 of 1 could not be used")
@@ -295,25 +293,29 @@ def test_a_folder_without_pictures_is_said(tmp_path: Path) -> None:
         (["a.png", "--top", "0"], 2, ["--top"]),
     ],
 )
-def test_wrong_calls_are_one_line(
+def test_wrong_arguments_are_a_one_line_error(
     tmp_path: Path, arguments: list[str], status: int, words: list[str]
 ) -> None:
     Image.new("L", (28, 28)).save(tmp_path / "a.png")
     refused(wardrobe("predict", *arguments, cwd=tmp_path), status, *words)
 
 
-def test_a_run_is_a_model_too(real_run: tuple[Run, Any], pictures: Path, tmp_path: Path) -> None:
+def test_a_run_folder_can_be_the_model(
+    real_run: tuple[Run, Any], photos: Path, tmp_path: Path
+) -> None:
     run = real_run[0]
-    answer = predicted(wardrobe("predict", pictures, "--json", "--model", run.path, cwd=tmp_path))
+    answer = read_predictions(
+        wardrobe("predict", photos, "--json", "--model", run.path, cwd=tmp_path)
+    )
     assert answer["model"] == str(run.path)
-    same = predicted(
-        wardrobe("predict", pictures, "--json", "--model", run.onnx_path, cwd=tmp_path)
+    same = read_predictions(
+        wardrobe("predict", photos, "--json", "--model", run.onnx_path, cwd=tmp_path)
     )
     assert same["predictions"] == answer["predictions"]
 
 
-def test_it_imports_no_tensorflow(pictures: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-X", "importtime", str(WARDROBE), "predict", str(pictures)]
+def test_predict_imports_no_heavy_library(photos: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", str(WARDROBE), "predict", str(photos)]
     result = subprocess.run(
         command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True
     )

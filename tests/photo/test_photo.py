@@ -1,4 +1,4 @@
-"""From a photo to what the model sees: every kind of file, tiles told apart, the garment found on any floor."""
+"""Photo preparation: file formats, garment detection, light, and Fashion-MNIST tiles."""
 
 import io
 import subprocess
@@ -16,7 +16,7 @@ from wardrobe.errors import PhotoError
 
 
 def overlap(found: Mask, true: Mask) -> float:
-    """Intersection over union."""
+    """Returns the intersection over union of two masks."""
     return float((found & true).sum() / (found | true).sum())
 
 
@@ -24,13 +24,12 @@ def overlap(found: Mask, true: Mask) -> float:
     ("floor", "found_by"), [(white(), photo.garment.PLAIN), (wood(), photo.garment.GRABCUT)]
 )
 @pytest.mark.parametrize("label", [0, 1, 3, 8])
-def test_the_garment_is_found(floor: Pixels, found_by: str, label: int) -> None:
+def test_the_garment_is_found_and_centred(floor: Pixels, found_by: str, label: int) -> None:
     image, where = scene(floor, label)
     steps = photo.prepare_steps(image)
     assert steps.garment.found_by == found_by
-    assert (
-        overlap(steps.garment.mask, where) > 0.85
-    )  # of the bag, the opening under its handle is taken along
+    # The mask of the bag also covers the opening under its handle.
+    assert overlap(steps.garment.mask, where) > 0.85
     assert steps.pixels.shape == (28, 28)
     rows, columns = np.flatnonzero(steps.pixels.any(1)), np.flatnonzero(steps.pixels.any(0))
     assert max(np.ptp(rows), np.ptp(columns)) + 1 == photo.tile.GARMENT_SIDE
@@ -40,7 +39,7 @@ def test_the_garment_is_found(floor: Pixels, found_by: str, label: int) -> None:
 
 @pytest.mark.parametrize("size", [(640, 480), (300, 1000), (200, 200)])
 @pytest.mark.parametrize("tone", ["white", "grey", "black", "navy"])
-def test_a_blank_picture_is_a_black_one_to_the_model(size: tuple[int, int], tone: str) -> None:
+def test_a_blank_photo_becomes_a_black_image(size: tuple[int, int], tone: str) -> None:
     wall = np.asarray(Image.new("RGB", size, tone)) + np.random.default_rng(0).normal(
         0, 8, (*size[::-1], 3)
     )
@@ -53,7 +52,7 @@ def test_a_blank_picture_is_a_black_one_to_the_model(size: tuple[int, int], tone
         assert not photo.prepare(image).any()
 
 
-def test_where_there_is_no_garment_the_whole_picture_is_taken() -> None:
+def test_without_a_garment_the_whole_photo_is_used() -> None:
     halves = np.zeros((200, 300, 3), np.uint8)
     halves[:, 150:] = 255
     steps = photo.prepare_steps(Image.fromarray(halves))
@@ -62,41 +61,43 @@ def test_where_there_is_no_garment_the_whole_picture_is_taken() -> None:
     assert steps.pixels.any()
 
 
-def test_a_transparent_background_is_believed() -> None:
-    image, where = scene(white(), colour=(250, 250, 250))  # white on white: only transparency tells
+def test_a_transparent_background_gives_the_mask() -> None:
+    image, where = scene(
+        white(), colour=(250, 250, 250)
+    )  # white on white: only alpha separates them
     image.putalpha(Image.fromarray((where * 255).astype(np.uint8)))
     steps = photo.prepare_steps(image)
     assert steps.garment.found_by == photo.garment.CUT_OUT
     assert overlap(steps.garment.mask, where) > 0.95
 
 
-def test_the_same_photo_gives_the_same_answer_every_time() -> None:
+def test_preparation_is_deterministic() -> None:
     image, _ = scene(wood())
     first = photo.prepare(image)
     for _ in range(3):
         np.testing.assert_array_equal(photo.prepare(image), first)
 
 
-def test_two_shoes_are_kept_and_crumbs_are_not() -> None:
+def test_two_shoes_are_kept_and_specks_are_dropped() -> None:
     mask = np.zeros((100, 100), bool)
     mask[30:70, 15:40] = mask[30:70, 60:85] = True  # a pair
     mask[40:50, 20:30] = False  # a hole in one
-    mask[5:9, 5:9] = True  # a crumb
+    mask[5:9, 5:9] = True  # a speck
     kept = photo.garment.largest_component(mask)
     assert kept[50, 20] and kept[50, 70] and kept[45, 25]
     assert not kept[:20, :20].any()
 
 
-def test_what_lies_in_a_corner_is_not_kept() -> None:
+def test_an_object_in_a_corner_is_dropped() -> None:
     mask = np.zeros((100, 100), bool)
     mask[40:60, 40:60] = True  # the garment
-    mask[65:95, 65:95] = True  # larger, and not what the photo is of
+    mask[65:95, 65:95] = True  # larger, and not the subject
     kept = photo.garment.largest_component(mask)
     assert kept[40:60, 40:60].all()
     assert not kept[65:, 65:].any()
 
 
-def test_light_is_normalised_inside_the_garment_alone() -> None:
+def test_light_is_normalised_only_inside_the_garment() -> None:
     tones = np.full((50, 50), 255, np.uint8)
     mask = np.zeros((50, 50), bool)
     mask[10:40, 10:40] = True
@@ -106,67 +107,67 @@ def test_light_is_normalised_inside_the_garment_alone() -> None:
     negated = photo.tile.negate(light, mask)
     assert not negated[~mask].any()
     assert negated[mask].min() == pytest.approx(photo.tile.FLOOR)
-    assert negated[20, 10] > negated[20, 39]  # the dark side became the light one
+    assert negated[20, 10] > negated[20, 39]  # the dark side is now the light one
 
 
-def test_fashion_mnist_tiles_pass_untouched_and_their_negatives_are_negated(
+def test_fashion_mnist_tiles_stay_unchanged_and_negatives_are_inverted(
     fashion_mnist_dir: Path,
 ) -> None:
     for tile in load_data("fashion-mnist", fashion_mnist_dir).validation.images[:300]:
-        for shown in (tile, 255 - tile):
+        for variant in (tile, 255 - tile):
             file = io.BytesIO()
-            Image.fromarray(shown).convert("RGB").save(file, "PNG")
+            Image.fromarray(variant).convert("RGB").save(file, "PNG")
             np.testing.assert_array_equal(photo.prepare(file.getvalue()), tile)
 
 
-def test_an_enlarged_tile_is_told_from_a_photo(fashion_mnist_dir: Path) -> None:
+def test_an_enlarged_tile_is_not_treated_as_a_photo(fashion_mnist_dir: Path) -> None:
     tiles = load_data("fashion-mnist", fashion_mnist_dir).validation.images[:200]
-    whole = [
+    prepared = [
         photo.prepare(Image.fromarray(np.kron(tile, np.ones((10, 10), np.uint8)))) for tile in tiles
     ]
     differences = [
-        np.abs(one.astype(int) - tile).mean() for one, tile in zip(whole, tiles, strict=True)
+        np.abs(one.astype(int) - tile).mean() for one, tile in zip(prepared, tiles, strict=True)
     ]
-    assert np.mean(np.array(differences) < 10) > 0.9  # a photo's way would leave above 40
+    assert np.mean(np.array(differences) < 10) > 0.9  # more than 40 if treated as a photo
     coloured, _ = scene(np.zeros((160, 160, 3), np.uint8), colour=(200, 60, 50))
     assert photo.prepare_steps(coloured).garment.found_by == photo.garment.PLAIN
 
 
-def test_the_callers_picture_is_left_as_it_is() -> None:
-    with Image.open(io.BytesIO(saved(scene(white(1600, 1200))[0], "JPEG"))) as image:
+def test_the_callers_image_is_not_changed() -> None:
+    with Image.open(io.BytesIO(encode(scene(white(1600, 1200))[0], "JPEG"))) as image:
         photo.prepare(image)
         assert image.size == (1200, 1600)
 
 
-def saved(image: Image.Image, form: str, **options: object) -> bytes:
+def encode(image: Image.Image, file_format: str, **options: object) -> bytes:
     file = io.BytesIO()
-    image.save(file, form, **options)
+    image.save(file, file_format, **options)
     return file.getvalue()
 
 
-def test_every_kind_of_picture_shows_the_same_garment() -> None:
+def test_every_file_format_gives_the_same_garment() -> None:
     image, _ = scene(white())
     expected = photo.prepare(image).astype(int)
     sixteen = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
     floating = Image.fromarray(np.asarray(image.convert("L")).astype(np.float32) / 255)
     files = {
-        "JPEG": saved(image, "JPEG", quality=95),
-        "CMYK JPEG": saved(image.convert("CMYK"), "JPEG", quality=95),
-        "grey PNG": saved(image.convert("L"), "PNG"),
-        "16-bit PNG": saved(sixteen, "PNG"),
-        "float TIFF": saved(floating, "TIFF"),
-        "palette PNG": saved(image.quantize(64), "PNG"),
-        "GIF": saved(image, "GIF"),
-        "animated GIF": saved(
+        "JPEG": encode(image, "JPEG", quality=95),
+        "CMYK JPEG": encode(image.convert("CMYK"), "JPEG", quality=95),
+        "grey PNG": encode(image.convert("L"), "PNG"),
+        "16-bit PNG": encode(sixteen, "PNG"),
+        "float TIFF": encode(floating, "TIFF"),
+        "palette PNG": encode(image.quantize(64), "PNG"),
+        "GIF": encode(image, "GIF"),
+        "animated GIF": encode(
             image, "GIF", save_all=True, append_images=[Image.new("RGB", image.size)]
         ),
-        "animated WebP": saved(
+        "animated WebP": encode(
             image, "WEBP", save_all=True, append_images=[Image.new("RGB", image.size)], quality=95
         ),
-        "BMP": saved(image, "BMP"),
-        "AVIF": saved(image, "AVIF", quality=95),
-        "HEIC": heic(image),
-        "large JPEG": saved(image.resize((2400, 2400)), "JPEG"),
+        "BMP": encode(image, "BMP"),
+        "AVIF": encode(image, "AVIF", quality=95),
+        "HEIC": encode_heic(image),
+        "large JPEG": encode(image.resize((2400, 2400)), "JPEG"),
     }
     for name, content in files.items():
         difference = np.abs(photo.prepare(content) - expected)
@@ -177,13 +178,13 @@ def test_every_kind_of_picture_shows_the_same_garment() -> None:
 @pytest.mark.parametrize("size", [(28, 28), (300, 100), (8, 8), (8, 900)])
 def test_every_mode_and_size_becomes_28x28(mode: str, size: tuple[int, int]) -> None:
     pixels = photo.prepare(
-        saved(Image.new(mode, size), "JPEG" if mode in ("CMYK", "YCbCr") else "PNG")
+        encode(Image.new(mode, size), "JPEG" if mode in ("CMYK", "YCbCr") else "PNG")
     )
     assert pixels.shape == (28, 28)
     assert pixels.dtype == np.uint8
 
 
-def heic(image: Image.Image) -> bytes:
+def encode_heic(image: Image.Image) -> bytes:
     from pillow_heif import from_pillow
 
     file = io.BytesIO()
@@ -191,22 +192,22 @@ def heic(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def test_transparent_parts_are_white() -> None:
+def test_transparent_pixels_become_white() -> None:
     rgb, opaque = photo.decode.decode(Image.new("RGBA", (28, 28), (0, 0, 0, 0)))
     assert (rgb == 255).all()
     assert not opaque.any()
 
 
-@pytest.mark.parametrize(("form", "mode"), [("JPEG", "L"), ("PNG", "L"), ("PNG", "I;16")])
-def test_the_photo_is_turned_upright(form: str, mode: str) -> None:
+@pytest.mark.parametrize(("file_format", "mode"), [("JPEG", "L"), ("PNG", "L"), ("PNG", "I;16")])
+def test_exif_orientation_is_applied(file_format: str, mode: str) -> None:
     light = 255 if mode == "L" else 65535
     half = Image.new(mode, (80, 60))
-    half.paste(light, (0, 0, 80, 30))  # light above
+    half.paste(light, (0, 0, 80, 30))  # the light half is on top
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera lay on its side: turn a quarter clockwise
-    rgb, _ = photo.decode.decode(photo.open_image(saved(half, form, exif=exif)))
+    exif[0x0112] = 6  # rotate by 90 degrees clockwise
+    rgb, _ = photo.decode.decode(photo.open_image(encode(half, file_format, exif=exif)))
     assert rgb.shape == (80, 60, 3)
-    assert rgb[:, 34:].min() > 245 and rgb[:, :26].max() < 10  # light on the right
+    assert rgb[:, 34:].min() > 245 and rgb[:, :26].max() < 10  # now it is on the right
 
 
 @pytest.mark.parametrize(
@@ -218,21 +219,27 @@ def test_the_photo_is_turned_upright(form: str, mode: str) -> None:
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),
         (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
         (b'<?xml version="1.0"?><svg/>', "an SVG drawing or other XML"),
-        (saved(Image.new("L", (1, 1)), "PNG"), "1x1 is too few pixels, expected at least 8 a side"),
-        (saved(Image.new("L", (7, 900)), "PNG"), "7x900 is too few pixels"),
-        (saved(Image.effect_noise((300, 300), 50), "JPEG")[:4000], "corrupted or incomplete"),
-        (saved(Image.effect_noise((300, 300), 50), "PNG")[:4000], "corrupted or incomplete"),
-        (saved(Image.new("1", (20_000, 20_000)), "PNG"), "too many pixels, expected at most 50,000,000"),
+        (
+            encode(Image.new("L", (1, 1)), "PNG"),
+            "1x1 is too few pixels, expected at least 8 a side",
+        ),
+        (encode(Image.new("L", (7, 900)), "PNG"), "7x900 is too few pixels"),
+        (encode(Image.effect_noise((300, 300), 50), "JPEG")[:4000], "corrupted or incomplete"),
+        (encode(Image.effect_noise((300, 300), 50), "PNG")[:4000], "corrupted or incomplete"),
+        (
+            encode(Image.new("1", (20_000, 20_000)), "PNG"),
+            "too many pixels, expected at most 50,000,000",
+        ),
     ],
-)  # fmt: skip
-def test_what_cannot_be_used_is_said_in_one_line(content: bytes, words: str) -> None:
+)
+def test_an_unusable_file_is_a_one_line_error(content: bytes, words: str) -> None:
     with pytest.raises(PhotoError, match=words) as refused:
         photo.prepare(content)
     assert "\n" not in str(refused.value)
 
 
-def test_a_phones_largest_jpeg_is_read_and_takes_little_memory() -> None:
-    large = saved(Image.new("L", (12_000, 9_000), 200), "JPEG")
+def test_a_108_megapixel_jpeg_is_read_in_little_memory() -> None:
+    large = encode(Image.new("L", (12_000, 9_000), 200), "JPEG")
     code = """if True:
         import resource, sys
         from wardrobe import photo
@@ -248,13 +255,15 @@ def test_a_phones_largest_jpeg_is_read_and_takes_little_memory() -> None:
         code,
     ]
     result = subprocess.run(launched, input=large, capture_output=True)
-    assert int(result.stdout) < 300, result.stderr  # MiB; its 108 million pixels would take 324
+    assert int(result.stdout) < 300, (
+        result.stderr
+    )  # MiB; a full decode of its 108 million pixels takes 324
 
 
-def test_nothing_that_runs_code_is_opened(tmp_path: Path) -> None:
-    """Pillow hands PostScript to Ghostscript, and other of its formats to other programs."""
-    opened = {"EPS", "FPX", "MIC", "WMF", "GRIB", "HDF5", "BUFR"}
-    assert not opened & {*photo.decode.FORMATS, *photo.decode.FURTHER_FORMATS}
+def test_formats_that_run_other_programs_are_not_opened(tmp_path: Path) -> None:
+    """Pillow opens PostScript with Ghostscript, and some other formats with other programs."""
+    external = {"EPS", "FPX", "MIC", "WMF", "GRIB", "HDF5", "BUFR"}
+    assert not external & {*photo.decode.FORMATS, *photo.decode.FURTHER_FORMATS}
     eps = tmp_path / "a.png"
     Image.new("RGB", (50, 50)).save(eps, "EPS")
     with pytest.raises(PhotoError, match="PostScript"):
