@@ -19,7 +19,7 @@ def garment(label: int = 0) -> Mask:
 def scene(
     floor: Pixels, label: int = 0, colour: tuple[int, int, int] = (40, 60, 150)
 ) -> tuple[Image.Image, Mask]:
-    """Returns a photo of a garment with folds, in one colour, on a floor (h, w, 3); and its mask."""
+    """Returns a photo of a garment with folds on a floor (h, w, 3), and the garment's mask."""
     shape = garment(label)
     where = np.zeros(floor.shape[:2], bool)
     top, left = (floor.shape[0] - 112) // 2, (floor.shape[1] - 112) // 2

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import CHROMIUM, QUIET
 from conftest import ROOT, wardrobe_here
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
-from test_studio import CHROMIUM, QUIET
 
 from wardrobe.data import synthetic
 from wardrobe.inference.classifier import PRETRAINED, Classifier

@@ -195,7 +195,7 @@ def test_an_unfinished_run_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "run/run.json").write_text("{}")
     with pytest.raises(
         ModelError,
-        match=r"has no model\.onnx: its training did not end; go on with: wardrobe train",
+        match=r"has no model\.onnx: its training is not finished; resume it with: wardrobe train",
     ):
         Classifier.load(tmp_path / "run")
 

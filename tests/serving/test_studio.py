@@ -2,12 +2,12 @@
 
 import base64
 import io
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import CHROMIUM, QUIET
 from conftest import Server, serving
 from PIL import Image, ImageOps
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
@@ -15,15 +15,6 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from wardrobe.data import synthetic
 from wardrobe.serving import studio
 
-CHROMIUM = (
-    shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-)
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-)
 DROP = """(stage, content) => {
     const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
     const data = new DataTransfer();
