@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from conftest import ROOT
 from onnx import TensorProto, helper
 
 from wardrobe import export
@@ -208,7 +209,7 @@ def test_classifying_imports_no_heavy_library() -> None:
         heavy = {"tensorflow", "keras", "scipy", "sklearn", "matplotlib", "onnx"}
         print(sorted(heavy & sys.modules.keys()))
     """
-    image = Path(__file__).parents[1] / "docs/predictions.png"
+    image = ROOT / "docs/predictions.png"
     result = subprocess.run(
         [sys.executable, "-c", code, str(image)], capture_output=True, text=True
     )

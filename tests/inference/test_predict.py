@@ -180,17 +180,17 @@ def test_broken_files_are_named_and_counted_and_the_others_classified(
     expected = {
         "words.jpg": "not an image",
         "empty.png": "empty file",
-        "tiny.png": "damaged",
+        "tiny.png": "corrupted or incomplete",
         "dot.png": "1x1 is too few pixels",
         "bomb.png": "too many pixels",
         "drawing.svg": "an SVG drawing",
         "paper.pdf": "a PDF",
         "gone.png": "not a file, or a broken link",
-        "pipe.png": "it is no file",
+        "pipe.png": "not a file, or a broken link",
         "two\nlines.png": "not an image",
         "a" * 300: "does not exist",
         "missing.jpg": "does not exist",
-        "*.tif": "nothing matches",
+        "*.tif": "no match for this pattern",
     }
     assert reasons.keys() == expected.keys()
     for name, words in expected.items():
