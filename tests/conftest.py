@@ -151,11 +151,16 @@ def is_running(process: int) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> None:
-    """Waits for a condition, as long as `process` runs and pytest's timeout allows: a busy machine needs time."""
-    while not condition():
+def wait_until(condition: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> Any:
+    """Waits until a condition is true and returns its value. Only pytest's timeout limits the wait.
+
+    Args:
+        process: fails the test if it exits first.
+    """
+    while not (found := condition()):
         assert process is None or process.poll() is None, process.communicate()
         time.sleep(0.02)
+    return found
 
 
 class Server:

@@ -374,13 +374,7 @@ def test_each_image_is_answered_once_whatever_is_killed(
 
     third = start(many, "--ray-address", address)
     wait_until(lambda: len(list_parts(answers)) > len(done), third)
-    busy: list[int] = []
-
-    def find_busy() -> list[int]:
-        busy.extend(find_ray_workers(head, busy=True))
-        return busy
-
-    wait_until(find_busy, third)
+    busy = wait_until(lambda: find_ray_workers(head, busy=True), third)
     os.kill(busy[0], signal.SIGKILL)
     output, errors = third.communicate()
     assert third.returncode == 0, errors
