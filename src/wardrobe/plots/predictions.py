@@ -61,7 +61,7 @@ def _draw_grid(
     images: Images, labels: Labels, probabilities: Floats, class_names: Sequence[str], title: str
 ) -> Figure:
     columns = 8
-    figure = style.new_figure(max(0.3, 1.55 * -(-len(labels) // columns)), title)
+    figure = style.new_figure(max(0.3, 1.6 * -(-len(labels) // columns)), title)
     for i, axes in enumerate(style.new_grid(figure, len(labels), columns)):
         _draw_prediction(axes, images[i], int(labels[i]), probabilities[i], class_names)
     return figure

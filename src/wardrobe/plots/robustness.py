@@ -212,5 +212,5 @@ def plot_adversarial_examples(
     for row, (_, probabilities) in enumerate(rows.values()):
         for column, label in enumerate(labels):
             text, colour = format_prediction(probabilities[column], int(label), class_names)
-            caption_tile(axes, column, row, text, row_gap, color=colour, weight="bold")
+            caption_tile(axes, column, row, text, row_gap, color=colour, weight="bold", fontsize=7)
     return figure
