@@ -1,4 +1,4 @@
-"""Shared: the real command line in a subprocess, the real data where it is found, and two small finished runs."""
+"""Fixtures and helpers: the command line, the server, the real data and finished runs."""
 
 import contextlib
 import fcntl
@@ -33,11 +33,8 @@ OFFLINE = dict.fromkeys(
     ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"
 )
 
-OWN_CLASSES = {
-    "boots": 9,
-    "robe d'été": 3,
-    "$5 & <b>trousers$": 1,
-}  # folder name → label of the drawn wardrobe
+# Folder name → label of the synthetic data; the names have characters special to HTML and TeX.
+OWN_CLASSES = {"boots": 9, "robe d'été": 3, "$5 & <b>trousers$": 1}
 
 Result = subprocess.CompletedProcess[str]
 Cli = Callable[..., Result]
@@ -46,7 +43,12 @@ Cli = Callable[..., Result]
 def wardrobe(
     *arguments: object, cwd: Path, data_dir: Path | None = None, home: Path | None = None
 ) -> Result:
-    """Runs the installed command with no network, an empty cache, and the data only where `data_dir` says."""
+    """Runs the installed command without network and with an empty cache.
+
+    Args:
+        data_dir: folder of the real data; without it, the command finds none.
+        home: home folder; the default is `cwd`.
+    """
     return subprocess.run(
         [str(WARDROBE), *map(str, arguments)],
         cwd=cwd,
@@ -57,7 +59,7 @@ def wardrobe(
 
 
 def wardrobe_here(*arguments: object, cwd: Path, data_dir: Path | None = None) -> Result:
-    """Runs the command line in this process, where Keras is loaded already: for what is not about how it starts."""
+    """Runs the command line in this process, which is faster because Keras is already loaded."""
     from wardrobe import cli
 
     return _call_main(cli.main, *arguments, cwd=cwd, data_dir=data_dir)
@@ -68,9 +70,9 @@ def run_benchmark(*arguments: object, cwd: Path, data_dir: Path | None = None) -
     from benchmarks.__main__ import app
     from wardrobe.cli import run_app
 
-    given = (*arguments, "--out", cwd) if len(arguments) > 1 else arguments
+    with_out = (*arguments, "--out", cwd) if len(arguments) > 1 else arguments
     return _call_main(
-        lambda: run_app(app, "python -m benchmarks"), *given, cwd=cwd, data_dir=data_dir
+        lambda: run_app(app, "python -m benchmarks"), *with_out, cwd=cwd, data_dir=data_dir
     )
 
 
@@ -101,25 +103,28 @@ def environment(
     cwd: Path, data_dir: Path | None = None, home: Path | None = None
 ) -> dict[str, str]:
     home = home or cwd
-    kept = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if name not in ("WARDROBE_DATA", "COLUMNS")
     }
-    found = {"WARDROBE_DATA": str(data_dir)} if data_dir else {}
+    data = {"WARDROBE_DATA": str(data_dir)} if data_dir else {}
     return {
-        **kept,
+        **inherited,
         **OFFLINE,
-        **found,
+        **data,
         "HOME": str(home),
         "KERAS_HOME": str(home),
         "XDG_CACHE_HOME": str(home / "cache"),
-        "RAY_worker_niceness": "0",  # else Ray's workers wait for the other tests
+        "RAY_worker_niceness": "0",  # otherwise Ray's workers give way to the other tests
     }
 
 
 def refused(result: Result, status: int, *words: str) -> None:
-    """Checks that a call ended with one clear line that holds all of `words`, and nothing but such lines on stderr."""
+    """Asserts that a command failed with exactly one error line, which contains all `words`.
+
+    Everything else on stderr must start with `wardrobe: ` too.
+    """
     assert result.returncode == status, result.stdout + result.stderr
     errors = [line for line in result.stderr.splitlines() if line.startswith("wardrobe: error: ")]
     assert len(errors) == 1, result.stderr
@@ -130,21 +135,21 @@ def refused(result: Result, status: int, *words: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _what_is_started_can_be_interrupted() -> None:
-    """Ctrl-C reaches the programs that a test starts, also where pytest was started in the background, without it."""
+def _let_child_processes_receive_sigint() -> None:
+    """Lets child processes receive Ctrl-C; a pytest in the background would make them ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def free_port() -> int:
-    """Returns a port that no program listens on, from below those that the system gives to whoever asks for any."""
+    """Returns a free port, below the range from which the system assigns ports."""
     while True:
-        with contextlib.suppress(OSError), socket.socket() as tried:
-            tried.bind(("127.0.0.1", random.randrange(20_000, 32_768)))
-            return int(tried.getsockname()[1])
+        with contextlib.suppress(OSError), socket.socket() as candidate:
+            candidate.bind(("127.0.0.1", random.randrange(20_000, 32_768)))
+            return int(candidate.getsockname()[1])
 
 
 def is_running(process: int) -> bool:
-    """Tells whether a process is there and has not ended; one that has may wait for its parent to ask how."""
+    """Returns whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -164,12 +169,12 @@ def wait_until(condition: Callable[[], Any], process: subprocess.Popen[str] | No
 
 
 class Server:
-    """`wardrobe serve` in a process of its own.
+    """`wardrobe serve` in its own process.
 
     Attributes:
-        url: without a slash at the end.
+        url: without a trailing slash.
         address: host and port.
-        stderr: what it said, once it has ended.
+        stderr: its output there, after it has exited.
     """
 
     def __init__(self, process: subprocess.Popen[str], url: str) -> None:
@@ -189,37 +194,37 @@ def read_metric(url: str, name: str) -> float:
 
 @contextlib.contextmanager
 def serving(cwd: Path, *arguments: object) -> Iterator[Server]:
-    """Starts `wardrobe serve` on a free port; ends it with SIGTERM, to which it must exit with 0 and no word."""
+    """Starts `wardrobe serve` on a free port and stops it with SIGTERM; its status must be 0."""
     command = [str(WARDROBE), "serve", "--port", "0", *map(str, arguments)]
-    with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody reads would fill and stop it
+    with tempfile.TemporaryFile("w+") as stderr:  # an unread pipe would fill and block it
         process = subprocess.Popen(
-            command, cwd=cwd, env=environment(cwd), stdout=subprocess.PIPE, stderr=said, text=True
+            command, cwd=cwd, env=environment(cwd), stdout=subprocess.PIPE, stderr=stderr, text=True
         )
         assert process.stdout
         first = process.stdout.readline()
         if not first:
             process.wait()
-            said.seek(0)
-            raise AssertionError(said.read())
+            stderr.seek(0)
+            raise AssertionError(stderr.read())
         address = first.split()[2].partition("/#")[0].rstrip("/")
         server = Server(process, address.replace("0.0.0.0", "127.0.0.1"))
         try:
             yield server
-        finally:  # also where the test fails: no server outlives it
+        finally:  # also if the test fails: no server outlives it
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=60)
-            said.seek(0)
-            server.stderr = said.read()
+            stderr.seek(0)
+            server.stderr = stderr.read()
         assert process.returncode == 0, server.stderr
 
 
 @pytest.fixture(scope="session")
 def fashion_mnist_dir() -> Path:
-    """The folder of the real Fashion-MNIST files; tests that need it are skipped where there is none."""
+    """The folder of the real Fashion-MNIST files; without it, tests that need it are skipped."""
     folder = Path(os.environ.get("WARDROBE_DATA") or ROOT.parent / "shared/data/fashion-mnist")
     if not (folder / "train-images-idx3-ubyte.gz").is_file():
         pytest.skip(
-            f"the real Fashion-MNIST files are not in {folder}; name their folder with WARDROBE_DATA"
+            f"the real Fashion-MNIST files are not in {folder}; set WARDROBE_DATA to their folder"
         )
     return folder
 
@@ -227,28 +232,28 @@ def fashion_mnist_dir() -> Path:
 def once(
     tmp_path_factory: pytest.TempPathFactory, name: str, call: Callable[[Path], Result]
 ) -> tuple[Path, Result]:
-    """Returns a folder and the call that filled it: made by the first of xdist's workers, kept for the others."""
+    """Returns a folder and the command that filled it; all xdist workers share one execution."""
     base = tmp_path_factory.getbasetemp()
     root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder, said = root / name, root / f"{name}.json"
+    folder, record = root / name, root / f"{name}.json"
     with (root / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not said.exists():
+        if not record.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            made = call(folder)
-            assert made.returncode == 0, made.stderr
-            said.write_text(
-                json.dumps({"args": made.args, "stdout": made.stdout, "stderr": made.stderr})
+            result = call(folder)
+            assert result.returncode == 0, result.stderr
+            record.write_text(
+                json.dumps({"args": result.args, "stdout": result.stdout, "stderr": result.stderr})
             )
-    return folder, Result(returncode=0, **json.loads(said.read_text()))
+    return folder, Result(returncode=0, **json.loads(record.read_text()))
 
 
 @pytest.fixture(scope="session")
 def real_run(
     tmp_path_factory: pytest.TempPathFactory, fashion_mnist_dir: Path
 ) -> tuple[Run, dict[str, Any]]:
-    """A finished run on 2,000 real images, and what `train --json` printed. Not to be changed."""
+    """A finished run on 2,000 real images, and what `train --json` printed. Read-only."""
     arguments = ("train", "--limit", 2000, "--epochs", 2, "--json")
     cwd, result = once(
         tmp_path_factory,
@@ -262,7 +267,7 @@ def real_run(
 
 @pytest.fixture(scope="session")
 def drawn_training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Result]:
-    """A finished run with no data and no network, and the call that made it. Not to be changed."""
+    """A finished run on synthetic data, and the result of its command. Read-only."""
     arguments = ("train", "--limit", 4000, "--epochs", 2, "--out", "run")
     cwd, result = once(tmp_path_factory, "drawn", lambda cwd: wardrobe(*arguments, cwd=cwd))
     return Run(cwd / "run"), result
@@ -270,7 +275,7 @@ def drawn_training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Resul
 
 @pytest.fixture(scope="session")
 def drawn_data() -> Dataset:
-    """A small synthetic wardrobe: 3,000 drawn images to train on, 1,000 to validate with, 200 to test with."""
+    """Synthetic data: 3,000 training, 1,000 validation and 200 test images."""
     drawn = Split(*synthetic.draw(4_200))
     train, validation, test = drawn[:3000], drawn[3000:4000], drawn[4000:]
     return Dataset(
@@ -280,7 +285,7 @@ def drawn_data() -> Dataset:
 
 @pytest.fixture(scope="session")
 def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A person's own data: 1,800 drawn images in three classes; the names have what trips markup, maths and paths."""
+    """A user's image folder: 1,800 synthetic images in three classes, with special characters."""
     root = tmp_path_factory.mktemp("own") / "vêtements [old]"
     for name, label in OWN_CLASSES.items():
         (root / name).mkdir(parents=True)
@@ -292,7 +297,7 @@ def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def few_of_own(tmp_path_factory: pytest.TempPathFactory, drawn_folder: Path) -> Path:
-    """The same with 150 images a class, for what looks at each image hundreds of times."""
+    """The same with 150 images a class, for slow tests."""
     root = tmp_path_factory.mktemp("few") / drawn_folder.name
     for path in drawn_folder.iterdir():
         (root / path.name).mkdir(parents=True)
@@ -303,9 +308,9 @@ def few_of_own(tmp_path_factory: pytest.TempPathFactory, drawn_folder: Path) -> 
 
 @pytest.fixture(scope="session")
 def own_run(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> Run:
-    """A run of `sprint` on a person's own folder with three classes, looked into. Not to be changed."""
+    """A run of `sprint` on `few_of_own`, after `wardrobe explain`. Read-only."""
 
-    def made(cwd: Path) -> Any:
+    def train_and_explain(cwd: Path) -> Any:
         shutil.copytree(few_of_own, cwd / "own")
         trained = wardrobe_here(
             "train", "sprint", "--data", "own", "--epochs", 12, "--out", "run", cwd=cwd
@@ -313,6 +318,6 @@ def own_run(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> Run:
         assert trained.returncode == 0, trained.stderr
         return wardrobe_here("explain", "run", cwd=cwd)
 
-    cwd, result = once(tmp_path_factory, "explained", made)
+    cwd, result = once(tmp_path_factory, "explained", train_and_explain)
     assert "Warning" not in result.stderr, result.stderr
     return Run(cwd / "run")

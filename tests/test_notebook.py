@@ -1,4 +1,4 @@
-"""The notebook runs from top to bottom, on a small slice."""
+"""The notebook runs on a small subset of the data."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ TOUR = ROOT / "notebooks/tour.ipynb"
 
 @pytest.fixture
 def fewer_of_own(tmp_path: Path, few_of_own: Path) -> Path:
-    """60 images a class."""
+    """A folder with 60 images a class."""
     for folder in few_of_own.iterdir():
         (tmp_path / "own" / folder.name).mkdir(parents=True)
         for image in sorted(folder.iterdir())[:60]:
@@ -22,7 +22,7 @@ def fewer_of_own(tmp_path: Path, few_of_own: Path) -> Path:
     return tmp_path / "own"
 
 
-def test_the_tour_runs(tmp_path: Path, fewer_of_own: Path) -> None:
+def test_the_notebook_runs(tmp_path: Path, fewer_of_own: Path) -> None:
     notebook = nbformat.read(TOUR, as_version=4)
     settings = next(cell for cell in notebook.cells if "DATA, LIMIT, EPOCHS =" in cell.source)
     settings.source = re.sub(
@@ -31,13 +31,13 @@ def test_the_tour_runs(tmp_path: Path, fewer_of_own: Path) -> None:
     NotebookClient(notebook, timeout=280, resources={"metadata": {"path": tmp_path}}).execute(
         env=environment(tmp_path)
     )
-    pictures = [
+    figures = [
         output
         for cell in notebook.cells
         for output in cell.get("outputs", [])
         if "image/png" in output.get("data", {})
     ]
-    assert len(pictures) == 7
+    assert len(figures) == 7
     printed = "".join(
         output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
     )
@@ -45,7 +45,7 @@ def test_the_tour_runs(tmp_path: Path, fewer_of_own: Path) -> None:
     assert "99% prediction sets: coverage" in printed
 
 
-def test_the_tour_is_stored_without_outputs() -> None:
+def test_the_notebook_is_stored_without_outputs() -> None:
     notebook = nbformat.read(TOUR, as_version=4)
     assert all(
         not cell.get("outputs") and cell.get("execution_count") is None for cell in notebook.cells

@@ -1,6 +1,6 @@
-"""No command asks another host for anything or writes outside its own places.
+"""No command connects to another host or writes outside its own folders.
 
-strace watches each command and its children: Python sees neither the sockets nor the files of the
+strace traces each command and its children, because Python cannot see the sockets and files of the
 C++ libraries that it loads.
 """
 
@@ -41,15 +41,22 @@ STRACE = [
     "-e",
     f"trace={CALLS}",
 ]
-KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", *(n for n in os.environ if n.endswith("_THREADS")))
+INHERITED = (
+    "PATH",
+    "PYTHONPATH",
+    "LD_LIBRARY_PATH",
+    *(n for n in os.environ if n.endswith("_THREADS")),
+)
 
-# Where a command may write below the home folder: where its libraries keep configuration and fonts.
-OWN_OF_HOME = (".keras", ".ray", ".cache/wardrobe", ".cache/matplotlib", ".config/matplotlib")
+# Folders below the home folder in which a command may write: its libraries' caches and settings.
+HOME_FOLDERS = (".keras", ".ray", ".cache/wardrobe", ".cache/matplotlib", ".config/matplotlib")
 
 INTERNET = re.compile(r'sin6?_port=htons\((\d+)\).*?inet_(?:addr\(|pton\(AF_INET6, )"([^"]+)"')
-RESOLVER = re.compile(r'sun_path="[^"]*resolve', re.IGNORECASE)  # systemd's, in place of a socket
+RESOLVER = re.compile(
+    r'sun_path="[^"]*resolve', re.IGNORECASE
+)  # systemd's resolver, which needs no socket of the command
 OPENED = re.compile(r"(?:creat\(|open.*O_(?:WRONLY|RDWR|CREAT)).* = \d+<(.*)>(?:\(deleted\))?$")
-MOVED = re.compile(r'(?:mkdir|rename).*"([^"]*)"[^"]*= 0$')  # the last path is what there is now
+MOVED = re.compile(r'(?:mkdir|rename).*"([^"]*)"[^"]*= 0$')  # the last path is the new one
 
 DRIVER = """
 import json, sys
@@ -66,7 +73,7 @@ for arguments in json.loads(sys.argv[1]):
 
 
 class Watch:
-    """Commands under strace, with a home and a temporary folder apart from their own."""
+    """Runs commands under strace, with their own home and temporary folders."""
 
     def __init__(self, folder: Path, temporary: Path) -> None:
         self.cwd, self._home, self._traces = (folder / name for name in ("cwd", "home", "traces"))
@@ -75,12 +82,12 @@ class Watch:
         self._temporary = temporary
 
     def start(self, command: Sequence[object]) -> subprocess.Popen[str]:
-        """Starts a command in an environment without what switches telemetry off, such as CI."""
-        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        """Starts a command without variables that turn telemetry off, such as CI."""
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         return subprocess.Popen(
             [*STRACE, "-o", str(self._traces / "trace"), *map(str, command)],
             cwd=self.cwd,
-            env={**kept, "HOME": str(self._home), "TMPDIR": str(self._temporary)},
+            env={**inherited, "HOME": str(self._home), "TMPDIR": str(self._temporary)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -92,7 +99,7 @@ class Watch:
         assert process.returncode == 0, errors
 
     def check(self) -> None:
-        """Fails with the calls that leave this machine or write outside the command's own places."""
+        """Fails if a system call left this machine or wrote outside the command's own folders."""
         lines = [
             line
             for path in self._traces.iterdir()
@@ -112,7 +119,7 @@ class Watch:
         )
 
     def _is_own(self, path: Path) -> bool:
-        own = (self.cwd, self._temporary, *(self._home / each for each in OWN_OF_HOME))
+        own = (self.cwd, self._temporary, *(self._home / each for each in HOME_FOLDERS))
         return (
             any(path.is_relative_to(each) or each.is_relative_to(path) for each in own)
             or any(path.is_relative_to(each) for each in ("/dev", "/proc"))
@@ -126,7 +133,7 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
         pytest.skip("strace is not installed: apt-get install strace")
     if subprocess.run([*STRACE, "-o", str(tmp_path / "check"), "true"], timeout=60).returncode:
         pytest.skip("strace may not trace here: give the container --cap-add SYS_PTRACE")
-    with TemporaryDirectory() as temporary:  # of a short name: Ray has its sockets there
+    with TemporaryDirectory() as temporary:  # a short path, because Ray puts sockets there
         yield Watch(tmp_path, Path(temporary))
 
 
@@ -137,13 +144,18 @@ def shoe(watch: Watch) -> Path:
     return path
 
 
-def test_predict_asks_no_one(watch: Watch, shoe: Path) -> None:
+def test_predict_contacts_no_host(watch: Watch, shoe: Path) -> None:
     watch.run(WARDROBE, "predict", shoe)
     watch.check()
 
 
-def test_predict_says_nothing_where_the_home_cannot_be_written(watch: Watch, shoe: Path) -> None:
-    environment = {**os.environ, "HOME": str(shoe / "home")}  # no folder can be made below a file
+def test_predict_prints_no_warning_if_the_home_folder_is_not_writable(
+    watch: Watch, shoe: Path
+) -> None:
+    environment = {
+        **os.environ,
+        "HOME": str(shoe / "home"),
+    }  # a path below a file cannot be created
     for name in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"):
         environment.pop(name, None)
     result = subprocess.run(
@@ -152,24 +164,24 @@ def test_predict_says_nothing_where_the_home_cannot_be_written(watch: Watch, sho
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_serve_asks_no_one(watch: Watch, shoe: Path) -> None:
+def test_serve_contacts_no_host(watch: Watch, shoe: Path) -> None:
     process = watch.start([WARDROBE, "serve", "--port", 0])
     assert process.stdout
     url = process.stdout.readline().split()[2].rstrip("/")
-    answer = requests.post(f"{url}/api/classify", data=shoe.read_bytes())
+    response = requests.post(f"{url}/api/classify", data=shoe.read_bytes())
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
-    assert (answer.status_code, process.returncode) == (200, 0), errors
+    assert (response.status_code, process.returncode) == (200, 0), errors
     watch.check()
 
 
-def test_predict_on_ray_asks_no_one(watch: Watch, shoe: Path) -> None:
+def test_predict_on_ray_contacts_no_host(watch: Watch, shoe: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'wardrobe[scale]'")
     watch.run(WARDROBE, "predict", shoe, "--engine", "ray", "--out", "answers")
     watch.check()
 
 
-def test_training_asks_no_one(watch: Watch, few_of_own: Path) -> None:
+def test_train_and_tune_contact_no_host(watch: Watch, few_of_own: Path) -> None:
     short = ["--data", str(few_of_own), "--epochs", "1"]
     train = ["train", "sprint", *short, "--out", "run"]
     tune = ["tune", "sprint", *short, "--fields", "dropout", "--trials", "1", "--out", "tuned"]
@@ -177,7 +189,9 @@ def test_training_asks_no_one(watch: Watch, few_of_own: Path) -> None:
     watch.check()
 
 
-def test_what_is_done_with_a_run_asks_no_one(watch: Watch, shoe: Path, own_run: Run) -> None:
+def test_evaluate_export_and_explain_contact_no_host(
+    watch: Watch, shoe: Path, own_run: Run
+) -> None:
     shutil.copytree(own_run.path.parent, watch.cwd, dirs_exist_ok=True)
     formats = [["--format", to, *int8] for to in FORMATS for int8 in ([], ["--int8"])]
     commands = [
