@@ -17,7 +17,7 @@ from wardrobe.models import recipes
 from wardrobe.runs import Run
 from wardrobe.training import checkpoints
 
-SEED = recipes.get("baseline")
+BASELINE = recipes.get("baseline")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_the_temperature_does_not_depend_on_the_test_split(
     test = open_test_split(small)
     mislabelled = replace(small, _load_test=lambda: Split(test.images, 9 - test.labels))
     honest, fooled = (
-        scoring.evaluate(model, dataset, SEED).metrics for dataset in (small, mislabelled)
+        scoring.evaluate(model, dataset, BASELINE).metrics for dataset in (small, mislabelled)
     )
     assert honest["temperature"] == fooled["temperature"] != 1
     assert honest["familiarity_threshold"] == fooled["familiarity_threshold"]
@@ -45,7 +45,7 @@ def test_the_chosen_split_is_scored(small: Dataset, drawn_training: tuple[Run, o
         ("test", open_test_split(small).images),
         ("validation", small.validation.images),
     ):
-        evaluated = scoring.evaluate(model, small, SEED, split)
+        evaluated = scoring.evaluate(model, small, BASELINE, split)
         assert evaluated.metrics["split"] == split
         np.testing.assert_array_equal(evaluated.images, images)
 
@@ -66,7 +66,7 @@ def test_two_views_average_an_image_and_its_mirror_image(
 def test_tta_views_are_averaged(small: Dataset, drawn_training: tuple[Run, object]) -> None:
     model = checkpoints.load_model(drawn_training[0])
     one, six = (
-        scoring.evaluate(model, small, replace(SEED, tta_views=views), "validation")
+        scoring.evaluate(model, small, replace(BASELINE, tta_views=views), "validation")
         for views in (1, 6)
     )
     assert (one.metrics["tta_views"], six.metrics["tta_views"]) == (1, 6)
@@ -91,7 +91,7 @@ def test_95_percent_of_validation_images_are_familiar(
     small: Dataset, drawn_training: tuple[Run, object]
 ) -> None:
     evaluated = scoring.evaluate(
-        checkpoints.load_model(drawn_training[0]), small, SEED, "validation"
+        checkpoints.load_model(drawn_training[0]), small, BASELINE, "validation"
     )
     assert evaluated.metrics["sure"] == 0.95
 

@@ -14,7 +14,7 @@ from wardrobe.models import architecture, gradients, initializers, recipes
 from wardrobe.runs import Run
 from wardrobe.training import checkpoints
 
-SEED = recipes.get("baseline")
+BASELINE = recipes.get("baseline")
 Images = Any
 
 
@@ -30,7 +30,7 @@ def images(fashion_mnist_dir: Any) -> Images:
 
 def corner_model(row: int, column: int) -> keras.Model:
     """Returns a network whose logit of class 1 depends only on the pixels around one place."""
-    model = architecture.build(SEED, 10)
+    model = architecture.build(BASELINE, 10)
     for layer in model.layers:
         if layer.weights:
             layer.set_weights([np.zeros_like(weights) for weights in layer.get_weights()])
@@ -59,7 +59,7 @@ def test_heat_maps_mark_the_pixels_that_matter(row: int, column: int) -> None:
         [4.5 + 4 * row, 4.5 + 4 * column]
     )  # two convolutions without padding, two poolings
     for name, found in (
-        ("Grad-CAM", attribution.grad_cam(model, SEED, image, one)),
+        ("Grad-CAM", attribution.grad_cam(model, BASELINE, image, one)),
         ("occlusion", np.abs(occlusion.heat_maps(logits, image, one))),
     ):
         assert found.shape == (1, 28, 28)
@@ -71,7 +71,7 @@ def test_heat_maps_mark_the_pixels_that_matter(row: int, column: int) -> None:
 def test_heat_maps_beat_a_random_order(trained: keras.Model, images: Images) -> None:
     logits = scoring.make_logits_function(trained)
     classes = logits(images).argmax(axis=1)
-    maps = attribution.heat_maps(trained, SEED, logits, images, classes)
+    maps = attribution.heat_maps(trained, BASELINE, logits, images, classes)
     chance = faithfulness.random_maps(len(images))
     for name, each in maps.items():
         for measure, sign in ((faithfulness.deletion, 1), (faithfulness.insertion, -1)):
@@ -86,14 +86,14 @@ def test_heat_maps_change_when_the_weights_are_randomized(
 ) -> None:
     logits = scoring.make_logits_function(trained)
     classes = logits(images).argmax(axis=1)
-    maps = attribution.heat_maps(trained, SEED, logits, images, classes)
+    maps = attribution.heat_maps(trained, BASELINE, logits, images, classes)
     layers = []
     for layer, network in faithfulness.randomize_layers(
-        trained, initializers.build_untrained(SEED, 10, 1, images), SEED
+        trained, initializers.build_untrained(BASELINE, 10, 1, images), BASELINE
     ):
         layers.append(layer)
         random = attribution.heat_maps(
-            network, SEED, scoring.make_logits_function(network), images, classes
+            network, BASELINE, scoring.make_logits_function(network), images, classes
         )
     assert layers == ["logits", "dense", "conv2", "conv1"]
     assert faithfulness.map_similarity(

@@ -12,7 +12,7 @@ from wardrobe.models import architecture, gradients, initializers, recipes
 from wardrobe.runs import Run
 from wardrobe.training import checkpoints
 
-SEED = recipes.get("baseline")
+BASELINE = recipes.get("baseline")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_a_unit_depends_only_on_its_receptive_field(name: str) -> None:
 
 
 def test_the_strongest_inputs_have_the_largest_weights() -> None:
-    model = architecture.build(SEED, 10)
+    model = architecture.build(BASELINE, 10)
     kernel = np.zeros((3, 3, 32, 64), np.float32)
     kernel[1, 2, 7, 5], kernel[0, 0, 30, 5], kernel[2, 2, 3, 5] = -3, 2, 1
     model.get_layer("conv2").set_weights([kernel, np.zeros(64)])
@@ -55,14 +55,14 @@ def test_the_strongest_inputs_have_the_largest_weights() -> None:
 
 
 def test_the_top_images_are_found_with_their_place() -> None:
-    model = architecture.build(SEED, 10)
+    model = architecture.build(BASELINE, 10)
     kernel, bias = model.get_layer("conv1").get_weights()
     kernel[:], bias[:] = 0, 0
     kernel[1, 1, 0, 4] = 1  # filter 4 detects a bright pixel in its centre
     model.get_layer("conv1").set_weights([kernel, bias])
     images = np.zeros((30, 28, 28), np.uint8)
     images[11, 20, 6], images[23, 3, 15] = 255, 200
-    found = filters.find_top_images(model, SEED, images, filters=1, count=2)["conv1"]
+    found = filters.find_top_images(model, BASELINE, images, filters=1, count=2)["conv1"]
     assert found.filters.tolist() == [4]
     assert found.images.tolist() == [[11, 23]]
     assert found.centres.tolist() == [[[20, 6], [3, 15]]]
@@ -75,16 +75,20 @@ def test_a_synthetic_image_activates_its_unit_more_than_most_real_ones(
     images = drawn_data.train.images[:1500]
     for layer in ("dense", "logits"):
         units = list(range(10))
-        made = activation_maximization.maximize_activation(trained, SEED, layer, units, images)
-        assert made.shape == (10, 28, 28)
-        assert made.dtype == np.uint8
+        maximized = activation_maximization.maximize_activation(
+            trained, BASELINE, layer, units, images
+        )
+        assert maximized.shape == (10, 28, 28)
+        assert maximized.dtype == np.uint8
         excite = gradients.compile_gradient(
             activation_maximization._make_activation(trained, layer, units)
         )
         real = [excite(np.repeat(image[None, ..., None], 10, axis=0))[0] for image in images[:50]]
-        assert (excite(made[..., None])[0] > np.quantile(real, 0.8, axis=0)).mean() > 0.85, layer
+        assert (excite(maximized[..., None])[0] > np.quantile(real, 0.8, axis=0)).mean() > 0.85, (
+            layer
+        )
     assert activation_maximization.maximize_activation(
-        trained, SEED, "conv2", [0, 1], images
+        trained, BASELINE, "conv2", [0, 1], images
     ).shape == (2, 8, 8)
 
 
@@ -92,7 +96,7 @@ def test_probes_improve_with_depth_only_after_training(
     drawn_data: Dataset, trained: keras.Model
 ) -> None:
     train, validation = drawn_data.train, drawn_data.validation
-    untrained = initializers.build_untrained(SEED, 10, 0, train.images[:1500])
+    untrained = initializers.build_untrained(BASELINE, 10, 0, train.images[:1500])
     learnt, random = (
         probes.fit_probes(model, train[:1500], validation) for model in (trained, untrained)
     )
@@ -110,7 +114,7 @@ def test_a_probe_on_few_images_ignores_components_that_hardly_vary() -> None:
     tones[:, 19:] += 60 * (labels == 2)[:, None, None]
     images = np.clip(tones, 0, 255).astype(np.uint8)
     split = Split(images, labels)
-    model = initializers.build_untrained(SEED, 3, 0, images)
+    model = initializers.build_untrained(BASELINE, 3, 0, images)
     found = probes.fit_probes(model, split[:60], split[60:])
     assert found["pixels"] > 0.95
 

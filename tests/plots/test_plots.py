@@ -1,4 +1,4 @@
-"""What a person reads off each picture: the marks, colours, names and numbers that are drawn."""
+"""Figures: the marks, colours, names and numbers in them."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -18,13 +18,13 @@ from wardrobe.labels import CLASS_NAMES
 from wardrobe.plots import layers, predictions, style, training
 
 IMAGES, LABELS = synthetic.draw(20)
-RIGHT = np.eye(10)[LABELS] * 0.9 + 0.01  # 91 % sure of the true class
+CORRECT = np.eye(10)[LABELS] * 0.9 + 0.01  # 91 % for the true class
 NAMES = ("cap", "glove", "a name too long to be written")
 
 
-def one_wrong() -> np.ndarray:
-    """Returns probabilities that are right but for image 3, a dress taken for a coat at 85 %."""
-    probabilities = RIGHT.copy()
+def probabilities_with_a_mistake() -> np.ndarray:
+    """Returns correct probabilities except for image 3, a dress predicted as coat (85 %)."""
+    probabilities = CORRECT.copy()
     probabilities[3] = 0.15 / 9
     probabilities[3, 4] = 0.85
     return probabilities
@@ -34,54 +34,56 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text)]
 
 
-def pictures(figure: Figure) -> Iterator[Axes]:
+def image_axes(figure: Figure) -> Iterator[Axes]:
     return (axes for axes in figure.axes if axes.images)
 
 
 @pytest.mark.parametrize("draw", [predictions.plot_predictions, predictions.plot_confidence])
-def test_right_and_wrong_are_told_apart_by_mark_and_colour(draw: object) -> None:
-    figure = draw(IMAGES, LABELS, one_wrong(), CLASS_NAMES, "Twenty images")  # type: ignore[operator]
-    titles = [axes.get_title() for axes in pictures(figure)]
+def test_correct_and_wrong_predictions_differ_in_mark_and_colour(draw: object) -> None:
+    figure = draw(IMAGES, LABELS, probabilities_with_a_mistake(), CLASS_NAMES, "Twenty images")  # type: ignore[operator]
+    titles = [axes.get_title() for axes in image_axes(figure)]
     assert titles[3] == "✗ Coat 85 %"
     assert titles[5] == "✓ Sandal 91 %"
     assert [title[0] for title in titles].count("✓") == 19
-    edges = [to_hex(axes.spines["left"].get_edgecolor()) for axes in pictures(figure)]
+    edges = [to_hex(axes.spines["left"].get_edgecolor()) for axes in image_axes(figure)]
     assert edges[3] == style.WRONG.lower()
     assert set(edges[:3] + edges[4:]) == {style.CORRECT.lower()}
 
 
-def test_the_grid_names_the_actual_class_and_counts() -> None:
-    figure = predictions.plot_predictions(IMAGES, LABELS, one_wrong(), CLASS_NAMES, "Twenty images")
+def test_the_grid_shows_the_actual_class_and_the_counts() -> None:
+    figure = predictions.plot_predictions(
+        IMAGES, LABELS, probabilities_with_a_mistake(), CLASS_NAMES, "Twenty images"
+    )
     assert "Twenty images: 19 correct (blue ✓), 1 wrong (orange ✗)" in texts(figure)
-    assert [axes.get_xlabel() for axes in pictures(figure)][3] == "actual: Dress"
+    assert [axes.get_xlabel() for axes in image_axes(figure)][3] == "actual: Dress"
 
 
 def test_the_bars_are_the_probabilities() -> None:
     figure = predictions.plot_confidence(
-        IMAGES[:4], LABELS[:4], one_wrong()[:4], CLASS_NAMES, "Four"
+        IMAGES[:4], LABELS[:4], probabilities_with_a_mistake()[:4], CLASS_NAMES, "Four"
     )
     bars = [axes for axes in figure.axes if not axes.images][3].patches
-    assert [bar.get_width() for bar in bars] == pytest.approx(one_wrong()[3])  # type: ignore[attr-defined]
+    assert [bar.get_width() for bar in bars] == pytest.approx(probabilities_with_a_mistake()[3])  # type: ignore[attr-defined]
     assert to_hex(bars[3].get_facecolor()) == style.CORRECT.lower()  # the true class
-    assert to_hex(bars[4].get_facecolor()) == style.WRONG.lower()  # what it said
+    assert to_hex(bars[4].get_facecolor()) == style.WRONG.lower()  # the predicted class
 
 
-def test_many_classes_show_the_likeliest_ten() -> None:
+def test_of_many_classes_the_ten_most_probable_are_shown() -> None:
     probabilities = np.linspace(0, 1, 30)[None] / np.linspace(0, 1, 30).sum()
     figure = predictions.plot_confidence(
         IMAGES[:1], np.array([0]), probabilities, [f"kind {i}" for i in range(30)], "One"
     )
     shown = [label.get_text() for label in figure.axes[1].get_yticklabels()]
-    assert shown == ["kind 0", *(f"kind {i}" for i in range(21, 30))]  # the true one among them
+    assert shown == ["kind 0", *(f"kind {i}" for i in range(21, 30))]  # and the true class
 
 
-def test_never_100_per_cent_for_less_than_certain() -> None:
+def test_probabilities_below_1_are_never_shown_as_100_percent() -> None:
     almost = np.array([[0.9989, 0.0011]])
     figure = predictions.plot_predictions(IMAGES[:1], np.array([0]), almost, ("a", "b"), "One")
     assert "✓ a 99 %" in texts(figure)
 
 
-def test_curves_are_the_history() -> None:
+def test_curves_show_the_history() -> None:
     history = [
         {
             "epoch": i,
@@ -108,7 +110,7 @@ def test_curves_are_the_history() -> None:
     assert "from epoch 3 on" in hard[1][0]
 
 
-def test_the_confusion_names_the_commonest_mistake() -> None:
+def test_the_confusion_matrix_names_the_most_frequent_mistake() -> None:
     figure = predictions.plot_confusion(np.array([[8, 2, 0], [1, 9, 0], [0, 5, 5]]), NAMES)
     assert "Confusion matrix: 5 of 10 a name to…tten images are predicted as glove" in texts(figure)
     assert {"8", "2", "9", "5", "a name to…tten"} <= set(texts(figure))
@@ -117,16 +119,16 @@ def test_the_confusion_names_the_commonest_mistake() -> None:
     )
 
 
-def test_no_mistakes_are_said_to_be_none() -> None:
-    none = predictions.plot_mistakes(IMAGES[:0], LABELS[:0], RIGHT[:0], CLASS_NAMES, total=0)
-    assert "No mistakes" in texts(none)
-    alike = {key: {"precision": 1.0, "recall": 1.0, "f1": 1.0} for key in ("cap", "glove")}
+def test_titles_without_mistakes_or_differences() -> None:
+    empty = predictions.plot_mistakes(IMAGES[:0], LABELS[:0], CORRECT[:0], CLASS_NAMES, total=0)
+    assert "No mistakes" in texts(empty)
+    equal = {key: {"precision": 1.0, "recall": 1.0, "f1": 1.0} for key in ("cap", "glove")}
     assert "Per-class scores: F1 is equal for all classes" in texts(
-        predictions.plot_per_class(alike)
+        predictions.plot_per_class(equal)
     )
 
 
-def test_a_hundred_classes_stay_readable() -> None:
+def test_a_hundred_classes_are_readable() -> None:
     names = [f"kind {i}" for i in range(100)]
     written = [
         label.get_text()
@@ -138,13 +140,15 @@ def test_a_hundred_classes_stay_readable() -> None:
     maps = {"conv1": np.zeros((100, 9, 9, 4))}
     assert (
         len(
-            list(pictures(layers.plot_feature_maps(np.zeros((100, 28, 28), np.uint8), maps, names)))
+            list(
+                image_axes(layers.plot_feature_maps(np.zeros((100, 28, 28), np.uint8), maps, names))
+            )
         )
         == 2 * 12
     )
 
 
-def test_classes_are_sorted_by_their_difficulty() -> None:
+def test_per_class_scores_name_the_lowest_and_highest_class() -> None:
     scores = {
         "cap": {"precision": 0.5, "recall": 0.7, "f1": 0.58},
         "glove": {"precision": 1.0, "recall": 0.9, "f1": 0.95},
@@ -154,24 +158,24 @@ def test_classes_are_sorted_by_their_difficulty() -> None:
     assert {"cap  58.0 %", "glove  95.0 %"} <= set(texts(figure))
 
 
-def test_the_reliability_diagram_shows_both_errors() -> None:
-    bins = calibration.reliability(RIGHT, LABELS)
+def test_the_reliability_diagram_shows_both_calibration_errors() -> None:
+    bins = calibration.reliability(CORRECT, LABELS)
     figure = predictions.plot_reliability(bins, bins, {"before": 0.081, "after": 0.012}, 1.7)
     assert {"As trained: ECE 8.1 %", "Temperature 1.70: ECE 1.2 %"} <= set(texts(figure))
     heights = [patch.get_height() for patch in figure.axes[0].patches]  # type: ignore[attr-defined]
-    assert max(heights) == 1  # all of the 91 % sure are right
+    assert max(heights) == 1  # all predictions with 91 % confidence are correct
 
 
-def test_samples_name_every_class_and_stand_a_class_with_few() -> None:
+def test_samples_name_every_class_also_with_few_images() -> None:
     labels = np.array([0, 0, 1, 2])
     figure = training.plot_samples(IMAGES[:4], labels, NAMES)
     assert {"cap", "glove", "a name to…tten"} <= set(texts(figure))
 
 
 @pytest.mark.parametrize("count", [1, 8, 32, 50])
-def test_every_filter_is_drawn_on_one_scale(count: int) -> None:
+def test_all_filters_share_one_colour_scale(count: int) -> None:
     kernels = np.random.default_rng(0).normal(size=(count, 3, 3))
-    kernels[0, 1, 1] = 50  # one far larger leaves the others their colours
+    kernels[0, 1, 1] = 50  # one outlier does not flatten the colours of the others
     drawn = [axes.images[0] for axes in layers.plot_filters(kernels, "conv1").axes if axes.images]
     assert len(drawn) == count
     ((low, high),) = {image.get_clim() for image in drawn}
@@ -189,13 +193,13 @@ def test_feature_maps_of_any_depth() -> None:
     assert len(figure.axes) == 2 * 4
 
 
-def test_of_many_feature_maps_some_are_drawn_large_enough_to_see() -> None:
+def test_only_some_of_many_feature_maps_are_drawn() -> None:
     maps = {f"conv{i}": np.zeros((2, 9, 9, count)) for i, count in enumerate((48, 96, 160), 1)}
     assert "conv3\n40 of 160\n9x9" in texts(layers.plot_feature_maps(IMAGES[:2], maps, NAMES[:2]))
 
 
 @pytest.mark.parametrize("prefix", ["", "member1_"])
-def test_the_names_of_many_layers_do_not_run_into_each_other(prefix: str) -> None:
+def test_the_names_of_many_layers_do_not_overlap(prefix: str) -> None:
     maps = {f"{prefix}conv{i}": np.zeros((2, 9, 9, 128)) for i in range(1, 9)}
     figure = layers.plot_feature_maps(IMAGES[:2], maps, NAMES[:2])
     figure.draw_without_rendering()  # computes the layout
@@ -213,13 +217,11 @@ def test_the_names_of_many_layers_do_not_run_into_each_other(prefix: str) -> Non
 @pytest.mark.parametrize(
     ("synthetic_data", "words"), [(True, "SYNTHETIC WARDROBE"), (False, "data: mine")]
 )
-def test_the_data_is_named_in_the_picture_and_in_the_file(
-    tmp_path: Path, synthetic_data: bool, words: str
-) -> None:
+def test_figure_and_file_name_the_data(tmp_path: Path, synthetic_data: bool, words: str) -> None:
     figure = training.plot_samples(IMAGES, LABELS, CLASS_NAMES)
     style.save_figure(figure, tmp_path / "a.png", "mine $x^$", synthetic_data)
     assert any(words in text for text in texts(figure))
-    with Image.open(tmp_path / "a.png") as picture:
-        assert words in picture.info["Description"]
-        assert picture.width == style.WIDTH * style.DPI
+    with Image.open(tmp_path / "a.png") as image:
+        assert words in image.info["Description"]
+        assert image.width == style.WIDTH * style.DPI
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

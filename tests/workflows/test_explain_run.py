@@ -49,8 +49,8 @@ def test_every_chapter_is_drawn_and_is_in_the_report(own_run: Run) -> None:
     page = own_run.report_path.read_text(encoding="utf-8")
     assert all(f'<section id="{name}">' in page for name in CHAPTERS & drawn)
     for path in own_run.plots_folder.glob("*.png"):
-        with Image.open(path) as picture:
-            assert np.ptp(np.asarray(picture.convert("L"))) > 100, path
+        with Image.open(path) as image:
+            assert np.ptp(np.asarray(image.convert("L"))) > 100, path
 
 
 def test_explain_json_has_the_measurements(own_run: Run) -> None:
@@ -85,7 +85,7 @@ def test_wrong_labels_are_found(drawn_data: Dataset) -> None:
     )
     assert found.probabilities.shape == (3300, 10)
     named = set(found.indices[: 2 * len(boots)].tolist())
-    assert len(named & set(boots.tolist())) >= 6  # of 12; by chance about none
+    assert len(named & set(boots.tolist())) >= 6  # of 12; about none by chance
 
 
 def test_every_class_is_spread_over_the_folds() -> None:
@@ -113,8 +113,8 @@ def test_one_image_is_explained(
         "without a run, the sheet goes into the working directory"
     )
     heights = []
-    for picture in (drawn, *alone):
-        with Image.open(picture) as sheet:
+    for path in (drawn, *alone):
+        with Image.open(path) as sheet:
             assert sheet.width == 1664
             heights.append(sheet.height)
     assert heights[0] > heights[1] == heights[2], (
@@ -188,10 +188,8 @@ def test_bad_input_is_refused_in_one_line(tmp_path: Path, own_run: Run) -> None:
         "No such file",
     )
     refused(wardrobe_here("explain", "nothing", cwd=tmp_path), 1, "nothing does not exist")
-    picture = next((own_run.path.parent / "own" / "boots").glob("*.png"))
-    refused(
-        wardrobe_here("explain", picture, picture, cwd=tmp_path), 2, "is not a model", "one image"
-    )
+    image = next((own_run.path.parent / "own" / "boots").glob("*.png"))
+    refused(wardrobe_here("explain", image, image, cwd=tmp_path), 2, "is not a model", "one image")
     refused(
         wardrobe_here("explain", "missing.jpg", cwd=tmp_path),
         2,
