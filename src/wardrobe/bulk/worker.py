@@ -28,7 +28,7 @@ BATCH_ROWS = 256  # rows read at once, so that memory does not grow with the row
 BUFFER_BYTES = 1 << 20  # of a column read at once; only a page, some 1,000 rows, is held whole
 FETCH_THREADS = 16  # images fetched from addresses at once
 FLUSH_ROWS = 1_000  # answers per row group
-ONE_AT_A_TIME = threading.Lock()  # for file systems that are not thread-safe
+FETCH_LOCK = threading.Lock()  # for file systems that are not thread-safe
 
 Content = str | bytes | Failure  # a path or an address, a file's bytes, or why there are none
 Row = tuple[str, Content]  # an image's name in the answers, and the image
@@ -37,7 +37,7 @@ Pixels = npt.NDArray[np.uint8] | str  # (28, 28), or why there are none
 
 
 @dataclass(frozen=True)
-class Report:
+class PartResult:
     """The result of a part: the file of its answers, their number, and how many failed."""
 
     name: str
@@ -68,7 +68,7 @@ class Worker:
         """Classifies a part, given and reported as a dictionary."""
         return asdict(self.classify_part(Part(**part)))
 
-    def classify_part(self, part: Part) -> Report:
+    def classify_part(self, part: Part) -> PartResult:
         """Classifies a part and writes its answers under its name."""
         images = failed = 0
         answers: list[dict[str, Any]] = []
@@ -85,7 +85,7 @@ class Worker:
                 if len(answers) >= FLUSH_ROWS or not chunk:
                     writer.write_table(pa.Table.from_pylist(answers, self._schema))
                     answers.clear()  # memory stays bounded
-        return Report(part.name, images, failed)
+        return PartResult(part.name, images, failed)
 
     def _read_rows(self, part: Part) -> Iterator[Row]:
         """Yields the rows of a part. A row that cannot be read is a failure, so none is lost."""
@@ -189,7 +189,7 @@ def fetch(address: str) -> Content:
     """Returns the bytes of an image at an address, or why there are none."""
     try:
         filesystem, path = find_filesystem(address)
-        with contextlib.nullcontext() if filesystem.async_impl else ONE_AT_A_TIME:
+        with contextlib.nullcontext() if filesystem.async_impl else FETCH_LOCK:
             content: bytes = filesystem.cat_file(path)
     except FileNotFoundError:
         return Failure(address, "does not exist")

@@ -43,7 +43,7 @@ Model = Annotated[
 Json = Annotated[bool, Option("--json", help="Print only one JSON object on stdout")]
 DATA_HELP = "'auto', 'fashion-mnist', 'synthetic', or a folder with one subfolder per class"
 # The panels of `wardrobe --help`.
-TRAINING, INFERENCE, INSPECTION = "Train", "Use a model", "Look up"
+TRAINING, INFERENCE, LOOKUP = "Train", "Use a model", "Look up"
 
 app = typer.Typer(
     name="wardrobe",

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 from typer import Option
 
-from wardrobe.cli.app import DATA_HELP, INSPECTION, DataDir, Json, app, print_json
+from wardrobe.cli.app import DATA_HELP, LOOKUP, DataDir, Json, app, print_json
 
 
-@app.command(rich_help_panel=INSPECTION)
+@app.command(rich_help_panel=LOOKUP)
 def data(
     name: Annotated[str, Option("--data", help=DATA_HELP)] = "auto",
     data_dir: DataDir = None,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from typer import Argument
 
-from wardrobe.cli.app import INSPECTION, Json, RunName, app, print_json
+from wardrobe.cli.app import LOOKUP, Json, RunName, app, print_json
 from wardrobe.errors import UsageError
 
 COLUMNS = (
@@ -22,7 +22,7 @@ COLUMNS = (
 )
 
 
-@app.command("runs", rich_help_panel=INSPECTION)
+@app.command("runs", rich_help_panel=LOOKUP)
 def compare_runs(
     folder: Annotated[Path, Argument(help="Folder that holds the runs")] = Path("runs"),
     as_json: Json = False,
@@ -44,7 +44,7 @@ def compare_runs(
         _print_runs(rows)
 
 
-@app.command(rich_help_panel=INSPECTION)
+@app.command(rich_help_panel=LOOKUP)
 def report(run: RunName = "latest") -> None:
     """Update a run's report.html, one file that needs no network."""
     from wardrobe.workflows import api

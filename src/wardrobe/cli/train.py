@@ -68,20 +68,20 @@ def train(
 
     from wardrobe.training.distributed import launch
 
-    member = launch.detect_process(coordinator, num_processes, process_id)
-    if member is not None:
-        _supervise(member, resume, out)
+    process = launch.detect_process(coordinator, num_processes, process_id)
+    if process is not None:
+        _supervise(process, resume, out)
     from wardrobe.workflows import api
 
     stream = progress_stream(as_json)
-    if member is not None and not member.is_first:
-        api.train_worker(member, data_dir, stream)
+    if process is not None and not process.is_first:
+        api.train_worker(process, data_dir, stream)
         if as_json:
-            numbers = {"process_id": member.process_id, "num_processes": member.num_processes}
+            numbers = {"process_id": process.process_id, "num_processes": process.num_processes}
             print_json({**numbers, "status": "done"})
         return
     if resume is not None:
-        run = api.resume(resume, recipe, data_dir, stream, member)
+        run = api.resume(resume, recipe, data_dir, stream, process)
     else:
         run = api.train(
             recipe or "baseline",
@@ -92,20 +92,20 @@ def train(
             limit=limit,
             out=out,
             stream=stream,
-            member=member,
+            process=process,
         )
     print_scores(api.summarize(run), as_json)
 
 
-def _supervise(member: "Process", resume: str | None, out: Path | None) -> None:
+def _supervise(process: "Process", resume: str | None, out: Path | None) -> None:
     """Runs this command again in a child process and exits with its status. The child returns."""
     from wardrobe import runs
     from wardrobe.training.distributed import launch, supervisor
 
     if launch.is_supervised():
         return launch.exit_with_supervisor()
-    resumed = runs.find_run(resume).path if resume is not None and member.is_first else None
-    sys.exit(supervisor.supervise(member, resumed or out))
+    resumed = runs.find_run(resume).path if resume is not None and process.is_first else None
+    sys.exit(supervisor.supervise(process, resumed or out))
 
 
 def print_scores(summary: dict[str, Any], as_json: bool) -> None:

@@ -1,7 +1,7 @@
 """Keras → ONNX, LiteRT and OpenVINO, in float32 and int8, each file checked against Keras.
 
 - `exporter`: writes, checks and keeps a file
-- `onnx`, `litert`, `openvino`: one module a format, with `write` and `describe`
+- `onnx`, `litert`, `openvino`: one module a format, with `write` and `write_metadata`
 - `calibration`: the images that calibrate int8
 """
 

@@ -25,7 +25,8 @@ from wardrobe.terminal import console
 MAX_LOGIT_DIFFERENCE = 1e-3  # from Keras, of a float32 file
 MAX_ACCURACY_LOSS = 0.003  # of an int8 file; one image may always be lost, for small test splits
 
-# To add a format: a module with `write` and `describe` here, an engine in inference/engines.py.
+# To add a format: a module with `write` and `write_metadata`, a row here, and an
+# engine, an extension and a package in inference/engines.py.
 WRITERS = {"onnx": onnx, "litert": litert, "openvino": openvino}
 
 
@@ -71,7 +72,7 @@ def export_model(
         _check(parity, path.name, is_int8=calibration is not None)
         texts = {**metadata, **_score(logits, reference, metadata["familiarity_threshold"])}
         as_text = {k: v if isinstance(v, str) else json.dumps(v) for k, v in texts.items()}
-        WRITERS[to].describe(temporary, as_text)
+        WRITERS[to].write_metadata(temporary, as_text)
     return parity
 
 

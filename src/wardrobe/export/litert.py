@@ -27,7 +27,7 @@ def write(model: keras.Model, path: Path, calibration: Images | None) -> None:
     model.export(path, format="litert", verbose=False, **options)
 
 
-def describe(path: Path, metadata: Mapping[str, str]) -> None:
+def write_metadata(path: Path, metadata: Mapping[str, str]) -> None:
     """Appends a zip archive with metadata and class names, as the format's convention allows."""
     with zipfile.ZipFile(path, "a") as archive:
         text = json.dumps(metadata, indent=2, ensure_ascii=False)

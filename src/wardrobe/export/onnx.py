@@ -24,7 +24,7 @@ def write(model: keras.Model, path: Path, calibration: Images | None) -> None:
         _quantize(path, calibration)
 
 
-def describe(path: Path, metadata: Mapping[str, str]) -> None:
+def write_metadata(path: Path, metadata: Mapping[str, str]) -> None:
     """Adds metadata to the file."""
     model = onnx.load(path)
     onnx.helper.set_model_props(model, metadata)

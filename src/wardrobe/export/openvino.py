@@ -33,7 +33,7 @@ def write(model: keras.Model, path: Path, calibration: Images | None) -> None:
     _save(quantized, path)
 
 
-def describe(path: Path, metadata: Mapping[str, str]) -> None:
+def write_metadata(path: Path, metadata: Mapping[str, str]) -> None:
     """Adds metadata to the file."""
     model = engines.import_openvino().Core().read_model(path)
     model.set_rt_info(json.dumps(metadata, ensure_ascii=False), list(engines.RT_INFO))

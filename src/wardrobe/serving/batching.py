@@ -25,7 +25,7 @@ MAX_WAITING = 4_096  # images in the queue; further requests are refused
 
 
 @dataclass
-class _Job:
+class _PendingRequest:
     """The images of one request, and the future of their logits."""
 
     images: Images
@@ -58,7 +58,7 @@ class Batcher:
         self._logits, self._count_requests, self._on_batch = logits, count_requests, on_batch
         self._loop = asyncio.get_running_loop()
         self._thread, self._is_busy = ThreadPoolExecutor(1, "classify"), False
-        self._queue: deque[_Job] = deque()
+        self._queue: deque[_PendingRequest] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._requests = 0  # in the queue or being classified
         self.waiting = 0
@@ -71,7 +71,7 @@ class Batcher:
         """
         if self.waiting and self.waiting + len(images) > MAX_WAITING:
             raise _make_busy_error(self.waiting, MAX_WAITING)
-        job = _Job(images, self._loop.create_future())
+        job = _PendingRequest(images, self._loop.create_future())
         self.waiting += len(images)
         self._requests += 1
         try:
@@ -115,7 +115,7 @@ class Batcher:
             lambda done: self._loop.call_soon_threadsafe(self._end_batch, batch, done)
         )
 
-    def _end_batch(self, batch: Sequence[_Job], future: Future[Floats]) -> None:
+    def _end_batch(self, batch: Sequence[_PendingRequest], future: Future[Floats]) -> None:
         self._is_busy = False
         error, start = future.exception(), 0
         for job in batch:

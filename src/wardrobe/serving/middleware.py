@@ -38,7 +38,7 @@ RAW_SECURITY_HEADERS = [(k.encode(), v.encode()) for k, v in SECURITY_HEADERS.it
 CLOSE = {"connection": "close"}  # for answers that leave the rest of a body unread
 
 
-class RequestGuard:
+class RequestMiddleware:
     """Passes a request to `app` if it is allowed and within limits, and counts and logs it."""
 
     def __init__(

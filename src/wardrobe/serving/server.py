@@ -16,7 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from wardrobe.errors import UsageError
 from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.engines import count_cores
-from wardrobe.serving.middleware import RequestGuard
+from wardrobe.serving.middleware import RequestMiddleware
 from wardrobe.serving.routes import ERROR_HANDLERS, PAGE, Service
 from wardrobe.serving.settings import LOOPBACK, Limits, Settings
 from wardrobe.serving.workers import Callback, run_workers
@@ -45,7 +45,7 @@ def create_app(
         routes=service.routes(), exception_handlers=ERROR_HANDLERS, lifespan=service.lifespan
     )
     app.add_middleware(
-        RequestGuard, metrics=service.metrics, settings=settings, public_paths={*PAGE, *HEALTH}
+        RequestMiddleware, metrics=service.metrics, settings=settings, public_paths={*PAGE, *HEALTH}
     )
     if settings.cors:
         # The outermost middleware, because a browser's preflight request carries no token.

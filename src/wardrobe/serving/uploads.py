@@ -34,7 +34,7 @@ async def read_images(request: Request) -> list[tuple[str, bytes]]:
         return [("-", body)]
 
     async def stream() -> AsyncGenerator[bytes, None]:
-        yield body  # read before, within the limits of RequestGuard
+        yield body  # read before, within the limits of RequestMiddleware
 
     parser = _MemoryParser(request.headers, stream(), max_files=MAX_FILES, max_fields=MAX_FILES)
     try:

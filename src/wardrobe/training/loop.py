@@ -24,7 +24,7 @@ from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import checkpoints, losses, sampling
 from wardrobe.training.distributed import collectives
 from wardrobe.training.muon import Muon
-from wardrobe.training.schedules import WarmupLinear
+from wardrobe.training.schedules import SCHEDULES
 
 # Batches that Keras runs between two updates of the display; 16 saves a quarter of the time.
 STEPS_PER_CALL = 16
@@ -124,9 +124,7 @@ def compile_model(
     keras.utils.set_random_seed(seed)  # for dropout
     model = architecture.build(recipe, class_count, precision, for_training=True)
     initializers.initialize_weights(model, seed)  # NumPy draws them: equal on every backend
-    rate: Any = recipe.learning_rate
-    if recipe.schedule == "warmup-linear":
-        rate = WarmupLinear(rate, recipe.epochs * steps)
+    rate = SCHEDULES[recipe.schedule](recipe.learning_rate, recipe.epochs * steps)
     optimizer = OPTIMIZERS[recipe.optimizer](rate, weight_decay=recipe.weight_decay or None)
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta"])
     loss, metric = losses.build_loss_and_metric(recipe)

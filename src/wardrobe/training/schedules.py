@@ -1,5 +1,6 @@
-"""Learning-rate schedules."""
+"""Learning-rate schedules: to add one, write it here and add it to SCHEDULES."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -24,3 +25,10 @@ class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self) -> dict[str, Any]:
         return {"peak": self.peak, "steps": self.steps}
+
+
+# Recipe.schedule → (learning rate, steps of the training) → what the optimizer takes.
+SCHEDULES: dict[str, Callable[[float, int], Any]] = {
+    "constant": lambda rate, steps: rate,
+    "warmup-linear": WarmupLinear,
+}

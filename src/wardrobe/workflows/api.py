@@ -35,7 +35,7 @@ def train(
     limit: int | None = None,
     out: str | Path | None = None,
     stream: TextIO | None = None,
-    member: Process | None = None,
+    process: Process | None = None,
 ) -> Run:
     """Trains a recipe, scores it on the test split, and writes figures, model.onnx and report.
 
@@ -46,7 +46,7 @@ def train(
         seed: of the initial weights and the image order, 0 to 2**32 - 1.
         out: the new run folder; None: `runs/<recipe>-<date>-<time>`.
         stream: where progress is printed; None: stdout.
-        member: process 0 of a distributed training, which writes the run folder; the other
+        process: process 0 of a distributed training, which writes the run folder; the other
             processes call `train_worker`.
 
     Raises:
@@ -63,7 +63,7 @@ def train(
     dataset = load_data(data, data_dir, limit, chosen.held_out)
     with _loading_keras(display):
         from wardrobe.workflows import train_run
-    _connect_workers(member, chosen, dataset, limit, seed, display)
+    _connect_workers(process, chosen, dataset, limit, seed, display)
     run = runs.create_run(
         chosen,
         folder,
@@ -83,7 +83,7 @@ def resume(
     recipe: str | None = None,
     data_dir: str | Path | None = None,
     stream: TextIO | None = None,
-    member: Process | None = None,
+    process: Process | None = None,
 ) -> Run:
     """Resumes an interrupted run, bit for bit.
 
@@ -91,7 +91,7 @@ def resume(
         name: the run folder, or "latest".
         recipe: if given, must be the run's.
         data_dir: where the data is now; None: where it was.
-        member: as in `train`; the number of processes may differ from before.
+        process: as in `train`; the number of processes may differ from before.
 
     Raises:
         RunError: there is no such run, it is done, it has another recipe, or its data has changed.
@@ -110,7 +110,7 @@ def resume(
     display, dataset = _open_data(run, data_dir, stream)
     with _loading_keras(display):
         from wardrobe.workflows import train_run
-    _connect_workers(member, run.recipe(), dataset, info["limit"], info["seed"], display)
+    _connect_workers(process, run.recipe(), dataset, info["limit"], info["seed"], display)
     moved = {} if data_dir is None else {"data_dir": str(Path(data_dir).resolve())}
     run.update(status=runs.RUNNING, **moved)
     train_run.train(run, dataset, display)
@@ -118,12 +118,12 @@ def resume(
 
 
 def train_worker(
-    member: Process, data_dir: str | Path | None = None, stream: TextIO | None = None
+    process: Process, data_dir: str | Path | None = None, stream: TextIO | None = None
 ) -> None:
     """Trains together with process 0, on the data of this host; writes no files.
 
     Args:
-        member: any process but 0.
+        process: any process but 0.
 
     Raises:
         WardrobeError: process 0 cannot be reached or is lost, or the data differs from its data.
@@ -133,8 +133,8 @@ def train_worker(
         from wardrobe.workflows import train_run
     from wardrobe.training.distributed import collectives
 
-    display.stage(f"{member} waits for process 0 at {member.coordinator}")
-    collectives.join(member)
+    display.stage(f"{process} waits for process 0 at {process.coordinator}")
+    collectives.join(process)
     with collectives.report_lost_process(START_AGAIN):
         task = collectives.broadcast_object(None)
         recipe = recipes.from_dict(task["recipe"])
@@ -322,7 +322,7 @@ def summarize(run: Run) -> dict[str, Any]:
 
 
 def _connect_workers(
-    member: Process | None,
+    process: Process | None,
     recipe: Recipe,
     dataset: Dataset,
     limit: int | None,
@@ -330,12 +330,12 @@ def _connect_workers(
     display: TrainingDisplay,
 ) -> None:
     """Waits for the other processes of a distributed training, and sends them the task."""
-    if member is None:
+    if process is None:
         return
     from wardrobe.training.distributed import collectives
 
-    display.stage(f"{member} waits for the others at {member.coordinator}")
-    collectives.join(member)
+    display.stage(f"{process} waits for the others at {process.coordinator}")
+    collectives.join(process)
     task = {"recipe": asdict(recipe), "data": dataset.name, "limit": limit, "seed": seed}
     with collectives.report_lost_process(START_AGAIN):
         collectives.broadcast_object(task)
