@@ -1,4 +1,4 @@
-"""Each file says what model.keras says, in every format, carries its names, and one that does not agree is not left."""
+"""Export: every format matches Keras and has its metadata; a file that differs is not kept."""
 
 import json
 import shutil
@@ -30,25 +30,25 @@ FORMATS = [(to, int8) for to in engines.FORMATS for int8 in (False, True)]
 
 @pytest.fixture(scope="session")
 def exported(own_run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A run on a person's own folder with three classes, in every format, and what `export --json` printed."""
+    """A run on a user's image folder in every format, and what `export --json` printed."""
     home = tmp_path_factory.mktemp("exported")
     shutil.copytree(own_run.path.parent, home, dirs_exist_ok=True)
-    said = {}
+    reports = {}
     for to, int8 in FORMATS:
-        done = wardrobe_here(
+        result = wardrobe_here(
             "export", "run", "--format", to, *(["--int8"] if int8 else []), "--json", cwd=home
         )
-        assert done.returncode == 0, done.stderr
-        printed = json.loads(done.stdout)
-        said[Path(printed["file"]).name] = printed
-    return home, said
+        assert result.returncode == 0, result.stderr
+        printed = json.loads(result.stdout)
+        reports[Path(printed["file"]).name] = printed
+    return home, reports
 
 
-def test_every_format_of_a_persons_own_classes_answers_alike(
+def test_every_format_matches_keras_on_custom_classes(
     exported: tuple[Path, dict[str, Any]],
 ) -> None:
-    home, said = exported
-    assert set(said) == {
+    home, reports = exported
+    assert set(reports) == {
         *(
             "model.onnx",
             "model-int8.onnx",
@@ -63,24 +63,24 @@ def test_every_format_of_a_persons_own_classes_answers_alike(
     images[:, :, :14] //= 4
     averaged = tta.with_tta(checkpoints.load_model(run), run.recipe().tta_views)
     expected = averaged.predict(images[..., None], verbose=0)
-    for name, about in said.items():
+    for name, report in reports.items():
         classifier = Classifier.load(run.path / name)
         found = classifier.logits(images)
         assert list(classifier.class_names) == run.info()["dataset"]["class_names"]
         assert classifier.metadata["temperature"] == run.metrics()["temperature"]
-        assert classifier.metadata["accuracy"] == about["accuracy"]
-        if about["int8"]:
+        assert classifier.metadata["accuracy"] == report["accuracy"]
+        if report["int8"]:
             assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.9
-            assert about["accuracy"] >= about["keras_accuracy"] - 1.001 / about["n"]
+            assert report["accuracy"] >= report["keras_accuracy"] - 1.001 / report["n"]
         else:
             np.testing.assert_allclose(found, expected, atol=1e-3)
-            assert about["largest_logit_difference"] <= 1e-3
-            assert about["same_answers"] == 1
-        assert about["n"] == run.metrics()["n"]
-        assert about["bytes"] < 0.5 * run.keras_path.stat().st_size if about["int8"] else True
+            assert report["largest_logit_difference"] <= 1e-3
+            assert report["same_answers"] == 1
+        assert report["n"] == run.metrics()["n"]
+        assert report["bytes"] < 0.5 * run.keras_path.stat().st_size if report["int8"] else True
         for count in (1, 3, 1, 0):
             assert classifier.logits(images[:count]).shape == (count, 3)
-    assert set(run.info()["exports"]) == set(said)
+    assert set(run.info()["exports"]) == set(reports)
     left = {path.name for path in run.path.iterdir() if path.is_file()}
     assert not {
         name for name in left if name.startswith(".") or "prepared" in name or "new" in name
@@ -92,33 +92,33 @@ def test_every_format_predicts_and_serves(
     exported: tuple[Path, dict[str, Any]], name: str, tmp_path: Path
 ) -> None:
     home, _ = exported
-    picture = next((home / "own").rglob("*.png"))
-    said = json.loads(
-        wardrobe("predict", picture, "--model", home / "run" / name, "--json", cwd=tmp_path).stdout
+    image = next((home / "own").rglob("*.png"))
+    predicted = json.loads(
+        wardrobe("predict", image, "--model", home / "run" / name, "--json", cwd=tmp_path).stdout
     )
-    assert said["predictions"][0]["label"] == picture.parent.name
+    assert predicted["predictions"][0]["label"] == image.parent.name
     with serving(tmp_path, "--model", home / "run" / name) as server:
-        answer = requests.post(server.url + "/api/classify", data=picture.read_bytes()).json()
-        assert answer["predictions"] == [{**said["predictions"][0], "path": "-"}]
-        looked = requests.post(server.url + "/api/look", data=picture.read_bytes()).json()
-        assert looked["models"][0]["layers"].keys() >= {"stem1", "stem2"}, (
-            "what the model.onnx beside it shows"
+        response = requests.post(server.url + "/api/classify", data=image.read_bytes()).json()
+        assert response["predictions"] == [{**predicted["predictions"][0], "path": "-"}]
+        activations = requests.post(server.url + "/api/look", data=image.read_bytes()).json()
+        assert activations["models"][0]["layers"].keys() >= {"stem1", "stem2"}, (
+            "the layers of model.onnx in the same folder"
         )
 
 
-def test_a_file_alone_is_served_without_its_layers(
+def test_a_file_without_its_run_is_served_without_layers(
     exported: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     shutil.copy(exported[0] / "run/model.tflite", tmp_path / "alone.tflite")
-    picture = next((exported[0] / "own").rglob("*.png"))
+    image = next((exported[0] / "own").rglob("*.png"))
     with serving(tmp_path, "--model", "alone.tflite") as server:
         assert requests.get(server.url + "/api/models").json()["models"][0]["layers"] == []
-        looked = requests.post(server.url + "/api/look", data=picture.read_bytes()).json()
-        assert looked["models"][0]["layers"] == {}
-        assert looked["models"][0]["label"] == picture.parent.name
+        activations = requests.post(server.url + "/api/look", data=image.read_bytes()).json()
+        assert activations["models"][0]["layers"] == {}
+        assert activations["models"][0]["label"] == image.parent.name
 
 
-def test_both_files_give_the_same_logits_on_all_test_images(
+def test_onnx_and_keras_give_the_same_logits_on_all_test_images(
     real_run: tuple[Run, dict[str, Any]], fashion_mnist_dir: Path
 ) -> None:
     run = real_run[0]
@@ -132,7 +132,7 @@ def test_both_files_give_the_same_logits_on_all_test_images(
     assert run.info()["onnx_largest_logit_difference"] <= 1e-4
 
 
-def test_the_file_says_what_it_is(real_run: tuple[Run, dict[str, Any]]) -> None:
+def test_the_onnx_file_has_shapes_and_metadata(real_run: tuple[Run, dict[str, Any]]) -> None:
     run = real_run[0]
     session = onnxruntime.InferenceSession(run.onnx_path)
     (pixels,), (logits,) = session.get_inputs(), session.get_outputs()
@@ -149,7 +149,7 @@ def test_the_file_says_what_it_is(real_run: tuple[Run, dict[str, Any]]) -> None:
     assert float(about["accuracy"]) == run.metrics()["accuracy"]
 
 
-def test_a_tflite_file_carries_its_labels_as_others_read_them(
+def test_a_tflite_file_contains_a_standard_label_file(
     exported: tuple[Path, dict[str, Any]],
 ) -> None:
     home, _ = exported
@@ -158,7 +158,7 @@ def test_a_tflite_file_carries_its_labels_as_others_read_them(
     assert labels == Run(home / "run").info()["dataset"]["class_names"]
 
 
-def shown(model: Any, tta_views: int, error: float) -> ReferenceOutputs:
+def make_reference_outputs(model: Any, tta_views: int, error: float) -> ReferenceOutputs:
     images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
     logits = tta.with_tta(model, tta_views).predict(images[..., None], verbose=0)
     return ReferenceOutputs(images, logits.argmax(axis=1), logits + np.float32(error))
@@ -171,11 +171,9 @@ ABOUT = {
 }
 
 
-def test_the_views_of_a_recipe_are_in_the_file(
-    tmp_path: Path, drawn_training: tuple[Run, object]
-) -> None:
+def test_the_exported_file_includes_tta(tmp_path: Path, drawn_training: tuple[Run, object]) -> None:
     model = checkpoints.load_model(drawn_training[0])
-    expected = shown(model, 6, 0)
+    expected = make_reference_outputs(model, 6, 0)
     export.export_model(tta.with_tta(model, 6), tmp_path / "model.onnx", "onnx", ABOUT, expected)
     found = Classifier.load(tmp_path / "model.onnx").logits(expected.images)
     np.testing.assert_allclose(found, expected.logits, atol=1e-4)
@@ -184,12 +182,12 @@ def test_the_views_of_a_recipe_are_in_the_file(
     )
     plain = drawn_training[0].onnx_path.stat().st_size
     assert (tmp_path / "model.onnx").stat().st_size < 1.2 * plain, (
-        "the weights are in it several times"
+        "the file has the weights more than once"
     )
 
 
 @pytest.mark.parametrize("to", list(engines.FORMATS))
-def test_an_export_that_differs_is_refused_and_not_left(
+def test_an_export_that_differs_is_an_error_and_not_kept(
     drawn_training: tuple[Run, object], tmp_path: Path, to: str
 ) -> None:
     model, path = (
@@ -197,22 +195,21 @@ def test_an_export_that_differs_is_refused_and_not_left(
         tmp_path / engines.file_name("model", to, False),
     )
     with pytest.raises(WardrobeError, match="differs from Keras by nan"):
-        export.export_model(model, path, to, ABOUT, shown(model, 1, np.nan))
+        export.export_model(model, path, to, ABOUT, make_reference_outputs(model, 1, np.nan))
     with pytest.raises(
         WardrobeError, match=r"differs from Keras by 2\.0e-03 in a logit, expected at most 1e-03"
     ):
-        export.export_model(model, path, to, ABOUT, shown(model, 1, 2e-3))
+        export.export_model(model, path, to, ABOUT, make_reference_outputs(model, 1, 2e-3))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_int8_file_that_loses_too_much_is_refused(
+def test_an_int8_export_that_loses_too_much_accuracy_is_an_error(
     drawn_training: tuple[Run, object], tmp_path: Path
 ) -> None:
     model, images = checkpoints.load_model(drawn_training[0]), synthetic.draw(300)[0]
     logits = model.predict(images[..., None], verbose=0)
-    black = np.zeros(
-        (export.calibration.BATCH, 28, 28), np.uint8
-    )  # shows the quantiser nothing of what activations can be
+    # Black images tell the quantizer nothing about the range of the activations.
+    black = np.zeros((export.calibration.BATCH, 28, 28), np.uint8)
     with pytest.raises(
         WardrobeError,
         match=r"expected a loss of at most 0\.3%; the file was not kept; export without",
@@ -228,7 +225,7 @@ def test_an_int8_file_that_loses_too_much_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_network_of_a_model_that_ships_is_had_back_from_its_file() -> None:
+def test_pretrained_models_load_as_keras_models() -> None:
     images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
     for name in ("photo", "baseline"):
         model, recipe, about = export.load_as_keras(PRETRAINED / f"{name}.onnx")
@@ -239,7 +236,7 @@ def test_the_network_of_a_model_that_ships_is_had_back_from_its_file() -> None:
         assert about["recipe"] == name
 
 
-def test_what_cannot_be_exported_is_told_in_one_line(own_run: Run, tmp_path: Path) -> None:
+def test_export_errors_are_one_line(own_run: Run, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(own_run.path, bare)
     (bare / "model.keras").unlink()
@@ -258,41 +255,43 @@ def test_what_cannot_be_exported_is_told_in_one_line(own_run: Run, tmp_path: Pat
         "train the run",
     )
     (tmp_path / "file").write_text("")
-    told = wardrobe_here(
+    result = wardrobe_here(
         "export", own_run.path, "--out", tmp_path / "file", cwd=own_run.path.parent
     )
-    refused(told, 1, "file: File exists")
+    refused(result, 1, "file: File exists")
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model-int8.tflite", "model.xml"])
-def test_a_file_that_is_cut_short_is_refused(
+def test_a_truncated_file_is_an_error(
     exported: tuple[Path, dict[str, Any]], name: str, tmp_path: Path
 ) -> None:
     content = (exported[0] / "run" / name).read_bytes()
     (tmp_path / name).write_bytes(content[: len(content) // 2])
-    told = wardrobe_here("predict", "any.png", "--model", tmp_path / name, cwd=tmp_path)
-    refused(told, 1, name, "is not a model that")
+    result = wardrobe_here("predict", "any.png", "--model", tmp_path / name, cwd=tmp_path)
+    refused(result, 1, name, "is not a model that")
 
 
-def test_a_missing_extra_is_named_with_its_line(tmp_path: Path) -> None:
+def test_a_missing_extra_is_reported_with_its_install_command(tmp_path: Path) -> None:
     code = """if True:
         import sys
         for name in ("ai_edge_litert", "openvino"):
             sys.modules[name] = None
         import importlib.util as util
         found = util.find_spec
-        util.find_spec = lambda name, *rest: None if sys.modules.get(name, 0) is None else found(name, *rest)
+        def hide(name, *rest):
+            return None if sys.modules.get(name, 0) is None else found(name, *rest)
+        util.find_spec = hide
         from wardrobe.cli import main
         main()
     """
-    for given in (
+    for arguments in (
         ["export", "photo", "--format", "litert"],
         ["predict", "x.png", "--model", "model.xml"],
     ):
         (tmp_path / "model.xml").write_text("<net/>")
-        done = subprocess.run(
-            [sys.executable, "-c", code, *given], cwd=tmp_path, capture_output=True, text=True
+        result = subprocess.run(
+            [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True
         )
-        assert done.returncode == 1
-        assert "pip install 'wardrobe[export]'" in done.stderr
-        assert "Traceback" not in done.stderr
+        assert result.returncode == 1
+        assert "pip install 'wardrobe[export]'" in result.stderr
+        assert "Traceback" not in result.stderr
