@@ -179,7 +179,7 @@ def benchmark_essay(
 @app.command("photos")
 def benchmark_photos(
     photos: Annotated[
-        Path, typer.Option(help="Folder of photos, one sub-folder a kind of clothing.")
+        Path, typer.Option(help="Folder of photos, one subfolder per kind of clothing.")
     ],
     model: Model = None,
     folder: ResultsFolder = REPOSITORY,

@@ -17,7 +17,7 @@ from wardrobe.inference.classifier import SHIPPED, Classifier, Predictions
 from wardrobe.plots import save_figure
 
 Images = npt.NDArray[np.uint8]
-Kinds = npt.NDArray[np.str_]  # (n,), each photo's sub-folder
+Kinds = npt.NDArray[np.str_]  # (n,), each photo's subfolder
 T = TypeVar("T")
 
 # Sub-folder of the photos → the classes that are right for it. Photos in other folders are none of the ten.
@@ -35,7 +35,7 @@ PALE_BLUE = np.array([181, 211, 231])  # shows white garments and black ones
 
 
 def photos(root: Path, model: str | None, folder: Path) -> dict[str, Any]:
-    """Scores a model on photos, one sub-folder a kind of clothing as in `RIGHT`, and writes results/photos.json.
+    """Scores a model on photos, one subfolder per kind of clothing as in `RIGHT`, and writes results/photos.json.
 
     Args:
         root: the folder of the photos.
@@ -74,7 +74,7 @@ def _paths(root: Path) -> list[Path]:
     """Returns the photos below `root`, by kind."""
     if not root.is_dir():
         raise UsageError(
-            f"--photos {root} is no folder; give one with the sub-folders {', '.join(RIGHT)} and others"
+            f"--photos {root} is no folder; give one with the subfolders {', '.join(RIGHT)} and others"
         )
     paths = sorted(
         path for path in root.glob("*/*") if path.is_file() and not path.name.startswith(".")

@@ -69,7 +69,7 @@ def test_the_python_package_is_loaded_lazily() -> None:
             2,
             ["--epochs, --seed cannot be given with --resume"],
         ),
-        (["train", "--out", "taken"], 1, ["taken exists already", "give --out a new folder"]),
+        (["train", "--out", "taken"], 1, ["taken already exists", "give --out a new folder"]),
         (
             ["train", "--out", "/proc/no/run", "--data", "synthetic", "--limit", "1"],
             1,
@@ -232,7 +232,7 @@ def test_a_full_disk_is_one_line_and_the_run_can_be_resumed(
     limit = "ulimit -f 600"  # blocks of 512 bytes: 300 KiB per file
     command = f"{limit}; exec {WARDROBE} train --data '{few_of_own}' --epochs 1 --out run"
     full = run_in_shell(command, tmp_path)
-    refused(full, 1, "make room", "wardrobe train --resume run")
+    refused(full, 1, "free some space", "wardrobe train --resume run")
     assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == [
         "checkpoint",
         "history.csv",

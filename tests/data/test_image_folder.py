@@ -74,8 +74,8 @@ def test_a_decompression_bomb_is_skipped(
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        ({}, "has 0 sub-folders, expected at least 2"),
-        ({"coats": 5}, "has 1 sub-folders, expected at least 2"),
+        ({}, "has 0 subfolders, expected at least 2"),
+        ({"coats": 5}, "has 1 subfolders, expected at least 2"),
         ({"coats": 5, "hats": 0}, "hats has 0 readable images, expected at least 3"),
         ({"coats": 5, "hats": 2}, "hats has 2 readable images, expected at least 3"),
     ],
@@ -141,5 +141,5 @@ def test_custom_class_names_reach_metrics_model_and_report(
 
 def test_an_empty_folder_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
-    refused(wardrobe("train", "--data", "nothing", cwd=tmp_path), 1, "nothing has 0 sub-folders")
+    refused(wardrobe("train", "--data", "nothing", cwd=tmp_path), 1, "nothing has 0 subfolders")
     assert not (tmp_path / "runs").exists()

@@ -221,7 +221,7 @@ def test_exif_orientation_is_applied(file_format: str, mode: str) -> None:
         (b'<?xml version="1.0"?><svg/>', "an SVG drawing or other XML"),
         (
             encode(Image.new("L", (1, 1)), "PNG"),
-            "1x1 is too few pixels, expected at least 8 a side",
+            "1x1 is too few pixels, expected at least 8 per side",
         ),
         (encode(Image.new("L", (7, 900)), "PNG"), "7x900 is too few pixels"),
         (encode(Image.effect_noise((300, 300), 50), "JPEG")[:4000], "corrupted or incomplete"),

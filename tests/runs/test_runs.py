@@ -88,7 +88,7 @@ def test_a_recipe_of_another_version_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_exists_is_not_written_into(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"exists already; give --out a new folder$"):
+    with pytest.raises(RunError, match=r"already exists; give --out a new folder$"):
         runs.create_run(recipes.get("baseline"), tmp_path)
     runs.create_run(recipes.get("baseline"), tmp_path / "a run")
     with pytest.raises(RunError, match=r"or resume the run: wardrobe train --resume '.*/a run'"):
@@ -105,7 +105,7 @@ def test_two_runs_in_the_same_second_get_two_folders(
 
 
 def test_latest_is_the_one_started_last_at_any_depth(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="make one with: wardrobe train"):
+    with pytest.raises(RunError, match="create one with: wardrobe train"):
         runs.find_run("latest", tmp_path)
     for name, started in (("b", "2026-01-01"), ("deep/a", "2026-03-01"), ("c", "2026-02-01")):
         runs.create_run(recipes.get("baseline"), tmp_path / name, data="x", seed=0).update(

@@ -322,7 +322,7 @@ def test_a_process_with_other_data_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(collectives, "broadcast_object", lambda value: value)
     monkeypatch.setattr(collectives, "all_gather", lambda mine: np.array([*mine, 0, 1]))
     with pytest.raises(
-        RunError, match="process 1 has other data than process 0; give all hosts the same"
+        RunError, match="process 1 has different data from process 0; give all hosts the same"
     ):
         collectives.check_equal("data", {"sha256": "0"})
 

@@ -218,6 +218,6 @@ def test_bad_input_is_refused_in_one_line(tmp_path: Path, own_run: Run) -> None:
     refused(
         wardrobe_here("explain", "interrupted", cwd=tmp_path),
         1,
-        "not scored yet",
+        "has no scores yet",
         "--resume interrupted",
     )

@@ -137,5 +137,5 @@ def _describe_error(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         reason = error.strerror or error
-        return f"{where}{reason}; make room, or choose a path that you can read and write", 1
+        return f"{where}{reason}; free some space, or choose a path that you can read and write", 1
     return f"{type(error).__name__}: {error}; add --debug for the traceback", 1

@@ -21,7 +21,7 @@ def explain(
     image: Annotated[
         str | None, Argument(metavar="[IMAGE]", help="Explain only this image")
     ] = None,
-    layer: Annotated[str | None, Option(help="Draw only what this layer responds to")] = None,
+    layer: Annotated[str | None, Option(help="Draw only what this layer detects")] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Explain a model: what each layer learnt, why it answers, how far to trust it.

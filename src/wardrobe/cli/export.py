@@ -18,10 +18,13 @@ def export(
     ] = "latest",
     to: Annotated[str, Option("--format", help="'onnx', 'litert' or 'openvino'")] = "onnx",
     int8: Annotated[
-        bool, Option("--int8", help="Quantize weights and activations to 8-bit integers")
+        bool, Option("--int8", help="Quantise weights and activations to 8-bit integers")
     ] = False,
     out: Annotated[
-        Path | None, Option(help="Output folder", show_default="the run; here for a shipped model")
+        Path | None,
+        Option(
+            help="Output folder", show_default="the run; the current folder for a shipped model"
+        ),
     ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,

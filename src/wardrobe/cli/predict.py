@@ -24,13 +24,13 @@ def predict(
         int | None,
         Option(min=1, help="Number of classes to list", show_default="2; all in JSON and CSV"),
     ] = None,
-    csv: Annotated[Path | None, Option(help="Write a CSV file instead of lines")] = None,
+    csv: Annotated[Path | None, Option(help="Write the predictions to this CSV file")] = None,
     save_input: Annotated[Path | None, Option(help="Folder for PNGs of the model's input")] = None,
-    engine: Annotated[str, Option(help="'local', or 'ray' for millions")] = "local",
+    engine: Annotated[str, Option(help="'local', or 'ray' for millions of images")] = "local",
     out: Annotated[
         str | None,
         Option(
-            help="Output folder for Parquet files, also an address such as s3://bucket/answers. "
+            help="Output folder for Parquet files, or an address such as s3://bucket/answers. "
             "PATH can be an address, a .txt list, or Parquet with a column 'bytes'. Run the same "
             "command again to resume",
             rich_help_panel=RAY,

@@ -39,7 +39,7 @@ def compare_runs(
     if as_json:
         print_json({"runs": rows})
     elif not rows:
-        print(f"No run in {folder}; make one with: wardrobe train")
+        print(f"No runs in {folder}; create one with: wardrobe train")
     else:
         _print_runs(rows)
 

@@ -13,14 +13,14 @@ def serve(
     compare_with: Annotated[
         str | None,
         Option(
-            help="Second model for the page to compare, as --model, or 'none'",
+            help="Second model to compare on the page, given like --model, or 'none'",
             show_default="baseline with the shipped model, otherwise none",
         ),
     ] = None,
     host: Annotated[
-        str, Option(help="Address to listen on; 0.0.0.0 for all of this machine")
+        str, Option(help="Address to listen on; 0.0.0.0 for all interfaces")
     ] = "127.0.0.1",
-    port: Annotated[int, Option(min=0, max=65535, help="Port; 0 for a free one")] = 8000,
+    port: Annotated[int, Option(min=0, max=65535, help="Port; 0 picks a free one")] = 8000,
     token: Annotated[
         str | None,
         Option(

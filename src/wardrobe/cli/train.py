@@ -28,7 +28,7 @@ SEVERAL = "Train in several processes"  # the panel of the options for it
 @app.command(rich_help_panel=TRAINING)
 def train(
     recipe: Annotated[
-        str | None, Argument(metavar="RECIPE", help="What to train", show_default="baseline")
+        str | None, Argument(metavar="RECIPE", help="Recipe to train", show_default="baseline")
     ] = None,
     data: Annotated[str | None, Option(help=DATA_HELP, show_default="auto")] = None,
     data_dir: DataDir = None,
@@ -53,7 +53,8 @@ def train(
         int | None, Option(help="Number of processes", rich_help_panel=SEVERAL)
     ] = None,
     process_id: Annotated[
-        int | None, Option(help="Number of this process; 0 writes the run", rich_help_panel=SEVERAL)
+        int | None,
+        Option(help="Id of this process; process 0 writes the run", rich_help_panel=SEVERAL),
     ] = None,
     as_json: Json = False,
 ) -> None:

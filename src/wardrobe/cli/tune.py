@@ -22,9 +22,9 @@ FIELDS = "learning_rate,batch_size,max_shift,erase_probability,dropout"
 
 @app.command(rich_help_panel=TRAINING)
 def tune(
-    recipe: Annotated[str, Argument(metavar="RECIPE", help="Recipe to vary")],
+    recipe: Annotated[str, Argument(metavar="RECIPE", help="Recipe to tune")],
     trials: Annotated[int, Option(help="Number of trials, earlier ones included")] = 20,
-    fields: Annotated[str, Option(help="Fields to vary, separated by commas")] = FIELDS,
+    fields: Annotated[str, Option(help="Hyperparameters to tune, separated by commas")] = FIELDS,
     data: Annotated[str, Option(help=DATA_HELP)] = "fashion-mnist",
     data_dir: DataDir = None,
     epochs: Epochs = None,
@@ -35,13 +35,13 @@ def tune(
     storage: Annotated[
         str | None,
         Option(
-            help="Search on several hosts, with the same command on each: a file NAME.journal on a "
-            "shared disk, or a database URL"
+            help="For a search on several hosts, each with the same command: a file NAME.journal "
+            "on a shared disk, or a database URL"
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Search a recipe's fields for the best validation accuracy. Resumes an earlier search."""
+    """Tune a recipe's hyperparameters for the best validation accuracy; can be resumed."""
     from wardrobe.tuning import search
 
     best = search.tune(

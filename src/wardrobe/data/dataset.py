@@ -49,7 +49,7 @@ class Dataset:
     def with_validation_size(self, count: int | None) -> "Dataset":
         """Returns the data set with `count` validation images, the others added to training.
 
-        Returns itself for None, and where validation has no more images than that.
+        Returns the data set itself if `count` is None or at least the number of validation images.
         """
         if count is None or count >= len(self.validation):
             return self

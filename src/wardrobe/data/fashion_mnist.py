@@ -172,7 +172,7 @@ def _read_idx(path: Path, magic: int, header_bytes: int) -> npt.NDArray[np.uint8
         raw = gzip.decompress(path.read_bytes())  # at most 47 MB
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
-            f"{path} is not a complete gzip file ({error}); replace it, or remove it to download it"
+            f"{path} is not a complete gzip file ({error}); replace it, or delete it for a new copy"
         ) from None
     header = np.frombuffer(raw[:header_bytes].ljust(header_bytes, b"\0"), dtype=">i4")  # big-endian
     body = np.frombuffer(raw[header_bytes:], dtype=np.uint8)

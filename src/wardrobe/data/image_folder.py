@@ -1,4 +1,4 @@
-"""A folder of images as a data set: one sub-folder a class, prepared as photos are."""
+"""A folder of images as a data set: one subfolder per class, prepared as photos are."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ MAX_WARNINGS = 5  # unreadable images of a class that are named one by one
 class FolderImages:
     """The images of a folder."""
 
-    class_names: tuple[str, ...]  # the sub-folders' names, sorted
+    class_names: tuple[str, ...]  # the subfolders' names, sorted
     images: npt.NDArray[np.uint8]  # (n, 28, 28), 0-255
     labels: npt.NDArray[np.int64]  # (n,), index into class_names
     sha256: str  # of the path and bytes of every file used, in order
@@ -37,15 +37,15 @@ def read_image_folder(root: Path) -> FolderImages:
     if not root.is_dir():
         raise UsageError(
             f"--data {root} is neither 'auto', 'fashion-mnist', 'synthetic' nor a folder; "
-            "give one of these, or a folder with one sub-folder a class"
+            "give one of these, or a folder with one subfolder per class"
         )
     class_folders = sorted(
         child for child in root.iterdir() if child.is_dir() and not child.name.startswith(".")
     )
     if len(class_folders) < 2:
         raise DataError(
-            f"{root} has {len(class_folders)} sub-folders, expected at least 2; put the images of "
-            "each class into one"
+            f"{root} has {len(class_folders)} subfolders, expected at least 2; put the images of "
+            "each class into their own subfolder"
         )
     images: list[npt.NDArray[np.uint8]] = []
     labels: list[int] = []

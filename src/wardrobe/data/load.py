@@ -29,13 +29,13 @@ def load_data(
 
     Args:
         name: "auto" (Fashion-MNIST if available, otherwise synthetic images), "fashion-mnist",
-            "synthetic", or a folder with one sub-folder a class.
+            "synthetic", or a folder with one subfolder per class.
         data_dir: folder of the Fashion-MNIST files; `fashion_mnist.locate` says where else they
-            are searched.
+            are looked for.
         limit: number of training images, taken from the start of the split's fixed order; None:
             all. Validation and test stay whole.
-        held_out: number of images to leave in validation; the rest of it is added to training.
-            None: all.
+        held_out: number of validation images to keep; the others are added to training. None:
+            all.
 
     Raises:
         UsageError: `limit` is below 1, or `name` is empty.
@@ -61,7 +61,7 @@ def load_data(
 def stratified_split(
     labels: npt.NDArray[np.int64], held_out: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Splits indices in two parts with the same class proportions, always in the same way.
+    """Splits indices into two parts with the same class proportions, always in the same way.
 
     scikit-learn's StratifiedShuffleSplit would do, but its choice may change between versions.
     `RandomState` has a stream that NumPy promises never to change (NEP 19).

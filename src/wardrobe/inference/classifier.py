@@ -25,7 +25,7 @@ SHIPPED_FILES = {SHIPPED: "photo-int8.onnx", "baseline": "baseline.onnx"}
 
 @dataclass(frozen=True)
 class Predictions:
-    """The answers of a model to n images."""
+    """The predictions of a model for n images."""
 
     class_names: tuple[str, ...]
     probabilities: Floats  # (n, k), calibrated, rows sum to 1
@@ -89,12 +89,12 @@ class Classifier:
         """Loads a model.
 
         Args:
-            source: a run, a run folder, "latest", a file of `wardrobe export`, "photo" or
+            source: a run, a run folder, "latest", a file from `wardrobe export`, "photo" or
                 "baseline"; None: the default model.
-            threads: for the computation; 0: one a core.
+            threads: for the computation; 0: one per core.
 
         Raises:
-            ModelError: the file is not a model, or lacks the right shapes or metadata.
+            ModelError: the file is not a model, or its shapes or metadata are wrong.
             RunError: the run does not exist.
         """
         path = resolve_model(source)

@@ -76,7 +76,7 @@ def open_engine(path: Path, threads: int = 0) -> Engine:
     """Opens a model file with the engine of its extension.
 
     Args:
-        threads: for the computation; 0: one a core.
+        threads: for the computation; 0: one per core.
 
     Raises:
         ModelError: the extension is unknown, or the engine cannot read the file.
@@ -91,7 +91,7 @@ def open_engine(path: Path, threads: int = 0) -> Engine:
     except Exception as error:  # each engine raises its own classes
         raise ModelError(
             f"{path} is not a model that {name} can read ({_shorten_message(error)}); "
-            f"give a run, or a {path.suffix} file of wardrobe export"
+            f"give a run, or a {path.suffix} file from wardrobe export"
         ) from error
 
 
@@ -116,7 +116,7 @@ def import_openvino() -> Any:
 
 
 def open_session(model: Path | bytes, threads: int = 0) -> onnxruntime.InferenceSession:
-    """Opens an ONNX model in ONNX Runtime on the CPU; 0 threads: one a core."""
+    """Opens an ONNX model in ONNX Runtime on the CPU; 0 threads: one per core."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # errors are raised instead

@@ -39,7 +39,7 @@ class Recipe:
     optimizer: str = "adam"  # "adam" or "muon"; see training/muon.py
     learning_rate: float = 1e-3  # with a schedule, its peak
     schedule: str = "constant"  # "constant", or "warmup-linear": linear warm-up, linear decay to 0
-    weight_decay: float = 0.0  # decoupled, times the learning rate, on kernels alone
+    weight_decay: float = 0.0  # decoupled, times the learning rate, on kernels only
     dropout: float = 0.0  # dropout rate before each dense layer
     precision: str = FLOAT32  # of training; "bfloat16" only where the processor supports it
 
@@ -65,14 +65,14 @@ BASELINE = Recipe(
     optimizer="adam",
     learning_rate=1e-3,
 )
-"""The network of every Fashion-MNIST tutorial, and the baseline of every comparison here.
+"""The standard tutorial network for Fashion-MNIST, and the baseline of every comparison here.
 
 Conv 32 3x3 ReLU, MaxPool 2x2, Conv 64 3x3 ReLU, MaxPool 2x2, Flatten, Dense 128 ReLU, Dense 10
 logits. Adam, sparse categorical cross-entropy from logits, batch 32, 10 epochs. 225,034 parameters.
 
 Command:  wardrobe train baseline
-Expected: about 91 % test accuracy in some 140 s on two cores of an AMD EPYC; see RESULTS.md.
-Source:   layers and optimizer as the project's user asked for; Adam: arXiv 1412.6980, with the
+Expected: about 91 % test accuracy in about 140 s on two cores of an AMD EPYC; see RESULTS.md.
+Source:   layers and optimizer: the project's specification; Adam: arXiv 1412.6980, with the
           defaults of Keras.
 """
 
@@ -92,7 +92,7 @@ SPRINT = Recipe(
     alternating_flip=True,
     tta_views=2,
 )
-"""The quickest way to 91 %.
+"""The recipe that reaches 91 % in the shortest time.
 
 Conv 16 4x4 stride 2, Conv 48 3x3 stride 2, both ReLU, Flatten, Dense 96 ReLU, Dense 10 logits. The
 first convolution is not trained: it whitens image patches. Answers are averaged over an image and
@@ -101,7 +101,7 @@ its mirror image.
 Command:  wardrobe train sprint
 Expected: see RESULTS.md.
 Source:   whitening, Muon, alternating flip: KellerJordan/cifar10-airbench; stride-2 stem: arXiv
-          1512.03385; schedule: arXiv 1708.07120, with the learning rate alone.
+          1512.03385; schedule: arXiv 1708.07120, for the learning rate only.
 """
 
 STRONG = Recipe(
@@ -123,7 +123,7 @@ STRONG = Recipe(
     hard_fraction=0.4,
     tta_views=6,
 )
-"""The most accurate recipe in the training time of `baseline`.
+"""The most accurate recipe within the training time of `baseline`.
 
 Conv 16, Conv 32, MaxPool 2x2, Conv 64 stride 2, Conv 64, Conv 64, MaxPool 2x2, Flatten, Dense 10
 logits; convolutions are 3x3 with batch normalization and ReLU. A small network sees the images
@@ -189,11 +189,11 @@ PHOTO = Recipe(
     augment="photo",
     tta_views=2,
 )
-"""The network that ships in the package, for people's own photos.
+"""The network that ships with the package, for the user's own photos.
 
 Conv 48 4x4 stride 2, Conv 96 3x3, MaxPool 2x2, Conv 160 3x3, MaxPool 2x2, all ReLU, Flatten, Dense
-128 ReLU, Dense 10 logits. It is trained on Fashion-MNIST alone: every image is changed to look like
-one cut out of a photo. Answers are averaged over an image and its mirror image.
+128 ReLU, Dense 10 logits. It is trained only on Fashion-MNIST: every image is changed to look like
+a garment cut out of a photo. Answers are averaged over an image and its mirror image.
 
 Command:  wardrobe train photo
 Expected: see RESULTS.md and the model card, src/wardrobe/pretrained/README.md.

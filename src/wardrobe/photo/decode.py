@@ -1,7 +1,6 @@
-"""Opens and decodes an image file: upright, RGB, 8 bits, at most WORKING_SIDE pixels a side.
+"""Opens and decodes an image file: upright, RGB, 8 bits, at most WORKING_SIDE pixels per side.
 
-Only formats that hold images alone are read. Nothing here runs code that a file holds, as a
-PostScript reader would.
+Only pure image formats are read. No code in a file is ever run, as a PostScript reader would do.
 """
 
 import contextlib
@@ -48,7 +47,7 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
     try:
         image = _open_by_format(source, head[4:12] in HEIC)  # the header alone; pixels come later
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        most = f"{MAX_PIXELS:,} ({MAX_JPEG_PIXELS:,} of a JPEG)"
+        most = f"{MAX_PIXELS:,} ({MAX_JPEG_PIXELS:,} for a JPEG)"
         raise PhotoError(f"too many pixels, expected at most {most}; make it smaller") from error
     except MemoryError:
         raise
@@ -104,7 +103,9 @@ def _check_size(image: Image.Image) -> None:
             f"{width}x{height} is too many pixels, expected at most {most:,}; make it smaller"
         )
     if min(width, height) < MIN_SIDE:
-        raise PhotoError(f"{width}x{height} is too few pixels, expected at least {MIN_SIDE} a side")
+        raise PhotoError(
+            f"{width}x{height} is too few pixels, expected at least {MIN_SIDE} per side"
+        )
 
 
 def _register_heic() -> None:
@@ -115,7 +116,7 @@ def _register_heic() -> None:
 
 
 def decode(image: Image.Image) -> tuple[Rgb, Mask]:
-    """Reads the pixels: upright, RGB, at most `WORKING_SIDE` a side, transparency over white.
+    """Reads the pixels: upright, RGB, at most `WORKING_SIDE` per side, transparency over white.
 
     The EXIF orientation is applied. Animations give their first frame. Pixels of 16 bits or
     floating point are scaled, not clipped. CMYK, palettes and grey become RGB.

@@ -24,7 +24,7 @@ class Steps:
 
 
 def prepare(source: Source) -> Grey:
-    """Returns the tile that a model sees of a photo: (28, 28) uint8, 0-255.
+    """Returns the tile that a model sees for a photo: (28, 28) uint8, 0-255.
 
     Args:
         source: a file's path, its bytes, an open binary file, or a Pillow image.
@@ -39,7 +39,7 @@ def prepare(source: Source) -> Grey:
 def prepare_steps(source: Source) -> Steps:
     """Returns every step of `prepare`.
 
-    A tile in Fashion-MNIST's form, or its negative, is used whole. A blank image becomes black.
+    An image in Fashion-MNIST's format, or its negative, is used whole. A blank image becomes black.
     """
     if isinstance(source, Image.Image):
         rgb, opaque = decode(source)

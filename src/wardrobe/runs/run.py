@@ -105,7 +105,7 @@ class Run:
         return self._read_json("metrics.json")
 
     def explanation(self) -> dict[str, Any]:
-        """Returns explain.json; empty if there is none or it is damaged, for it can be rebuilt."""
+        """Returns explain.json; empty if missing or damaged: it can be rebuilt."""
         try:
             explanation = self._read_json("explain.json")
         except RunError:
@@ -222,14 +222,14 @@ def check_new_folder(path: Path) -> None:
 
     Raises:
         RunError: `path` exists.
-        UsageError: its name is "latest", which means another run.
+        UsageError: its name is "latest", which is reserved for the newest run.
     """
     if path.name == LATEST:
         raise UsageError(f"--out {path}: 'latest' means the newest run; choose another name")
     if path.exists():
         is_run = (path / "run.json").is_file()
         hint = f", or resume the run: {Run(path).resume_line}" if is_run else ""
-        raise RunError(f"{path} exists already; give --out a new folder{hint}")
+        raise RunError(f"{path} already exists; give --out a new folder{hint}")
 
 
 def find_run(name: str | Path, root: Path = ROOT) -> Run:
@@ -241,7 +241,7 @@ def find_run(name: str | Path, root: Path = ROOT) -> Run:
     if str(name) == LATEST:
         known = list_runs(root)
         if not known:
-            raise RunError(f"no run in {root.resolve()}; make one with: wardrobe train")
+            raise RunError(f"no run in {root.resolve()}; create one with: wardrobe train")
         return known[-1]
     path = Path(name)
     if not (path / "run.json").is_file():

@@ -1,6 +1,6 @@
 """The functions behind the commands and the Python API.
 
-They check arguments, open data and run, and load Keras last, so that a wrong call fails at once.
+They check arguments, open data and run, and load Keras last, so a wrong argument fails at once.
 """
 
 import shlex
@@ -46,7 +46,7 @@ def train(
         seed: of the initial weights and the image order, 0 to 2**32 - 1.
         out: the new run folder; None: `runs/<recipe>-<date>-<time>`.
         stream: where progress is printed; None: stdout.
-        process: process 0 of a distributed training, which writes the run folder; the other
+        process: process 0 of a distributed training run, which writes the run folder; the other
             processes call `train_worker`.
 
     Raises:
@@ -126,7 +126,7 @@ def train_worker(
         process: any process but 0.
 
     Raises:
-        WardrobeError: process 0 cannot be reached or is lost, or the data differs from its data.
+        WardrobeError: process 0 cannot be reached or is lost, or its data is different.
     """
     display = progress.make_training_display(stream or sys.stdout)
     with _loading_keras(display):
@@ -184,14 +184,14 @@ def export_model(
     data_dir: str | Path | None = None,
     stream: TextIO | None = None,
 ) -> dict[str, Any]:
-    """Writes a model in a format for other engines, checked against Keras on the test images.
+    """Exports a model for another engine, and checks it against Keras on the test images.
 
     Args:
-        name: a run folder, "latest", or a model that ships, "photo" or "baseline".
+        name: a run folder, "latest", or a shipped model, "photo" or "baseline".
         to: "onnx", "litert" or "openvino".
         int8: quantise weights and activations to 8-bit integers.
         out: the folder for the file, created if missing; None: the run folder, or the working
-            directory for a model that ships.
+            directory for a shipped model.
 
     Returns:
         "model", "file", "format", "int8", "bytes"; "n" test images, "largest_logit_difference",
@@ -231,18 +231,18 @@ def explain(
     data_dir: str | Path | None = None,
     stream: TextIO | None = None,
 ) -> Run:
-    """Explains a run: figures into its plots folder, measurements into explain.json, the report.
+    """Explains a run: writes figures, explain.json, and new chapters of the report.
 
     Args:
         layer: only draw what activates the filters of this layer, into plots/layer-NAME.png.
 
     Raises:
-        RunError: there is no such run, it was not scored yet, or its data has changed.
+        RunError: there is no such run, it has not been scored yet, or its data has changed.
         UsageError: there is no such layer.
     """
     run = runs.find_run(name)
     if not run.metrics_path.is_file():
-        raise RunError(f"{run.path} was not scored yet; resume its training: {run.resume_line}")
+        raise RunError(f"{run.path} has no scores yet; resume its training: {run.resume_line}")
     display, dataset = _open_data(run, data_dir, stream)
     with _loading_keras(display):
         from wardrobe.workflows import explain_run
@@ -260,11 +260,11 @@ def explain_image(
     out: str | Path | None = None,
     stream: TextIO | None = None,
 ) -> Path:
-    """Explains the prediction of one image on one sheet.
+    """Explains the prediction for one image in one figure.
 
     Args:
         image: a photo, or a 28x28 image like those of the data.
-        model: a run, "latest", an .onnx file, or None for the model that ships.
+        model: a run, "latest", an .onnx file, or None for the default shipped model.
         out: the PNG to write; None: `explain-<image>.png` in the run folder, or in the working
             directory if there is no run.
 
@@ -306,7 +306,7 @@ def write_report(name: str | Path) -> Path:
     """Rewrites the report of a run from the files in its folder; returns its path.
 
     Raises:
-        RunError: there is no such run, or it was not scored yet.
+        RunError: there is no such run, or it has not been scored yet.
     """
     from wardrobe import report
     from wardrobe.explain.chapters import CHAPTERS

@@ -20,7 +20,7 @@ def explain_run(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
     """Computes every chapter that the run supports, and writes the report.
 
     Raises:
-        RunError: the run was not scored yet, or its files cannot be read.
+        RunError: the run has not been scored yet, or its files cannot be read.
     """
     subject = open_subject(run, dataset, display)
     # Earlier findings stay: without model.keras, some chapters cannot be computed again.

@@ -1,4 +1,4 @@
-"""Explains the prediction of one image on one sheet."""
+"""Explains the prediction for one image in one figure."""
 
 from pathlib import Path
 from typing import Any

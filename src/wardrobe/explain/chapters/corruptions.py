@@ -12,7 +12,7 @@ IMAGES = 2_000  # each is corrupted 50 times
 FIGURES = {
     "corruptions": (
         "Corrupted images",
-        "The same images as a bad camera or an unsteady hand would take them. The network was not "
+        "The same images, degraded as by a bad camera or an unsteady hand. The network was not "
         "trained on these corruptions. A steep fall shows what it depends on.",
     )
 }

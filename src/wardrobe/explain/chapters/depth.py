@@ -15,8 +15,8 @@ FIGURES = {
         "How the classes separate",
         "The accuracy of a linear classifier on the activations of each layer, before, during and "
         "after training. Random convolutions keep most of what the pixels contain; the random "
-        "dense layer after them loses much of it. Training keeps it: compare the other lines "
-        "with the grey line of the untrained network.",
+        "dense layer after them loses much of it. Training prevents this loss: compare the other "
+        "lines with the grey line of the untrained network.",
     ),
     "embedding": (
         "Embedding",

@@ -44,8 +44,8 @@ FIGURES = {
     "activation_maximization": (
         "Activation maximisation",
         "Each image is synthetic. It starts as the mean garment and is changed step by step to "
-        "raise the activation of one filter. It is composed of patterns from the data, so that it "
-        "resembles clothing; which clothing it resembles comes from the network. Early layers "
+        "raise the activation of one filter. It is composed of patterns from the data, so it "
+        "always resembles clothing; the network determines which clothing. Early layers "
         "prefer edges, later layers parts, and the last layer whole garments.",
     ),
     "top_images": (

@@ -33,8 +33,8 @@ FIGURES = {
     "confidence": (
         "Class probabilities",
         "The probability of every class for a few images. The last rows show mistakes, if there "
-        "are any. A good network that makes a mistake hesitates between two classes; it is not "
-        "certain of a wrong one.",
+        "are any. When a good network makes a mistake, the probability is usually divided "
+        "between two classes, not concentrated on the wrong one.",
     ),
     "confusion": (
         "Confusion matrix",
@@ -49,8 +49,8 @@ FIGURES = {
     ),
     "reliability": (
         "Calibration",
-        "A calibrated network is right in 80 % of the predictions that it makes with 80 % "
-        "confidence. Temperature scaling divides all logits by one number, fitted on the "
+        "If a network is calibrated, 80 % of the predictions that it makes with 80 % confidence "
+        "are correct. Temperature scaling divides all logits by one number, fitted on the "
         "validation split. It changes confidences, never the predicted class. With few validation "
         "images the fit is less reliable.",
     ),

@@ -55,7 +55,7 @@ def join(process: Process) -> None:
             multihost_utils.sync_global_devices("joined")  # fails here, not in the first epoch
     except RuntimeError as error:
         raise UsageError(
-            f"{process} found no other at {process.coordinator} in {JOIN_SECONDS} s; start the "
+            f"{process} met no other at {process.coordinator} within {JOIN_SECONDS} s; start the "
             "same command on every host, each with its own --process-id "
             f"({str(error).splitlines()[0]})"
         ) from error
@@ -190,7 +190,7 @@ def check_equal(name: str, checksums: Any) -> None:
     if not is_equal.all():
         others = ", ".join(str(i) for i in np.flatnonzero(is_equal == 0))
         raise RunError(
-            f"process {others} has other {name} than process 0; give all hosts the same {name}"
+            f"process {others} has different {name} from process 0; give all hosts the same {name}"
         )
 
 

@@ -70,7 +70,7 @@ def detect_process(
         values = coordinator, num_processes, process_id
         missing = [name for name, value in zip(names, values, strict=True) if value is None]
         problem = f"{', '.join(missing)} missing"
-        raise UsageError(f"{problem}: to train in several processes, give each all three options")
+        raise UsageError(f"{problem}: to train in several processes, give all three to each")
     if num_processes == 1 and process_id == 0:
         return None
     if not 0 <= process_id < num_processes:
@@ -79,7 +79,7 @@ def detect_process(
     _check_address(coordinator)
     backend = environment.get(BACKEND, "jax")
     if backend != "jax":
-        raise UsageError(f"{BACKEND} is {backend}; several processes need jax, set it to jax")
+        raise UsageError(f"{BACKEND} is {backend}; set it to jax to train in several processes")
     return Process(coordinator, num_processes, process_id)
 
 
