@@ -12,7 +12,7 @@ from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 
 
-def test_what_fails_while_it_is_written_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     path.write_text("old")
     with pytest.raises(OSError, match="full"), runs.atomic_write(path) as temporary:
@@ -22,7 +22,7 @@ def test_what_fails_while_it_is_written_leaves_the_old_file(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_ends_well_replaces_the_old_file(tmp_path: Path) -> None:
+def test_a_write_replaces_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     runs.write_json(path, {"a": 1})
     runs.write_json(path, {"a": "é"})
@@ -42,7 +42,7 @@ def test_a_folder_is_locked_by_one_at_a_time_and_left_clean(tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
-def test_run_json_says_how_it_came_about(tmp_path: Path) -> None:
+def test_run_json_holds_recipe_versions_and_machine(tmp_path: Path) -> None:
     info = runs.create_run(
         recipes.get("baseline"), tmp_path / "run", data="synthetic", seed=3
     ).info()
@@ -61,24 +61,22 @@ def test_run_json_says_how_it_came_about(tmp_path: Path) -> None:
     assert info["machine"]["cores"] >= 1
 
 
-def test_the_recipe_comes_back_with_every_field(tmp_path: Path) -> None:
-    seed = replace(recipes.get("baseline"), epochs=3, conv_filters=(8,))
-    assert runs.create_run(seed, tmp_path / "a", data="x").recipe() == seed
+def test_a_recipe_keeps_every_field(tmp_path: Path) -> None:
+    baseline = replace(recipes.get("baseline"), epochs=3, conv_filters=(8,))
+    assert runs.create_run(baseline, tmp_path / "a", data="x").recipe() == baseline
     own = Recipe("own", (4, 4, 4), (), kernel_size=5, dense_units=10, learning_rate=0.1)
     assert runs.create_run(own, tmp_path / "b", data="x").recipe() == own
 
 
-def test_a_run_older_than_a_field_was_made_without_it(tmp_path: Path) -> None:
+def test_a_missing_field_has_its_default(tmp_path: Path) -> None:
     run = runs.create_run(recipes.get("champion"), tmp_path / "run", data="x")
-    older = run.info()["recipe"]
-    del older[
-        "held_out"
-    ]  # 1,000 in the recipe as it is; such a run kept the whole validation split out
-    run.update(recipe=older)
+    fields = run.info()["recipe"]
+    del fields["held_out"]  # 1,000 in the recipe that ships
+    run.update(recipe=fields)
     assert run.recipe() == replace(recipes.get("champion"), held_out=None)
 
 
-def test_a_recipe_of_another_version_is_one_line(tmp_path: Path) -> None:
+def test_a_recipe_of_another_version_is_refused(tmp_path: Path) -> None:
     run = runs.create_run(recipes.get("baseline"), tmp_path / "run", data="x")
     run.update(recipe={**run.info()["recipe"], "mirrored": True})
     with pytest.raises(
@@ -87,7 +85,7 @@ def test_a_recipe_of_another_version_is_one_line(tmp_path: Path) -> None:
         run.recipe()
 
 
-def test_a_folder_that_exists_is_not_written_into(tmp_path: Path) -> None:
+def test_an_existing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"already exists; give --out a new folder$"):
         runs.create_run(recipes.get("baseline"), tmp_path)
     runs.create_run(recipes.get("baseline"), tmp_path / "a run")
@@ -104,7 +102,7 @@ def test_two_runs_in_the_same_second_get_two_folders(
     assert all(path.name.startswith("baseline-20") for path in made)
 
 
-def test_latest_is_the_one_started_last_at_any_depth(tmp_path: Path) -> None:
+def test_latest_is_the_newest_run_at_any_depth(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="create one with: wardrobe train"):
         runs.find_run("latest", tmp_path)
     for name, started in (("b", "2026-01-01"), ("deep/a", "2026-03-01"), ("c", "2026-02-01")):
@@ -117,9 +115,7 @@ def test_latest_is_the_one_started_last_at_any_depth(tmp_path: Path) -> None:
     ]
 
 
-def test_a_damaged_run_is_passed_over_in_the_table(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_table_skips_damaged_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("good", "bad", "foreign"):
         runs.create_run(recipes.get("baseline"), tmp_path / name, data="x", seed=0)
     (tmp_path / "bad/run.json").write_text("{")
@@ -143,7 +139,7 @@ def test_a_damaged_run_is_passed_over_in_the_table(
         assert name in warned
 
 
-def test_a_damaged_run_json_is_named(tmp_path: Path) -> None:
+def test_a_damaged_run_json_is_refused(tmp_path: Path) -> None:
     run = runs.create_run(recipes.get("baseline"), tmp_path / "run")
     (run.path / "run.json").write_text('{"status": ')
     with pytest.raises(RunError, match=r"run\.json is not valid JSON"):

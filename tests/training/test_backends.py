@@ -1,4 +1,4 @@
-"""The same recipe on TensorFlow and on JAX: the same start, the same images, the same losses."""
+"""TensorFlow and JAX train the same recipe to the same losses."""
 
 import json
 import os
@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-# What sprint, strong and champion are made of is in these; photo has dropout, drawn by each backend in its own way.
+# These cover the parts of sprint, strong and champion. The dropout of photo differs by backend.
 RECIPES = ("baseline", "strong as an ensemble")
 STEPS = 20
-STEPS_AN_EPOCH = 430  # of strong on the real data: the learning rate climbs as it does there
+STEPS_PER_EPOCH = 430  # of strong on the real data, for the same learning rates
 
 SCRIPT = f"""
 import json, warnings
@@ -27,7 +27,7 @@ losses = {{}}
 for name in {RECIPES}:
     recipe = replace(recipes.get(name.split()[0]), precision="float32", batch_size=32)
     recipe = replace(recipe, ensemble_size=2) if "ensemble" in name else recipe
-    model = loop.compile_model(recipe, 10, seed=0, steps={STEPS_AN_EPOCH})
+    model = loop.compile_model(recipe, 10, seed=0, steps={STEPS_PER_EPOCH})
     changed = augment.augment(recipe, images, np.arange(len(images)), 0, 0)[..., None]
     batches = (slice(32 * i, 32 * i + 32) for i in range({STEPS}))
     losses[name] = [float(model.train_on_batch(changed[each], labels[each])[0]) for each in batches]
@@ -50,7 +50,7 @@ def both() -> tuple[dict[str, list[float]], dict[str, list[float]]]:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_both_backends_learn_alike(
+def test_both_backends_have_the_same_losses(
     both: tuple[dict[str, list[float]], dict[str, list[float]]], name: str
 ) -> None:
     tensorflow, jax = (np.array(each[name]) for each in both)

@@ -1,4 +1,4 @@
-"""Training in several processes: the weights of one, one that keeps the run, a clear end where one is lost, resumed."""
+"""Several processes train the weights of one; a lost process; resuming; launchers."""
 
 import json
 import os
@@ -26,11 +26,11 @@ Killed = tuple[
     Path, list[tuple[int, str, list[str]]]
 ]  # the folder; exit status, stdout and stderr of both
 
-PATIENCE = 150  # seconds in which a process must have got so far
+PATIENCE = 150  # seconds to wait for a process
 
 
 class Trainer:
-    """One `wardrobe train` of several."""
+    """One of several `wardrobe train` processes."""
 
     def __init__(self, command: Sequence[object], cwd: Path, name: str) -> None:
         self.out, self.err = cwd / f"{name}.out", cwd / f"{name}.err"
@@ -72,7 +72,7 @@ def started(
 
 @pytest.fixture(scope="session")
 def killed(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> Killed:
-    """A run of two processes, the second killed after the first epoch; how both ended. Not to be changed."""
+    """A run of two processes, the second killed after the first epoch, and how both ended."""
 
     def made(cwd: Path) -> Result:
         shutil.copytree(few_of_own, cwd / "own")
@@ -90,7 +90,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> Killed
     return cwd, json.loads(result.stdout)
 
 
-def test_a_lost_process_ends_the_job_with_a_line(killed: Killed) -> None:
+def test_a_lost_process_ends_the_job_with_one_line(killed: Killed) -> None:
     cwd, ((status, out, said), (other_status, _, other_said)) = killed
     done = len((cwd / "run/history.csv").read_text().splitlines()) - 1
     shown = len(re.findall("^epoch ", out, re.M))
@@ -132,7 +132,7 @@ def test_two_processes_train_the_weights_of_one(killed: Killed, tmp_path: Path) 
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def test_it_goes_on_in_two_processes_or_in_one(killed: Killed, tmp_path: Path) -> None:
+def test_a_run_resumes_in_two_processes_or_in_one(killed: Killed, tmp_path: Path) -> None:
     for name in ("one", "two"):
         shutil.copytree(killed[0] / "run", tmp_path / name)
         info = json.loads((tmp_path / name / "run.json").read_text())
@@ -156,7 +156,7 @@ def test_it_goes_on_in_two_processes_or_in_one(killed: Killed, tmp_path: Path) -
 
 @pytest.fixture
 def two_hosts() -> Iterator[Callable[[], None]]:
-    """Two network namespaces with a link between them, 10.77.0.1 and 10.77.0.2; gives what cuts it."""
+    """Links two network namespaces, 10.77.0.1 and 10.77.0.2; yields a function that cuts the link."""
     if os.getuid() != 0 or shutil.which("ip") is None:
         pytest.skip("two hosts need root, and the command ip of iproute2")
 
@@ -179,7 +179,7 @@ def two_hosts() -> Iterator[Callable[[], None]]:
         shutil.rmtree(f"/etc/netns/wardrobe-{i}")
 
 
-def test_a_link_that_is_cut_ends_the_job_with_a_line(
+def test_a_cut_link_ends_the_job_with_one_line(
     two_hosts: Callable[[], None], few_of_own: Path, tmp_path: Path
 ) -> None:
     within = [("ip", "netns", "exec", f"wardrobe-{i}") for i in (1, 2)]
@@ -226,13 +226,11 @@ def test_a_link_that_is_cut_ends_the_job_with_a_line(
         ),
     ],
 )
-def test_launchers_say_which_process_it_is(
-    environment: dict[str, str], expected: Process | None
-) -> None:
+def test_launchers_are_detected(environment: dict[str, str], expected: Process | None) -> None:
     assert launch.detect_process(None, None, None, environment) == expected
 
 
-def test_slurm_names_its_first_host() -> None:
+def test_the_first_host_of_slurm_is_the_coordinator() -> None:
     slurm = {"SLURM_JOB_ID": "1", "SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0"}
     for nodes, first in (
         ("n1", "n1"),
@@ -244,7 +242,7 @@ def test_slurm_names_its_first_host() -> None:
         assert found == Process(f"{first}:61441", 2, 0)
 
 
-def test_a_kubernetes_job_numbers_its_pods() -> None:
+def test_the_index_of_a_kubernetes_job_is_the_process_id() -> None:
     assert launch.detect_process(
         "localhost:9000", 3, None, {"JOB_COMPLETION_INDEX": "2"}
     ) == Process("localhost:9000", 3, 2)
@@ -268,11 +266,11 @@ def test_a_kubernetes_job_numbers_its_pods() -> None:
         ),
     ],
 )
-def test_a_wrong_call_is_one_line(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+def test_wrong_options_are_refused(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
     refused(wardrobe_here("train", "baseline", *options, cwd=tmp_path), 2, said)
 
 
-def test_another_backend_than_jax_is_refused(
+def test_other_backends_than_jax_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
@@ -286,27 +284,27 @@ def test_another_backend_than_jax_is_refused(
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(96, 32), (100, 32), (3, 32), (33, 32)])
-def test_each_batch_is_shared_out_whole(
+def test_each_batch_is_divided_evenly(
     monkeypatch: pytest.MonkeyPatch, count: int, batch_size: int
 ) -> None:
     monkeypatch.setattr(collectives, "_distribution", SimpleNamespace(num_model_replicas=4))
     images, targets = np.arange(count), np.arange(count) % 7
-    shares = []
+    parts = []
     for process in range(2):
         monkeypatch.setattr(collectives, "_process", Process("localhost:9000", 2, process))
-        shares.append(collectives.shard((images, targets), batch_size))
-        np.testing.assert_array_equal(shares[-1][1], shares[-1][0] % 7)
-    assert len(shares[0][0]) == len(shares[1][0])
+        parts.append(collectives.shard((images, targets), batch_size))
+        np.testing.assert_array_equal(parts[-1][1], parts[-1][0] % 7)
+    assert len(parts[0][0]) == len(parts[1][0])
     own = collectives.per_process_batch_size(batch_size)
     for step in range(-(-count // batch_size)):
-        seen = np.concatenate([share[0][step * own : (step + 1) * own] for share in shares])
+        seen = np.concatenate([share[0][step * own : (step + 1) * own] for share in parts])
         batch = images[step * batch_size : (step + 1) * batch_size]
         assert len(seen) == -(-len(batch) // 4) * 4
         np.testing.assert_array_equal(np.unique(seen), batch)
 
 
 @pytest.mark.parametrize("count", [7, 8, 1])
-def test_what_processes_compute_in_parts_makes_the_whole(
+def test_the_parts_of_all_processes_make_the_whole(
     monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     parts = []
@@ -317,7 +315,7 @@ def test_what_processes_compute_in_parts_makes_the_whole(
     np.testing.assert_array_equal(np.concatenate(parts)[:count], np.arange(count))
 
 
-def test_a_process_with_other_data_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_with_other_data_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collectives, "_process", Process("localhost:9000", 3, 0))
     monkeypatch.setattr(collectives, "broadcast_object", lambda value: value)
     monkeypatch.setattr(collectives, "all_gather", lambda mine: np.array([*mine, 0, 1]))
@@ -327,7 +325,7 @@ def test_a_process_with_other_data_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         collectives.check_equal("data", {"sha256": "0"})
 
 
-def test_a_batch_that_cannot_be_shared_out_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_cannot_be_divided_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collectives, "_distribution", SimpleNamespace(num_model_replicas=3))
     with pytest.raises(
         UsageError, match="a batch of 32 images cannot be divided evenly among 3 devices"

@@ -1,8 +1,7 @@
-"""Training: the same seed, the same weights, also over a kill; a tidy end by Ctrl-C; what cannot be resumed."""
+"""Training: reproducible weights, resuming after a kill, Ctrl-C, runs that cannot be resumed."""
 
 import io
 import json
-import re
 import signal
 import subprocess
 import time
@@ -15,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from conftest import WARDROBE, environment, refused, wardrobe, wardrobe_here
-from rich.console import Console
 
 from wardrobe import runs
 from wardrobe.data import Dataset
@@ -30,8 +28,8 @@ from wardrobe.training.distributed.launch import Process
 from wardrobe.workflows import api, train_run
 
 Weights = list[npt.NDArray[np.float32]]
-SEED_RECIPE = recipes.get("baseline")
-EPOCHS = 4  # of a run that is stopped on its way
+BASELINE = recipes.get("baseline")
+EPOCHS = 4  # of a run that is interrupted
 SMALL_CHAMPION = replace(
     recipes.get("champion"), ensemble_size=2, conv_filters=(4, 8), pool_after=(1, 2)
 )
@@ -39,12 +37,12 @@ SMALL_CHAMPION = replace(
 
 @pytest.fixture(scope="module")
 def dataset(drawn_data: Dataset) -> Dataset:
-    """320 drawn images to train on and 100 to validate."""
+    """320 synthetic images to train on and 100 to validate."""
     return replace(drawn_data, train=drawn_data.train[:320], validation=drawn_data.validation[:100])
 
 
 def fitted(
-    dataset: Dataset, path: Path, seed: int, epochs: int = 3, recipe: Recipe = SEED_RECIPE
+    dataset: Dataset, path: Path, seed: int, epochs: int = 3, recipe: Recipe = BASELINE
 ) -> tuple[Run, Weights]:
     recipe = replace(recipe, epochs=epochs)
     run = runs.create_run(recipe, path, data=dataset.name, seed=seed)
@@ -71,7 +69,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(
     [recipes.get("photo"), recipes.get("strong"), SMALL_CHAMPION],
     ids=lambda recipe: recipe.name,
 )
-def test_other_recipes_are_as_repeatable_and_learn_a_cycle_of_rates(
+def test_other_recipes_are_reproducible_and_follow_their_schedule(
     dataset: Dataset, tmp_path: Path, recipe: Recipe
 ) -> None:
     whole, expected = fitted(dataset, tmp_path / "whole", 1, epochs=4, recipe=recipe)
@@ -93,7 +91,7 @@ def test_other_recipes_are_as_repeatable_and_learn_a_cycle_of_rates(
     assert equal(model.get_weights(), expected)
 
 
-def test_none_of_the_classes_has_the_logit_0() -> None:
+def test_the_unknown_class_has_the_logit_0() -> None:
     loss = losses.CrossEntropyWithUnknown()
     none, first = np.array([[0, 0, 1.0]]), np.array([[1.0, 0, 0]])
     logits = np.array([[2.0, -1.0]], np.float32)
@@ -102,13 +100,13 @@ def test_none_of_the_classes_has_the_logit_0() -> None:
     assert float(loss(first, logits)) == pytest.approx(np.log(total) - 2)
 
 
-def test_every_epoch_sees_every_image_once_in_another_order() -> None:
+def test_every_epoch_has_a_new_order() -> None:
     first, second = (sampling.shuffle_indices(100, seed=0, epoch=epoch) for epoch in (0, 1))
     assert sorted(first) == sorted(second) == list(range(100))
     assert (first != second).any()
 
 
-def test_history_has_a_row_an_epoch_and_the_parameters_are_noted(
+def test_history_has_a_row_per_epoch_and_run_json_the_parameters(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     run, _ = fitted(dataset, tmp_path / "run", seed=0)
@@ -121,9 +119,7 @@ def test_history_has_a_row_an_epoch_and_the_parameters_are_noted(
     assert len(run.info()["seconds_per_epoch"]) == 3
 
 
-def test_only_the_last_checkpoint_is_kept_and_nothing_half_written(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_only_the_last_checkpoint_is_kept(dataset: Dataset, tmp_path: Path) -> None:
     run, _ = fitted(dataset, tmp_path / "run", seed=0, epochs=2)
     assert [path.name for path in run.checkpoint_folder.iterdir()] == ["epoch-0002.keras"]
 
@@ -134,7 +130,7 @@ def test_fewer_images_than_a_batch(dataset: Dataset, tmp_path: Path) -> None:
     assert len(run.history()) == 1
 
 
-def test_a_row_too_many_is_dropped_and_an_unfinished_file_swept(
+def test_resuming_drops_the_surplus_row_and_the_unfinished_file(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     run, _ = fitted(dataset, tmp_path / "run", seed=0, epochs=1)
@@ -149,14 +145,14 @@ def test_a_row_too_many_is_dropped_and_an_unfinished_file_swept(
     assert [path.name for path in run.checkpoint_folder.iterdir()] == ["epoch-0002.keras"]
 
 
-def test_a_damaged_checkpoint_is_named(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_refused(dataset: Dataset, tmp_path: Path) -> None:
     run, _ = fitted(dataset, tmp_path / "run", seed=0, epochs=1)
     (run.checkpoint_folder / "epoch-0001.keras").write_bytes(b"PK cut short")
     with pytest.raises(RunError, match=r"epoch-0001\.keras cannot be read .*; remove it"):
         loop.fit(recipes.get("baseline"), dataset, run, 0, progress.TrainingDisplay(io.StringIO()))
 
 
-def test_a_loss_that_is_no_number_ends_the_run(
+def test_a_loss_that_is_not_finite_ends_the_run(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiled = loop.compile_model
@@ -172,7 +168,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
     assert not (tmp_path / "run/checkpoint").exists()
 
 
-def test_an_interruption_in_disguise_is_one(
+def test_an_interruption_wrapped_by_tensorflow_is_recognized(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fit(*arguments: Any) -> None:
@@ -192,7 +188,7 @@ def test_an_interruption_in_disguise_is_one(
         train_run.train(run, dataset, progress.TrainingDisplay(io.StringIO()))
 
 
-def test_one_run_is_trained_by_one_process(tmp_path: Path, drawn_folder: Path) -> None:
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path, drawn_folder: Path) -> None:
     run = Run(tmp_path / "run")
     process = start(tmp_path, drawn_folder, "--out", "run", "--epochs", 500)
     wait_for_epoch(run, 1, process)
@@ -201,45 +197,12 @@ def test_one_run_is_trained_by_one_process(tmp_path: Path, drawn_folder: Path) -
         1,
         "run is being trained by another process",
     )
-    assert process.poll() is None, "the first has ended, so nothing was told"
+    assert process.poll() is None, "the first process ended, so this test shows nothing"
     assert run.info()["status"] == "running"
     process.kill()
     process.communicate()
-    with run.locked():  # free again
+    with run.lock():  # the lock of a killed process is free
         pass
-
-
-def test_the_live_display_shows_bars_a_table_and_paths_as_they_are() -> None:
-    screen = io.StringIO()
-    display = progress.LiveDisplay(
-        Console(file=screen, force_terminal=True, width=100, highlight=False)
-    )
-    display.start("seed on [old] photos", epochs=2, done=1, steps=50)
-    display.step(25, loss=0.5, accuracy=0.9)
-    display.epoch(
-        {
-            "epoch": 2,
-            "seconds": 3,
-            "loss": 0.25,
-            "accuracy": 0.91,
-            "val_loss": 0.3,
-            "val_accuracy": 0.89,
-        }
-    )
-    display.close()
-    display.stage("Report: runs/[/x]/report.html")
-    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
-    for text in (
-        "[old]",
-        "epoch 2/2",
-        "25/50",
-        "75/100",
-        "0.2500",
-        "91.00%",
-        "89.00%",
-        "runs/[/x]/report.html",
-    ):
-        assert text in shown
 
 
 def start(cwd: Path, data: Path, *arguments: object) -> subprocess.Popen[str]:
@@ -263,7 +226,7 @@ def start(cwd: Path, data: Path, *arguments: object) -> subprocess.Popen[str]:
 
 
 def wait_for_epoch(run: Run, epochs: int, process: subprocess.Popen[str]) -> None:
-    """Waits until the run has so many epochs behind it, and stands in the next."""
+    """Waits until the run has trained `epochs` epochs and is in the next one."""
     deadline = time.monotonic() + 120
     while not run.checkpoint_folder.exists() or len(run.history()) < epochs:
         assert process.poll() is None, process.communicate()
@@ -272,7 +235,7 @@ def wait_for_epoch(run: Run, epochs: int, process: subprocess.Popen[str]) -> Non
     time.sleep(0.2)
 
 
-def test_a_run_killed_in_an_epoch_ends_with_the_weights_of_one_left_alone(
+def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
     tmp_path: Path, drawn_folder: Path
 ) -> None:
     run = Run(tmp_path / "killed")
@@ -295,7 +258,7 @@ def test_a_run_killed_in_an_epoch_ends_with_the_weights_of_one_left_alone(
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_ends_tidily_and_prints_the_line_that_resumes(
+def test_ctrl_c_and_sigterm_print_the_command_that_resumes(
     tmp_path: Path, drawn_folder: Path, sent: signal.Signals
 ) -> None:
     run = Run(tmp_path / "run")
@@ -316,7 +279,7 @@ def test_ctrl_c_ends_tidily_and_prints_the_line_that_resumes(
     assert not list(run.path.rglob(".*"))
 
 
-def test_a_run_that_is_done_is_not_resumed(real_run: tuple[Run, object]) -> None:
+def test_a_finished_run_is_not_resumed(real_run: tuple[Run, object]) -> None:
     with pytest.raises(RunError, match="is done; train a new run"):
         api.resume(real_run[0].path)
 
@@ -328,7 +291,7 @@ def test_a_run_of_another_recipe_is_not_resumed(dataset: Dataset, tmp_path: Path
         api.resume(run.path, recipe="baseline")
 
 
-def test_a_folder_that_is_no_run_is_not_resumed(tmp_path: Path) -> None:
+def test_a_folder_without_a_run_is_not_resumed(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"is not a run folder: it has no run\.json"):
         api.resume(tmp_path)
     with pytest.raises(RunError, match="does not exist"):
@@ -343,7 +306,7 @@ def test_a_run_whose_data_has_changed_is_not_resumed(dataset: Dataset, tmp_path:
         api.resume(run.path)
 
 
-def test_images_that_champion_does_not_hold_out_are_trained_on_by_every_process_and_again_when_resumed(
+def test_champion_trains_on_the_images_not_held_out_in_every_process_and_when_resumed(
     tmp_path: Path, fashion_mnist_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes, champion, stream = [], recipes.get("champion"), io.StringIO()

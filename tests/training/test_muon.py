@@ -1,4 +1,4 @@
-"""Muon: kernels step along singular vectors, convolutions as well; biases and the last layer as Adam does."""
+"""Muon orthogonalizes the updates of dense and convolution kernels; the rest gets Adam."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from wardrobe.training import muon
 
 
-def test_singular_values_come_near_1_whatever_the_shape() -> None:
+def test_singular_values_are_near_1_for_every_shape() -> None:
     rng = np.random.default_rng(0)
     for shape in ((288, 32), (32, 288), (16, 16)):
         matrix = rng.standard_normal(shape).astype(np.float32)
@@ -19,7 +19,7 @@ def test_singular_values_come_near_1_whatever_the_shape() -> None:
 
 
 @pytest.mark.parametrize("last", ["logits", "member1_logits"])
-def test_a_convolution_steps_like_the_matrix_it_is(last: str) -> None:
+def test_a_convolution_is_updated_as_a_matrix(last: str) -> None:
     model = keras.Sequential(
         [
             keras.Input((6, 6, 3)),
@@ -51,7 +51,7 @@ def test_a_convolution_steps_like_the_matrix_it_is(last: str) -> None:
         np.testing.assert_allclose(step, -0.01 * np.sign(gradient), rtol=1e-3)  # Adam's first step
 
 
-def test_it_is_saved_and_loaded_with_its_settings() -> None:
+def test_settings_survive_serialization() -> None:
     config = keras.optimizers.serialize(muon.Muon(0.01, momentum=0.9, iterations=3))
     loaded = keras.optimizers.deserialize(config)
     assert isinstance(loaded, muon.Muon)

@@ -1,4 +1,4 @@
-"""What an epoch trains on: every image once, or the hardest several times; always as many as there are."""
+"""An epoch has every image once, or the hard examples several times, and always the same length."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,7 +11,7 @@ from wardrobe.data import Dataset, batches
 from wardrobe.models import recipes
 from wardrobe.training import loop, sampling
 
-PLAIN = recipes.get("baseline")
+BASELINE = recipes.get("baseline")
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +19,8 @@ def dataset(drawn_data: Dataset) -> Dataset:
     return replace(drawn_data, train=drawn_data.train[:600])
 
 
-class Knowing:
-    """Stands for a model that is sure of the right class but for the images it is told are hard."""
+class FakeModel:
+    """A model that is right about every image except the hard ones."""
 
     def __init__(self, dataset: Dataset, hard: npt.NDArray[np.int64]) -> None:
         self.logits = 5 * np.eye(10)[dataset.train.labels]
@@ -31,7 +31,7 @@ class Knowing:
         return self.logits
 
 
-def taken(given: dict[str, Any]) -> npt.NDArray[np.uint8]:
+def read_images(given: dict[str, Any]) -> npt.NDArray[np.uint8]:
     return np.concatenate([images for images, _ in given["x"].as_numpy_iterator()])[..., 0]
 
 
@@ -41,22 +41,25 @@ def counts(dataset: Dataset, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.in
     return np.bincount([number[image.tobytes()] for image in images], minlength=len(dataset.train))
 
 
-def test_every_epoch_sees_every_image_once_in_another_order(dataset: Dataset) -> None:
-    model: Any = None  # is not asked
+def test_every_epoch_has_every_image_once_in_a_new_order(dataset: Dataset) -> None:
+    model: Any = None  # not used before there are hard examples
     first, second = (
-        taken(sampling.make_epoch_batches(PLAIN, dataset, model, 0, epoch)) for epoch in (0, 1)
+        read_images(sampling.make_epoch_batches(BASELINE, dataset, model, 0, epoch))
+        for epoch in (0, 1)
     )
     assert (counts(dataset, first) == 1).all()
     assert (counts(dataset, second) == 1).all()
     assert (first != second).any()
 
 
-def test_what_is_hard_is_seen_more_often_from_the_third_epoch_on(dataset: Dataset) -> None:
+def test_hard_examples_are_repeated_from_the_third_epoch(dataset: Dataset) -> None:
     hard = np.arange(0, 600, 5)
-    model: Any = Knowing(dataset, hard)
-    recipe = replace(PLAIN, hard_fraction=0.2)
+    model: Any = FakeModel(dataset, hard)
+    recipe = replace(BASELINE, hard_fraction=0.2)
     for epoch in range(4):
-        seen = counts(dataset, taken(sampling.make_epoch_batches(recipe, dataset, model, 0, epoch)))
+        seen = counts(
+            dataset, read_images(sampling.make_epoch_batches(recipe, dataset, model, 0, epoch))
+        )
         assert seen.sum() == 600
         if epoch < sampling.WARMUP_EPOCHS:
             assert (seen == 1).all()
@@ -67,16 +70,16 @@ def test_what_is_hard_is_seen_more_often_from_the_third_epoch_on(dataset: Datase
 
 
 def test_the_images_keep_their_labels(dataset: Dataset) -> None:
-    model: Any = Knowing(dataset, np.arange(60))
-    given = sampling.make_epoch_batches(replace(PLAIN, hard_fraction=0.1), dataset, model, 0, 2)
+    model: Any = FakeModel(dataset, np.arange(60))
+    given = sampling.make_epoch_batches(replace(BASELINE, hard_fraction=0.1), dataset, model, 0, 2)
     number = {image.tobytes(): i for i, image in enumerate(dataset.train.images)}
     for images, labels in given["x"].as_numpy_iterator():
         expected = [dataset.train.labels[number[image.tobytes()]] for image in images[..., 0]]
         assert labels.tolist() == expected
 
 
-def test_the_losses_are_the_cross_entropies(dataset: Dataset) -> None:
-    model = loop.compile_model(PLAIN, 10, seed=0, steps=1)
+def test_losses_are_cross_entropies(dataset: Dataset) -> None:
+    model = loop.compile_model(BASELINE, 10, seed=0, steps=1)
     found = sampling.compute_losses(model, dataset.train)
     expected = model.evaluate(
         **batches.from_arrays(dataset.train.images[..., None], dataset.train.labels, 100), verbose=0
@@ -85,7 +88,7 @@ def test_the_losses_are_the_cross_entropies(dataset: Dataset) -> None:
     assert found.mean() == pytest.approx(expected, rel=1e-4)
 
 
-def test_batches_made_on_the_way_come_in_their_order() -> None:
+def test_batches_from_a_function_keep_their_order() -> None:
     def batch(number: int) -> batches.Batch:
         return np.full((2, 28, 28, 1), number, np.float32), np.full((2, 3), number, np.float32)
 

@@ -4,8 +4,8 @@ import csv
 import dataclasses
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,63 +34,44 @@ HISTORY_FIELDS = (
 Row = dict[str, float]
 
 
+class _File:
+    """An attribute of a run: the path of a file in its folder."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, run: "Run", _: type["Run"]) -> Path:
+        return run.path / self.name
+
+
 @dataclass(frozen=True)
 class Run:
     """A run folder."""
 
     path: Path
 
-    @property
-    def keras_path(self) -> Path:
-        return self.path / "model.keras"
-
-    @property
-    def onnx_path(self) -> Path:
-        return self.path / "model.onnx"
-
-    @property
-    def metrics_path(self) -> Path:
-        return self.path / "metrics.json"
-
-    @property
-    def predictions_path(self) -> Path:
-        return self.path / "predictions.npz"
-
-    @property
-    def report_path(self) -> Path:
-        return self.path / "report.html"
-
-    @property
-    def checkpoint_folder(self) -> Path:
-        return self.path / "checkpoint"
-
-    @property
-    def snapshots_folder(self) -> Path:
-        return self.path / "snapshots"
-
-    @property
-    def explanation_path(self) -> Path:
-        return self.path / "explain.json"
-
-    @property
-    def plots_folder(self) -> Path:
-        return self.path / "plots"
+    keras_path = _File("model.keras")
+    onnx_path = _File("model.onnx")
+    metrics_path = _File("metrics.json")
+    predictions_path = _File("predictions.npz")
+    report_path = _File("report.html")
+    checkpoint_folder = _File("checkpoint")
+    snapshots_folder = _File("snapshots")
+    explanation_path = _File("explain.json")
+    plots_folder = _File("plots")
 
     @property
     def resume_line(self) -> str:
         """The command that resumes the run."""
         return f"wardrobe train --resume {shlex.quote(str(self.path))}"
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keeps every other process from training this run while the block runs.
+    def lock(self) -> AbstractContextManager[None]:
+        """Returns a context in which no other process can train this run.
 
-        Raises:
-            RunError: another process is training it.
+        It raises RunError if another process is training it.
         """
         busy = f"{self.path} is being trained by another process; wait for it, or stop it"
-        with exclusive_lock(self.path, RunError(busy)):
-            yield
+        return exclusive_lock(self.path, RunError(busy))
 
     def info(self) -> dict[str, Any]:
         """Returns run.json."""

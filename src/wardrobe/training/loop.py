@@ -35,16 +35,14 @@ OPTIMIZERS = {"adam": keras.optimizers.Adam, "muon": Muon}
 def fit(
     recipe: Recipe, dataset: Dataset, run: Run | None, seed: int, display: TrainingDisplay
 ) -> keras.Model:
-    """Trains `recipe`, from the run's last checkpoint if it has one.
+    """Trains `recipe` and returns its model for inference, in float32.
 
-    After each epoch it writes history.csv, a checkpoint, and sometimes a snapshot.
+    Training resumes from the run's checkpoint if it has one. Each epoch writes history.csv, a
+    checkpoint, and sometimes a snapshot.
 
     Args:
         run: None in all but the first of several processes; see training/distributed.
         seed: of the initial weights, the order of the images and their augmentation.
-
-    Returns:
-        The trained model for inference, in float32.
 
     Raises:
         RunError: the checkpoint is damaged, or the loss is not finite.
@@ -61,9 +59,7 @@ def fit(
             training = sampling.make_epoch_batches(recipe, dataset, local, seed, epoch)
             scores = _train(model, training, display) | _validate(local, model, recipe, dataset)
             seconds = round(time.perf_counter() - started, 3)
-            if not np.isfinite(scores["loss"]):  # before the checkpoint: the last good one stays
-                problem = f"the loss is {scores['loss']} after epoch {epoch + 1}"
-                raise RunError(f"{problem}, expected a number; lower the learning rate")
+            _check_loss(scores["loss"], epoch)  # before the checkpoint: the last good one stays
             rate = float(model.optimizer.learning_rate)  # the schedule's value after the epoch
             row = {"epoch": epoch + 1, "seconds": seconds, "learning_rate": rate, **scores}
             history.append(row)
@@ -105,9 +101,8 @@ def _prepare(
     with collectives.distribution_scope():
         model = compile_model(recipe, class_count, seed, steps, precision)
         state = [keras.ops.convert_to_numpy(variable) for variable in _list_variables(local)]
-        for variable, value in zip(
-            _list_variables(model), collectives.broadcast(state), strict=True
-        ):
+        state = collectives.broadcast(state)
+        for variable, value in zip(_list_variables(model), state, strict=True):
             variable.assign(value)
     return model, local, done
 
@@ -191,6 +186,12 @@ def _validate(local: keras.Model, model: keras.Model, recipe: Recipe, dataset: D
     validation = batches.from_arrays(images, labels, VALIDATION_BATCH)
     scores = local.evaluate(**validation, return_dict=True, verbose=0)
     return {f"val_{name}": value for name, value in scores.items()}
+
+
+def _check_loss(loss: float, epoch: int) -> None:
+    if not np.isfinite(loss):
+        problem = f"the loss is {loss} after epoch {epoch + 1}, expected a number"
+        raise RunError(f"{problem}; lower the learning rate")
 
 
 class _Progress(keras.callbacks.Callback):

@@ -105,7 +105,7 @@ def resume(
         raise RunError(
             f"{run.path} has recipe {trained!r}, not {recipe!r}; leave it out: {run.resume_line}"
         )
-    with run.locked():  # fails before Keras is loaded if another process trains the run
+    with run.lock():  # fails before Keras is loaded if another process trains the run
         pass
     display, dataset = _open_data(run, data_dir, stream)
     with _loading_keras(display):

@@ -34,7 +34,7 @@ def train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
         InterruptedRunError: Ctrl-C or SIGTERM; the message has the command that resumes the run.
         RunError: the disk is full or not writable; the message has the same command.
     """
-    with run.locked():
+    with run.lock():
         try:
             _train(run, dataset, display)
         except BaseException as error:
@@ -68,7 +68,7 @@ def train_worker(recipe: Recipe, dataset: Dataset, seed: int, display: TrainingD
 def validate(run: Run, dataset: Dataset, display: TrainingDisplay) -> dict[str, Any]:
     """Trains the run, scores it on the validation split, returns metrics.json; keeps no model."""
     recipe = run.recipe()
-    with run.locked():
+    with run.lock():
         model = loop.fit(recipe, dataset, run, run.info()["seed"], display)
         scores = scoring.evaluate(model, dataset, recipe, VALIDATION).metrics
         run.write_metrics(scores)

@@ -1,0 +1,41 @@
+"""The live display of training."""
+
+import io
+import re
+
+from rich.console import Console
+
+from wardrobe.terminal import progress
+
+
+def test_the_live_display_shows_bars_a_table_and_escaped_paths() -> None:
+    screen = io.StringIO()
+    display = progress.LiveDisplay(
+        Console(file=screen, force_terminal=True, width=100, highlight=False)
+    )
+    display.start("seed on [old] photos", epochs=2, done=1, steps=50)
+    display.step(25, loss=0.5, accuracy=0.9)
+    display.epoch(
+        {
+            "epoch": 2,
+            "seconds": 3,
+            "loss": 0.25,
+            "accuracy": 0.91,
+            "val_loss": 0.3,
+            "val_accuracy": 0.89,
+        }
+    )
+    display.close()
+    display.stage("Report: runs/[/x]/report.html")
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    for text in (
+        "[old]",
+        "epoch 2/2",
+        "25/50",
+        "75/100",
+        "0.2500",
+        "91.00%",
+        "89.00%",
+        "runs/[/x]/report.html",
+    ):
+        assert text in shown
