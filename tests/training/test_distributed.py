@@ -156,7 +156,7 @@ def test_a_run_resumes_in_two_processes_or_in_one(killed: Killed, tmp_path: Path
 
 @pytest.fixture
 def two_hosts() -> Iterator[Callable[[], None]]:
-    """Links two network namespaces, 10.77.0.1 and 10.77.0.2; yields a function that cuts the link."""
+    """Links two network namespaces, 10.77.0.1 and 10.77.0.2; yields what cuts the link."""
     if os.getuid() != 0 or shutil.which("ip") is None:
         pytest.skip("two hosts need root, and the command ip of iproute2")
 

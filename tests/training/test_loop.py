@@ -316,9 +316,9 @@ def test_champion_trains_on_the_images_not_held_out_in_every_process_and_when_re
 
     task = {"recipe": asdict(champion), "data": "fashion-mnist", "limit": None, "seed": 0}
     monkeypatch.setattr(train_run, "train", note)
-    monkeypatch.setattr(train_run, "train_beside", note)
-    monkeypatch.setattr(collectives, "told", lambda _: task)
-    for name in ("join", "check_batch", "check_same"):
+    monkeypatch.setattr(train_run, "train_worker", note)
+    monkeypatch.setattr(collectives, "broadcast_object", lambda _: task)
+    for name in ("join", "check_batch_size", "check_equal"):
         monkeypatch.setattr(collectives, name, lambda *_: None)
     run = api.train(
         champion,
