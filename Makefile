@@ -4,6 +4,8 @@
 #   make picture     make the README's picture again
 #   make browser     put the page that classifies without a server into runs/browser (needs npm)
 #   make pretrained  train the models that ship again, score on photos (PHOTOS=folder), write the card
+#   make benchmark-NAME  measure again: write results/NAME.json and RESULTS.md; NAME as in python -m benchmarks --help,
+#                    with OPTIONS="…" for its options
 #   make lock        pin the newest versions that go together (needs uv)
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -66,6 +68,9 @@ pretrained: .venv/train
 	$(BIN)/wardrobe train baseline --data fashion-mnist --out runs/pretrained-baseline
 	cp runs/pretrained-baseline/model.onnx src/wardrobe/pretrained/baseline.onnx
 	$(BIN)/python -m benchmarks photos --photos $(PHOTOS)
+
+benchmark-%: .venv/train
+	$(BIN)/python -m benchmarks $* $(OPTIONS)
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache src/*.egg-info

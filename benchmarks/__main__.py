@@ -1,12 +1,12 @@
-"""The project's measurements: `python -m benchmarks NAME` writes results/NAME.json and RESULTS.md.
+"""The command line: `python -m benchmarks NAME` writes results/NAME.json and RESULTS.md.
 
-They write into the repository that this file is in, wherever they are called from, unless --out names another folder.
+By default, files are written to the repository of this file, whatever the current folder is.
 """
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 app = typer.Typer(
     name="benchmarks",
-    help="Measure Wardrobe, and make the tables of RESULTS.md again.",
+    help="Run Wardrobe's benchmarks and update RESULTS.md.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -31,133 +31,121 @@ ResultsFolder = Annotated[
         show_default=False,
     ),
 ]
+Data = Annotated[str, typer.Option(help="As in `wardrobe train`.")]
+Seeds = Annotated[int, typer.Option(help="Number of runs of each, with seeds 0, 1, …")]
+Rounds = Annotated[int, typer.Option(help="Repetitions, in turn; the medians are reported.")]
+Seconds = Annotated[float, typer.Option(help="Duration of each measurement.")]
 
 
 @app.command("train")
 def benchmark_train(
-    recipes: Annotated[
-        str, typer.Option(help="Recipes, with commas between.")
-    ] = "baseline,sprint,strong",
-    seeds: Annotated[int, typer.Option(help="Runs of each recipe, seeds 0, 1, …")] = 5,
+    recipes: Annotated[str, typer.Option(help="Comma-separated recipes.")] = (
+        "baseline,sprint,strong"
+    ),
+    seeds: Seeds = 5,
     epochs: Epochs = None,
     limit: Limit = None,
-    data: Annotated[str, typer.Option(help="As in train.")] = "fashion-mnist",
+    data: Data = "fashion-mnist",
     data_dir: DataDir = None,
     folder: ResultsFolder = REPOSITORY,
     as_json: Json = False,
 ) -> None:
     """Train recipes with several seeds: accuracy, calibration, time."""
-    from benchmarks.accuracy import train as train_benchmark
+    from benchmarks.accuracy import train
 
-    figures = train_benchmark.train(
-        recipes.split(","), seeds, data=data, data_dir=data_dir, epochs=epochs, limit=limit, folder=folder,
-        stream=sys.stderr if as_json else sys.stdout,
-    )  # fmt: skip
-    _print_written(figures, folder, as_json)
+    names, stream = recipes.split(","), _choose_stream(as_json)
+    options: dict[str, Any] = {"data": data, "data_dir": data_dir, "epochs": epochs, "limit": limit}
+    measured = train.measure_training(names, seeds, folder=folder, stream=stream, **options)
+    _print_written(measured, folder, as_json)
 
 
 @app.command("ablation")
 def benchmark_ablation(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="Whose tricks are taken out, one at a time.")
-    ],
-    seeds: Annotated[int, typer.Option(help="Runs of each, seeds 0, 1, …")] = 3,
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe to take apart.")],
+    seeds: Seeds = 3,
     epochs: Epochs = None,
     limit: Limit = None,
-    data: Annotated[str, typer.Option(help="As in train.")] = "fashion-mnist",
+    data: Data = "fashion-mnist",
     data_dir: DataDir = None,
     folder: ResultsFolder = REPOSITORY,
     as_json: Json = False,
 ) -> None:
-    """What each trick of a recipe is worth, on the validation images."""
-    from benchmarks.accuracy import ablation as ablation_benchmark
+    """Train a recipe without each of its techniques, and score it on the validation split."""
+    from benchmarks.accuracy import ablation
 
-    figures = ablation_benchmark.ablation(
-        recipe, seeds, data=data, data_dir=data_dir, epochs=epochs, limit=limit, folder=folder,
-        stream=sys.stderr if as_json else sys.stdout,
-    )  # fmt: skip
-    _print_written(figures, folder, as_json)
+    stream = _choose_stream(as_json)
+    options: dict[str, Any] = {"data": data, "data_dir": data_dir, "epochs": epochs, "limit": limit}
+    measured = ablation.run_ablation(recipe, seeds, folder=folder, stream=stream, **options)
+    _print_written(measured, folder, as_json)
 
 
 @app.command("serve")
 def benchmark_serve(
-    seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 10,
-    rounds: Annotated[
-        int, typer.Option(help="Times that each is measured, the servers in turn; medians count.")
-    ] = 3,
+    seconds: Seconds = 10,
+    rounds: Rounds = 3,
     connections: Annotated[
-        str, typer.Option(help="Numbers of connections, with commas between.")
+        str, typer.Option(help="Comma-separated numbers of connections.")
     ] = "1,16,256",
     mlserver: Annotated[
         Path | None,
         typer.Option(
-            help="A virtual environment with mlserver and onnxruntime, to measure beside.",
+            help="Virtual environment with mlserver and onnxruntime, to compare with.",
             show_default=False,
         ),
     ] = None,
     folder: ResultsFolder = REPOSITORY,
     as_json: Json = False,
 ) -> None:
-    """Measure how many requests the server answers, and how quickly."""
-    from benchmarks.speed import serve as serve_benchmark
+    """Measure throughput and latency of `wardrobe serve`."""
+    from benchmarks.speed import serve
 
     if not all(each.isdecimal() for each in connections.split(",")):
         raise UsageError(
-            f"--connections {connections} is no list of numbers; give some with commas between"
+            f"--connections {connections} is not a list of numbers; give numbers and commas: 1,16"
         )
-    stream = sys.stderr if as_json else sys.stdout
-    figures = serve_benchmark.serve(
-        seconds, rounds, [int(each) for each in connections.split(",")], mlserver, folder,
-        lambda text: print(text, file=stream, flush=True),
-    )  # fmt: skip
-    _print_written(figures, folder, as_json)
+    counts, stream = [int(each) for each in connections.split(",")], _choose_stream(as_json)
+    measured = serve.measure_server(seconds, rounds, counts, mlserver, folder, stream)
+    _print_written(measured, folder, as_json)
 
 
 @app.command("export")
 def benchmark_export(
-    models: Annotated[
-        str, typer.Option(help="Recipes, and models that ship, with commas between.")
-    ] = "baseline,strong,photo",
-    seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 1,
-    rounds: Annotated[
-        int, typer.Option(help="Times that each is measured, all in turn; medians count.")
-    ] = 3,
+    models: Annotated[str, typer.Option(help="Comma-separated recipes and shipped models.")] = (
+        "baseline,strong,photo"
+    ),
+    seconds: Seconds = 1,
+    rounds: Rounds = 3,
     data_dir: DataDir = None,
     folder: ResultsFolder = REPOSITORY,
     as_json: Json = False,
 ) -> None:
-    """Measure size, accuracy, speed and memory of a model in each format, beside Keras."""
-    from benchmarks.speed import export as export_benchmark
+    """Measure size, accuracy, speed and memory of each export format, and of Keras."""
+    from benchmarks.speed import export
 
-    stream = sys.stderr if as_json else sys.stdout
-    figures = export_benchmark.export(models.split(","), seconds, rounds, data_dir, folder, stream)
-    _print_written(figures, folder, as_json)
+    names, stream = models.split(","), _choose_stream(as_json)
+    measured = export.measure_formats(names, seconds, rounds, data_dir, folder, stream)
+    _print_written(measured, folder, as_json)
 
 
 @app.command("corruptions")
 def benchmark_corruptions(
     models: Annotated[
         str,
-        typer.Option(
-            help="Runs and .onnx files, with commas between; 'photo': the one that ships."
-        ),
+        typer.Option(help="Comma-separated runs and .onnx files; 'photo' is the model that ships."),
     ],
-    data: Annotated[str, typer.Option(help="As in train.")] = "fashion-mnist",
+    data: Data = "fashion-mnist",
     data_dir: DataDir = None,
     folder: ResultsFolder = REPOSITORY,
     as_json: Json = False,
 ) -> None:
-    """Score models on the test images in bad light, behind bad lenses and badly aimed."""
-    from benchmarks.accuracy import corruptions as corruption_benchmark
+    """Score models on the test images under ten corruptions."""
+    from benchmarks.accuracy import corruptions
 
-    figures = corruption_benchmark.corrupted(
-        models.split(","),
-        data=data,
-        data_dir=data_dir,
-        folder=folder,
-        stream=sys.stderr if as_json else sys.stdout,
+    names, stream = models.split(","), _choose_stream(as_json)
+    measured = corruptions.score_corruptions(
+        names, data=data, data_dir=data_dir, folder=folder, stream=stream
     )
-    _print_written(figures, folder, as_json)
+    _print_written(measured, folder, as_json)
 
 
 @app.command("essay")
@@ -167,66 +155,69 @@ def benchmark_essay(
     folder: ResultsFolder = REPOSITORY,
     as_json: Json = False,
 ) -> None:
-    """Train the baseline recipe, look into it, and write docs/how-a-cnn-sees.md with its figures."""
+    """Train and explain the baseline recipe, and write docs/how-a-cnn-sees.md with its figures."""
     from benchmarks import essay
 
-    figures = essay.write(
-        folder, data_dir=data_dir, epochs=epochs, stream=sys.stderr if as_json else sys.stdout
-    )
-    _print_written(figures, folder, as_json)
+    stream = _choose_stream(as_json)
+    measured = essay.write_essay(folder, data_dir=data_dir, epochs=epochs, stream=stream)
+    _print_written(measured, folder, as_json)
 
 
 @app.command("photos")
 def benchmark_photos(
     photos: Annotated[
-        Path, typer.Option(help="Folder of photos, one subfolder per kind of clothing.")
+        Path, typer.Option(help="Folder of photos with one subfolder per category.")
     ],
     model: Model = None,
     folder: ResultsFolder = REPOSITORY,
     as_json: Json = False,
 ) -> None:
-    """Score a model on people's photos, and on what is none of its classes."""
-    from benchmarks.accuracy import photos as photo_benchmark
+    """Score a model on photos of clothing, and on inputs of other classes."""
+    from benchmarks.accuracy.photos import score_photos
 
-    _print_written(photo_benchmark.photos(photos, model, folder), folder, as_json)
+    _print_written(score_photos(photos, model, folder), folder, as_json)
 
 
 @app.command("scale")
 def benchmark_scale(
-    images: Annotated[int, typer.Option(help="Small images.")] = 200_000,
-    photos: Annotated[int, typer.Option(help="Photos of 1200x1600.")] = 4_000,
-    rounds: Annotated[int, typer.Option(help="Times that each is run, in turn.")] = 1,
+    images: Annotated[int, typer.Option(help="Number of 28x28 images.")] = 200_000,
+    photos: Annotated[int, typer.Option(help="Number of 1200x1600 photos.")] = 4_000,
+    rounds: Rounds = 1,
     folder: ResultsFolder = REPOSITORY,
     as_json: Json = False,
 ) -> None:
-    """Measure what Ray costs, on one core and on all."""
-    from benchmarks.speed import scale as scale_benchmark
+    """Compare `predict --engine ray` with plain `predict`, on one core and on all cores."""
+    from benchmarks.speed.scale import measure_ray
 
-    figures = scale_benchmark.scale(
-        images, photos, rounds, folder, sys.stderr if as_json else sys.stdout
-    )
-    _print_written(figures, folder, as_json)
+    measured = measure_ray(images, photos, rounds, folder, _choose_stream(as_json))
+    _print_written(measured, folder, as_json)
 
 
 @app.command("predict")
 def benchmark_predict(
-    rounds: Annotated[int, typer.Option(help="Times that each is run, in turn.")] = 5,
-    images: Annotated[int, typer.Option(help="Small images in a folder.")] = 10_000,
-    many: Annotated[int, typer.Option(help="Images over which memory is measured.")] = 100_000,
+    rounds: Rounds = 5,
+    images: Annotated[int, typer.Option(help="Number of 28x28 images in a folder.")] = 10_000,
+    many: Annotated[int, typer.Option(help="Number of images for peak memory.")] = 100_000,
     folder: ResultsFolder = REPOSITORY,
     as_json: Json = False,
 ) -> None:
-    """Time `wardrobe predict` against Keras, and measure its memory."""
-    from benchmarks.speed import predict as predict_benchmark
+    """Compare `wardrobe predict` with Keras in time, and measure its memory."""
+    from benchmarks.speed.predict import measure_predict
 
-    _print_written(predict_benchmark.predict(rounds, images, many, folder), folder, as_json)
+    _print_written(measure_predict(rounds, images, many, folder), folder, as_json)
 
 
-def _print_written(figures: dict[str, Any], folder: Path, as_json: bool) -> None:
+def _choose_stream(as_json: bool) -> TextIO:
+    """Returns where progress is printed: with --json, stdout is for the JSON object alone."""
+    return sys.stderr if as_json else sys.stdout
+
+
+def _print_written(measured: dict[str, Any], folder: Path, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(figures))
+        print(json.dumps(measured))
     else:
-        print(f"Written: {folder / 'results' / figures['benchmark']}.json, {folder / 'RESULTS.md'}")
+        path = folder / "results" / f"{measured['benchmark']}.json"
+        print(f"Written: {path}, {folder / 'RESULTS.md'}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Runs that a benchmark makes once: started again after a break, it keeps those that are done and resumes the other."""
+"""Training runs that a benchmark makes once: it reuses finished runs and resumes others."""
 
 import sys
 from collections.abc import Sequence
@@ -25,67 +25,60 @@ def train_or_resume(
     seed: int = 0,
     stream: TextIO | None = None,
 ) -> Run:
-    """Returns the run in `path`, done and scored on test: as it lies there, resumed, or made.
+    """Returns the run in `path`, trained and scored on the test split: reused, resumed or new.
 
-    Args: as in `jobs.train`.
+    Args: as in `wardrobe.workflows.api.train`.
 
     Raises:
-        UsageError: the run there was made with other options or versions, or was last scored on another split.
+        UsageError: the run in `path` has other options or versions, or its last score is on
+            another split.
     """
     run = find_cached(path, recipes.with_epochs(recipes.get(recipe), epochs), limit=limit)
     if run is None:
-        return api.train(
-            recipe,
-            data=data,
-            data_dir=data_dir,
-            epochs=epochs,
-            limit=limit,
-            seed=seed,
-            out=path,
-            stream=stream,
-        )
+        options: dict[str, Any] = {"epochs": epochs, "limit": limit, "seed": seed}
+        return api.train(recipe, data=data, data_dir=data_dir, out=path, stream=stream, **options)
     if run.info()["status"] != runs.DONE:
         return api.resume(path, stream=stream)
     if run.metrics()["split"] != TEST:
         raise UsageError(
             f"{path} was last scored on another split; score it on test: wardrobe evaluate {path}"
         )
-    print(f"{path} is done; kept", file=stream or sys.stdout)
+    print(f"{path} is done; reused", file=stream or sys.stdout)
     return run
 
 
-def find_cached(path: Path, recipe: Recipe, **info: Any) -> Run | None:
-    """Returns the run in `path`; None where there is none.
+def find_cached(path: Path, recipe: Recipe, **expected: Any) -> Run | None:
+    """Returns the run in `path`, or None if there is none.
 
     Raises:
-        UsageError: it was made with another recipe, with other versions, or its run.json does not say `info`.
+        UsageError: its recipe, its versions or a field of `expected` in run.json differ.
     """
     if not path.exists():
         return None
     run = runs.find_run(path)
-    said = run.info()
-    expected = {**info, "versions": runs.package_versions()}
-    if run.recipe() != recipe or any(
-        key not in said or said[key] != each for key, each in expected.items()
-    ):
+    info = run.info()
+    expected["versions"] = runs.package_versions()
+    is_same = all(key in info and info[key] == value for key, value in expected.items())
+    if run.recipe() != recipe or not is_same:
         raise UsageError(
-            f"{path} was made with other options or versions; remove {path.parent} to measure anew"
+            f"{path} was made with other options or versions; remove {path.parent} to start over"
         )
     return run
 
 
 def provenance(done: Sequence[Run]) -> dict[str, Any]:
-    """Returns what the runs' own run.json say of their data, machine, versions and source.
+    """Returns data, machine, versions and commit, as in the run.json of all runs.
 
     Raises:
-        UsageError: they do not agree, so that no one table can speak for all.
+        UsageError: they differ between runs, so no one table can describe them.
     """
     infos = [run.info() for run in done]
     shared = {}
     for key in ("data", "machine", "versions", "git_commit"):
         if any(info[key] != infos[0][key] for info in infos):
             raise UsageError(
-                f"the benchmark's runs differ in {key}; remove {done[0].path.parent} to measure anew"
+                f"the runs of this benchmark differ in {key}; remove {done[0].path.parent} "
+                "to start over"
             )
         shared[key] = infos[0][key]
     return {"finished": max(info["finished"] for info in infos), **shared}

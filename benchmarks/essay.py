@@ -1,7 +1,8 @@
-"""Makes docs/how-a-cnn-sees.md: trains the baseline recipe, looks into it, and writes the essay with its figures.
+"""The essay docs/how-a-cnn-sees.md: trains `baseline`, explains it, writes page and figures.
 
-Images of the data set are not in this repository, whole or in part. Figures that show garments are therefore made with
-the synthetic wardrobe, by a second network that was trained on it; numbers and all other figures are Fashion-MNIST's.
+This repository contains no images of the data set. A second network, trained on the synthetic
+wardrobe, therefore makes the figures that show garments. Numbers and all other figures are from
+the network trained on Fashion-MNIST.
 """
 
 import re
@@ -18,48 +19,47 @@ from wardrobe.workflows import api
 
 NAME = "how-a-cnn-sees"
 SHOW_GARMENTS = ("samples", "top_images", "feature_maps", "heat_maps", "adversarial_examples")
-WIDTH = 1120  # pixels; of the figures
-COLOURS = 256  # of a figure's palette, which makes its file a third as large
+WIDTH = 1120  # pixels of a figure
+COLOURS = 256  # of a figure's palette, which reduces its file to a third
 
 
-def write(
+def write_essay(
     folder: Path, *, data_dir: Path | None, epochs: int | None, stream: TextIO | None = None
 ) -> dict[str, Any]:
-    """Trains two networks, or goes on with them, explains both, and writes what `assemble` does.
+    """Trains or resumes both networks, explains them, and writes the essay.
 
     Args:
-        folder: gets runs/benchmark-essay, results/essay.json, docs/how-a-cnn-sees.md and docs/how-a-cnn-sees/.
+        folder: for runs/benchmark-essay and the files of `assemble_essay`.
 
     Returns:
-        What results/essay.json holds.
+        The content of results/essay.json.
     """
-    place = folder / "runs" / "benchmark-essay"
-    run, drawn = (
-        cached_runs.train_or_resume(
-            place / data, "baseline", data=data, data_dir=data_dir, epochs=epochs, stream=stream
-        )
+    root = folder / "runs" / "benchmark-essay"
+    options: dict[str, Any] = {"data_dir": data_dir, "epochs": epochs, "stream": stream}
+    run, synthetic_run = (
+        cached_runs.train_or_resume(root / data, "baseline", data=data, **options)
         for data in (FASHION_MNIST, SYNTHETIC)
     )
-    for each in (run, drawn):
+    for each in (run, synthetic_run):
         api.explain(each.path, stream=stream)
-    return assemble(run, drawn, folder, command=results.format_command("essay", epochs=epochs))
+    command = results.format_command("essay", epochs=epochs)
+    return assemble_essay(run, synthetic_run, folder, command)
 
 
-def assemble(run: Run, drawn: Run, folder: Path, command: str) -> dict[str, Any]:
-    """Writes results/essay.json, docs/how-a-cnn-sees.md and its figures from two runs that were explained.
+def assemble_essay(run: Run, synthetic_run: Run, folder: Path, command: str) -> dict[str, Any]:
+    """Writes results/essay.json and docs/how-a-cnn-sees.md with its figures.
 
     Args:
-        run: of which the essay tells; drawn: one whose images may be shown.
+        run: the explained run that the essay describes.
+        synthetic_run: an explained run whose images may be published.
 
     Returns:
-        What results/essay.json holds.
+        The content of results/essay.json.
     """
-    info, metrics, found = run.info(), run.metrics(), run.explanation()
-    del (
-        found["label_errors"]["likeliest"],
-        found["pictures"],
-    )  # a thousand rows and names; they stay in the run
-    figures = {
+    info, metrics, explanation = run.info(), run.metrics(), run.explanation()
+    # These long lists stay in the run.
+    del explanation["label_errors"]["likeliest"], explanation["pictures"]
+    measured = {
         "benchmark": "essay",
         "command": command,
         **results.provenance(),
@@ -70,35 +70,32 @@ def assemble(run: Run, drawn: Run, folder: Path, command: str) -> dict[str, Any]
         "n": metrics["n"],
         "ece": metrics["ece"],
         "temperature": metrics["temperature"],
-        **found,
+        **explanation,
     }
-    results.write_results(figures, folder)
+    results.write_results(measured, folder)
     essay = folder / "docs" / f"{NAME}.md"
-    pictures = essay.with_suffix("")
-    pictures.mkdir(parents=True, exist_ok=True)
-    text = page(figures)
+    figures = essay.with_suffix("")
+    figures.mkdir(parents=True, exist_ok=True)
+    text = render_page(measured)
     for name in re.findall(rf"{NAME}/(\w+)\.png", text):
-        source = drawn if name in SHOW_GARMENTS else run
-        _copy(source.plots_folder / f"{name}.png", pictures / f"{name}.png")
-    with runs.atomic_write(essay) as path:
-        path.write_text(text, encoding="utf-8")
-    return figures
+        source = synthetic_run if name in SHOW_GARMENTS else run
+        _copy_smaller(source.plots_folder / f"{name}.png", figures / f"{name}.png")
+    results.write_page(essay, text)
+    return measured
 
 
-def page(figures: dict[str, Any]) -> str:
-    """Returns the essay, Markdown, with the numbers of results/essay.json; its figures lie beside it, in a folder."""
-    text = report.load_template("essay.md", "benchmarks").render(
-        e=figures, picture=lambda name: f"{NAME}/{name}.png"
-    )
+def render_page(measured: dict[str, Any]) -> str:
+    """Returns the essay in Markdown, from the content of results/essay.json."""
+    template = report.load_template("essay.md", "benchmarks")
+    text = template.render(e=measured, picture=lambda name: f"{NAME}/{name}.png")
     return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copies a picture, smaller."""
-    with Image.open(source) as picture, runs.atomic_write(target) as path:
-        height = round(picture.height * WIDTH / picture.width)
-        small = picture.convert("RGB").resize((WIDTH, height), Image.Resampling.LANCZOS)
-        palette = small.quantize(
-            COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE
-        )
+def _copy_smaller(source: Path, target: Path) -> None:
+    """Copies an image, scaled down to `WIDTH` pixels, with a palette."""
+    with Image.open(source) as image, runs.atomic_write(target) as path:
+        height = round(image.height * WIDTH / image.width)
+        small = image.convert("RGB").resize((WIDTH, height), Image.Resampling.LANCZOS)
+        quantizer = Image.Quantize.MAXCOVERAGE
+        palette = small.quantize(COLOURS, quantizer, kmeans=3, dither=Image.Dither.NONE)
         palette.save(path, format="PNG", optimize=True)

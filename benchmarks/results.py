@@ -1,4 +1,4 @@
-"""Writes results/NAME.json and makes RESULTS.md and the model card from those files: every published number."""
+"""Result files, results/NAME.json, and the pages made from them: RESULTS.md and the model card."""
 
 import json
 from datetime import UTC, datetime
@@ -9,43 +9,45 @@ from wardrobe import report, runs
 from wardrobe.inference.classifier import SHIPPED
 
 
-def write_results(figures: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Writes results/NAME.json, then RESULTS.md from every file in results/, and in a source tree the model card.
+def write_results(measured: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Writes results/NAME.json, then RESULTS.md and the model card from all files in results/.
+
+    The model card is written only if its folder exists and the photo results are those of the
+    shipped model.
 
     Returns:
-        What each results/NAME.json holds, by its name.
+        The content of each results/NAME.json, by name.
     """
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
-    runs.write_json(results / f"{figures['benchmark']}.json", figures)
-    tables = {
-        path.stem: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(results.glob("*.json"))
-    }
+    runs.write_json(results / f"{measured['benchmark']}.json", measured)
+    paths = sorted(results.glob("*.json"))
+    tables = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
     page = report.load_template("results.md", "benchmarks").render(tables=tables)
-    with runs.atomic_write(folder / "RESULTS.md") as path:
-        path.write_text(page, encoding="utf-8")
+    write_page(folder / "RESULTS.md", page)
     card = folder / "src" / "wardrobe" / "pretrained" / "README.md"
     if "photos" in tables and tables["photos"]["model"] == SHIPPED and card.parent.is_dir():
-        with runs.atomic_write(card) as path:
-            path.write_text(
-                report.load_template("model_card.md", "benchmarks").render(p=tables["photos"]),
-                encoding="utf-8",
-            )
+        template = report.load_template("model_card.md", "benchmarks")
+        write_page(card, template.render(p=tables["photos"]))
     return tables
 
 
+def write_page(path: Path, text: str) -> None:
+    """Writes a page in UTF-8, atomically."""
+    with runs.atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def format_command(name: str, **options: Any) -> str:
-    """Returns the line that makes a benchmark's figures again; options that are None are left out."""
+    """Returns the command line of a benchmark, without the options that are None."""
     words = [f"--{option} {value}" for option, value in options.items() if value is not None]
     return " ".join([f"python -m benchmarks {name}", *words])
 
 
 def provenance() -> dict[str, Any]:
-    """Returns the time, the machine, the versions and the source that figures measured now come from."""
-    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    """Returns the time, machine, versions and commit of a measurement made now."""
     return {
-        "finished": finished,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": runs.describe_machine(),
         "versions": runs.package_versions(),
         "git_commit": runs.git_commit(),

@@ -1,1 +1,7 @@
-"""How accurate the recipes and the shipped models are."""
+"""Accuracy of recipes and models.
+
+- `train`: recipes over several seeds, on the test split.
+- `ablation`: a recipe without each of its techniques, on the validation split.
+- `corruptions`: models on corrupted test images.
+- `photos`: a model on photos of clothing.
+"""

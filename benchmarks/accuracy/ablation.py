@@ -1,4 +1,4 @@
-"""Ablation: trains a recipe without each of its techniques, and scores it on the validation split."""
+"""Ablation: trains a recipe without each of its techniques, scores it on the validation split."""
 
 import shutil
 import sys
@@ -21,7 +21,7 @@ FULL, SINGLE = "the full recipe", "single network"
 ADAM_RATE = 2e-3  # the learning rate of Adam in place of Muon, as in the recipe `photo`
 
 
-def ablation(
+def run_ablation(
     name: str,
     seeds: int,
     *,
@@ -51,23 +51,12 @@ def ablation(
     # held_out=None: the whole validation split is for scoring.
     recipe = replace(recipes.with_epochs(recipes.get(name), epochs), held_out=None)
     dataset = load_data(data, data_dir, limit)
-    variants = make_variants(recipe)
     root = folder / "runs" / f"benchmark-ablation-{name}"
-    done: dict[str, list[Run]] = {what: [] for what in variants}
-    for seed in range(seeds):
-        for number, (what, variant) in enumerate(variants.items()):
-            print(f"{name}, seed {seed}: {what}", file=stream or sys.stdout)
-            same = done[_find_same_training(variant, variants)]
-            trained = same[seed] if len(same) > seed else None
-            fields = {"data": dataset.name, "seed": seed, "limit": limit}
-            path = root / f"{number}-{seed}"
-            run = _train_variant(path, variant, dataset, fields, trained, stream or sys.stdout)
-            done[what].append(run)
+    done = _train_variants(root, recipe, dataset, seeds, limit, stream or sys.stdout)
+    options: dict[str, Any] = {"seeds": seeds, "data": data, "epochs": epochs, "limit": limit}
     measured = {
         "benchmark": f"ablation-{name}",
-        "command": results.format_command(
-            f"ablation {name}", seeds=seeds, data=data, epochs=epochs, limit=limit
-        ),
+        "command": results.format_command(f"ablation {name}", **options),
         "recipe": name,
         "epochs": recipe.epochs,
         "mflops": done[FULL][0].info()["forward_flops"] / 1e6,
@@ -75,9 +64,7 @@ def ablation(
         "train_images": len(dataset.train),
         "validation_images": len(dataset.validation),
         **results.provenance(),
-        "rows": [
-            _make_row(what, done[what], done[_find_reference(what, recipe)]) for what in variants
-        ],
+        "rows": [_make_row(what, done[what], done[_find_reference(what, recipe)]) for what in done],
     }
     results.write_results(measured, folder)
     return measured
@@ -125,6 +112,23 @@ def _find_same_training(recipe: Recipe, variants: dict[str, Recipe]) -> str:
     )
 
 
+def _train_variants(
+    root: Path, recipe: Recipe, dataset: Dataset, seeds: int, limit: int | None, stream: TextIO
+) -> dict[str, list[Run]]:
+    """Returns the runs of each variant, one per seed; variants are trained in turn."""
+    variants = make_variants(recipe)
+    done: dict[str, list[Run]] = {what: [] for what in variants}
+    for seed in range(seeds):
+        fields = {"data": dataset.name, "seed": seed, "limit": limit}
+        for number, (what, variant) in enumerate(variants.items()):
+            print(f"seed {seed}: {what}", file=stream)
+            same = done[_find_same_training(variant, variants)]
+            trained = same[seed] if len(same) > seed else None
+            path = root / f"{number}-{seed}"
+            done[what].append(_train_variant(path, variant, dataset, fields, trained, stream))
+    return done
+
+
 def _train_variant(
     path: Path,
     recipe: Recipe,
@@ -133,7 +137,7 @@ def _train_variant(
     trained: Run | None,
     stream: TextIO,
 ) -> Run:
-    """Returns the run in `path`, trained, resumed, or with the weights of an equally trained run."""
+    """Returns the finished run in `path`: trained, resumed, or copied from `trained`."""
     with console.suppress_native_logs():
         from wardrobe.workflows import train_run
     run = cached_runs.find_cached(path, recipe, **fields)

@@ -1,4 +1,4 @@
-"""How models hold out in bad light, behind bad lenses and badly aimed: the test images, corrupted, side by side."""
+"""Robustness to corruptions: accuracy of models on clean and corrupted test images."""
 
 import sys
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Any, TextIO
 import numpy as np
 
 from benchmarks import results
-from wardrobe.data import TEST, load_data
+from wardrobe.data import TEST, Dataset, Split, load_data
 from wardrobe.errors import UsageError
 from wardrobe.evaluation import corruptions
 from wardrobe.inference.classifier import Classifier
 from wardrobe.terminal import console
 
 
-def corrupted(
+def score_corruptions(
     models: list[str],
     *,
     data: str,
@@ -22,77 +22,72 @@ def corrupted(
     folder: Path,
     stream: TextIO | None = None,
 ) -> dict[str, Any]:
-    """Scores models on the test images, without and with each corruption, and writes results/corruptions.json.
+    """Scores models on the test images, clean and with each corruption at each severity.
 
     Args:
-        models: as in `Classifier.load`, "photo" for the one that ships; those of one recipe are taken together.
-        folder: gets results/corruptions.json and RESULTS.md.
+        models: as in `Classifier.load`; "photo" is the shipped model. Models of one recipe
+            are averaged.
+        folder: for results/corruptions.json and RESULTS.md.
 
     Returns:
-        What results/corruptions.json holds.
+        The content of results/corruptions.json.
 
     Raises:
-        UsageError: a model has other classes than the data. ModelError, RunError: there is no such model.
+        UsageError: the classes of a model are not those of the data.
+        ModelError, RunError: a model does not exist.
     """
     dataset = load_data(data, data_dir)
-    classifiers = [Classifier.load(model) for model in models]
-    for classifier in classifiers:
-        if classifier.class_names != dataset.class_names:
-            raise UsageError(
-                f"{classifier.name} knows {', '.join(classifier.class_names)}; expected the classes of {dataset.name}"
-            )
+    classifiers = _load_classifiers(models, dataset)
     with console.suppress_native_logs():
         from wardrobe.evaluation import scoring
     test = scoring.open_split(dataset, TEST)
-    recipes = list(dict.fromkeys(str(classifier.metadata["recipe"]) for classifier in classifiers))
     rows = []
-    for kind in ("none", *corruptions.CORRUPTIONS):
-        print(f"Corruption: {kind}", file=stream or sys.stdout, flush=True)
-        severities = (0,) if kind == "none" else corruptions.SEVERITIES
-        images = [
-            test.images if kind == "none" else corruptions.corrupt(test.images, kind, each)
-            for each in severities
-        ]
-        scores = [
-            [
-                float((classifier.logits(some).argmax(axis=1) == test.labels).mean())
-                for some in images
-            ]
-            for classifier in classifiers
-        ]
-        rows.append({"corruption": kind, "accuracy": _by_recipe(recipes, classifiers, scores)})
-    figures = {
+    for name in ("none", *corruptions.CORRUPTIONS):
+        print(f"Corruption: {name}", file=stream or sys.stdout, flush=True)
+        rows.append({"corruption": name, "accuracy": _score_corruption(name, classifiers, test)})
+    names = [str(classifier.metadata["recipe"]) for classifier in classifiers]
+    measured = {
         "benchmark": "corruptions",
         "command": results.format_command("corruptions", models=",".join(models), data=data),
         "data": dataset.name,
         "test_images": len(test),
         **results.provenance(),
         "models": [
-            {
-                "recipe": recipe,
-                "networks": sum(each.metadata["recipe"] == recipe for each in classifiers),
-            }
-            for recipe in recipes
+            {"recipe": name, "networks": names.count(name)} for name in dict.fromkeys(names)
         ],
         "rows": rows,
     }
-    results.write_results(figures, folder)
-    return figures
+    results.write_results(measured, folder)
+    return measured
 
 
-def _by_recipe(
-    recipes: list[str], classifiers: list[Classifier], scores: list[list[float]]
-) -> dict[str, Any]:
-    """Returns, for each recipe, the mean and the deviation over its networks at each severity."""
-    found = {}
-    for recipe in recipes:
-        own = np.array(
-            [
-                row
-                for row, each in zip(scores, classifiers, strict=True)
-                if each.metadata["recipe"] == recipe
-            ]
-        )
-        deviation = own.std(axis=0, ddof=1).tolist() if len(own) > 1 else None
-        found[recipe] = {"mean": own.mean(axis=0).tolist(), "deviation": deviation}
-    return found
+def _load_classifiers(models: list[str], dataset: Dataset) -> list[Classifier]:
+    classifiers = [Classifier.load(model) for model in models]
+    for classifier in classifiers:
+        if classifier.class_names != dataset.class_names:
+            raise UsageError(
+                f"{classifier.name} has the classes {', '.join(classifier.class_names)}; "
+                f"expected those of {dataset.name}"
+            )
+    return classifiers
+
+
+def _score_corruption(name: str, classifiers: list[Classifier], test: Split) -> dict[str, Any]:
+    """Returns the mean and standard deviation of the accuracy at each severity, by recipe."""
+    severities = (0,) if name == "none" else corruptions.SEVERITIES
+    scores: dict[str, list[list[float]]] = {}  # recipe → one row per network
+    accuracies = np.zeros((len(classifiers), len(severities)))
+    for column, severity in enumerate(severities):
+        images = test.images if severity == 0 else corruptions.corrupt(test.images, name, severity)
+        for row, classifier in enumerate(classifiers):
+            answers = classifier.logits(images).argmax(axis=1)
+            accuracies[row, column] = (answers == test.labels).mean()
+    for classifier, row_of_one in zip(classifiers, accuracies.tolist(), strict=True):
+        scores.setdefault(str(classifier.metadata["recipe"]), []).append(row_of_one)
+    return {
+        recipe: {
+            "mean": np.mean(rows, axis=0).tolist(),
+            "std": np.std(rows, axis=0, ddof=1).tolist() if len(rows) > 1 else None,
+        }
+        for recipe, rows in scores.items()
+    }

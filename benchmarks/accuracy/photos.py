@@ -1,4 +1,4 @@
-"""How well a model does on people's photos, and how well it tells what is none of its classes."""
+"""Accuracy on photos of clothing taken by users, and rejection of photos of other things."""
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +17,12 @@ from wardrobe.inference.classifier import SHIPPED, Classifier, Predictions
 from wardrobe.plots import save_figure
 
 Images = npt.NDArray[np.uint8]
-Kinds = npt.NDArray[np.str_]  # (n,), each photo's subfolder
+Floats = npt.NDArray[np.floating]
+Categories = npt.NDArray[np.str_]  # (n,), the subfolder of each photo
 T = TypeVar("T")
 
-# Sub-folder of the photos → the classes that are right for it. Photos in other folders are none of the ten.
-RIGHT = {
+# Sub-folder of the photos → classes that count as correct. Other subfolders have no correct class.
+ACCEPTED = {
     "dress": ("Dress",),
     "longsleeve": ("Pullover",),
     "outwear": ("Coat",),
@@ -31,178 +32,174 @@ RIGHT = {
     "t-shirt": ("T-shirt/top",),
 }
 SHEET_PHOTOS = 40
-PALE_BLUE = np.array([181, 211, 231])  # shows white garments and black ones
+PALE_BLUE = np.array([181, 211, 231])  # a background on which white and black garments are visible
 
 
-def photos(root: Path, model: str | None, folder: Path) -> dict[str, Any]:
-    """Scores a model on photos, one subfolder per kind of clothing as in `RIGHT`, and writes results/photos.json.
+def score_photos(root: Path, model: str | None, folder: Path) -> dict[str, Any]:
+    """Scores a model on photos, and draws how they are prepared.
 
     Args:
-        root: the folder of the photos.
+        root: folder of photos, with one subfolder per category, as in `ACCEPTED`.
         model: as in `Classifier.load`.
-        folder: gets results/photos.json, RESULTS.md, runs/photo-steps.png and, for the shipped model, its card.
+        folder: for results/photos.json, RESULTS.md, runs/photo-steps.png and, if the model is
+            the shipped one, its card.
+
+    Returns:
+        The content of results/photos.json.
 
     Raises:
-        UsageError: `root` is no folder. DataError: it lacks one of the kinds.
+        UsageError: `root` is not a folder.
+        DataError: one of the categories has no photos, or a file is not an image.
     """
-    paths = _paths(root)
-    kinds = np.array([path.parent.name for path in paths])
+    paths = _list_photos(root)
+    categories = np.array([path.parent.name for path in paths])
     classifier = Classifier.load(model)
     with ThreadPoolExecutor() as pool:
-        steps = list(pool.map(_named(photo.prepare_steps), paths))
-        resized = np.stack(list(pool.map(_named(grey_resized), paths)))
+        steps = list(pool.map(_name_errors(photo.prepare_steps), paths))
+        resized = np.stack(list(pool.map(_name_errors(resize_grey), paths)))
     predictions = classifier.classify(np.stack([each.pixels for each in steps]))
-    resized_correct = _correct(classifier.classify(resized).labels, kinds)
-    figures = {
+    resized_correct = _check_labels(classifier.classify(resized).labels, categories)
+    metadata = {key: value for key, value in classifier.metadata.items() if key != "class_names"}
+    measured = {
         "benchmark": "photos",
-        "command": f"wardrobe benchmark photos --photos {root}"
-        + (f" --model {model}" if model else ""),
+        "command": results.format_command("photos", photos=root, model=model),
         **results.provenance(),
         "model": model or SHIPPED,
-        "about": {key: value for key, value in classifier.metadata.items() if key != "class_names"},
+        "about": metadata,
         "class_names": list(classifier.class_names),
-        **_scores(predictions, kinds),
-        "balanced_accuracy_resized": balanced(resized_correct, kinds),
-        "auroc": _auroc(classifier, predictions.familiarity, kinds),
+        **_score_predictions(predictions, categories),
+        "balanced_accuracy_resized": average_by_category(resized_correct, categories),
+        "auroc": _measure_auroc(classifier, predictions.familiarity, categories),
     }
-    results.write_results(figures, folder)
-    _draw_sheet(steps, kinds, predictions, folder / "runs" / "photo-steps.png")
-    return figures
+    results.write_results(measured, folder)
+    _draw_sheet(steps, categories, predictions, folder / "runs" / "photo-steps.png")
+    return measured
 
 
-def _paths(root: Path) -> list[Path]:
-    """Returns the photos below `root`, by kind."""
+def average_by_category(correct: npt.NDArray[np.bool_], categories: Categories) -> float:
+    """Returns the balanced accuracy: the mean over the categories of `ACCEPTED`, 0-1."""
+    return float(np.mean([correct[categories == category].mean() for category in ACCEPTED]))
+
+
+def resize_grey(path: Path) -> Images:
+    """Returns a photo only converted to grey and resized, (28, 28): the usual preprocessing."""
+    size = photo.SIDE, photo.SIDE
+    with photo.open_image(path) as image:
+        return np.asarray(image.convert("L").resize(size, Image.Resampling.BILINEAR))
+
+
+def _list_photos(root: Path) -> list[Path]:
+    """Returns the photos in the subfolders of `root`, sorted."""
     if not root.is_dir():
         raise UsageError(
-            f"--photos {root} is no folder; give one with the subfolders {', '.join(RIGHT)} and others"
+            f"--photos {root} is not a folder; expected one with the subfolders "
+            f"{', '.join(ACCEPTED)} and others"
         )
-    paths = sorted(
-        path for path in root.glob("*/*") if path.is_file() and not path.name.startswith(".")
-    )
-    missing = sorted(set(RIGHT) - {path.parent.name for path in paths})
+    files = (path for path in root.glob("*/*") if path.is_file())
+    paths = sorted(path for path in files if not path.name.startswith("."))
+    missing = sorted(set(ACCEPTED) - {path.parent.name for path in paths})
     if missing:
         raise DataError(
-            f"{root} has no photos in {', '.join(missing)}; each kind of clothing needs some"
+            f"{root} has no photos in {', '.join(missing)}; add some to each of these subfolders"
         )
     return paths
 
 
-def _named(prepare: Callable[[Path], T]) -> Callable[[Path], T]:
-    """Lets what `prepare` cannot read be named."""
+def _name_errors(prepare: Callable[[Path], T]) -> Callable[[Path], T]:
+    """Adds the path to the error of an image that cannot be read."""
 
-    def prepared(path: Path) -> T:
+    def prepare_path(path: Path) -> T:
         try:
             return prepare(path)
         except PhotoError as error:
             raise DataError(f"{path}: {error}; remove it") from error
 
-    return prepared
+    return prepare_path
 
 
-def _scores(predictions: Predictions, kinds: Kinds) -> dict[str, Any]:
-    """Returns accuracy, doubt and calibration over the photos of known kinds, and a row a kind."""
-    known, sure = np.isin(kinds, list(RIGHT)), ~predictions.not_sure
-    correct = _correct(predictions.labels, kinds)
+def _check_labels(labels: Iterable[str], categories: Categories) -> npt.NDArray[np.bool_]:
+    pairs = zip(labels, categories, strict=True)
+    return np.array([label in ACCEPTED.get(category, ()) for label, category in pairs])
+
+
+def _list_others(categories: Categories) -> list[str]:
+    """Returns the categories without a correct class."""
+    return sorted(set(categories.tolist()) - set(ACCEPTED))
+
+
+def _score_predictions(predictions: Predictions, categories: Categories) -> dict[str, Any]:
+    """Returns accuracy, coverage and calibration over photos with a correct class, and the rows."""
+    known, sure = np.isin(categories, list(ACCEPTED)), ~predictions.not_sure
+    answered = known & sure
+    correct = _check_labels(predictions.labels, categories)
+    confidences = predictions.confidences
     return {
         "photos": int(known.sum()),
         "accuracy": float(correct[known].mean()),
-        "balanced_accuracy": balanced(correct, kinds),
-        "sure": float(sure[known].mean()),
-        "accuracy_where_sure": float(correct[known & sure].mean())
-        if (known & sure).any()
-        else None,
+        "balanced_accuracy": average_by_category(correct, categories),
+        "coverage": float(sure[known].mean()),
+        "accuracy_of_answered": float(correct[answered].mean()) if answered.any() else None,
         "not_sure_of_known": float((~sure)[known].mean()),
         "not_sure_of_others": float((~sure)[~known].mean()) if (~known).any() else None,
-        "ece": calibration.expected_calibration_error(
-            predictions.confidences[known], correct[known]
-        ),
-        "rows": [_row(kind, kinds, predictions, correct) for kind in (*RIGHT, *_others(kinds))],
+        "ece": calibration.expected_calibration_error(confidences[known], correct[known]),
+        "rows": [
+            _make_row(category, categories, predictions, correct)
+            for category in (*ACCEPTED, *_list_others(categories))
+        ],
     }
 
 
-def _draw_sheet(
-    steps: Sequence[photo.Steps], kinds: Kinds, predictions: Predictions, path: Path
-) -> None:
-    """Draws some photos of each kind, step by step, with the model's answers."""
-    rng = np.random.default_rng(0)
-    names = [*RIGHT, *_others(kinds)]
-    each = -(-SHEET_PHOTOS // len(names))
-    chosen = [
-        i for kind in names for i in sorted(rng.permutation(np.flatnonzero(kinds == kind))[:each])
-    ]
-    doubts = zip(predictions.labels, predictions.not_sure, strict=True)
-    answers = ["not sure" if doubt else label for label, doubt in doubts]
-    shares = [f" {share:.0%}".replace("%", " %") for share in predictions.confidences]
-    captions = [
-        f"{kinds[i]}: {answers[i]}{'' if answers[i] == 'not sure' else shares[i]}" for i in chosen
-    ]
-    right = [answers[i] in RIGHT.get(kinds[i], ("not sure",)) for i in chosen]
-    path.parent.mkdir(exist_ok=True)
-    save_figure(
-        plots.plot_photo_steps([_strip(steps[i]) for i in chosen], captions, right),
-        path,
-        "photos",
-        synthetic=False,
-    )
-
-
-def _strip(steps: photo.Steps) -> tuple[Images, ...]:
-    """Returns photo, garment on pale blue, light, and what the model sees."""
-    cut_out = np.where(steps.garment.mask[..., None], steps.photo, PALE_BLUE).astype(np.uint8)
-    return steps.photo, cut_out, np.round(steps.light * 255).astype(np.uint8), steps.pixels
-
-
-def balanced(correct: npt.NDArray[np.bool_], kinds: Kinds) -> float:
-    """Returns the mean over the kinds in `RIGHT` of the share that is right."""
-    return float(np.mean([correct[kinds == kind].mean() for kind in RIGHT]))
-
-
-def grey_resized(path: Path) -> Images:
-    """Returns what most people do with a photo: grey, squeezed to 28x28, nothing else. (28, 28) uint8."""
-    with photo.open_image(path) as image:
-        return np.asarray(
-            image.convert("L").resize((photo.SIDE, photo.SIDE), Image.Resampling.BILINEAR)
-        )
-
-
-def _correct(labels: Iterable[str], kinds: Kinds) -> npt.NDArray[np.bool_]:
-    return np.array(
-        [label in RIGHT.get(kind, ()) for label, kind in zip(labels, kinds, strict=True)]
-    )
-
-
-def _others(kinds: Kinds) -> list[str]:
-    return sorted(set(kinds.tolist()) - set(RIGHT))
-
-
-def _row(
-    kind: str, kinds: Kinds, predictions: Predictions, correct: npt.NDArray[np.bool_]
+def _make_row(
+    category: str, categories: Categories, predictions: Predictions, correct: npt.NDArray[np.bool_]
 ) -> dict[str, Any]:
-    here, labels = kinds == kind, np.array(predictions.labels)
+    here, labels = categories == category, np.array(predictions.labels)
     return {
-        "kind": kind,
-        "right": list(RIGHT.get(kind, ())),
+        "category": category,
+        "accepted": list(ACCEPTED.get(category, ())),
         "n": int(here.sum()),
-        "accuracy": float(correct[here].mean()) if kind in RIGHT else None,
+        "accuracy": float(correct[here].mean()) if category in ACCEPTED else None,
         "not_sure": float(predictions.not_sure[here].mean()),
         "predicted": [int((labels[here] == name).sum()) for name in predictions.class_names],
     }
 
 
-def _auroc(
-    classifier: Classifier, familiarity: npt.NDArray[np.floating], kinds: Kinds
+def _measure_auroc(
+    classifier: Classifier, familiarity: Floats, categories: Categories
 ) -> dict[str, float]:
-    """Returns how well familiarity tells known clothing from other things: areas under the ROC curve."""
-    known = np.isin(kinds, list(RIGHT))
+    """Returns the AUROC of familiarity for known clothing against each other kind of input."""
+    known = familiarity[np.isin(categories, list(ACCEPTED))]
+    others = _list_others(categories)
+    # The order of these entries is that of the tables.
+    inputs = {"all other clothing": familiarity[np.isin(categories, others)]} if others else {}
+    inputs |= {category: familiarity[categories == category] for category in others}
+    inputs["digits"] = classifier.classify(out_of_distribution.draw_digits()).familiarity
+    inputs["noise"] = classifier.classify(out_of_distribution.draw_noise()).familiarity
+    return {name: out_of_distribution.auroc(known, other) for name, other in inputs.items()}
 
-    def against(other: npt.NDArray[np.floating]) -> float:
-        return out_of_distribution.auroc(familiarity[known], other)
 
-    found = {kind: against(familiarity[kinds == kind]) for kind in _others(kinds)}
-    drawn = {"digits": out_of_distribution.draw_digits(), "noise": out_of_distribution.draw_noise()}
-    found |= {
-        name: against(classifier.classify(images).familiarity) for name, images in drawn.items()
-    }
-    return (
-        {"all other clothing": against(familiarity[~known]), **found} if (~known).any() else found
-    )
+def _draw_sheet(
+    steps: Sequence[photo.Steps], categories: Categories, predictions: Predictions, path: Path
+) -> None:
+    """Draws some photos of each category, step by step, with the model's predictions."""
+    rng = np.random.default_rng(0)
+    names = [*ACCEPTED, *_list_others(categories)]
+    per_category = -(-SHEET_PHOTOS // len(names))  # rounded up
+    chosen: list[int] = []
+    for name in names:
+        chosen += sorted(rng.permutation(np.flatnonzero(categories == name))[:per_category])
+    captions, correct = [], []
+    for i in chosen:
+        is_not_sure = predictions.not_sure[i]
+        answer = "not sure" if is_not_sure else predictions.labels[i]
+        confidence = "" if is_not_sure else f" {100 * predictions.confidences[i]:.0f} %"
+        captions.append(f"{categories[i]}: {answer}{confidence}")
+        correct.append(answer in ACCEPTED.get(categories[i], ("not sure",)))
+    figure = plots.plot_photo_steps([_show_steps(steps[i]) for i in chosen], captions, correct)
+    path.parent.mkdir(exist_ok=True)
+    save_figure(figure, path, "photos", synthetic=False)
+
+
+def _show_steps(steps: photo.Steps) -> tuple[Images, ...]:
+    """Returns the photo, the garment on pale blue, its light, and the model's input."""
+    garment = np.where(steps.garment.mask[..., None], steps.photo, PALE_BLUE).astype(np.uint8)
+    return steps.photo, garment, np.round(steps.light * 255).astype(np.uint8), steps.pixels

@@ -1,1 +1,7 @@
-"""How quick prediction, the server, the exported files and the bulk job are."""
+"""Time and memory.
+
+- `predict`: `wardrobe predict` against Keras; processes and images that other benchmarks use.
+- `serve`: `wardrobe serve` against MLServer. `load_generator`: the client process.
+- `export`: each export format against Keras. `engine_speed`: the process that runs one of them.
+- `scale`: `wardrobe predict --engine ray` against the plain command.
+"""

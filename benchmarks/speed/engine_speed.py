@@ -1,7 +1,7 @@
-"""How quickly one model answers on one engine, and what it takes: a process of its own, so that nothing is shared.
+"""Speed and memory of one model on one engine, in a process of its own.
 
-`python -m benchmarks.speed.engine_speed ENGINE FILE SECONDS` prints a JSON object. ENGINE is "file", for a file of
-`wardrobe export`, or a way to call the network of a .keras file: "predict" for `model.predict`, "call" for `model()`.
+`python -m benchmarks.speed.engine_speed ENGINE FILE SECONDS` prints a JSON object. ENGINE is "file"
+for an exported file, or for a .keras file "predict" (`model.predict`) or "call" (`model()`).
 """
 
 import json
@@ -16,53 +16,59 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating]
-Answer = Callable[[Floats], Any]
+Infer = Callable[[Floats], Any]  # (n, 28, 28, 1), 0-255 → logits
 
 FILE, PREDICT, CALL = "file", "predict", "call"
-BATCHES = 1, 8, 32, 128, 256  # images at once
-LEAST = 5  # answers that a measurement takes at least
+BATCH_SIZES = 1, 8, 32, 128, 256
+MIN_CALLS = 5  # per measurement
+WARM_UP_CALLS = 2
 
 
-def measure(engine: str, file: Path, seconds: float) -> dict[str, Any]:
+def measure_engine(engine: str, file: Path, seconds: float) -> dict[str, Any]:
     """Measures one engine.
 
     Args:
-        seconds: of each measurement.
+        engine: "file", "predict" or "call".
+        seconds: duration of each measurement.
 
     Returns:
-        "load_seconds" from nothing to the first answer, its imports included; "p50", "p99" of one image, in seconds;
-        "best_batch" and its "images_per_second"; "peak_mib" of memory.
+        "load_seconds": until the first answer, including imports; "p50" and "p99": seconds for
+        one image; "best_batch" and its "images_per_second"; "peak_mib": peak memory in MiB.
     """
-    pixels = np.random.default_rng(0).integers(0, 256, (max(BATCHES), 28, 28, 1)).astype(np.float32)
-    began = time.perf_counter()
-    answer = _opened(engine, file)
-    answer(pixels[:1])
-    load = time.perf_counter() - began
-    one = sorted(_times(answer, pixels[:1], seconds))
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (max(BATCH_SIZES), 28, 28, 1)).astype(np.float32)
+    start = time.perf_counter()
+    infer = _load_engine(engine, file)
+    infer(pixels[:1])
+    load_seconds = time.perf_counter() - start
+    latencies = sorted(_time_calls(infer, pixels[:1], seconds))
     rates = {
-        count: count / float(np.median(_times(answer, pixels[:count], seconds)))
-        for count in BATCHES
+        size: size / float(np.median(_time_calls(infer, pixels[:size], seconds)))
+        for size in BATCH_SIZES
     }
-    best = max(rates, key=lambda count: rates[count])
+    best = max(rates, key=lambda size: rates[size])
     return {
-        "load_seconds": load,
-        "p50": one[len(one) // 2],
-        "p99": one[int(0.99 * len(one))],
+        "load_seconds": load_seconds,
+        "p50": latencies[len(latencies) // 2],
+        "p99": latencies[int(0.99 * len(latencies))],
         "best_batch": best,
         "images_per_second": rates[best],
-        "peak_mib": _peak_kib() / 1024,
+        "peak_mib": _read_peak_kib() / 1024,
     }
 
 
-def _peak_kib() -> int:
-    """Returns the peak of resident memory; where /proc tells it, without that of the process that began this one."""
+def _read_peak_kib() -> int:
+    """Returns the peak resident memory in KiB.
+
+    VmHWM is preferred: ru_maxrss also covers the parent process before exec.
+    """
     status = Path("/proc/self/status")
     if status.exists():
         return int(status.read_text().split("VmHWM:")[1].split()[0])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _opened(engine: str, file: Path) -> Answer:
+def _load_engine(engine: str, file: Path) -> Infer:
     if engine == FILE:
         from wardrobe.inference import engines
 
@@ -75,23 +81,23 @@ def _opened(engine: str, file: Path) -> Answer:
     return lambda pixels: np.asarray(model(pixels, training=False))
 
 
-def _times(answer: Answer, pixels: Floats, seconds: float) -> list[float]:
-    """Returns how long each answer took: those of `seconds`, and `LEAST` at least, after two that do not count."""
-    for _ in range(2):
-        answer(pixels)
-    found: list[float] = []
-    until = time.perf_counter() + seconds
-    while len(found) < LEAST or time.perf_counter() < until:
-        began = time.perf_counter()
-        answer(pixels)
-        found.append(time.perf_counter() - began)
-    return found
+def _time_calls(infer: Infer, pixels: Floats, seconds: float) -> list[float]:
+    """Returns the seconds of each call, over `seconds` and at least `MIN_CALLS` calls."""
+    for _ in range(WARM_UP_CALLS):
+        infer(pixels)
+    durations: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(durations) < MIN_CALLS or time.perf_counter() < end:
+        start = time.perf_counter()
+        infer(pixels)
+        durations.append(time.perf_counter() - start)
+    return durations
 
 
 def main() -> None:
-    """Prints what `measure` returns."""
+    """Prints the result of `measure_engine` for the arguments ENGINE FILE SECONDS."""
     engine, file, seconds = sys.argv[1:]
-    print(json.dumps(measure(engine, Path(file), float(seconds))))
+    print(json.dumps(measure_engine(engine, Path(file), float(seconds))))
 
 
 if __name__ == "__main__":

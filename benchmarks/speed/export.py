@@ -1,4 +1,4 @@
-"""How large, right and quick a model is in each format and precision, beside Keras."""
+"""Size, accuracy, speed and memory of a model in each export format, and in Keras."""
 
 import json
 import statistics
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from benchmarks import cached_runs, plots, results
-from benchmarks.speed import predict as predict_benchmark
 from benchmarks.speed.engine_speed import CALL, FILE, PREDICT
+from benchmarks.speed.predict import run_command
 from wardrobe import runs
 from wardrobe.data import FASHION_MNIST
 from wardrobe.errors import UsageError
@@ -20,113 +20,98 @@ from wardrobe.plots import save_figure
 from wardrobe.terminal import console
 from wardrobe.workflows import api
 
-KERAS = {PREDICT: "Keras, predict", CALL: "Keras, called"}  # engine → what the tables call it
+KERAS = {PREDICT: "Keras, predict", CALL: "Keras, called"}  # engine → its name in the tables
 FLOAT32, INT8 = "float32", "int8"
-MEASURED = "load_seconds", "p50", "p99", "images_per_second", "peak_mib"
+MEDIANS = "load_seconds", "p50", "p99", "images_per_second", "peak_mib"
+PARITY = "bytes", "accuracy", "keras_accuracy", "same_answers", "largest_logit_difference"
 
 
-def export(
+def measure_formats(
     models: Sequence[str],
     seconds: float,
     rounds: int,
     data_dir: Path | None,
     folder: Path,
-    stream: TextIO | None = None,
+    stream: TextIO,
 ) -> dict[str, Any]:
-    """Exports each model in every format and precision, and measures each file and Keras in turn; medians count.
+    """Exports each model to every format and precision, then measures all files and Keras in turn.
 
     Args:
-        models: recipes, trained with seed 0 or kept from `wardrobe benchmark train`, and models that ship.
-        seconds: of each measurement.
-        rounds: times that each is measured.
-        folder: gets results/export.json, results/export.png, RESULTS.md and runs/benchmark-export.
+        models: recipes and shipped models. A recipe is trained with seed 0, unless
+            `python -m benchmarks train` has done so.
+        seconds: duration of each measurement.
+        rounds: repetitions, in turn; medians are reported.
+        folder: for results/export.json, results/export.png, RESULTS.md and runs/benchmark-export.
 
     Raises:
-        UsageError: a number is below 1, or there is no such model.
+        UsageError: a number is not positive, or a model does not exist.
     """
     for name, value in (("seconds", seconds), ("rounds", rounds)):
         if value <= 0:
-            raise UsageError(f"--{name} {value} measures nothing; give more than 0")
+            raise UsageError(f"--{name} {value} is too small; give more than 0")
     for name in models:
         if name not in SHIPPED_FILES:
             recipes.get(name)
-    stream = stream or sys.stdout
-    rows = [row for name in models for row in _exported(name, data_dir, folder, stream)]
+    candidates = [each for name in models for each in _export_all(name, data_dir, folder, stream)]
     for number in range(rounds):
-        for row in rows:
-            print(
-                f"round {number + 1}: {row['model']}, {row['engine']}, {row['precision']}",
-                file=stream,
-                flush=True,
-            )
-            row["rounds"].append(_measured(row["kind"], row["path"], seconds))
-    figures = {
+        for each in candidates:
+            text = f"{each['model']}, {each['engine']}, {each['precision']}"
+            print(f"round {number + 1}: {text}", file=stream, flush=True)
+            each["rounds"].append(_measure_file(each["call"], each["path"], seconds))
+    options = {"models": ",".join(models), "seconds": seconds, "rounds": rounds}
+    measured = {
         "benchmark": "export",
-        "command": results.format_command(
-            "export", models=",".join(models), seconds=seconds, rounds=rounds
-        ),
+        "command": results.format_command("export", **options),
         "data": FASHION_MNIST,
         **results.provenance(),
         "rounds": rounds,
         "seconds": seconds,
-        "rows": [_row(row) for row in rows],
+        "rows": [_make_row(each) for each in candidates],
     }
-    results.write_results(figures, folder)
-    save_figure(
-        plots.plot_latency(figures["rows"]), folder / "results" / "export.png", FASHION_MNIST, False
-    )
-    return figures
+    results.write_results(measured, folder)
+    figure = plots.plot_latency(measured["rows"])
+    save_figure(figure, folder / "results" / "export.png", FASHION_MNIST, False)
+    return measured
 
 
-def _exported(
+def _export_all(
     name: str, data_dir: Path | None, folder: Path, stream: TextIO
 ) -> list[dict[str, Any]]:
-    """Exports one model; returns what is to be measured: each file, and Keras both ways."""
+    """Exports one model; returns each file, and the Keras file once for each way to call it."""
     home = folder / "runs" / "benchmark-export" / name
     home.mkdir(parents=True, exist_ok=True)
-    if name in SHIPPED_FILES:
-        source = name
-    else:
-        kept = folder / "runs" / "benchmark-train" / f"{name}-0"
-        trained = cached_runs.train_or_resume(
-            kept, name, data=FASHION_MNIST, data_dir=data_dir, epochs=None, stream=stream
-        )
-        source = str(trained.path)
-    rows: list[dict[str, Any]] = []
-    for to in engines.FORMATS:
+    source = name
+    if name not in SHIPPED_FILES:
+        path = folder / "runs" / "benchmark-train" / f"{name}-0"
+        options: dict[str, Any] = {"data_dir": data_dir, "epochs": None, "stream": stream}
+        run = cached_runs.train_or_resume(path, name, data=FASHION_MNIST, **options)
+        source = str(run.path)
+    candidates: list[dict[str, Any]] = []
+    for to, extension in engines.FORMATS.items():
         for int8 in (False, True):
-            found = api.export_model(source, to, int8, home, data_dir, stream)
-            engine, precision = engines.ENGINES[engines.FORMATS[to]][1], INT8 if int8 else FLOAT32
-            head = {"model": name, "engine": engine, "precision": precision, **_about(found)}
-            rows.append({**head, "kind": FILE, "path": Path(found["file"]), "rounds": []})
-    path, accuracy = _keras_file(source, home), rows[0]["keras_accuracy"]
-    itself = {
-        "bytes": path.stat().st_size,
-        "accuracy": accuracy,
-        "keras_accuracy": accuracy,
-        "same_answers": 1.0,
-    }
-    for kind, engine in KERAS.items():
-        head = {"model": name, "engine": engine, "precision": FLOAT32, **itself}
-        rows.append({**head, "kind": kind, "path": path, "rounds": []})
-    return rows
+            exported = api.export_model(source, to, int8, home, data_dir, stream)
+            candidates.append(
+                {
+                    "model": name,
+                    "engine": engines.ENGINES[extension][1],
+                    "precision": INT8 if int8 else FLOAT32,
+                    **{key: exported[key] for key in PARITY},
+                    "call": FILE,
+                    "path": Path(exported["file"]),
+                    "rounds": [],
+                }
+            )
+    path, accuracy = _write_keras_file(source, home), candidates[0]["keras_accuracy"]
+    parity = {"accuracy": accuracy, "keras_accuracy": accuracy, "same_answers": 1.0}
+    for call, engine in KERAS.items():
+        head = {"model": name, "engine": engine, "precision": FLOAT32}
+        size = {"bytes": path.stat().st_size}
+        candidates.append({**head, **size, **parity, "call": call, "path": path, "rounds": []})
+    return candidates
 
 
-def _about(found: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: found[key]
-        for key in (
-            "bytes",
-            "accuracy",
-            "keras_accuracy",
-            "same_answers",
-            "largest_logit_difference",
-        )
-    }
-
-
-def _keras_file(source: str, home: Path) -> Path:
-    """Writes the network with the views that its recipe averages over, as .keras, for Keras to do the same work."""
+def _write_keras_file(source: str, home: Path) -> Path:
+    """Writes the network with test-time augmentation as .keras, which the exports also contain."""
     with console.suppress_native_logs():
         from wardrobe import export
         from wardrobe.models import tta
@@ -141,17 +126,17 @@ def _keras_file(source: str, home: Path) -> Path:
     return path
 
 
-def _measured(kind: str, path: Path, seconds: float) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.speed.engine_speed", kind, str(path), str(seconds)]
-    found: dict[str, Any] = json.loads(predict_benchmark.run(command).splitlines()[-1])
-    return found
+def _measure_file(call: str, path: Path, seconds: float) -> dict[str, Any]:
+    module = "benchmarks.speed.engine_speed"
+    printed = run_command([sys.executable, "-m", module, call, str(path), str(seconds)])
+    measured: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    return measured
 
 
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in row.items() if key not in ("rounds", "path", "kind")}
-    medians = {key: statistics.median(each[key] for each in row["rounds"]) for key in MEASURED}
+def _make_row(candidate: dict[str, Any]) -> dict[str, Any]:
+    rounds = candidate["rounds"]
     return {
-        **kept,
-        **medians,
-        "best_batch": statistics.mode(each["best_batch"] for each in row["rounds"]),
+        **{key: value for key, value in candidate.items() if key not in ("rounds", "path", "call")},
+        **{key: statistics.median(each[key] for each in rounds) for key in MEDIANS},
+        "best_batch": statistics.mode(each["best_batch"] for each in rounds),
     }

@@ -1,7 +1,8 @@
-"""Asks a server the same again and again over many connections, and tells how quickly it answers.
+"""A load generator: sends the same request over many connections, and measures the latency.
 
-A process of its own, `python -m benchmarks.speed.load_generator`, so that it shares nothing with the server but the machine. The request
-is put together once and sent as it is; of an answer only its status and length are read.
+`python -m benchmarks.speed.load_generator` runs it as a process, so that it shares only the machine
+with the server. Every connection sends its next request once the last one is answered. To be fast,
+it reads only the status and length of a response.
 """
 
 import asyncio
@@ -12,90 +13,94 @@ from pathlib import Path
 from typing import Any
 
 
-class Asking(asyncio.Protocol):
-    """A connection that asks again as soon as it is answered."""
+class Client(asyncio.Protocol):
+    """A connection that repeats a request until a time."""
 
-    def __init__(self, request: bytes, until: float) -> None:
-        self.request, self.until = request, until
-        self.seconds: list[float] = []
+    def __init__(self, request: bytes, end: float) -> None:
+        self.request, self.end = request, end  # end: by time.perf_counter()
+        self.latencies: list[float] = []  # seconds
         self.refused = 0
-        self.over = asyncio.get_running_loop().create_future()
-        self._got = b""
+        self.closed = asyncio.get_running_loop().create_future()  # None, or an error
+        self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        self._ask()
+        self._send()
 
-    def _ask(self) -> None:
-        self._asked = time.perf_counter()
-        if self._asked > self.until:
+    def _send(self) -> None:
+        self._sent_at = time.perf_counter()
+        if self._sent_at > self.end:
             self.transport.close()
             return
         self.transport.write(self.request)
 
     def data_received(self, data: bytes) -> None:
-        self._got += data
-        head, blank, body = self._got.partition(b"\r\n\r\n")
+        self._received += data
+        head, blank, body = self._received.partition(b"\r\n\r\n")
         if not blank:
             return
         lines = head.lower().split(b"\r\n")
         length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
         if len(body) < length:
             return
-        self._got = b""
+        self._received = b""
         if lines[0].split()[1] == b"200":
-            self.seconds.append(time.perf_counter() - self._asked)
+            self.latencies.append(time.perf_counter() - self._sent_at)
         else:
             self.refused += 1
-        self._ask()
+        self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.over.done():
-            self.over.set_result(exc)
+        if not self.closed.done():
+            self.closed.set_result(exc)
 
 
-async def measure(
+async def measure_load(
     host: str, port: int, request: bytes, connections: int, seconds: float
 ) -> dict[str, Any]:
-    """Asks over so many connections for so long.
+    """Sends a request repeatedly over several connections.
+
+    Args:
+        seconds: how long.
 
     Returns:
-        "rate": answers a second; "p50", "p99": seconds from question to answer; "refused": answers but 200; "lost":
-        connections that broke.
+        "rate": responses per second; "p50", "p99": latency in seconds, None without responses;
+        "refused": responses with a status other than 200; "lost": broken connections.
     """
-    loop, began = asyncio.get_running_loop(), time.perf_counter()
-    made = [
-        await loop.create_connection(lambda: Asking(request, began + seconds), host, port)
+    loop, start = asyncio.get_running_loop(), time.perf_counter()
+    opened = [
+        await loop.create_connection(lambda: Client(request, start + seconds), host, port)
         for _ in range(connections)
     ]
-    lost = await asyncio.gather(*(asking.over for _, asking in made))
-    took = time.perf_counter() - began
-    each = sorted(one for _, asking in made for one in asking.seconds)
+    clients = [client for _, client in opened]
+    errors = await asyncio.gather(*(client.closed for client in clients))
+    elapsed = time.perf_counter() - start
+    latencies = sorted(each for client in clients for each in client.latencies)
     return {
-        "rate": len(each) / took,
-        "p50": each[len(each) // 2] if each else None,
-        "p99": each[int(len(each) * 0.99)] if each else None,
-        "refused": sum(asking.refused for _, asking in made),
-        "lost": sum(error is not None for error in lost),
+        "rate": len(latencies) / elapsed,
+        "p50": latencies[len(latencies) // 2] if latencies else None,
+        "p99": latencies[int(len(latencies) * 0.99)] if latencies else None,
+        "refused": sum(client.refused for client in clients),
+        "lost": sum(error is not None for error in errors),
     }
 
 
-def request_of(path: str, body: bytes, kind: str, port: int) -> bytes:
-    """Returns a request as it goes over the wire."""
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+def encode_request(path: str, body: bytes, content_type: str, port: int) -> bytes:
+    """Returns a POST request as bytes of HTTP/1.1."""
+    head = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Content-Type: {content_type}"]
+    return "\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
 def main() -> None:
-    """Prints what `measure` returns: arguments are port, path, content type, the body's file, connections, seconds."""
-    port, path, kind, file, connections, seconds = sys.argv[1:]
-    request = request_of(path, Path(file).read_bytes(), kind, int(port))
-    print(
-        json.dumps(
-            asyncio.run(measure("127.0.0.1", int(port), request, int(connections), float(seconds)))
-        )
-    )
+    """Prints the result of `measure_load`.
+
+    Arguments: port, path, content type, file of the body, connections, seconds.
+    """
+    port, path, content_type, file, connections, seconds = sys.argv[1:]
+    request = encode_request(path, Path(file).read_bytes(), content_type, int(port))
+    load = measure_load("127.0.0.1", int(port), request, int(connections), float(seconds))
+    print(json.dumps(asyncio.run(load)))
 
 
 if __name__ == "__main__":

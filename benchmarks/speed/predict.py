@@ -1,4 +1,4 @@
-"""How fast `wardrobe predict` is, and how little memory it takes, against the same done with Keras."""
+"""Time and peak memory of `wardrobe predict`, compared with Keras."""
 
 import statistics
 import subprocess
@@ -17,7 +17,7 @@ from wardrobe.data import synthetic
 from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.terminal import console
 
-# The shortest that people write: load the model, load the photo, predict.
+# The shortest usual script: load the model, load the photo, predict.
 KERAS_ONE = """
 import sys, keras
 model = keras.models.load_model(sys.argv[1])
@@ -28,23 +28,36 @@ KERAS_MANY = """
 import sys, keras
 model = keras.models.load_model(sys.argv[1])
 images = keras.utils.image_dataset_from_directory(
-    sys.argv[2], labels=None, color_mode="grayscale", image_size=(28, 28), batch_size=256, shuffle=False)
+    sys.argv[2], labels=None, color_mode="grayscale", image_size=(28, 28), batch_size=256,
+    shuffle=False)
 print(model.predict(images, verbose=0).argmax(axis=1).sum())
 """
 
-# Prints the peak memory of the command that it runs, in KiB (in bytes on macOS).
-LAUNCHER = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // (1024 if sys.platform == "darwin" else 1))
+# Writes the untrained network of a recipe; weights do not change its speed.
+BUILD_MODEL = """
+import sys
+from wardrobe.models import architecture, recipes
+architecture.build(recipes.get("photo"), 10).save(sys.argv[1])
 """
 
+# Prints the peak memory of a command in KiB; ru_maxrss is in bytes on macOS.
+MEASURE_MEMORY = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print(peak // (1024 if sys.platform == "darwin" else 1))
+"""
+FEW = 1000  # images for peak memory, to compare with `many`
 
-def predict(rounds: int, images: int, many: int, folder: Path) -> dict[str, Any]:
-    """Measures in turn, `rounds` times: one photo from a cold start, a folder of `images`, and memory over `many`.
+
+def measure_predict(rounds: int, images: int, many: int, folder: Path) -> dict[str, Any]:
+    """Times one photo and a folder of images, in turn with Keras, and measures peak memory.
 
     Args:
-        folder: gets results/predict.json and RESULTS.md.
+        rounds: repetitions; medians are reported.
+        images: how many, in the folder.
+        many: images for peak memory.
+        folder: for results/predict.json and RESULTS.md.
 
     Raises:
         UsageError: a number is below 1.
@@ -52,42 +65,94 @@ def predict(rounds: int, images: int, many: int, folder: Path) -> dict[str, Any]
     check_counts(rounds=rounds, images=images, many=many)
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
-        model, photo, small = _keras_model(here), drawn_photo(here), _small_images(here, images)
-        wardrobe = [*console.COMMAND, "predict"]
+        model, photo = _write_keras_model(here), write_photo(here)
+        small = _write_small_images(here, images)
+        predict = [*console.COMMAND, "predict"]
         keras_one, keras_many = (
             [sys.executable, "-c", code, str(model)] for code in (KERAS_ONE, KERAS_MANY)
         )
-        one = _in_turn([*wardrobe, str(photo)], [*keras_one, str(photo)], rounds)
+        one = _time_pair([*predict, str(photo)], [*keras_one, str(photo)], rounds)
         to_csv = ["--csv", str(here / "out.csv")]
-        folder_of = _in_turn([*wardrobe, str(small), *to_csv], [*keras_many, str(small)], rounds)
-        places = (
-            links(small_image(here), here / f"links-{count}", count) for count in (1000, many)
-        )
-        few, lots = (_peak_memory([*wardrobe, str(place), *to_csv]) for place in places)
-    rows = [
-        _row("one photo, from a cold start", 1, one),
-        _row("a folder of small images", images, folder_of),
-    ]
-    figures = {
+        all_small = _time_pair([*predict, str(small), *to_csv], [*keras_many, str(small)], rounds)
+        image = write_small_image(here)
+        folders = (link_images(image, here / f"links-{count}", count) for count in (FEW, many))
+        peaks = [_measure_memory([*predict, str(each), *to_csv]) for each in folders]
+    options = {"rounds": rounds, "images": images, "many": many}
+    measured = {
         "benchmark": "predict",
-        "command": f"wardrobe benchmark predict --rounds {rounds} --images {images} --many {many}",
+        "command": results.format_command("predict", **options),
         **results.provenance(),
         "rounds": rounds,
-        "rows": rows,
-        "memory": {"few": 1000, "few_mib": few, "many": many, "many_mib": lots},
+        "rows": [
+            _make_row("one photo, from a cold start", 1, one),
+            _make_row("a folder of small images", images, all_small),
+        ],
+        "memory": {"few": FEW, "few_mib": peaks[0], "many": many, "many_mib": peaks[1]},
     }
-    results.write_results(figures, folder)
-    return figures
+    results.write_results(measured, folder)
+    return measured
 
 
 def check_counts(**counts: float) -> None:
-    """Raises UsageError where one of these options is below 1."""
+    """Checks options that must be at least 1.
+
+    Raises:
+        UsageError: one is below 1.
+    """
     for name, value in counts.items():
         if value < 1:
-            raise UsageError(f"--{name} {value} measures nothing; give 1 or more")
+            raise UsageError(f"--{name} {value} is too small; give 1 or more")
 
 
-def _row(task: str, images: int, times: dict[str, float]) -> dict[str, Any]:
+def time_command(command: Sequence[str]) -> float:
+    """Runs a command and returns its seconds."""
+    start = time.perf_counter()
+    run_command(command)
+    return time.perf_counter() - start
+
+
+def run_command(command: Sequence[str]) -> str:
+    """Runs a command and returns what it prints.
+
+    Raises:
+        WardrobeError: it fails.
+    """
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        words = " ".join(command[:4])
+        raise WardrobeError(f"{words} exited with {done.returncode}: {done.stderr[-300:]}")
+    return done.stdout
+
+
+def write_photo(folder: Path) -> Path:
+    """Writes a JPEG of a synthetic garment on a noisy floor, 1200x1600 pixels as from a phone."""
+    drawn = Image.fromarray(synthetic.draw_one(2, np.random.default_rng(0)))
+    garment = drawn.resize((900, 900), Image.Resampling.BICUBIC)
+    # One noise value per pixel, (height, width, 1), plus the colour of the floor.
+    noise = np.random.default_rng(0).normal(170, 14, (1600, 1200, 1)) + np.array([20.0, 0, -30])
+    floor = Image.fromarray(noise.clip(0, 255).astype(np.uint8))
+    floor.paste((40, 60, 140), (150, 350), garment.point(lambda tone: 255 * (tone > 30)))
+    path = folder / "photo.jpg"
+    floor.save(path, quality=90)
+    return path
+
+
+def write_small_image(folder: Path) -> Path:
+    """Writes a PNG of a synthetic garment, 28x28 pixels."""
+    path = folder / "small.png"
+    Image.fromarray(synthetic.draw_one(2, np.random.default_rng(0))).save(path)
+    return path
+
+
+def link_images(image: Path, folder: Path, count: int) -> Path:
+    """Creates `folder` with `count` symbolic links to one image."""
+    folder.mkdir()
+    for i in range(count):
+        (folder / f"{i:07d}{image.suffix}").symlink_to(image)
+    return folder
+
+
+def _make_row(task: str, images: int, times: dict[str, float]) -> dict[str, Any]:
     rates = {
         "images_per_second": images / times["wardrobe_seconds"],
         "keras_images_per_second": images / times["keras_seconds"],
@@ -95,9 +160,9 @@ def _row(task: str, images: int, times: dict[str, float]) -> dict[str, Any]:
     return {"task": task, "images": images, **times, **rates}
 
 
-def _in_turn(ours: Sequence[str], theirs: Sequence[str], rounds: int) -> dict[str, float]:
-    """Runs both in turn and returns the medians of their seconds, and of the ratio."""
-    pairs = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
+def _time_pair(wardrobe: Sequence[str], keras: Sequence[str], rounds: int) -> dict[str, float]:
+    """Runs both commands in turn; returns the medians of their seconds and of the ratio."""
+    pairs = [(time_command(wardrobe), time_command(keras)) for _ in range(rounds)]
     return {
         "wardrobe_seconds": statistics.median(pair[0] for pair in pairs),
         "keras_seconds": statistics.median(pair[1] for pair in pairs),
@@ -105,74 +170,24 @@ def _in_turn(ours: Sequence[str], theirs: Sequence[str], rounds: int) -> dict[st
     }
 
 
-def seconds(command: Sequence[str]) -> float:
-    """Runs a command to its end and returns its seconds."""
-    began = time.perf_counter()
-    run(command)
-    return time.perf_counter() - began
+def _measure_memory(command: Sequence[str]) -> float:
+    """Runs a command and returns its peak resident memory in MiB.
 
-
-def _peak_memory(command: Sequence[str]) -> float:
-    """Runs a command and returns its peak of resident memory in MiB.
-
-    It is started by a small process of its own: a child begins with the peak of whoever started it.
+    A small process starts it, because the peak of a child includes its parent's before exec.
     """
-    return float(run([sys.executable, "-c", LAUNCHER, *command]).splitlines()[-1]) / 1024
+    printed = run_command([sys.executable, "-c", MEASURE_MEMORY, *command])
+    return float(printed.splitlines()[-1]) / 1024
 
 
-def run(command: Sequence[str]) -> str:
-    """Returns what a command printed.
-
-    Raises:
-        WardrobeError: it failed.
-    """
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise WardrobeError(
-            f"{' '.join(command[:4])} ended with {done.returncode}: {done.stderr[-300:]}"
-        )
-    return done.stdout
-
-
-def _keras_model(folder: Path) -> Path:
-    """Writes the shipped recipe's network as .keras; its weights do not matter to its speed."""
+def _write_keras_model(folder: Path) -> Path:
     path = folder / "model.keras"
-    code = "import sys; from wardrobe import models, recipes; models.build(recipes.get('photo'), 10).save(sys.argv[1])"
-    run([sys.executable, "-c", code, str(path)])
+    run_command([sys.executable, "-c", BUILD_MODEL, str(path)])
     return path
 
 
-def drawn_photo(folder: Path) -> Path:
-    """Draws a garment on a grained floor, 1200x1600 pixels, as a phone would give it."""
-    garment = Image.fromarray(synthetic.draw_one(2, np.random.default_rng(0))).resize(
-        (900, 900), Image.Resampling.BICUBIC
-    )
-    grain = np.random.default_rng(0).normal(170, 14, (1600, 1200, 1)) + np.array([20.0, 0, -30])
-    floor = Image.fromarray(grain.clip(0, 255).astype(np.uint8))
-    floor.paste((40, 60, 140), (150, 350), garment.point(lambda tone: 255 * (tone > 30)))
-    path = folder / "photo.jpg"
-    floor.save(path, quality=90)
-    return path
-
-
-def _small_images(folder: Path, count: int) -> Path:
-    """Writes `count` drawn garments as PNGs of 28x28."""
+def _write_small_images(folder: Path, count: int) -> Path:
+    """Writes `count` PNGs of synthetic garments, 28x28 pixels."""
     (folder / "small").mkdir()
     for i, image in enumerate(synthetic.draw(count)[0]):
         Image.fromarray(image).save(folder / "small" / f"{i:06d}.png")
     return folder / "small"
-
-
-def small_image(folder: Path) -> Path:
-    """Writes a drawn garment as a PNG of 28x28."""
-    path = folder / "small.png"
-    Image.fromarray(synthetic.draw_one(2, np.random.default_rng(0))).save(path)
-    return path
-
-
-def links(picture: Path, place: Path, count: int) -> Path:
-    """Makes a folder `place` with `count` links to one picture."""
-    place.mkdir()
-    for i in range(count):
-        (place / f"{i:07d}{picture.suffix}").symlink_to(picture)
-    return place

@@ -1,108 +1,101 @@
-"""What Ray costs: `wardrobe predict --engine ray` against the plain command, on the same cores, in turn."""
+"""The cost of Ray: `wardrobe predict --engine ray` against the plain command on the same cores."""
 
 import os
 import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any, TextIO
 
 from benchmarks import results
-from benchmarks.speed import predict as predict_benchmark
+from benchmarks.speed import predict
 from wardrobe.errors import UsageError
 from wardrobe.inference.engines import count_cores
 from wardrobe.terminal import console
 
 SMALL, PHOTOS = "28x28 PNG", "1200x1600 JPEG"
-PLAIN, RAY = "the plain command", "Ray"
+ENGINES = PLAIN, RAY = "wardrobe predict", "Ray"
 
-# Runs a command on so many cores, and so all that it starts.
-PINNED = """
+# Runs a command and all its children on the given number of cores.
+PIN_TO_CORES = """
 import os, subprocess, sys
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
 sys.exit(subprocess.run(sys.argv[2:], stdout=subprocess.DEVNULL).returncode)
 """
 
 
-def scale(images: int, photos: int, rounds: int, folder: Path, stream: TextIO) -> dict[str, Any]:
-    """Classifies links to one small image, and to one photo, on one core and on all, in turn `rounds` times.
+def measure_ray(
+    images: int, photos: int, rounds: int, folder: Path, stream: TextIO
+) -> dict[str, Any]:
+    """Classifies many links to one small image, and to one photo, on one core and on all cores.
 
-    With Ray there is a worker for each core, and all processes of Ray share these cores with them.
+    Ray has one worker per core; all its processes share these cores.
 
     Args:
-        images, photos: how many links of each.
-        folder: gets results/scale.json and RESULTS.md.
+        images, photos: number of links to each.
+        rounds: repetitions, in turn; medians are reported.
+        folder: for results/scale.json and RESULTS.md.
 
     Raises:
-        UsageError: a number is below 1, or processes cannot be held to cores here.
+        UsageError: a number is below 1, or the system cannot pin processes to cores.
     """
-    predict_benchmark.check_counts(images=images, photos=photos, rounds=rounds)
+    predict.check_counts(images=images, photos=photos, rounds=rounds)
     if not hasattr(os, "sched_setaffinity"):
-        raise UsageError("this system cannot hold a process to one core; measure on Linux")
+        raise UsageError("this system cannot pin a process to a core; run this benchmark on Linux")
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
+        small, photo = predict.write_small_image(here), predict.write_photo(here)
         inputs = {
-            SMALL: predict_benchmark.links(
-                predict_benchmark.small_image(here), here / "small", images
-            ),
-            PHOTOS: predict_benchmark.links(
-                predict_benchmark.drawn_photo(here), here / "photos", photos
-            ),
+            SMALL: predict.link_images(small, here / "small", images),
+            PHOTOS: predict.link_images(photo, here / "photos", photos),
         }
         rows = [
             row
-            for kind, place in inputs.items()
-            for count in sorted({1, count_cores()})
-            for row in _in_turn(kind, place, count, rounds, here, stream)
+            for name, place in inputs.items()
+            for cores in sorted({1, count_cores()})
+            for row in _compare_engines(name, place, cores, rounds, stream)
         ]
-    figures = {
+    measured = {
         "benchmark": "scale",
         "command": results.format_command("scale", images=images, photos=photos, rounds=rounds),
         **results.provenance(),
-        "ray": _ray_version(),
+        "ray": metadata.version("ray"),
         "rounds": rounds,
         "rows": rows,
     }
-    results.write_results(figures, folder)
-    return figures
+    results.write_results(measured, folder)
+    return measured
 
 
-def _in_turn(
-    kind: str, place: Path, count: int, rounds: int, here: Path, stream: TextIO
+def _compare_engines(
+    name: str, place: Path, cores: int, rounds: int, stream: TextIO
 ) -> Iterator[dict[str, Any]]:
-    """Yields a row for the plain command and one for Ray, on `count` cores: medians, and that of the ratios."""
-    number = sum(1 for _ in place.iterdir())
-    predict = [*console.COMMAND, "predict", str(place)]
+    """Yields one row per engine, for the images in `place`, with medians over the rounds."""
+    images = sum(1 for _ in place.iterdir())
+    command = [*console.COMMAND, "predict", str(place)]
+    with_ray = [*command, "--engine", "ray", "--workers", str(cores)]
     pairs = []
-    for turn in range(rounds):
-        out = here / f"{place.name}-{count}-{turn}"
-        plain = _seconds(count, [*predict, "--csv", f"{out}.csv"])
-        ray = _seconds(
-            count, [*predict, "--engine", "ray", "--workers", str(count), "--out", str(out)]
-        )
+    for number in range(rounds):
+        out = place.with_name(f"{place.name}-{cores}-{number}")
+        plain = _time_pinned(cores, [*command, "--csv", f"{out}.csv"])
+        ray = _time_pinned(cores, [*with_ray, "--out", str(out)])
         pairs.append((plain, ray))
-        print(
-            f"{kind}, cores: {count}: {plain:.1f} s, with Ray {ray:.1f} s", file=stream, flush=True
-        )
-    for which, engine in enumerate((PLAIN, RAY)):
+        text = f"{name}, cores: {cores}: {plain:.1f} s, with Ray {ray:.1f} s"
+        print(text, file=stream, flush=True)
+    for which, engine in enumerate(ENGINES):
         seconds = statistics.median(pair[which] for pair in pairs)
         yield {
-            "input": kind,
-            "images": number,
+            "input": name,
+            "images": images,
             "engine": engine,
-            "cores": count,
+            "cores": cores,
             "seconds": seconds,
-            "images_per_second": number / seconds,
+            "images_per_second": images / seconds,
             "overhead": statistics.median(pair[which] / pair[0] - 1 for pair in pairs),
         }
 
 
-def _seconds(count: int, command: Sequence[str]) -> float:
-    return predict_benchmark.seconds([sys.executable, "-c", PINNED, str(count), *command])
-
-
-def _ray_version() -> str:
-    from importlib import metadata
-
-    return metadata.version("ray")
+def _time_pinned(cores: int, command: Sequence[str]) -> float:
+    return predict.time_command([sys.executable, "-c", PIN_TO_CORES, str(cores), *command])

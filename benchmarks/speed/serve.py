@@ -1,4 +1,4 @@
-"""How many requests the server answers, and how quickly, beside MLServer with the same model, in turn."""
+"""Throughput and latency of `wardrobe serve`, compared with MLServer and the same model."""
 
 import json
 import socket
@@ -8,15 +8,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from benchmarks import results
-from benchmarks.speed import predict as predict_benchmark
+from benchmarks.speed import predict
 from wardrobe.data import synthetic
 from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.inference.classifier import resolve_model
@@ -25,10 +25,12 @@ from wardrobe.serving.protocols import arrays, v2
 from wardrobe.terminal import console
 
 INFER = "/v2/models/wardrobe/infer"
+READY = "/v2/models/wardrobe/ready"
 ONE, MANY, MLSERVER = "wardrobe", f"wardrobe --workers {count_cores()}", "MLServer"
-STARTING = 120.0  # seconds that a server may take until it is ready
+START_TIMEOUT = 120.0  # seconds until a server must be ready
+WARM_UP = 1.0  # seconds of load before each measurement
 
-# MLServer has no runtime of its own for ONNX; this is the one that its documentation has one write.
+# MLServer has no runtime for ONNX. This one follows its documentation of custom runtimes.
 RUNTIME = """
 import numpy as np, onnxruntime
 from mlserver import MLModel
@@ -37,7 +39,8 @@ from mlserver.types import InferenceResponse
 
 class Onnx(MLModel):
     async def load(self):
-        self.session = onnxruntime.InferenceSession(self.settings.parameters.uri, providers=["CPUExecutionProvider"])
+        path = self.settings.parameters.uri
+        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         return True
 
     async def predict(self, payload):
@@ -49,193 +52,179 @@ class Onnx(MLModel):
         return InferenceResponse(model_name=self.name, outputs=[output])
 """
 
+StartServer = Callable[[], AbstractContextManager[int]]  # yields the port
+Key = tuple[str, str, int]  # request, server, connections
+
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked again and again."""
+class Request:
+    """A request that the load generator repeats."""
 
     name: str
     path: str
-    kind: str
+    content_type: str
     body: bytes
-    servers: tuple[str, ...]
+    servers: tuple[str, ...]  # those that answer it
 
 
-def serve(
+def measure_server(
     seconds: float,
     rounds: int,
     connections: Sequence[int],
     mlserver: Path | None,
     folder: Path,
-    say: Callable[[str], None],
+    stream: TextIO,
 ) -> dict[str, Any]:
-    """Measures each question at each number of connections, the servers in turn, `rounds` times; medians count.
+    """Measures each request at each number of connections, on the servers in turn.
 
     Args:
-        seconds: of each measurement.
-        mlserver: a virtual environment with mlserver and onnxruntime; None: Wardrobe is measured alone.
-        folder: gets results/serve.json and RESULTS.md.
+        seconds: duration of each measurement.
+        rounds: repetitions; medians are reported.
+        mlserver: virtual environment with mlserver and onnxruntime. None: only Wardrobe.
+        folder: for results/serve.json and RESULTS.md.
 
     Raises:
-        UsageError: a number is below 1, or the environment has no MLServer.
+        UsageError: a number is below 1, or the environment lacks MLServer.
     """
-    predict_benchmark.check_counts(seconds=seconds, rounds=rounds, connections=min(connections))
+    predict.check_counts(seconds=seconds, rounds=rounds, connections=min(connections))
     if mlserver is not None and not (mlserver / "bin/mlserver").is_file():
-        raise UsageError(f"--mlserver {mlserver} has no bin/mlserver; make it: python -m venv {mlserver}, then in it "
-                         "pip install mlserver onnxruntime")  # fmt: skip
-    names = (ONE, MANY, MLSERVER) if mlserver is not None else (ONE, MANY)
+        raise UsageError(
+            f"--mlserver {mlserver} has no bin/mlserver; create it: python -m venv {mlserver} && "
+            f"{mlserver}/bin/pip install mlserver onnxruntime"
+        )
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
-        starts = {
-            ONE: lambda: _wardrobe(here, 1),
-            MANY: lambda: _wardrobe(here, count_cores()),
-            MLSERVER: lambda: _mlserver(here, mlserver),
+        starts: dict[str, StartServer] = {
+            ONE: lambda: _start_wardrobe(here, 1),
+            MANY: lambda: _start_wardrobe(here, count_cores()),
         }
-        asked = _questions(here)
-        measured: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
-        for number in range(rounds):
-            for server in names:
-                with starts[server]() as port:
-                    for question in (each for each in asked if server in each.servers):
-                        for count in connections:
-                            say(
-                                f"round {number + 1}, {server}: {question.name}, {count} connections"
-                            )
-                            found = _measured(here, question, port, count, seconds)
-                            measured.setdefault((question.name, server, count), []).append(found)
-    figures = {
+        if mlserver is not None:
+            starts[MLSERVER] = lambda: _start_mlserver(here, mlserver)
+        rows = _measure_rounds(here, starts, rounds, connections, seconds, stream)
+    options = {"seconds": seconds, "rounds": rounds, "connections": ",".join(map(str, connections))}
+    measured = {
         "benchmark": "serve",
-        "command": results.format_command(
-            "serve",
-            seconds=seconds,
-            rounds=rounds,
-            connections=",".join(map(str, connections)),
-            mlserver=mlserver,
-        ),
+        "command": results.format_command("serve", **options, mlserver=mlserver),
         **results.provenance(),
         "rounds": rounds,
         "seconds": seconds,
-        "mlserver": _version(mlserver) if mlserver is not None else None,
-        "rows": [
-            _row(question, server, count, found)
-            for (question, server, count), found in measured.items()
-        ],
+        "mlserver": _read_version(mlserver) if mlserver is not None else None,
+        "rows": rows,
     }
-    results.write_results(figures, folder)
-    return figures
+    results.write_results(measured, folder)
+    return measured
 
 
-def _row(
-    question: str, server: str, connections: int, found: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
-    medians = {
-        key: statistics.median(each[key] for each in found) for key in ("rate", "p50", "p99")
+def _measure_rounds(
+    here: Path,
+    starts: dict[str, StartServer],
+    rounds: int,
+    connections: Sequence[int],
+    seconds: float,
+    stream: TextIO,
+) -> list[dict[str, Any]]:
+    """Returns one row per request, server and number of connections."""
+    requests = _make_requests(here)
+    measured: dict[Key, list[dict[str, Any]]] = {}
+    for number in range(rounds):
+        for server, start in starts.items():
+            with start() as port:
+                for request in requests:
+                    for count in connections if server in request.servers else ():
+                        text = f"{server}: {request.name}, {count} connections"
+                        print(f"round {number + 1}, {text}", file=stream, flush=True)
+                        load = _generate_load(here, request, port, count, seconds)
+                        measured.setdefault((request.name, server, count), []).append(load)
+    return [_make_row(key, loads) for key, loads in measured.items()]
+
+
+def _make_row(key: Key, loads: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    request, server, connections = key
+    return {
+        "request": request,
+        "server": server,
+        "connections": connections,
+        **{
+            name: statistics.median(load[name] for load in loads) for name in ("rate", "p50", "p99")
+        },
+        **{name: sum(load[name] for load in loads) for name in ("refused", "lost")},
     }
-    sums = {key: sum(each[key] for each in found) for key in ("refused", "lost")}
-    return {"question": question, "server": server, "connections": connections, **medians, **sums}
 
 
-def _questions(here: Path) -> list[Question]:
-    photo = predict_benchmark.drawn_photo(here).read_bytes()
-    image = synthetic.draw(1)[0]
-    given = {"name": arrays.INPUT, "datatype": "UINT8", "shape": [1, 28, 28]}
-    wanted = [{"name": v2.PROBABILITIES}]
-    as_json = json.dumps(
-        {"inputs": [{**given, "data": image.ravel().tolist()}], "outputs": wanted}
-    ).encode()
+def _make_requests(here: Path) -> list[Request]:
+    photo = predict.write_photo(here).read_bytes()
+    pixels = synthetic.draw(1)[0].ravel().tolist()
+    tensor = {"name": arrays.INPUT, "datatype": "UINT8", "shape": [1, 28, 28], "data": pixels}
+    payload = {"inputs": [tensor], "outputs": [{"name": v2.PROBABILITIES}]}
+    body, all_servers = json.dumps(payload).encode(), (ONE, MANY, MLSERVER)
     return [
-        Question("a JPEG to its answer", "/api/classify", "image/jpeg", photo, (ONE, MANY)),
-        Question(
-            "a tensor to its answer, V2 in JSON",
-            INFER,
-            "application/json",
-            as_json,
-            (ONE, MANY, MLSERVER),
-        ),
+        Request("JPEG photo", "/api/classify", "image/jpeg", photo, (ONE, MANY)),
+        Request("tensor, V2 in JSON", INFER, "application/json", body, all_servers),
     ]
 
 
-def _measured(
-    here: Path, question: Question, port: int, connections: int, seconds: float
+def _generate_load(
+    here: Path, request: Request, port: int, connections: int, seconds: float
 ) -> dict[str, Any]:
-    """Asks from a process of its own, a short while to warm up first."""
+    """Runs the load generator in its own process, first for a short warm-up."""
     body = here / "body"
-    body.write_bytes(question.body)
-    asking = [
-        sys.executable,
-        "-m",
-        "benchmarks.speed.load_generator",
-        str(port),
-        question.path,
-        question.kind,
-        str(body),
-        str(connections),
-    ]
-    found: dict[str, Any] = {}
-    for span in (min(1.0, seconds), seconds):
-        done = subprocess.run([*asking, str(span)], capture_output=True, text=True)
-        if done.returncode:
-            raise WardrobeError(f"the questions ended with {done.returncode}: {done.stderr[-300:]}")
-        found = json.loads(done.stdout)
-    if found["p50"] is None:
+    body.write_bytes(request.body)
+    command = [sys.executable, "-m", "benchmarks.speed.load_generator"]
+    command += [str(port), request.path, request.content_type, str(body), str(connections)]
+    predict.run_command([*command, str(min(WARM_UP, seconds))])
+    load: dict[str, Any] = json.loads(predict.run_command([*command, str(seconds)]))
+    if load["p50"] is None:
         raise WardrobeError(
-            f"{question.name}: no answer came in {seconds:g} s; give more --seconds"
+            f"{request.name}: no response within {seconds:g} s; give more --seconds"
         )
-    return found
+    return load
 
 
 @contextmanager
-def _wardrobe(here: Path, workers: int) -> Iterator[int]:
-    port = _free_port()
-    command = [*console.COMMAND, "serve"]
-    with _running(
-        [*command, "--compare-with", "none", "--workers", str(workers), "--port", str(port)],
-        here,
-        port,
-    ):
+def _start_wardrobe(here: Path, workers: int) -> Iterator[int]:
+    port = _find_free_port()
+    command = [*console.COMMAND, "serve", "--compare-with", "none"]
+    with _run_server([*command, "--workers", str(workers), "--port", str(port)], here, port):
         yield port
 
 
 @contextmanager
-def _mlserver(here: Path, environment: Path | None) -> Iterator[int]:
-    assert environment is not None
+def _start_mlserver(here: Path, environment: Path) -> Iterator[int]:
     home = here / "mlserver"
     home.mkdir(exist_ok=True)
-    port = _free_port()
-    # Without workers of its own: with them it answers fewer (docs/log.md).
+    port = _find_free_port()
     settings = {
         "http_port": port,
-        "grpc_port": _free_port(),
-        "metrics_port": _free_port(),
-        "parallel_workers": 0,
+        "grpc_port": _find_free_port(),
+        "metrics_port": _find_free_port(),
+        "parallel_workers": 0,  # with parallel workers, it answers fewer requests per second
     }
     model = {
         "name": "wardrobe",
         "implementation": "runtime.Onnx",
         "max_batch_size": 64,
-        "max_batch_time": 0.003,
+        "max_batch_time": 0.003,  # seconds
         "parameters": {"uri": str(resolve_model(None))},
     }
     (home / "settings.json").write_text(json.dumps(settings))
     (home / "model-settings.json").write_text(json.dumps(model))
     (home / "runtime.py").write_text(RUNTIME)
-    with _running([str(environment.resolve() / "bin/mlserver"), "start", "."], home, port):
+    with _run_server([str(environment.resolve() / "bin/mlserver"), "start", "."], home, port):
         yield port
 
 
 @contextmanager
-def _running(command: Sequence[str], cwd: Path, port: int) -> Iterator[None]:
-    """Runs a server in a process of its own, from when it is ready on."""
+def _run_server(command: Sequence[str], cwd: Path, port: int) -> Iterator[None]:
+    """Starts a server, waits until it is ready, and stops it at the end."""
     with (cwd / "log").open("w+") as log:
         process = subprocess.Popen(command, cwd=cwd, stdout=log, stderr=log)
         try:
-            until = time.monotonic() + STARTING
+            deadline = time.monotonic() + START_TIMEOUT
             while not _is_ready(port):
-                if process.poll() is not None or time.monotonic() > until:
+                if process.poll() is not None or time.monotonic() > deadline:
                     log.seek(0)
-                    raise WardrobeError(
-                        f"{Path(command[0]).name} did not get ready: {log.read()[-300:]}"
-                    )
+                    name, text = Path(command[0]).name, log.read()[-300:]
+                    raise WardrobeError(f"{name} did not become ready: {text}")
                 time.sleep(0.1)
             yield
         finally:
@@ -245,19 +234,18 @@ def _running(command: Sequence[str], cwd: Path, port: int) -> Iterator[None]:
 
 def _is_ready(port: int) -> bool:
     try:
-        with urlopen(f"http://127.0.0.1:{port}/v2/models/wardrobe/ready", timeout=1) as answer:
-            return bool(answer.status == 200)
+        with urlopen(f"http://127.0.0.1:{port}{READY}", timeout=1) as response:
+            return bool(response.status == 200)
     except (URLError, OSError):
         return False
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+def _find_free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
-def _version(environment: Path) -> str:
-    said = subprocess.run(
-        [str(environment / "bin/mlserver"), "--version"], capture_output=True, text=True
-    ).stdout
-    return said.split()[-1] if said.split() else "unknown"
+def _read_version(environment: Path) -> str:
+    command = [str(environment / "bin/mlserver"), "--version"]
+    printed = subprocess.run(command, capture_output=True, text=True).stdout
+    return printed.split()[-1] if printed.split() else "unknown"

@@ -1,4 +1,4 @@
-"""The figures that only benchmarks draw."""
+"""Figures of the benchmarks."""
 
 import numpy as np
 from matplotlib.text import Text
@@ -6,7 +6,7 @@ from matplotlib.text import Text
 from benchmarks import plots
 
 
-def test_photos_are_drawn_step_by_step_with_their_answers() -> None:
+def test_photo_steps_show_four_images_and_the_prediction() -> None:
     photo, tile = np.zeros((40, 30, 3), np.uint8), np.zeros((28, 28), np.uint8)
     figure = plots.plot_photo_steps(
         [(photo, photo, tile, tile)] * 5,

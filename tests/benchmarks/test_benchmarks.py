@@ -1,58 +1,62 @@
-"""The benchmarks of photos and of speed measure what they say, on small things made here."""
+"""The benchmarks, on small inputs made here."""
 
+import inspect
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import refused, run_benchmark
+from conftest import ROOT, refused, run_benchmark
 from drawn_photos import scene, wood
 from PIL import Image
 
+from benchmarks.__main__ import app
 from benchmarks.accuracy import ablation as ablation_benchmark
 from benchmarks.accuracy import photos as photo_benchmark
-from benchmarks.accuracy.photos import RIGHT
+from benchmarks.accuracy.photos import ACCEPTED
 from wardrobe.evaluation import calibration, out_of_distribution
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.models import recipes
 from wardrobe.runs import Run
 
 
-def test_photos_are_scored_by_kind(tmp_path: Path) -> None:
-    for kind in (*RIGHT, "hat"):
-        (tmp_path / "photos" / kind).mkdir(parents=True)
-        drawn = CLASS_NAMES.index(RIGHT.get(kind, ("Bag",))[0])
+def test_photos_are_scored_by_category(tmp_path: Path) -> None:
+    for category in (*ACCEPTED, "hat"):
+        (tmp_path / "photos" / category).mkdir(parents=True)
+        drawn = CLASS_NAMES.index(ACCEPTED.get(category, ("Bag",))[0])
         for number in range(2):
             colour = (40 + 90 * number, 60, 150)
-            scene(wood(), drawn, colour)[0].save(tmp_path / "photos" / kind / f"{number}.jpg")
+            scene(wood(), drawn, colour)[0].save(tmp_path / "photos" / category / f"{number}.jpg")
     result = run_benchmark("photos", "--photos", "photos", "--json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    figures = json.loads(result.stdout)
-    assert figures == json.loads((tmp_path / "results/photos.json").read_text())
-    rows = {row["kind"]: row for row in figures["rows"]}
-    assert [*rows] == [*RIGHT, "hat"]
+    measured = json.loads(result.stdout)
+    assert measured == json.loads((tmp_path / "results/photos.json").read_text())
+    rows = {row["category"]: row for row in measured["rows"]}
+    assert [*rows] == [*ACCEPTED, "hat"]
     assert all(sum(row["predicted"]) == row["n"] == 2 for row in rows.values())
-    for kind, right in RIGHT.items():
-        hits = sum(rows[kind]["predicted"][CLASS_NAMES.index(name)] for name in right)
-        assert rows[kind]["accuracy"] == hits / 2
-    assert figures["balanced_accuracy"] == pytest.approx(
-        np.mean([rows[kind]["accuracy"] for kind in RIGHT])
+    for category, accepted in ACCEPTED.items():
+        hits = sum(rows[category]["predicted"][CLASS_NAMES.index(name)] for name in accepted)
+        assert rows[category]["accuracy"] == hits / 2
+    assert measured["balanced_accuracy"] == pytest.approx(
+        np.mean([rows[category]["accuracy"] for category in ACCEPTED])
     )
-    assert figures["photos"] == 14
-    assert {"all other clothing", "hat", "digits", "noise"} == figures["auroc"].keys()
+    assert measured["photos"] == 14
+    assert {"all other clothing", "hat", "digits", "noise"} == measured["auroc"].keys()
     assert "## Photos" in (tmp_path / "RESULTS.md").read_text()
     with Image.open(tmp_path / "runs/photo-steps.png") as sheet:
         assert sheet.width > 1000
 
 
-def test_the_balanced_accuracy_weighs_every_kind_alike() -> None:
-    kinds = np.array(["dress"] * 8 + [kind for kind in RIGHT if kind != "dress"])
+def test_balanced_accuracy_weighs_every_category_equally() -> None:
+    categories = np.array(
+        ["dress"] * 8 + [category for category in ACCEPTED if category != "dress"]
+    )
     correct = np.array([True] * 8 + [False] * 6)
-    assert photo_benchmark.balanced(correct, kinds) == pytest.approx(1 / 7)
+    assert photo_benchmark.average_by_category(correct, categories) == pytest.approx(1 / 7)
 
 
-def test_the_calibration_error_is_the_gap_between_confidence_and_truth() -> None:
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
     confidence = np.array([0.9] * 10 + [0.6] * 10)
     correct = np.array([True] * 9 + [False] + [True] * 2 + [False] * 8)
     assert calibration.expected_calibration_error(confidence, correct) == pytest.approx(
@@ -60,7 +64,7 @@ def test_the_calibration_error_is_the_gap_between_confidence_and_truth() -> None
     )
 
 
-def test_digits_and_noise_are_pictures_of_the_models_form() -> None:
+def test_digits_noise_and_patterns_have_the_shape_of_the_models_input() -> None:
     for images in (
         out_of_distribution.draw_digits(),
         out_of_distribution.draw_noise(),
@@ -72,28 +76,28 @@ def test_digits_and_noise_are_pictures_of_the_models_form() -> None:
     assert len(out_of_distribution.draw_digits()) == 1797
 
 
-def test_a_recipe_is_trained_less_each_of_its_tricks(tmp_path: Path, few_of_own: Path) -> None:
+def test_ablation_trains_a_recipe_without_each_technique(tmp_path: Path, few_of_own: Path) -> None:
     arguments = ("ablation", "sprint", "--data", few_of_own, "--seeds", 1, "--epochs", 1, "--json")
     result = run_benchmark(*arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    figures = json.loads(result.stdout)
-    assert figures == json.loads((tmp_path / "results/ablation-sprint.json").read_text())
-    rows = {row["variant"]: row for row in figures["rows"]}
+    measured = json.loads(result.stdout)
+    assert measured == json.loads((tmp_path / "results/ablation-sprint.json").read_text())
+    rows = {row["variant"]: row for row in measured["rows"]}
     assert next(iter(rows)) == "the full recipe"
     assert {"Adam, not Muon", "no alternating flip", "no TTA", "float32"} <= rows.keys()
     assert list(rows)[-1] == "no TTA, no alternating flip"
-    assert "no shifts" not in rows, "sprint has none"
+    assert "no shifts" not in rows, "sprint does not use shifts"
     assert rows["the full recipe"]["difference"] == 0
     for row in rows.values():
         assert row["difference"] == pytest.approx(
             row["accuracy_mean"] - rows["the full recipe"]["accuracy_mean"]
         )
-    assert rows["no TTA"]["fit_ratio"] == 1, "the same weights were trained twice"
-    assert "## What each trick of `sprint` is worth" in (tmp_path / "RESULTS.md").read_text()
+    assert rows["no TTA"]["fit_ratio"] == 1, "equal variants were trained twice"
+    assert "## Ablation of `sprint`" in (tmp_path / "RESULTS.md").read_text()
     metrics = [json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("metrics.json")]
     assert {each["split"] for each in metrics} == {"validation"}, "the test split was opened"
     again = run_benchmark(*arguments, cwd=tmp_path)
-    assert json.loads(again.stdout)["rows"] == figures["rows"], "runs that are done were not kept"
+    assert json.loads(again.stdout)["rows"] == measured["rows"], "finished runs were not reused"
     refused(
         run_benchmark(*arguments[:-1], "--limit", 100, cwd=tmp_path),
         2,
@@ -101,12 +105,12 @@ def test_a_recipe_is_trained_less_each_of_its_tricks(tmp_path: Path, few_of_own:
     )
     older = (
         tmp_path / "runs/benchmark-ablation-sprint/0-0/run.json"
-    )  # of a version that did not write the limit
+    )  # written before run.json had the limit
     older.write_text(older.read_text().replace('"limit"', '"other"'))
     refused(run_benchmark(*arguments[:-1], cwd=tmp_path), 2, "was made with other options")
 
 
-def test_the_tricks_of_a_recipe_of_columns_are_taken_out_of_one() -> None:
+def test_techniques_of_an_ensemble_are_removed_from_a_single_network() -> None:
     variants = ablation_benchmark.make_variants(recipes.get("champion"))
     assert list(variants)[:2] == ["the full recipe", "single network"]
     assert variants.pop("the full recipe").ensemble_size == 3
@@ -133,21 +137,18 @@ def test_models_are_scored_on_corrupted_images(tmp_path: Path, own_run: Run) -> 
     )
     result = run_benchmark(*arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    figures = json.loads(result.stdout)
-    assert figures["models"] == [{"recipe": "sprint", "networks": 2}]
-    rows = {row["corruption"]: row["accuracy"]["sprint"] for row in figures["rows"]}
-    assert rows["none"] == {
-        "mean": [pytest.approx(own_run.metrics()["accuracy"])],
-        "deviation": [0],
-    }
+    measured = json.loads(result.stdout)
+    assert measured["models"] == [{"recipe": "sprint", "networks": 2}]
+    rows = {row["corruption"]: row["accuracy"]["sprint"] for row in measured["rows"]}
+    assert rows["none"] == {"mean": [pytest.approx(own_run.metrics()["accuracy"])], "std": [0]}
     assert len(rows) == 11
     assert rows["contrast"]["mean"][4] < rows["none"]["mean"][0] - 0.1
     assert (
-        "| corruption | `sprint` | on average |\n|---|---|---|\n| none |"
+        "| corruption | `sprint` | mean |\n|---|---|---|\n| none |"
         in (tmp_path / "RESULTS.md").read_text()
     )
     unlike = run_benchmark("corruptions", "--models", "photo", "--data", own, cwd=tmp_path)
-    refused(unlike, 2, "photo knows T-shirt/top", "expected the classes of")
+    refused(unlike, 2, "photo has the classes T-shirt/top", "expected those of")
 
 
 def test_speed_is_measured_against_keras(tmp_path: Path) -> None:
@@ -155,16 +156,16 @@ def test_speed_is_measured_against_keras(tmp_path: Path) -> None:
         "predict", "--rounds", 1, "--images", 50, "--many", 1200, "--json", cwd=tmp_path
     )
     assert result.returncode == 0, result.stderr
-    figures = json.loads(result.stdout)
-    assert [row["images"] for row in figures["rows"]] == [1, 50]
-    for row in figures["rows"]:
+    measured = json.loads(result.stdout)
+    assert [row["images"] for row in measured["rows"]] == [1, 50]
+    for row in measured["rows"]:
         assert row["times_faster"] == pytest.approx(row["keras_seconds"] / row["wardrobe_seconds"])
-    assert 30 < figures["memory"]["few_mib"] < 1000
-    assert 30 < figures["memory"]["many_mib"] < 1000
+    assert 30 < measured["memory"]["few_mib"] < 1000
+    assert 30 < measured["memory"]["many_mib"] < 1000
     assert "## Speed of `wardrobe predict`" in (tmp_path / "RESULTS.md").read_text()
 
 
-def test_the_benchmark_writes_its_figures_and_the_page(tmp_path: Path, few_of_own: Path) -> None:
+def test_train_writes_results_and_page(tmp_path: Path, few_of_own: Path) -> None:
     arguments = (
         "train",
         "--recipes",
@@ -177,12 +178,13 @@ def test_the_benchmark_writes_its_figures_and_the_page(tmp_path: Path, few_of_ow
         1,
         "--json",
     )
-    figures = json.loads(run_benchmark(*arguments, cwd=tmp_path).stdout)
-    assert figures == json.loads((tmp_path / "results/train.json").read_text())
-    (row,) = figures["rows"]
+    measured = json.loads(run_benchmark(*arguments, cwd=tmp_path).stdout)
+    assert measured == json.loads((tmp_path / "results/train.json").read_text())
+    (row,) = measured["rows"]
     assert (row["recipe"], row["seeds"], row["parameters"]) == ("baseline", 2, 224_131)
     scores = [
-        Run(tmp_path / f"runs/benchmark-train/seed-{seed}").metrics()["accuracy"] for seed in (0, 1)
+        Run(tmp_path / f"runs/benchmark-train/baseline-{seed}").metrics()["accuracy"]
+        for seed in (0, 1)
     ]
     assert row["accuracies"] == scores
     assert row["accuracy_mean"] == pytest.approx(np.mean(scores))
@@ -191,25 +193,27 @@ def test_the_benchmark_writes_its_figures_and_the_page(tmp_path: Path, few_of_ow
     page = (tmp_path / "RESULTS.md").read_text()
     assert f"| `baseline` | 2 | 1 | 1 | {100 * np.mean(scores):.2f} %" in page
     assert row["gflops"] == pytest.approx(3 * row["mflops"] * 312 / row["fit_seconds"] / 1e3)
-    assert row["share_of_matmul_rate"] == pytest.approx(row["gflops"] / figures["matmul_gflops"])
-    with Image.open(tmp_path / "results/train.png") as picture:
-        assert picture.width > 1000
+    assert row["fraction_of_matmul_rate"] == pytest.approx(
+        row["gflops"] / measured["matmul_gflops"]
+    )
+    with Image.open(tmp_path / "results/train.png") as image:
+        assert image.width > 1000
     again = json.loads(run_benchmark(*arguments, cwd=tmp_path).stdout)
-    assert again == figures, "runs that are done were not kept"
-    alone = json.loads(run_benchmark(*arguments[:3], "sprint", *arguments[4:], cwd=tmp_path).stdout)
+    assert again == measured, "finished runs were not reused"
+    alone = json.loads(run_benchmark(*arguments[:2], "sprint", *arguments[3:], cwd=tmp_path).stdout)
     assert alone == json.loads((tmp_path / "results/train-sprint.json").read_text())
     assert (alone["rows"][0]["recipe"], alone["rows"][0]["fit_ratio_to_baseline"]) == (
         "sprint",
         None,
     )
-    assert json.loads((tmp_path / "results/train.json").read_text()) == figures
+    assert json.loads((tmp_path / "results/train.json").read_text()) == measured
     page = (tmp_path / "RESULTS.md").read_text()
-    assert all(f"`{each['command']}`" in page for each in (figures, alone))
+    assert all(f"`{each['command']}`" in page for each in (measured, alone))
     assert page.count("results/train.png") == 1
     refused(
         run_benchmark(*arguments, "--limit", 100, cwd=tmp_path), 2, "was made with other options"
     )
-    scores_of_one = tmp_path / "runs/benchmark-train/seed-1/metrics.json"
+    scores_of_one = tmp_path / "runs/benchmark-train/baseline-1/metrics.json"
     scores_of_one.write_text(
         scores_of_one.read_text().replace('"split": "test"', '"split": "validation"')
     )
@@ -222,12 +226,23 @@ def test_the_benchmark_writes_its_figures_and_the_page(tmp_path: Path, few_of_ow
         (["speed"], 2, ["No such command 'speed'"]),
         (["train", "--recipes", "baselin"], 2, ["unknown recipe 'baselin'"]),
         (["photos"], 2, ["Missing option '--photos'"]),
-        (["photos", "--photos", "nowhere"], 2, ["--photos nowhere is no folder"]),
+        (["photos", "--photos", "nowhere"], 2, ["--photos nowhere is not a folder"]),
         (["photos", "--photos", "."], 1, ["has no photos in dress, longsleeve"]),
-        (["predict", "--rounds", "0"], 2, ["--rounds 0 measures nothing"]),
+        (["predict", "--rounds", "0"], 2, ["--rounds 0 is too small"]),
     ],
 )
-def test_wrong_use_is_one_line(
+def test_errors_are_one_line(
     arguments: list[str], status: int, words: list[str], tmp_path: Path
 ) -> None:
     refused(run_benchmark(*arguments, cwd=tmp_path), status, *words)
+
+
+def test_results_are_written_to_the_repository_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in app.registered_commands:
+        assert command.callback is not None
+        default = inspect.signature(command.callback).parameters["folder"].default
+        assert default == ROOT, command.name
+        assert default.is_absolute()

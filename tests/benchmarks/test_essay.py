@@ -1,4 +1,4 @@
-"""The essay: its page is what its numbers make, its figures are there, and it shows no image of the data set."""
+"""The essay: its page matches results/essay.json, and it shows no image of the data set."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from wardrobe.runs import Run
 
 
 @pytest.fixture(scope="module")
-def figures() -> dict[str, Any]:
+def measured() -> dict[str, Any]:
     return json.loads((ROOT / "results/essay.json").read_text())
 
 
@@ -29,35 +29,35 @@ def names(page: str) -> list[str]:
     return re.findall(r"!\[.+\]\(how-a-cnn-sees/(\w+)\.png\)", page)
 
 
-def test_the_page_is_what_its_numbers_make(figures: dict[str, Any], page: str) -> None:
-    assert essay.page(figures) == page
+def test_the_page_is_rendered_from_the_results(measured: dict[str, Any], page: str) -> None:
+    assert essay.render_page(measured) == page
 
 
-def test_every_figure_is_there_and_used(names: list[str]) -> None:
+def test_every_figure_exists_and_is_used(names: list[str]) -> None:
     assert len(names) >= 15
     assert sorted(names) == sorted(path.stem for path in (ROOT / "docs/how-a-cnn-sees").iterdir())
     assert set(essay.SHOW_GARMENTS) <= set(names)
 
 
-def test_garments_come_from_the_drawn_run(
-    tmp_path: Path, own_run: Run, figures: dict[str, Any], names: list[str]
+def test_figures_of_garments_come_from_the_synthetic_run(
+    tmp_path: Path, own_run: Run, measured: dict[str, Any], names: list[str]
 ) -> None:
     runs = {}
-    for number, name in enumerate(("real", "drawn")):
+    for number, name in enumerate(("real", "synthetic")):
         runs[name] = Run(shutil.copytree(own_run.path, tmp_path / name))
-        for picture in {*names, "mistakes"}:
+        for figure in {*names, "mistakes"}:
             Image.new("L", (2240, 1000), 40 + 100 * number).save(
-                runs[name].plots_folder / f"{picture}.png"
+                runs[name].plots_folder / f"{figure}.png"
             )
         found = own_run.explanation()
-        found |= {key: figures[key] for key in found if key in figures and key != "label_errors"}
+        found |= {key: measured[key] for key in found if key in measured and key != "label_errors"}
         runs[name].explanation_path.write_text(json.dumps(found))
-    written = essay.assemble(runs["real"], runs["drawn"], tmp_path / "out", command="again")
-    assert (tmp_path / "out/docs/how-a-cnn-sees.md").read_text() == essay.page(written)
+    written = essay.assemble_essay(runs["real"], runs["synthetic"], tmp_path / "out", "again")
+    assert (tmp_path / "out/docs/how-a-cnn-sees.md").read_text() == essay.render_page(written)
     assert written["accuracy"] == own_run.metrics()["accuracy"]
     shades = {}
     for path in (tmp_path / "out/docs/how-a-cnn-sees").iterdir():
-        with Image.open(path) as shown:
-            assert shown.size == (1120, 500)
-            shades[path.stem] = shown.convert("L").getpixel((0, 0))
+        with Image.open(path) as image:
+            assert image.size == (1120, 500)
+            shades[path.stem] = image.convert("L").getpixel((0, 0))
     assert shades == {name: 140 if name in essay.SHOW_GARMENTS else 40 for name in names}
