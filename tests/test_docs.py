@@ -172,7 +172,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, few_of_own: Path) -> None
     )
     assert "(312, 28, 28)" in result.stdout, result.stderr
     assert "report.html" in result.stdout
-    assert result.stdout.endswith("the image is empty\n")
+    assert result.stdout.endswith("the image is blank\n")
 
 
 def test_every_recipe_states_its_command_and_what_to_expect() -> None:

@@ -35,6 +35,6 @@ export async function classify(pixels) {
     confidence: ranked[0][1],
     probabilities: Object.fromEntries(ranked),
     not_sure: isEmpty || isUnfamiliar,
-    reason: isEmpty ? "the image is empty" : isUnfamiliar ? "unlike the training data" : null,
+    reason: isEmpty ? "the image is blank" : isUnfamiliar ? "unlike the training data" : null,
   };
 }

@@ -4,7 +4,7 @@
 
     run = wardrobe.train("baseline")  # data, training, evaluation, plots, report, ONNX
     run.metrics()["accuracy"]  # 0-1, on the 10,000 test images
-    wardrobe.explain(run.path)  # what each layer learned, and why it answers; in run.report_path
+    wardrobe.explain(run.path)  # what each layer learnt, why it predicts; in run.report_path
     data = wardrobe.load_data()  # data.train.images: (55000, 28, 28) uint8, 0-255
 
     pixels = wardrobe.photo.prepare("photo.jpg")  # (28, 28) uint8, the model's input

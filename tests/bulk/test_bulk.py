@@ -251,7 +251,7 @@ def test_finished_parts_are_not_done_again(finished: tuple[Result, Any], shop: P
     result = predict_on_ray(*given, "--out", "answers", cwd=shop)
     assert result.returncode == 0, result.stderr
     count, failed = len(finished[1]), sum(row["error"] is not None for row in finished[1].values())
-    assert f"{count} before" in result.stdout
+    assert f"{count} already done" in result.stdout
     assert result.stdout.splitlines()[-1].startswith(
         f"Written: {shop}/answers; {failed} of {count} images failed"
     )

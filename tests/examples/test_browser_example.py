@@ -71,7 +71,7 @@ def page(site: str) -> Iterator[Page]:
 
 @in_a_browser
 def test_a_drawing_is_classified_in_the_page(page: Page) -> None:
-    expect(page.locator(".reason")).to_contain_text("the image is empty")
+    expect(page.locator(".reason")).to_contain_text("the image is blank")
     board = page.locator("#drawing").bounding_box()
     assert board
 

@@ -94,7 +94,7 @@ def test_unfamiliar_or_empty_images_are_not_sure_with_a_reason(tmp_path: Path) -
     predictions = classifier.classify(images)
     assert predictions.not_sure.tolist() == [True, False, True]
     assert predictions.reason(1) is None
-    assert predictions.reason(2) == "the image is empty"
+    assert predictions.reason(2) == "the image is blank"
     assert (
         predictions.reason(0) == "unlike the training data (familiarity 7.1, expected 8.0 or more)"
     )

@@ -148,7 +148,7 @@ def test_a_drawing_is_classified_while_it_changes(page: Page) -> None:
     ).to_have_text(f"{before} %")
     page.get_by_role("button", name="Clear").click()
     expect(page.locator(".verdict").first).to_have_text("Not sure")
-    expect(page.locator(".reason").first).to_contain_text("the image is empty")
+    expect(page.locator(".reason").first).to_contain_text("the image is blank")
 
 
 def test_the_page_works_with_the_keyboard_alone(page: Page) -> None:

@@ -100,7 +100,7 @@ def test_a_lost_process_ends_the_job_with_one_line(killed: Killed) -> None:
     assert said[0].startswith("wardrobe: error: ")
     assert f"{done} of 40 epochs are done; resume with the same options on every host:" in said[0]
     assert said[0].endswith("wardrobe train --resume run")
-    assert "process 1 of 2 was ended by SIGKILL; start it again on every host" in other_said[0]
+    assert "process 1 of 2 was killed by SIGKILL; start it again on every host" in other_said[0]
     assert json.loads((cwd / "run/run.json").read_text())["status"] == "interrupted"
 
 

@@ -141,7 +141,7 @@ def test_a_run_without_model_keras_leaves_chapters_out(tmp_path: Path, own_run: 
         "label_errors",
     } <= drawn
     assert not {"activation_maximization", "probes", "faithfulness", "attacks"} & drawn
-    assert result.stdout.count("left out, the run has no model.keras") == 4
+    assert result.stdout.count("skipped, the run has no model.keras") == 4
     assert set(run.explanation()["pictures"]) <= drawn
 
 

@@ -15,8 +15,8 @@ def evaluate(
     tta_views: Annotated[
         int | None,
         Option(
-            help="Views of an image to average over: 1, the image; 2, also its mirror image; 6, "
-            "both also shifted by a pixel",
+            help="Test-time augmentation: average over 1 view (the image), 2 (and its mirror "
+            "image) or 6 (and both shifted by a pixel)",
             show_default="as in the recipe",
         ),
     ] = None,

@@ -99,7 +99,7 @@ def _predict_on_ray(
     if as_json:
         return print_json(done)
     new, before = done["images"] - done["images_before"], done["images_before"]
-    earlier = f"; {before:,} before" if before else ""
+    earlier = f"; {before:,} already done" if before else ""
     print(
         f"{new:,} images in {done['seconds']:.1f} s, {done['images_per_second']:,.1f} images/s"
         f"{earlier}"

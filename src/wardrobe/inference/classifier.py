@@ -60,7 +60,7 @@ class Predictions:
     def reason(self, i: int) -> str | None:
         """Returns why the answer to image `i` is "not sure", or None if it is sure."""
         if self.empty[i]:
-            return "the image is empty"
+            return "the image is blank"
         if not self.not_sure[i]:
             return None
         score = f"familiarity {self.familiarity[i]:.1f}, expected {self.threshold:.1f} or more"

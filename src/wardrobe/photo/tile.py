@@ -1,8 +1,8 @@
 """Makes the (28, 28) tile that a model sees: a light garment on black, as in Fashion-MNIST.
 
 Fashion-MNIST's authors trimmed, resized, sharpened, padded and negated professional photos on white
-(arXiv 1708.07747, section 2). `crop` is their trim. `normalise_light` replaces their studio. Nothing
-is sharpened, because the network is trained on images as soft as these.
+(arXiv 1708.07747, section 2). `crop` is their trimming. `normalise_light` replaces their studio
+lighting. Nothing is sharpened, because the network is trained on images as soft as these.
 """
 
 import cv2
@@ -64,7 +64,7 @@ def negate(light: Tones, mask: Mask) -> Tones:
 
 
 def crop(light: Tones, mask: Mask) -> Tones:
-    """Crops to the garment's bounding box, the authors' trim."""
+    """Crops to the garment's bounding box, as the authors trimmed."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return light[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 

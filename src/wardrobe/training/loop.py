@@ -158,7 +158,7 @@ def _restore_dropout(model: keras.Model, steps: int) -> None:
 def _read_history(run: Run, done: int) -> list[Row]:
     """Returns the rows of the epochs done.
 
-    history.csv is written before the checkpoint. A kill between them leaves a row too many.
+    history.csv is written before the checkpoint. A kill in between leaves one row too many.
     """
     history = run.history()[:done]
     if len(history) < done:

@@ -1,4 +1,4 @@
-"""Explains a run: figures into its plots folder, measurements into explain.json, the report."""
+"""Explains a run: writes figures, explain.json, and new chapters of the report."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def explain_run(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
         if chapter.in_training:
             continue
         if chapter.needs_keras and subject.model is None:
-            display.stage(f"{chapter.progress}: left out, the run has no model.keras")
+            display.stage(f"{chapter.progress}: skipped, the run has no model.keras")
             continue
         display.stage(chapter.progress)
         figures, found = chapter.compute(subject)

@@ -31,7 +31,7 @@ def _search_label_errors(subject: "Subject") -> Findings:
     try:
         found = label_errors.find_label_errors(recipe, dataset, seed, subject.display)
     except DataError as error:
-        subject.display.stage(f"Label errors: left out, {error}")
+        subject.display.stage(f"Label errors: skipped, {error}")
         return {}, {}
     labelled = dataset.train + dataset.validation  # the order that `indices` refer to
     drawn = found.indices[:FIGURE_IMAGES]

@@ -113,9 +113,9 @@ def _explain_end(process: Process, killed_by: signal.Signals, run: Run | None) -
         causes = "one of them died or was not started, or the network is down"
         what = f"{process} cannot reach the others: {causes}"
     else:
-        what = f"{process} was ended by {killed_by.name}"
+        what = f"{process} was killed by {killed_by.name}"
     if run is not None:
         run.update(status=runs.INTERRUPTED)
         return f"{what}; {resume_hint(run)}"
     hint = "there is no run yet" if process.is_first else "process 0 prints the command"
-    return f"{what}; start it again on every host, {hint}"
+    return f"{what}; start it again on every host; {hint}"
