@@ -120,7 +120,8 @@ def _check_same(store: Store, job: Job, new: Job) -> None:
     else:
         return
     raise UsageError(
-        f"--out {store.location} holds {was}; repeat its command to resume, or give another folder"
+        f"--out {store.location} holds {was}; give the same inputs and model to resume, "
+        "or another folder"
     )
 
 

@@ -154,7 +154,7 @@ def build_intermediates(model: keras.Model, names: list[str]) -> keras.Model:
 def compute_receptive_fields(recipe: Recipe) -> dict[str, tuple[float, int, int]]:
     """Returns each convolution's receptive fields: layer name → (first, step, size), in pixels.
 
-    The window of unit i along a side is centered at pixel `first + i * step` and is `size` pixels
+    The window of unit i along a side is centred at pixel `first + i * step` and is `size` pixels
     wide. At the image's edge a part of it can be outside. For an ensemble: the first member's.
     """
     prefix = member_prefixes(recipe)[0]

@@ -65,7 +65,7 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
 
 
 def _open_by_format(source: str | Path | bytes | BinaryIO, is_heic: bool) -> Image.Image:
-    """Opens an image with the first group of formats that recognizes it."""
+    """Opens an image with the first group of formats that recognises it."""
     Image.preinit()  # the common formats alone; init() imports all, 70 ms
     if is_heic:
         _register_heic()

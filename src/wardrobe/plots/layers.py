@@ -1,4 +1,4 @@
-"""What the layers learned: filters, feature maps, activation maximisation, probes, embeddings."""
+"""What the layers learnt: filters, feature maps, activation maximisation, probes, embeddings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

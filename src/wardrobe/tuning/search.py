@@ -177,7 +177,7 @@ def _open_storage(storage: str | None, folder: Path) -> "BaseStorage":
 def _make_objective(
     recipe: Recipe, fields: Sequence[str], dataset: Dataset, folder: Path
 ) -> Callable[["Trial"], float]:
-    """Returns the function that Optuna maximizes: trial → validation accuracy."""
+    """Returns the function that Optuna maximises: trial → validation accuracy."""
     import optuna
 
     def train_trial(trial: "Trial") -> float:

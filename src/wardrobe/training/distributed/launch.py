@@ -70,7 +70,9 @@ def detect_process(
         values = coordinator, num_processes, process_id
         missing = [name for name, value in zip(names, values, strict=True) if value is None]
         problem = f"{', '.join(missing)} missing"
-        raise UsageError(f"{problem}: to train in several processes, give all three to each")
+        raise UsageError(
+            f"{problem}: to train in several processes, give all three options to each process"
+        )
     if num_processes == 1 and process_id == 0:
         return None
     if not 0 <= process_id < num_processes:
