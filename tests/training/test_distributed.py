@@ -154,6 +154,10 @@ def test_a_run_resumes_in_two_processes_or_in_one(killed: Killed, tmp_path: Path
     assert float(rows[0][3]) == pytest.approx(float(rows[1][3]), rel=0.05)
 
 
+# The network namespaces of a test, named so that two runs of the tests do not share them.
+HOSTS = {i: f"wardrobe-{os.getpid()}-{i}" for i in (1, 2)}
+
+
 @pytest.fixture
 def two_hosts() -> Iterator[Callable[[], None]]:
     """Links two network namespaces, 10.77.0.1 and 10.77.0.2; yields what cuts the link."""
@@ -164,25 +168,26 @@ def two_hosts() -> Iterator[Callable[[], None]]:
         subprocess.run(["ip", *command.split()], check=True)
 
     for i in (1, 2):
-        ip(f"netns add wardrobe-{i}")
-        named = Path(f"/etc/netns/wardrobe-{i}/hosts")
+        ip(f"netns add {HOSTS[i]}")
+        named = Path(f"/etc/netns/{HOSTS[i]}/hosts")
         named.parent.mkdir(parents=True)
         named.write_text(f"127.0.0.1 localhost\n10.77.0.{i} {socket.gethostname()}\n")
-    ip("link add wardrobe-1 netns wardrobe-1 type veth peer name wardrobe-2 netns wardrobe-2")
+    ends = [f"wardrobe-{i} netns {HOSTS[i]}" for i in (1, 2)]
+    ip(f"link add {ends[0]} type veth peer name {ends[1]}")
     for i in (1, 2):
-        ip(f"-n wardrobe-{i} addr add 10.77.0.{i}/24 dev wardrobe-{i}")
-        ip(f"-n wardrobe-{i} link set lo up")
-        ip(f"-n wardrobe-{i} link set wardrobe-{i} up")
-    yield lambda: ip("-n wardrobe-2 link set wardrobe-2 down")
+        ip(f"-n {HOSTS[i]} addr add 10.77.0.{i}/24 dev wardrobe-{i}")
+        ip(f"-n {HOSTS[i]} link set lo up")
+        ip(f"-n {HOSTS[i]} link set wardrobe-{i} up")
+    yield lambda: ip(f"-n {HOSTS[2]} link set wardrobe-2 down")
     for i in (1, 2):
-        ip(f"netns delete wardrobe-{i}")
-        shutil.rmtree(f"/etc/netns/wardrobe-{i}")
+        ip(f"netns delete {HOSTS[i]}")
+        shutil.rmtree(f"/etc/netns/{HOSTS[i]}")
 
 
 def test_a_cut_link_ends_the_job_with_one_line(
     two_hosts: Callable[[], None], few_of_own: Path, tmp_path: Path
 ) -> None:
-    within = [("ip", "netns", "exec", f"wardrobe-{i}") for i in (1, 2)]
+    within = [("ip", "netns", "exec", HOSTS[i]) for i in (1, 2)]
     arguments = ("baseline", "--data", few_of_own, "--epochs", 4000, "--out", "run")
     first, second = started(tmp_path, *arguments, within=within, host="10.77.0.1")
     first.wait_for("epoch 1/4000")
