@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.floating]
 Categories = npt.NDArray[np.str_]  # (n,), the subfolder of each photo
 T = TypeVar("T")
 
-# Sub-folder of the photos → classes that count as correct. Other subfolders have no correct class.
+# Subfolder of the photos → classes that count as correct. Other subfolders have no correct class.
 ACCEPTED = {
     "dress": ("Dress",),
     "longsleeve": ("Pullover",),

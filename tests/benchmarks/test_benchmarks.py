@@ -178,7 +178,9 @@ def test_train_writes_results_and_page(tmp_path: Path, few_of_own: Path) -> None
         1,
         "--json",
     )
-    measured = json.loads(run_benchmark(*arguments, cwd=tmp_path).stdout)
+    result = run_benchmark(*arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(result.stdout)
     assert measured == json.loads((tmp_path / "results/train.json").read_text())
     (row,) = measured["rows"]
     assert (row["recipe"], row["seeds"], row["parameters"]) == ("baseline", 2, 224_131)
@@ -198,9 +200,12 @@ def test_train_writes_results_and_page(tmp_path: Path, few_of_own: Path) -> None
     )
     with Image.open(tmp_path / "results/train.png") as image:
         assert image.width > 1000
-    again = json.loads(run_benchmark(*arguments, cwd=tmp_path).stdout)
-    assert again == measured, "finished runs were not reused"
-    alone = json.loads(run_benchmark(*arguments[:2], "sprint", *arguments[3:], cwd=tmp_path).stdout)
+    again = run_benchmark(*arguments, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout) == measured, "finished runs were not reused"
+    result = run_benchmark(*arguments[:2], "sprint", *arguments[3:], cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    alone = json.loads(result.stdout)
     assert alone == json.loads((tmp_path / "results/train-sprint.json").read_text())
     assert (alone["rows"][0]["recipe"], alone["rows"][0]["fit_ratio_to_baseline"]) == (
         "sprint",
