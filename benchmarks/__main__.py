@@ -165,9 +165,7 @@ def benchmark_essay(
 
 @app.command("photos")
 def benchmark_photos(
-    photos: Annotated[
-        Path, typer.Option(help="Folder of photos with one subfolder per category.")
-    ],
+    photos: Annotated[Path, typer.Option(help="Folder of photos with one subfolder per category.")],
     model: Model = None,
     folder: ResultsFolder = REPOSITORY,
     as_json: Json = False,

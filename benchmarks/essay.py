@@ -58,7 +58,7 @@ def assemble_essay(run: Run, synthetic_run: Run, folder: Path, command: str) -> 
     """
     info, metrics, explanation = run.info(), run.metrics(), run.explanation()
     # These long lists stay in the run.
-    del explanation["label_errors"]["likeliest"], explanation["pictures"]
+    del explanation["label_errors"]["likeliest"], explanation["figures"]
     measured = {
         "benchmark": "essay",
         "command": command,

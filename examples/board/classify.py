@@ -1,10 +1,10 @@
-"""A .tflite file at work as on a board: LiteRT, NumPy and Pillow, nothing of Wardrobe.
+"""Classifies an image with a .tflite file, as on a board: LiteRT, NumPy and Pillow alone.
 
     pip install ai-edge-litert numpy pillow
     python classify.py model.tflite garment.png
 
-The picture is one garment, light on black, as `wardrobe predict --save-input` writes it. Class names and temperature
-come out of the archive that is appended to the file.
+The image is one garment, light on black, as `wardrobe predict --save-input` writes it. Class names
+and temperature come from the archive at the end of the model file.
 """
 
 import json

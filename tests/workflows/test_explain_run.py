@@ -61,7 +61,7 @@ def test_explain_json_has_the_measurements(own_run: Run) -> None:
         *(f"epoch {done}" for done in (1, 2, 4, 8)),
         "trained",
     ]
-    assert {row["promise"] for row in numbers["conformal"]} == {0.9, 0.95, 0.99}
+    assert {row["target_coverage"] for row in numbers["conformal"]} == {0.9, 0.95, 0.99}
     assert len(numbers["corruptions"]["accuracy"]) == 10
     assert {"digits", "noise", "patterns"} == set(numbers["out_of_distribution"])
     assert (
@@ -126,7 +126,7 @@ def test_a_run_without_model_keras_leaves_chapters_out(tmp_path: Path, own_run: 
     shutil.copytree(own_run.path.parent, tmp_path / "copy")
     run = Run(tmp_path / "copy/run")
     run.keras_path.unlink()
-    assert "activation_maximization" in run.explanation()["pictures"]
+    assert "activation_maximization" in run.explanation()["figures"]
     run.explanation_path.write_text("{")  # damaged, so it is written again
     shutil.rmtree(run.plots_folder)
     result = wardrobe_here("explain", "run", cwd=tmp_path / "copy")
@@ -142,7 +142,7 @@ def test_a_run_without_model_keras_leaves_chapters_out(tmp_path: Path, own_run: 
     } <= drawn
     assert not {"activation_maximization", "probes", "faithfulness", "attacks"} & drawn
     assert result.stdout.count("skipped, the run has no model.keras") == 4
-    assert set(run.explanation()["pictures"]) <= drawn
+    assert set(run.explanation()["figures"]) <= drawn
 
 
 def test_scoring_another_split_removes_the_explanation(tmp_path: Path, own_run: Run) -> None:

@@ -15,7 +15,7 @@ from wardrobe.evaluation.metrics import Floats, Labels
 
 
 def conformal_threshold(probabilities: Floats, labels: Labels, coverage: float) -> float:
-    """Returns the lowest probability at which a class enters the set, for a wanted coverage.
+    """Returns the lowest probability at which a class enters the set, for a target coverage.
 
     For new images like these, the set contains the label with a probability of at least
     `coverage`, and at most 1 / (n + 1) more, whatever the model.
@@ -37,14 +37,14 @@ def evaluate_conformal(
         calibrated_on: probabilities and labels of the images to calibrate on.
 
     Returns:
-        promise, the coverage wanted; threshold; coverage, the coverage measured; size, the mean
+        target_coverage; threshold; coverage, the coverage measured; size, the mean
         number of classes in a set; sizes, the fraction of sets with 0, 1, … classes.
     """
     threshold = conformal_threshold(*calibrated_on, coverage)
     sets = probabilities >= threshold  # (n, k): which classes are in each set
     size = sets.sum(axis=1)  # (n,), 0 to k: a set may be empty
     return {
-        "promise": coverage,
+        "target_coverage": coverage,
         "threshold": threshold,
         "coverage": float(sets[np.arange(len(labels)), labels].mean()),
         "size": float(size.mean()),

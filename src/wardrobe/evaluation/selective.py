@@ -28,29 +28,29 @@ def accuracy_coverage_curve(probabilities: Floats, labels: Labels) -> tuple[Floa
 class Selective:
     """How a model does that abstains when its confidence is too low."""
 
-    wanted: float  # accuracy to reach, 0-1
+    target_accuracy: float  # 0-1
     threshold: float | None  # lowest confidence, 0-1; None: no threshold reached the accuracy
     coverage: float  # fraction of images with a prediction, 0-1
     accuracy: float | None  # of those predictions, 0-1; None: there are none
 
 
 def evaluate_selective(
-    wanted: float, chosen_on: tuple[Floats, Labels], probabilities: Floats, labels: Labels
+    target_accuracy: float, chosen_on: tuple[Floats, Labels], probabilities: Floats, labels: Labels
 ) -> Selective:
     """Chooses the lowest threshold that reaches an accuracy, and measures it on other images.
 
     Args:
-        wanted: the accuracy to reach, 0-1.
+        target_accuracy: 0-1.
         chosen_on: probabilities and labels of the images that the threshold is chosen on.
     """
     _, accuracies = accuracy_coverage_curve(*chosen_on)
     confidences = np.sort(chosen_on[0].max(axis=1))[::-1]  # descending, as the accuracies
     # A threshold cannot separate equal confidences, so only the last of them counts.
     last_of_equals = np.append(confidences[1:] < confidences[:-1], True)
-    reached = np.flatnonzero((accuracies >= wanted) & last_of_equals)
+    reached = np.flatnonzero((accuracies >= target_accuracy) & last_of_equals)
     if not len(reached):
-        return Selective(wanted, None, 0.0, None)
+        return Selective(target_accuracy, None, 0.0, None)
     threshold = float(confidences[reached[-1]])  # the last that reaches it: most answers
     answered = probabilities.max(axis=1) >= threshold
     measured = accuracy(probabilities[answered], labels[answered]) if answered.any() else None
-    return Selective(wanted, threshold, float(answered.mean()), measured)
+    return Selective(target_accuracy, threshold, float(answered.mean()), measured)

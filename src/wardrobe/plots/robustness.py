@@ -22,7 +22,8 @@ def plot_selective(
 
     Args:
         coverage, accuracy: (n,) 0-1, as from `selective.accuracy_coverage_curve`.
-        chosen: "wanted", "coverage" and "accuracy" of each threshold chosen on validation images.
+        chosen: "target_accuracy", "coverage" and "accuracy" of each threshold chosen on
+            validation images.
     """
     reached = [each for each in chosen if each["accuracy"] is not None]
     title = "no threshold reaches the target accuracy"
@@ -42,7 +43,7 @@ def plot_selective(
         axes.plot(*point, "o", color=ORANGE, markersize=8)
         values = (format_percent(each[key]) for key in ("coverage", "accuracy"))
         text = "target {}: coverage {}, accuracy {}".format(
-            format_percent(each["wanted"], 0), *values
+            format_percent(each["target_accuracy"], 0), *values
         )
         style.annotate(axes, text, point, xytext=(-9, -4), ha="right", va="top", color=ORANGE)
     axes.set(xlim=(0, 1.01), ylabel="accuracy")
@@ -56,7 +57,7 @@ def plot_conformal(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Draws the sizes of the prediction sets for each target coverage, and their coverage.
 
     Args:
-        rows: "promise", "coverage", "size" and "sizes" as from `evaluate_conformal`.
+        rows: "target_coverage", "coverage", "size" and "sizes" as from `evaluate_conformal`.
     """
     figure = style.new_figure(
         2.9,
@@ -72,7 +73,10 @@ def plot_conformal(rows: Sequence[Mapping[str, Any]]) -> Figure:
             if fraction >= 0.005:
                 text = format_confidence(fraction)
                 axes.text(size, fraction, text, ha="center", va="bottom", fontsize=8)
-        target, coverage = format_percent(row["promise"], 0), format_percent(row["coverage"])
+        target, coverage = (
+            format_percent(row["target_coverage"], 0),
+            format_percent(row["coverage"]),
+        )
         axes.set(title=f"target {target}: coverage {coverage}", ylim=(0, 1.05), xticks=sizes)
         axes.set_xlabel(f"classes in the set (mean {row['size']:.2f})")
         style.use_percent(axes, "y")

@@ -91,11 +91,11 @@ class Run:
             explanation = self._read_json("explain.json")
         except RunError:
             return {}
-        return explanation if isinstance(explanation.get("pictures"), list) else {}
+        return explanation if isinstance(explanation.get("figures"), list) else {}
 
     def forget_explanation(self) -> None:
         """Removes explain.json and its plots, which no longer match after a new evaluation."""
-        for name in self.explanation().get("pictures", []):
+        for name in self.explanation().get("figures", []):
             (self.plots_folder / f"{name}.png").unlink(missing_ok=True)
         self.explanation_path.unlink(missing_ok=True)
 

@@ -25,7 +25,7 @@ def explain_run(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
     subject = open_subject(run, dataset, display)
     # Earlier findings stay: without model.keras, some chapters cannot be computed again.
     findings = {**run.explanation(), "data": dataset.name, "split": run.metrics()["split"]}
-    drawn = set(findings.get("pictures", []))
+    drawn = set(findings.get("figures", []))
     for chapter in CHAPTERS:
         if chapter.in_training:
             continue
@@ -37,7 +37,7 @@ def explain_run(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
         plots.save_figures(figures, run.plots_folder, dataset.name, dataset.is_synthetic)
         drawn |= figures.keys()
         findings |= found
-        runs.write_json(run.explanation_path, {**findings, "pictures": sorted(drawn)})
+        runs.write_json(run.explanation_path, {**findings, "figures": sorted(drawn)})
     display.stage(f"Report: {report.write_report(run, CHAPTERS)}")
 
 
