@@ -41,7 +41,7 @@ def write_essay(
         for data in (FASHION_MNIST, SYNTHETIC)
     )
     for each in (run, synthetic_run):
-        api.explain(each.path, stream=stream)
+        api.explain_run(each.path, stream=stream)
     command = results.format_command("essay", epochs=epochs)
     return assemble_essay(run, synthetic_run, folder, command)
 

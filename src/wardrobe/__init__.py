@@ -4,7 +4,7 @@
 
     run = wardrobe.train("baseline")  # data, training, evaluation, plots, report, ONNX
     run.metrics()["accuracy"]  # 0-1, on the 10,000 test images
-    wardrobe.explain(run.path)  # what each layer learnt, why it predicts; in run.report_path
+    wardrobe.explain_run(run.path)  # what each layer learnt, why it predicts; in run.report_path
     data = wardrobe.load_data()  # data.train.images: (55000, 28, 28) uint8, 0-255
 
     pixels = wardrobe.photo.prepare("photo.jpg")  # (28, 28) uint8, the model's input
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.7.0"
 
-_API = "evaluate", "explain", "explain_image", "export_model", "resume", "train"
+_API = "evaluate", "explain_image", "explain_run", "export_model", "resume", "train"
 _HOMES = {
     **dict.fromkeys(_API, "wardrobe.workflows.api"),
     "Classifier": "wardrobe.inference.classifier",
@@ -32,8 +32,8 @@ __all__ = [
     "WardrobeError",
     "__version__",
     "evaluate",
-    "explain",
     "explain_image",
+    "explain_run",
     "export_model",
     "load_data",
     "photo",
@@ -47,7 +47,14 @@ if TYPE_CHECKING:
     from wardrobe.errors import WardrobeError
     from wardrobe.inference.classifier import Classifier
     from wardrobe.runs import Run
-    from wardrobe.workflows.api import evaluate, explain, explain_image, export_model, resume, train
+    from wardrobe.workflows.api import (
+        evaluate,
+        explain_image,
+        explain_run,
+        export_model,
+        resume,
+        train,
+    )
 
 
 def __getattr__(name: str) -> Any:

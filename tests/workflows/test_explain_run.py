@@ -170,7 +170,7 @@ def test_one_layer_is_drawn_and_an_unknown_one_is_refused(
     with pytest.raises(
         UsageError, match=r"no layer 'conv9'; give one of stem1, stem2, dense, logits"
     ):
-        api.explain("run", "conv9", stream=io.StringIO())
+        api.explain_run("run", "conv9", stream=io.StringIO())
 
 
 def test_bad_input_is_refused_in_one_line(tmp_path: Path, own_run: Run) -> None:
@@ -194,7 +194,7 @@ def test_bad_input_is_refused_in_one_line(tmp_path: Path, own_run: Run) -> None:
         wardrobe_here("explain", "missing.jpg", cwd=tmp_path),
         2,
         "missing.jpg does not exist",
-        "or a picture",
+        "or an image",
     )
     shutil.copytree(own_run.path.parent, tmp_path / "copy")
     damaged = Run(tmp_path / "copy/run")

@@ -38,7 +38,7 @@ def explain(
     if image is None and Path(run).suffix and not Path(run).exists():
         raise UsageError(f"{run} does not exist; give a run folder, 'latest', or an image")
     if image is None and not is_image:
-        api.explain(run, layer, data_dir)
+        api.explain_run(run, layer, data_dir)
     elif layer is not None:
         raise UsageError("--layer and IMAGE were both given; choose one")
     else:

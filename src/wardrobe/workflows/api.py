@@ -225,7 +225,7 @@ def export_model(
     return {"model": str(name), **found}
 
 
-def explain(
+def explain_run(
     name: str | Path,
     layer: str | None = None,
     data_dir: str | Path | None = None,
@@ -245,11 +245,11 @@ def explain(
         raise RunError(f"{run.path} has no scores yet; resume its training: {run.resume_line}")
     display, dataset = _open_data(run, data_dir, stream)
     with _loading_keras(display):
-        from wardrobe.workflows import explain_run
+        from wardrobe.workflows import explain_run as workflow
     if layer is None:
-        explain_run.explain_run(run, dataset, display)
+        workflow.explain_run(run, dataset, display)
     else:
-        display.stage(f"Written: {explain_run.explain_layer(run, dataset, layer, display)}")
+        display.stage(f"Written: {workflow.explain_layer(run, dataset, layer, display)}")
     return run
 
 
