@@ -48,8 +48,8 @@ def test_the_strongest_inputs_have_the_largest_weights() -> None:
     kernel = np.zeros((3, 3, 32, 64), np.float32)
     kernel[1, 2, 7, 5], kernel[0, 0, 30, 5], kernel[2, 2, 3, 5] = -3, 2, 1
     model.get_layer("conv2").set_weights([kernel, np.zeros(64)])
-    made_of, kernels = filters.strongest_inputs(model, 1, 3)
-    assert made_of[5].tolist() == [7, 30, 3]
+    inputs, kernels = filters.strongest_inputs(model, 1, 3)
+    assert inputs[5].tolist() == [7, 30, 3]
     assert kernels.shape == (64, 3, 3, 3)
     assert kernels[5, 0, 1, 2] == -3
 

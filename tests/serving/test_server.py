@@ -411,14 +411,14 @@ def test_requests_in_flight_finish_before_the_server_stops(
                 return
             may_be_lost = is_ending.is_set()  # a socket that is closing may reset new connections
             with connection:
-                begun = b""
+                first_bytes = b""
                 try:
                     connection.sendall(head.encode() + body)
-                    begun = connection.recv(100)
+                    first_bytes = connection.recv(100)
                 except ConnectionError:
                     pass
-                if begun:
-                    answered.append(int(begun.split()[1]))
+                if first_bytes:
+                    answered.append(int(first_bytes.split()[1]))
                 elif not may_be_lost:
                     lost.append("no answer")
 
