@@ -24,9 +24,8 @@ from wardrobe.bulk.ray_cluster import LOCAL
 from wardrobe.bulk.store import Store, printable, to_absolute
 from wardrobe.bulk.worker import Worker
 from wardrobe.errors import UsageError, WardrobeError
-from wardrobe.inference.classifier import SHIPPED, resolve_model
+from wardrobe.inference.classifier import name_model, resolve_model
 from wardrobe.inference.engines import count_cores
-from wardrobe.runs import LATEST
 from wardrobe.runs.provenance import package_versions
 from wardrobe.terminal import progress
 
@@ -97,10 +96,9 @@ def _prepare_job(
     """Returns the job of a folder, or a new one; and the names of the model's files there."""
     file = resolve_model(model)
     files = manifest.read_model_files(file)
-    name = SHIPPED if model is None else str(file.parent) if model == LATEST else model
     checksum = hashlib.sha256(b"".join(files.values())).hexdigest()
     absolute = [printable(to_absolute(each)) for each in inputs]
-    new = Job(absolute, name, checksum, package_versions(), [])
+    new = Job(absolute, name_model(model, file), checksum, package_versions(), [])
     job = manifest.read_job(store)
     if job is not None:
         _check_same(store, job, new)

@@ -160,6 +160,15 @@ def resolve_model(source: str | Path | Run | None) -> Path:
     return path
 
 
+def name_model(model: str | None, file: Path) -> str:
+    """Returns a model's name in outputs: as given, "latest" as its run folder, None as "photo".
+
+    Args:
+        file: the file of the model, from `resolve_model`.
+    """
+    return SHIPPED if model is None else str(file.parent) if model == LATEST else model
+
+
 def _parse_metadata(name: str, engine: Engine) -> dict[str, Any]:
     """Returns the metadata with JSON parsed, after checking the required entries."""
     metadata = {key: engines.parse_metadata(value) for key, value in engine.metadata.items()}

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from wardrobe.errors import UsageError
-from wardrobe.inference.classifier import SHIPPED, Classifier, resolve_model
+from wardrobe.inference.classifier import Classifier, name_model, resolve_model
 from wardrobe.inference.predict import (
     Failure,
     Prediction,
@@ -23,7 +23,6 @@ from wardrobe.inference.predict import (
     to_json,
     unique_file_name,
 )
-from wardrobe.runs import LATEST
 from wardrobe.runs.files import atomic_write
 from wardrobe.terminal import console
 
@@ -74,7 +73,7 @@ def predict(
     done, failed, names = 0, 0, dict[str, int]()
     with ExitStack() as stack:
         if as_json:
-            name = SHIPPED if model is None else str(file.parent) if model == LATEST else model
+            name = name_model(model, file)
             write = stack.enter_context(write_json_object(name, top, failures))
         elif csv_path is not None:
             write = stack.enter_context(write_csv(csv_path))
