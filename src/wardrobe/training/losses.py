@@ -14,7 +14,7 @@ def build_loss_and_metric(recipe: Recipe) -> tuple[keras.losses.Loss, keras.metr
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         accuracy = keras.metrics.sparse_categorical_accuracy
     else:
-        loss, accuracy = CrossEntropyWithUnknown(), _accuracy_with_unknown
+        loss, accuracy = CrossEntropyWithUnknown(), accuracy_with_unknown
     if recipe.ensemble_size > 1:
         return EnsembleMemberLoss(loss), EnsembleMeanMetric(accuracy, name="accuracy")
     return loss, keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")
@@ -42,13 +42,16 @@ class EnsembleMemberLoss(keras.losses.Loss):
     Source: Cireșan et al. 2012 (arXiv 1202.2745); deep ensembles (arXiv 1612.01474).
     """
 
-    def __init__(self, loss: keras.losses.Loss) -> None:
-        super().__init__()
-        self.loss = loss
+    def __init__(self, loss: keras.losses.Loss | dict[str, Any], **options: Any) -> None:
+        super().__init__(**options)
+        self.loss = keras.losses.get(loss)  # Keras gives its config when it loads a checkpoint
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         members = [self.loss.call(y_true, y_pred[:, i]) for i in range(y_pred.shape[1])]  # (n,)
         return ops.mean(ops.stack(members), axis=0)  # (members, n) → (n,)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "loss": keras.losses.serialize(self.loss)}
 
 
 @keras.saving.register_keras_serializable("wardrobe")
@@ -59,7 +62,9 @@ class EnsembleMeanMetric(keras.metrics.MeanMetricWrapper):
         return super().update_state(y_true, ops.mean(y_pred, axis=1), sample_weight)
 
 
-def _accuracy_with_unknown(y_true: Any, y_pred: Any) -> Any:
+@keras.saving.register_keras_serializable("wardrobe")  # type: ignore[untyped-decorator]
+def accuracy_with_unknown(y_true: Any, y_pred: Any) -> Any:
+    """Returns whether each answer is right, 0 or 1: (n,); for `CrossEntropyWithUnknown`."""
     return keras.metrics.categorical_accuracy(y_true, _append_unknown(y_pred))
 
 
