@@ -3,6 +3,7 @@
 - `loop`: trains a recipe, epoch by epoch.
 - `sampling`: the images of each epoch; hard-example mining.
 - `losses`, `schedules`, `muon`: losses and metrics, learning rates, the Muon optimizer.
+- `precision`: bfloat16 or float32, as the devices allow.
 - `checkpoints`: the models that a run keeps on disk.
 - `distributed/`: several processes that train one model.
 """

@@ -7,7 +7,6 @@ checkpoint holds weights and optimizer.
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,13 +16,14 @@ from wardrobe.data import batches
 from wardrobe.data.dataset import Dataset
 from wardrobe.errors import RunError
 from wardrobe.models import architecture, initializers
-from wardrobe.models.recipes import BFLOAT16, FLOAT32, Recipe
+from wardrobe.models.recipes import FLOAT32, Recipe
 from wardrobe.runs import Row, Run
 from wardrobe.terminal import console
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import checkpoints, losses, sampling
 from wardrobe.training.distributed import collectives
 from wardrobe.training.muon import Muon
+from wardrobe.training.precision import choose_precision
 from wardrobe.training.schedules import SCHEDULES
 
 # Batches that Keras runs between two updates of the display; 16 saves a quarter of the time.
@@ -127,18 +127,6 @@ def compile_model(
     # Without variables, the optimizer could not take its state from a checkpoint.
     model.optimizer.build(model.trainable_variables)
     return model
-
-
-def choose_precision(precision: str) -> str:
-    """Returns "float32" in place of "bfloat16" on a processor that would emulate it slowly."""
-    devices = keras.distribution.list_devices()
-    if precision != BFLOAT16 or any("cpu" not in device for device in devices):
-        return precision
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
-    # AVX2 alone is slower in bfloat16 than in float32.
-    has_bfloat16 = "avx512_bf16" in flags or "amx_bf16" in flags
-    return BFLOAT16 if has_bfloat16 and keras.backend.backend() == "tensorflow" else FLOAT32
 
 
 def _list_variables(model: keras.Model) -> list[keras.Variable]:

@@ -1,0 +1,52 @@
+"""The arithmetic of the layers: bfloat16 only on devices that compute in it.
+
+Others emulate it, more slowly than they compute in float32, or refuse it.
+"""
+
+from pathlib import Path
+
+import keras
+
+from wardrobe.models.recipes import BFLOAT16, FLOAT32
+
+AMPERE = 8  # compute capability, major: the first NVIDIA GPUs with bfloat16 (A100, RTX 30 series)
+
+
+def choose_precision(precision: str) -> str:
+    """Returns a recipe's precision, but "float32" where a device is not known to have bfloat16."""
+    if precision != BFLOAT16:
+        return precision
+    kinds = {device.partition(":")[0] for device in keras.distribution.list_devices()}  # "gpu:0"
+    has_bfloat16 = all(
+        kind == "tpu" or (kind == "gpu" and _gpus_have_it()) or (kind == "cpu" and _cpu_has_it())
+        for kind in kinds
+    )
+    return BFLOAT16 if has_bfloat16 else FLOAT32
+
+
+def _cpu_has_it() -> bool:
+    """Returns whether the processor has instructions for bfloat16 that the backend uses."""
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
+    # AVX2 alone is slower in bfloat16 than in float32.
+    has_instructions = "avx512_bf16" in flags or "amx_bf16" in flags
+    return has_instructions and keras.backend.backend() == "tensorflow"
+
+
+def _gpus_have_it() -> bool:
+    """Returns whether every GPU of this process is from NVIDIA, and Ampere or later."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf  # here: JAX runs without TensorFlow
+
+        gpus = tf.config.get_visible_devices("GPU")
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        # A tuple such as (8, 6); Apple's and AMD's GPUs have none.
+        return all(each.get("compute_capability", (0, 0))[0] >= AMPERE for each in details)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        # Text such as "8.6" on NVIDIA; "gfx90a" on AMD, which has no number before the point.
+        versions = (str(getattr(gpu, "compute_capability", "")) for gpu in jax.local_devices())
+        majors = [version.partition(".")[0] for version in versions]
+        return all(major.isdecimal() and int(major) >= AMPERE for major in majors)
+    return False
