@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,11 @@ from wardrobe.runs import Run
 
 
 def make_classes(root: Path, **counts: int) -> Path:
-    """Makes a folder with the given number of grey images in each class."""
-    for name, count in counts.items():
+    """Makes a folder with the given number of grey images in each class, no two of them equal."""
+    for shade, (name, count) in enumerate(counts.items()):
         (root / name).mkdir(parents=True)
         for number in range(count):
-            Image.new("L", (28, 28), 10 * number + 5).save(root / name / f"{number}.png")
+            Image.new("L", (28, 28), 10 * number + shade + 5).save(root / name / f"{number}.png")
     return root
 
 
@@ -56,8 +57,35 @@ def test_duplicates_are_used_once(tmp_path: Path, capsys: pytest.CaptureFixture[
     root = make_classes(tmp_path, coats=4, hats=4)
     for number in range(20):
         (root / "hats" / f"copy-{number}.png").write_bytes((root / "hats" / "1.png").read_bytes())
+    Image.open(root / "hats" / "1.png").save(root / "hats" / "converted.bmp")
     assert image_folder.read_image_folder(root).labels.tolist() == [0] * 4 + [1] * 4
-    assert "20 duplicates at 28x28 pixels" in capsys.readouterr().err
+    assert "21 duplicates at 28x28 pixels" in capsys.readouterr().err
+
+
+def test_an_image_in_two_classes_is_named_and_used_in_neither(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_classes(tmp_path, coats=20, hats=20)
+    contradictions = [root / "coats" / f"{number}.png" for number in range(7)]
+    for path in contradictions:
+        Image.open(path).save(root / "hats" / f"copy-of-{path.stem}.bmp")
+    dataset = load_data(str(root))
+    used = dataset.train + dataset.validation + open_test_split(dataset)
+    assert np.bincount(used.labels).tolist() == [13, 20]
+    contradictory = {photo.prepare(path).tobytes() for path in contradictions}
+    assert contradictory.isdisjoint(image.tobytes() for image in used.images)
+    warned = capsys.readouterr().err
+    first, second = contradictions[0], root / "hats" / "copy-of-0.bmp"
+    assert f"{first} and {second} are the same image in two classes" in warned
+    assert warned.count("are the same image in two classes") == 5
+    assert "7 images are in several classes, none is used" in warned
+
+
+def test_a_folder_that_was_copied_as_another_class_is_refused(tmp_path: Path) -> None:
+    root = make_classes(tmp_path, coats=4, hats=4)
+    shutil.copytree(root / "hats", root / "jackets")
+    with pytest.raises(DataError, match="hats has 0 usable images"):
+        image_folder.read_image_folder(root)
 
 
 def test_a_decompression_bomb_is_skipped(
@@ -76,8 +104,8 @@ def test_a_decompression_bomb_is_skipped(
     [
         ({}, "has 0 subfolders, expected at least 2"),
         ({"coats": 5}, "has 1 subfolders, expected at least 2"),
-        ({"coats": 5, "hats": 0}, "hats has 0 readable images, expected at least 3"),
-        ({"coats": 5, "hats": 2}, "hats has 2 readable images, expected at least 3"),
+        ({"coats": 5, "hats": 0}, "hats has 0 usable images, expected at least 3"),
+        ({"coats": 5, "hats": 2}, "hats has 2 usable images, expected at least 3"),
     ],
 )
 def test_too_few_classes_or_images_is_an_error(

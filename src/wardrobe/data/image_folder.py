@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,10 @@ from wardrobe.errors import DataError, UsageError
 from wardrobe.terminal import console
 
 MIN_IMAGES = 3  # of a class: one each for training, validation and test
-MAX_WARNINGS = 5  # unreadable images of a class that are named one by one
+MAX_WARNINGS = 5  # images of a kind, such as unreadable ones, that are named one by one
+
+# Pixels of an image → its first file. The pixels, not the file: a copy in another format is found.
+Tiles = dict[bytes, Path]
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,15 @@ class FolderImages:
 
 
 def read_image_folder(root: Path) -> FolderImages:
-    """Reads every image below `root`. Unreadable ones are reported on stderr and skipped.
+    """Reads every image below `root`.
+
+    Unreadable images, duplicates, and images that are in several classes are reported on stderr.
+    They are skipped, so that no two splits share an image.
 
     Raises:
         UsageError: `root` is not a folder.
-        DataError: there are fewer than two classes, or a class has fewer than `MIN_IMAGES` images.
+        DataError: there are fewer than two classes, or a class has fewer than `MIN_IMAGES` images
+            that are readable and in no other class.
     """
     if not root.is_dir():
         raise UsageError(
@@ -47,28 +55,28 @@ def read_image_folder(root: Path) -> FolderImages:
             f"{root} has {len(class_folders)} subfolders, expected at least 2; put the images of "
             "each class into their own subfolder"
         )
-    images: list[npt.NDArray[np.uint8]] = []
-    labels: list[int] = []
+    classes = [_read_class(class_folder) for class_folder in class_folders]
+    _drop_contradictions(root, classes)
     digest = hashlib.sha256()
-    for label, class_folder in enumerate(class_folders):
-        class_images = _read_class(class_folder)
-        if len(class_images) < MIN_IMAGES:
+    for class_folder, tiles in zip(class_folders, classes, strict=True):
+        if len(tiles) < MIN_IMAGES:
             raise DataError(
-                f"{class_folder} has {len(class_images)} readable images, expected at least "
+                f"{class_folder} has {len(tiles)} usable images, expected at least "
                 f"{MIN_IMAGES} for training, validation and test; add images or remove the folder"
             )
-        for path, image in class_images.items():
-            images.append(image)
-            labels.append(label)
+        for path in tiles.values():
             digest.update(os.fsencode(path.relative_to(root).as_posix()) + path.read_bytes())
+    pixels = np.frombuffer(b"".join(tile for tiles in classes for tile in tiles), np.uint8)
+    labels = np.repeat(np.arange(len(classes)), [len(tiles) for tiles in classes])
     names = tuple(folder.name for folder in class_folders)
-    return FolderImages(names, np.stack(images), np.array(labels), digest.hexdigest())
+    return FolderImages(
+        names, pixels.reshape(-1, photo.SIDE, photo.SIDE), labels, digest.hexdigest()
+    )
 
 
-def _read_class(class_folder: Path) -> dict[Path, npt.NDArray[np.uint8]]:
-    """Reads the images of a class. Duplicates are dropped: they could end up in two splits."""
-    images: dict[Path, npt.NDArray[np.uint8]] = {}
-    seen: set[bytes] = set()
+def _read_class(class_folder: Path) -> Tiles:
+    """Reads the images of a class. Of duplicates, the first is used."""
+    tiles: Tiles = {}
     unreadable = duplicates = 0
     paths = _list_files(class_folder)
     with ThreadPoolExecutor() as pool:  # Pillow and OpenCV release the GIL
@@ -78,16 +86,31 @@ def _read_class(class_folder: Path) -> dict[Path, npt.NDArray[np.uint8]]:
             unreadable += 1
             if unreadable <= MAX_WARNINGS:
                 console.warn(f"{path} skipped: {image}")
-        elif image.tobytes() in seen:
+        elif tiles.setdefault(image.tobytes(), path) != path:
             duplicates += 1
-        else:
-            seen.add(image.tobytes())  # the tile, not the file: a re-encoded copy is found too
-            images[path] = image
     if unreadable:
-        console.warn(f"{class_folder}: {unreadable} files skipped, {len(images)} images used")
+        console.warn(f"{class_folder}: {unreadable} files skipped, {len(tiles)} images used")
     if duplicates:
         console.warn(f"{class_folder}: {duplicates} duplicates at 28x28 pixels, each used once")
-    return images
+    return tiles
+
+
+def _drop_contradictions(root: Path, classes: list[Tiles]) -> None:
+    """Removes the images that are in several classes: at most one of their labels is right.
+
+    They could also end up in two splits.
+    """
+    owners = Counter(tile for tiles in classes for tile in tiles)
+    contradictions = [tile for tile, count in owners.items() if count > 1]
+    for number, tile in enumerate(contradictions):
+        first, second, *_ = (tiles.pop(tile) for tiles in classes if tile in tiles)
+        if number < MAX_WARNINGS:
+            console.warn(
+                f"{first} and {second} are the same image in two classes, at 28x28 pixels; "
+                "neither is used; remove the one whose class is wrong"
+            )
+    if len(contradictions) > MAX_WARNINGS:
+        console.warn(f"{root}: {len(contradictions)} images are in several classes, none is used")
 
 
 def _list_files(folder: Path) -> list[Path]:
