@@ -60,7 +60,7 @@ browser:
 	cp src/wardrobe/pretrained/photo-int8.onnx $(BROWSER)/model.onnx
 	@echo "Written: $(BROWSER); see it with: python3 -m http.server --directory $(BROWSER)"
 
-PHOTOS ?= ../shared/data/clothing-photos/validation
+PHOTOS ?= ../shared/data/clothing-photos/test
 pretrained: .venv/train
 	$(BIN)/wardrobe train photo --data fashion-mnist --out runs/pretrained
 	cp runs/pretrained/model.onnx src/wardrobe/pretrained/photo.onnx

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wardrobe import report, runs
+from wardrobe.data import TEST
 from wardrobe.inference.classifier import SHIPPED
 
 
@@ -13,7 +14,7 @@ def write_results(measured: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Writes results/NAME.json, then RESULTS.md and the model card from all files in results/.
 
     The model card is written only if its folder exists and the photo results are those of the
-    shipped model.
+    shipped model on the test split.
 
     Returns:
         The content of each results/NAME.json, by name.
@@ -26,9 +27,10 @@ def write_results(measured: dict[str, Any], folder: Path) -> dict[str, Any]:
     page = report.load_template("results.md", "benchmarks").render(tables=tables)
     write_page(folder / "RESULTS.md", page)
     card = folder / "src" / "wardrobe" / "pretrained" / "README.md"
-    if "photos" in tables and tables["photos"]["model"] == SHIPPED and card.parent.is_dir():
+    photos = tables.get("photos", {"model": None, "split": None})
+    if (photos["model"], photos["split"]) == (SHIPPED, TEST) and card.parent.is_dir():
         template = report.load_template("model_card.md", "benchmarks")
-        write_page(card, template.render(p=tables["photos"]))
+        write_page(card, template.render(p=photos))
     return tables
 
 

@@ -112,6 +112,24 @@ def test_the_readme_states_the_mean_and_the_deviation() -> None:
     assert f"the standard deviation is {100 * row['accuracy_std']:.2f} points" in stated
 
 
+def test_the_scores_on_photos_are_those_of_the_test_split() -> None:
+    photos = json.loads((ROOT / "results/photos.json").read_text())
+    assert photos["split"] == "test"
+    assert photos["command"].endswith("clothing-photos/test")
+    assert not photos["git_commit"].endswith("changes")
+    interval = " to ".join(f"{100 * end:.2f} %" for end in photos["balanced_accuracy_interval_95"])
+    stated = re.sub(r"\s+", " ", README)
+    balanced = f"balanced accuracy is **{100 * photos['balanced_accuracy']:.2f} %**"
+    assert f"{photos['photos']} test photos of seven classes, which chose nothing" in stated
+    assert f"{balanced} (95 % interval {interval})" in stated
+    card = (ROOT / "src/wardrobe/pretrained/README.md").read_text()
+    assert interval in card
+    assert photos["command"] in card
+    made = ("make", "--dry-run", "pretrained")
+    listed = subprocess.run(made, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert photos["command"] in listed
+
+
 def test_a_made_up_figure_would_be_found() -> None:
     assert stands_in_results("91.1", [0.91114])
     assert not stands_in_results("91.2", [0.91114])

@@ -10,12 +10,15 @@ import pytest
 from conftest import ROOT, refused, run_benchmark
 from drawn_photos import scene, wood
 from PIL import Image
+from scipy import stats
 
+from benchmarks import results
 from benchmarks.__main__ import app
 from benchmarks.accuracy import ablation as ablation_benchmark
 from benchmarks.accuracy import photos as photo_benchmark
 from benchmarks.accuracy.photos import ACCEPTED
 from wardrobe.evaluation import calibration, out_of_distribution
+from wardrobe.inference.classifier import Predictions
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.models import recipes
 from wardrobe.runs import Run
@@ -42,10 +45,28 @@ def test_photos_are_scored_by_category(tmp_path: Path) -> None:
         np.mean([rows[category]["accuracy"] for category in ACCEPTED])
     )
     assert measured["photos"] == 14
-    assert {"all other clothing", "hat", "digits", "noise"} == measured["auroc"].keys()
-    assert "## Photos" in (tmp_path / "RESULTS.md").read_text()
-    with Image.open(tmp_path / "runs/photo-steps.png") as sheet:
-        assert sheet.width > 1000
+    low, high = measured["balanced_accuracy_interval_95"]
+    assert low < measured["balanced_accuracy"] < high
+    never_drawn = measured["auroc"].keys() - measured["drawn_in_training"].keys()
+    assert never_drawn == {"hat", "crops of photos without clothing"}
+    assert measured["auroc"].keys() - never_drawn == {"all other clothing", "digits", "noise"}
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert "They are the `photos` split, not the test split." in page
+    sheet = tmp_path / "runs/photo-steps.png"
+    with Image.open(sheet) as image:
+        assert image.width > 1000
+    sheet.unlink()
+    card = tmp_path / "src/wardrobe/pretrained/README.md"
+    card.parent.mkdir(parents=True)
+    results.write_results(measured, tmp_path)
+    assert not card.exists(), "the model card has scores of another split than test"
+
+    (tmp_path / "photos").rename(tmp_path / "test")
+    measured = photo_benchmark.score_photos(tmp_path / "test", "baseline", tmp_path)
+    assert measured["split"] == "test"
+    assert measured["drawn_in_training"] == {}, "baseline was trained on clothing alone"
+    assert "They are the test split of clothing" in (tmp_path / "RESULTS.md").read_text()
+    assert not sheet.exists(), "test photos were drawn, from which one could choose steps"
 
 
 def test_balanced_accuracy_weighs_every_category_equally() -> None:
@@ -54,6 +75,59 @@ def test_balanced_accuracy_weighs_every_category_equally() -> None:
     )
     correct = np.array([True] * 8 + [False] * 6)
     assert photo_benchmark.average_by_category(correct, categories) == pytest.approx(1 / 7)
+
+
+def test_interval_of_balanced_accuracy_is_near_that_of_a_stratified_bootstrap() -> None:
+    hits = {"dress": 11, "longsleeve": 19, "outwear": 29, "pants": 41, "shirt": 13, "shoes": 69}
+    hits |= {"t-shirt": 32}
+    sizes = (15, 72, 38, 42, 26, 73, 52)
+    groups = [np.arange(n) < k for k, n in zip(hits.values(), sizes, strict=True)]
+    resampled = stats.bootstrap(
+        groups,
+        lambda *samples, axis: np.mean([sample.mean(axis=axis) for sample in samples], axis=0),
+        vectorized=True,
+        n_resamples=2000,
+        method="BCa",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    interval = photo_benchmark.balanced_accuracy_interval(
+        np.concatenate(groups), np.repeat([*hits], sizes)
+    )
+    assert interval == pytest.approx((resampled.low, resampled.high), abs=0.01)
+
+
+def test_interval_of_balanced_accuracy_has_a_width_if_every_photo_is_correct() -> None:
+    low, high = photo_benchmark.balanced_accuracy_interval(np.full(7, True), np.array([*ACCEPTED]))
+    # One photo of each: 1 - (1 - Wilson's bound) * sqrt(7) / 7.
+    assert low == pytest.approx(1 - 0.7935 / np.sqrt(7), abs=1e-4)
+    assert high == 1
+
+
+def test_calibration_error_on_photos_sums_the_probabilities_of_the_accepted_classes() -> None:
+    columns = [CLASS_NAMES.index(name) for name in ("Sandal", "Sneaker", "Ankle boot", "Bag")]
+    probabilities = np.zeros((20, 10))
+    # Shoes: any of three is correct, with 0.35 + 0.3 + 0.25 = 0.9.
+    probabilities[:10, columns] = 0.35, 0.3, 0.25, 0.1
+    # The answer is Bag, with 0.4, though all shoes together are more probable.
+    probabilities[10:, columns] = 0.3, 0.2, 0.1, 0.4
+    answers = Predictions(CLASS_NAMES, probabilities, np.ones(20), 0, np.full(20, False))
+    assert photo_benchmark.sum_over_kind(answers) == pytest.approx([0.9] * 10 + [0.4] * 10)
+    categories = np.array(["shoes"] * 9 + ["dress"] + ["shoes"] * 4 + ["pants"] * 6)
+    categories = np.append(categories, [each for each in ACCEPTED if each != "shoes"])
+    more = np.eye(10)[[CLASS_NAMES.index(ACCEPTED[each][0]) for each in categories[20:]]]
+    answers = Predictions(
+        CLASS_NAMES, np.concatenate([probabilities, more]), np.ones(26), 0, np.full(26, False)
+    )
+    # Gaps: 0.9 with 9 of 10 correct, 0.4 with none of 10 correct, 1.0 with all of 6 correct.
+    scores = photo_benchmark.score_predictions(answers, categories)
+    assert scores["ece"] == pytest.approx(0.4 * 10 / 26)
+
+
+def test_crops_of_photos_have_the_shape_of_the_models_input() -> None:
+    crops = photo_benchmark.draw_crops()
+    assert crops.shape == (out_of_distribution.COUNT, 28, 28)
+    assert crops.dtype == np.uint8
+    assert len(np.unique(crops, axis=0)) == len(crops)
 
 
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
