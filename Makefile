@@ -3,7 +3,7 @@
 #   make test        lint, type-check, test
 #   make picture     make the README's picture again
 #   make browser     put the page that classifies without a server into runs/browser (needs npm)
-#   make pretrained  train the models that ship again, score on photos (PHOTOS=folder), write the card
+#   make pretrained  train the models that ship again, score on the test photos (PHOTOS=folder), write the card
 #   make benchmark-NAME  measure again: write results/NAME.json and RESULTS.md; NAME as in python -m benchmarks --help,
 #                    with OPTIONS="…" for its options
 #   make lock        pin the newest versions that go together (needs uv)

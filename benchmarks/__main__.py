@@ -165,7 +165,9 @@ def benchmark_essay(
 
 @app.command("photos")
 def benchmark_photos(
-    photos: Annotated[Path, typer.Option(help="Folder of photos with one subfolder per category.")],
+    photos: Annotated[
+        Path, typer.Option(help="Folder of a split, with one subfolder per category.")
+    ],
     model: Model = None,
     folder: ResultsFolder = REPOSITORY,
     as_json: Json = False,

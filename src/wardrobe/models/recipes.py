@@ -1,7 +1,8 @@
 """Recipes: a network and how it is trained, as data.
 
 A recipe is one instance of `Recipe`. The docstring under each one gives the command, the expected
-score and the source of each technique. `dataclasses.replace` makes a variation.
+score and the source of each technique. `dataclasses.replace` makes a variation. Scores in comments
+are on validation images, which chose the settings; those of RESULTS.md are on test images.
 """
 
 import difflib
@@ -145,7 +146,7 @@ CHAMPION = Recipe(
     padding="same",
     batch_norm=True,
     ensemble_size=3,
-    epochs=15,  # 13 had the same accuracy; between 11 and 15 the members overfit
+    epochs=15,  # 13 had the same test accuracy; between 11 and 15 the members overfit
     batch_size=128,
     optimizer="muon",
     learning_rate=6e-3,
