@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from wardrobe.data import Dataset, batches
+from wardrobe.data import Dataset, augment, batches
 from wardrobe.models import recipes
 from wardrobe.training import loop, sampling
 
@@ -67,6 +67,26 @@ def test_hard_examples_are_repeated_from_the_third_epoch(dataset: Dataset) -> No
             assert seen[hard].min() >= 3
             others = np.delete(seen, hard) > 0
             assert others.mean() == pytest.approx(sampling.EASY_FRACTION, abs=0.05)
+
+
+def test_no_two_rounds_share_a_turn_and_no_image_is_augmented_in_vain(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[int] = []
+    sizes: list[int] = []
+
+    def record(recipe: Any, images: Any, chosen: Any, seed: int, turn: int) -> Any:
+        turns.append(turn)
+        sizes.append(len(chosen))
+        return images[chosen]
+
+    monkeypatch.setattr(augment, "augment", record)
+    model: Any = FakeModel(dataset, np.arange(240))
+    for epoch in range(5):
+        recipe = replace(BASELINE, hard_fraction=0.4)
+        sampling.make_epoch_batches(recipe, dataset, model, 0, epoch)
+    assert turns == list(range(2 + 3 * 3))  # two epochs over all images, then three rounds each
+    assert sizes == [600, 600, *3 * [276, 276, 48]]  # 40 % of 600, a tenth of the others
 
 
 def test_the_images_keep_their_labels(dataset: Dataset) -> None:

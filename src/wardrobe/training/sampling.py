@@ -37,23 +37,36 @@ def make_epoch_batches(
     if recipe.augment == "photo":
         return _make_photo_batches(recipe, dataset, seed, epoch)
     chosen = np.arange(len(train))
-    if recipe.hard_fraction < 1 and epoch >= WARMUP_EPOCHS:
+    if _is_mined(recipe, epoch):
         rng = make_rng("others", seed, epoch)  # a stream of its own, apart from the order's
         chosen = select_hard_examples(_gather_losses(model, train), recipe.hard_fraction, rng)
     # Several rounds over the chosen images; the last is cut off at the length of the split.
-    rounds = range(-(-len(train) // len(chosen)))  # 1 over all images; 3 over 46 %
-    orders = [chosen[shuffle_indices(len(chosen), seed, epoch, number)] for number in rounds]
-    # The number of earlier rounds, because each round mirrors what the previous one did not.
-    first = epoch * round(len(train) / len(chosen))
-    augmented = [  # one (m, 28, 28) a round, m <= n
-        augment.augment(recipe, train.images, order, seed, first + number)
-        for number, order in enumerate(orders)
+    orders = [
+        shuffle_indices(len(chosen), seed, epoch, number)[: len(train) - start]
+        for number, start in enumerate(range(0, len(train), len(chosen)))
     ]
-    images = augmented[0] if len(augmented) == 1 else np.concatenate(augmented)[: len(train)]
-    labels = np.concatenate([train.labels[order] for order in orders])[: len(train)]
+    first = count_rounds(recipe, len(train), epoch)
+    images = np.concatenate(  # (n, 28, 28); each round mirrors what the one before it did not
+        [
+            augment.augment(recipe, train.images, chosen[order], seed, first + number)
+            for number, order in enumerate(orders)
+        ]
+    )
+    labels = train.labels[chosen[np.concatenate(orders)]]  # (n,)
     images, labels = collectives.shard((images, labels), recipe.batch_size)
     batch_size = collectives.per_process_batch_size(recipe.batch_size)
     return batches.from_arrays(images[..., None], labels, batch_size)  # (n, 28, 28, 1) uint8, (n,)
+
+
+def count_rounds(recipe: Recipe, count: int, epoch: int) -> int:
+    """Returns the rounds in all epochs before `epoch`, with `count` training images.
+
+    A round goes once over the chosen images: an epoch over all images is one round.
+    """
+    hard = _count_hard(recipe.hard_fraction, count)
+    chosen = hard + _count_easy(count - hard)
+    rounds_if_mined = -(-count // chosen)  # rounded up: 3 over 46 % of the images
+    return sum(rounds_if_mined if _is_mined(recipe, each) else 1 for each in range(epoch))
 
 
 def draw_samples(recipe: Recipe, dataset: Dataset, count: int) -> npt.NDArray[np.uint8]:
@@ -81,6 +94,8 @@ def compute_losses(model: keras.Model, split: Split) -> Floats:
 def select_hard_examples(losses: Floats, fraction: float, rng: np.random.Generator) -> Indices:
     """Returns the indices of the images with the highest losses, and of a tenth of the others.
 
+    Their number depends only on the arguments' sizes, so that rounds can be counted in advance.
+
     Args:
         losses: (n,).
         fraction: of the images that count as hard, 0-1.
@@ -88,8 +103,22 @@ def select_hard_examples(losses: Floats, fraction: float, rng: np.random.Generat
     Source: hard-example mining as in selective backpropagation (arXiv 1910.00762) and with the
     proxy model of airbench96 in KellerJordan/cifar10-airbench. Here the network selects for itself.
     """
-    threshold = np.sort(losses)[-round(fraction * len(losses))]  # the lowest hard loss
-    return np.flatnonzero((losses >= threshold) | (rng.random(len(losses)) < EASY_FRACTION))
+    by_loss = np.argsort(-losses, kind="stable")  # highest first
+    hard, others = np.split(by_loss, [_count_hard(fraction, len(losses))])
+    easy = rng.choice(others, _count_easy(len(others)), replace=False)
+    return np.sort(np.concatenate([hard, easy]))
+
+
+def _is_mined(recipe: Recipe, epoch: int) -> bool:
+    return recipe.hard_fraction < 1 and epoch >= WARMUP_EPOCHS
+
+
+def _count_hard(fraction: float, count: int) -> int:
+    return max(round(fraction * count), 1)
+
+
+def _count_easy(others: int) -> int:
+    return round(EASY_FRACTION * others)
 
 
 def _gather_losses(model: keras.Model, split: Split) -> Floats:
