@@ -48,9 +48,5 @@ def format_command(name: str, **options: Any) -> str:
 
 def provenance() -> dict[str, Any]:
     """Returns the time, machine, versions and commit of a measurement made now."""
-    return {
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": runs.describe_machine(),
-        "versions": runs.package_versions(),
-        "git_commit": runs.git_commit(),
-    }
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"finished": finished, **runs.describe_provenance()}

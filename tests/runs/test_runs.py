@@ -58,7 +58,22 @@ def test_run_json_holds_recipe_versions_and_machine(tmp_path: Path) -> None:
         "hard_fraction": 1.0, "held_out": None, "tta_views": 1,
     }  # fmt: skip
     assert {"python", "wardrobe", "keras", "numpy", "onnxruntime"} <= info["versions"].keys()
-    assert info["machine"]["cores"] >= 1
+    assert info["machine"]["cores"] >= info["machine"]["usable_cores"] >= 1
+
+
+def test_what_may_change_the_weights_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    before = runs.describe_provenance()
+    if Path("/proc/cpuinfo").exists():
+        assert before["machine"]["vector_extensions"]
+    memory = {**before, "machine": {**before["machine"], "memory_gib": 1}}
+    assert runs.list_differences(memory, before) == []
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
+    monkeypatch.setenv("UNRELATED", "3")
+    (difference,) = runs.list_differences(before, runs.describe_provenance())
+    assert difference.startswith("settings ")
+    assert "'TF_NUM_INTRAOP_THREADS': '3'" in difference.partition(", now ")[2]
+    assert "UNRELATED" not in difference
 
 
 def test_a_recipe_keeps_every_field(tmp_path: Path) -> None:

@@ -247,6 +247,8 @@ def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
     assert len(run.history()) < EPOCHS
     resumed = wardrobe_here("train", "--resume", "killed", "--json", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
+    assert "may differ" not in resumed.stderr
+    assert "resumed" not in run.info()
     assert json.loads(resumed.stdout)["status"] == "done"
     assert [row["epoch"] for row in run.history()] == list(range(1, EPOCHS + 1))
     again = ("train", "--data", drawn_folder, "--epochs", EPOCHS, "--out", "alone", "--seed", 5)

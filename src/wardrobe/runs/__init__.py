@@ -8,7 +8,7 @@
 
 from wardrobe.runs.files import atomic_write, write_json
 from wardrobe.runs.locks import exclusive_lock
-from wardrobe.runs.provenance import describe_machine, git_commit, package_versions
+from wardrobe.runs.provenance import describe_provenance, list_differences, package_versions
 from wardrobe.runs.run import (
     DONE,
     INTERRUPTED,
@@ -35,10 +35,10 @@ __all__ = [
     "atomic_write",
     "check_new_folder",
     "create_run",
-    "describe_machine",
+    "describe_provenance",
     "exclusive_lock",
     "find_run",
-    "git_commit",
+    "list_differences",
     "list_runs",
     "package_versions",
     "tabulate_runs",

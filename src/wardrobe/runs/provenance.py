@@ -1,8 +1,14 @@
-"""What a result depends on besides its recipe: package versions, machine, commit."""
+"""What a result depends on besides its recipe: package versions, machine, commit.
+
+The same seed gives the same weights, bit for bit, only where all of these are the same: another
+number of threads, or other vector instructions, adds the same numbers in another order.
+"""
 
 import os
 import platform
+import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +16,40 @@ PACKAGES = (
     *("wardrobe", "keras", "tensorflow", "tensorflow-cpu", "numpy", "scipy", "scikit-learn"),
     *("onnx", "onnxruntime", "tf2onnx", "pillow", "matplotlib"),
 )
+# Vector extensions of the processor that decide which kernels TensorFlow and oneDNN choose.
+VECTOR_EXTENSIONS = re.compile(r"(avx|amx|sse4|fma|sve|asimd)\w*")
+# Environment variables that change the number of threads, or which kernels run.
+SETTINGS = re.compile(
+    r"KERAS_BACKEND|JAX_\w+|XLA_FLAGS|CUDA_VISIBLE_DEVICES|\w+_NUM_THREADS"
+    r"|TF_(NUM_\w+_THREADS|ENABLE_ONEDNN_OPTS|DETERMINISTIC_OPS|XLA_FLAGS)|ONEDNN_MAX_CPU_ISA"
+)
+WITHOUT_EFFECT = "system", "memory_gib"  # on the numbers
+
+
+def describe_provenance() -> dict[str, Any]:
+    """Returns "versions", "machine" and "git_commit" as they are now."""
+    return {
+        "versions": package_versions(),
+        "machine": describe_machine(),
+        "git_commit": git_commit(),
+    }
+
+
+def list_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Returns what may make a run now differ from one made before, such as "numpy 2.3, now 2.4".
+
+    Args:
+        before, now: as `describe_provenance` returns them; further fields are ignored.
+    """
+    old, new = (
+        {**info["versions"], **info["machine"], "commit": info["git_commit"]}
+        for info in (before, now)
+    )
+    return [
+        f"{name} {old.get(name)}, now {new.get(name)}"
+        for name in sorted({*old, *new} - {*WITHOUT_EFFECT})
+        if old.get(name) != new.get(name)
+    ]
 
 
 def package_versions() -> dict[str, str]:
@@ -26,14 +66,25 @@ def package_versions() -> dict[str, str]:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Returns the operating system, the processor, the number of cores and the memory in GiB."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
+    """Returns the operating system, the processor with its vector extensions, cores and memory.
+
+    "cores" are those of the machine, "usable_cores" those that this process may use, "memory_gib"
+    is in GiB, "settings" are the environment variables that change threads or kernels.
+    """
+    cpuinfo, fields = Path("/proc/cpuinfo"), {}
     if cpuinfo.exists():  # Linux: platform.processor() is empty or says only "x86_64"
-        names = (x for x in cpuinfo.read_text().splitlines() if x.startswith("model name"))
-        processor = next(names, f": {processor}").partition(": ")[2]
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+        fields = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
+    processor = fields.get("model name") or platform.processor() or platform.machine()
     facts: dict[str, Any] = {"system": platform.platform(), "processor": processor}
+    flags = fields.get("flags", "") or fields.get("Features", "")  # of x86, of Arm
+    extensions = (flag for flag in flags.split() if VECTOR_EXTENSIONS.fullmatch(flag))
+    facts["vector_extensions"] = sorted(extensions)
     facts["cores"] = os.cpu_count()
+    has_affinity = hasattr(os, "sched_getaffinity")  # Linux; a container may allow fewer cores
+    facts["usable_cores"] = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()
+    names = sorted(name for name in os.environ if SETTINGS.fullmatch(name))
+    facts["settings"] = {name: os.environ[name] for name in names}
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # bytes
         facts["memory_gib"] = round(memory / 2**30, 1)

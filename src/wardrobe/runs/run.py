@@ -16,7 +16,7 @@ from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs.files import atomic_write, write_json
 from wardrobe.runs.locks import exclusive_lock
-from wardrobe.runs.provenance import describe_machine, git_commit, package_versions
+from wardrobe.runs.provenance import describe_provenance
 from wardrobe.terminal import console
 
 ROOT = Path("runs")
@@ -190,9 +190,7 @@ def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
         "started": now.isoformat(timespec="seconds"),
         "recipe": dataclasses.asdict(recipe),
         **fields,
-        "versions": package_versions(),
-        "machine": describe_machine(),
-        "git_commit": git_commit(),
+        **describe_provenance(),
     }
     write_json(path / "run.json", facts)
     return Run(path)

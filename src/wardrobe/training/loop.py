@@ -1,8 +1,8 @@
 """The training loop. It uses Keras alone, so that every backend trains the same recipes.
 
-The same seed gives the same weights, bit for bit, even if training was killed and resumed: the
-initial weights follow from the seed, the order of an epoch from the seed and the epoch, and a
-checkpoint holds weights and optimizer.
+With the same machine, number of threads and versions, the same seed gives the same weights, bit
+for bit, even if training was killed and resumed: the initial weights follow from the seed, the
+order of an epoch from the seed and the epoch, and a checkpoint holds weights and optimizer.
 """
 
 import time

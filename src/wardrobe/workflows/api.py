@@ -85,7 +85,9 @@ def resume(
     stream: TextIO | None = None,
     process: Process | None = None,
 ) -> Run:
-    """Resumes an interrupted run, bit for bit.
+    """Resumes an interrupted run, bit for bit on the same machine, threads and versions.
+
+    Otherwise run.json records under "resumed" what is different now, and a warning says so.
 
     Args:
         name: the run folder, or "latest".
@@ -111,7 +113,11 @@ def resume(
     with _loading_keras(display):
         from wardrobe.workflows import train_run
     _connect_workers(process, run.recipe(), dataset, info["limit"], info["seed"], display)
-    moved = {} if data_dir is None else {"data_dir": str(Path(data_dir).resolve())}
+    moved: dict[str, Any] = {} if data_dir is None else {"data_dir": str(Path(data_dir).resolve())}
+    differences = runs.list_differences(info, runs.describe_provenance())
+    if differences and not run.keras_path.exists():  # it is written when training ends
+        console.warn(f"the weights may differ from an uninterrupted run: {'; '.join(differences)}")
+        moved["resumed"] = [*info.get("resumed", []), differences]
     run.update(status=runs.RUNNING, **moved)
     train_run.train(run, dataset, display)
     return run
