@@ -27,7 +27,7 @@ ANSWERED = 0.95  # fraction of validation images that are familiar; the others a
 class ReferenceOutputs:
     """Labelled images with the logits of the Keras model, which an exported file must match."""
 
-    images: npt.NDArray[np.uint8]  # (n, 28, 28), 0-255
+    images: npt.NDArray[Any]  # (n, 28, 28), 0-255; uint8, float32 for simulated photos
     labels: Labels  # (n,)
     logits: npt.NDArray[np.float32]  # (n, k)
 
@@ -37,6 +37,7 @@ class Evaluation(ReferenceOutputs):
     """A split with the model's logits and metrics."""
 
     metrics: dict[str, Any]  # as in metrics.json
+    validation: ReferenceOutputs  # what temperature and threshold were fitted on
 
 
 def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = TEST) -> Evaluation:
@@ -45,8 +46,9 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
     The temperature and the familiarity threshold are fitted on validation images; on simulated
     photos of them if the recipe trains for photos.
     """
-    fitted_logits = predict_logits(model, _simulate_inputs(dataset, recipe), recipe.tta_views)
-    temperature = calibration.fit_temperature(fitted_logits, dataset.validation.labels)
+    fitted_images, labels = _simulate_inputs(dataset, recipe), dataset.validation.labels
+    fitted_logits = predict_logits(model, fitted_images, recipe.tta_views)
+    temperature = calibration.fit_temperature(fitted_logits, labels)
     threshold = float(np.quantile(confidence.familiarity(fitted_logits), 1 - ANSWERED))
     scored = open_split(dataset, split)  # after fitting: nothing above sees these images
     logits = predict_logits(model, scored.images, recipe.tta_views)
@@ -58,7 +60,8 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
         "familiarity_threshold": threshold,
         "sure": float((confidence.familiarity(logits) >= threshold).mean()),
     }
-    return Evaluation(scored.images, scored.labels, logits, found)
+    validation = ReferenceOutputs(fitted_images, labels, fitted_logits)
+    return Evaluation(scored.images, scored.labels, logits, found, validation)
 
 
 def compute_metrics(

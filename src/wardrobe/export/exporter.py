@@ -1,4 +1,7 @@
-"""Writes a Keras model in another format, and keeps the file only if it agrees with Keras."""
+"""Writes a Keras model in another format, and keeps the file only if it agrees with Keras.
+
+Validation images decide whether it agrees. A file that is kept is then scored on the test split.
+"""
 
 import contextlib
 import json
@@ -15,7 +18,7 @@ import numpy as np
 
 from wardrobe.errors import WardrobeError
 from wardrobe.evaluation import metrics
-from wardrobe.evaluation.scoring import ReferenceOutputs
+from wardrobe.evaluation.scoring import Evaluation, ReferenceOutputs
 from wardrobe.export import litert, onnx, openvino
 from wardrobe.export.calibration import Images
 from wardrobe.inference import confidence, engines
@@ -23,7 +26,7 @@ from wardrobe.runs.files import atomic_write
 from wardrobe.terminal import console
 
 MAX_LOGIT_DIFFERENCE = 1e-3  # from Keras, of a float32 file
-MAX_ACCURACY_LOSS = 0.003  # of an int8 file; one image may always be lost, for small test splits
+MAX_ACCURACY_LOSS = 0.003  # of an int8 file; one image may always be lost, for small splits
 
 # To add a format: a module with `write` and `write_metadata`, a row here, and an
 # engine, an extension and a package in inference/engines.py.
@@ -46,7 +49,7 @@ def export_model(
     path: Path,
     to: str,
     metadata: Mapping[str, Any],
-    reference: ReferenceOutputs,
+    evaluated: Evaluation,
     calibration: Images | None = None,
 ) -> Parity:
     """Writes a model with input "pixels" (batch, 28, 28, 1) float32, 0-255, and output "logits".
@@ -54,26 +57,33 @@ def export_model(
     Args:
         to: the format; `path` has its extension. For "openvino", a .bin file is written too.
         metadata: for the file; its scores are replaced by those of the file itself.
-        reference: images with the logits of Keras, which the file is compared with.
+        evaluated: the scored split with the logits of Keras, which only scores the file. Its
+            validation images decide whether the file is kept.
         calibration: (n, 28, 28) training images, 0-255, that calibrate int8 weights, with one scale
             a channel, and activations. None: float32.
 
+    Returns:
+        The comparison with Keras over the scored split.
+
     Raises:
-        WardrobeError: a float32 logit differs by more than `MAX_LOGIT_DIFFERENCE`, or an int8 file
-            loses more accuracy than `MAX_ACCURACY_LOSS`. No file is kept.
+        WardrobeError: over the validation images, a float32 logit differs by more than
+            `MAX_LOGIT_DIFFERENCE`, or an int8 file loses more accuracy than `MAX_ACCURACY_LOSS`.
+            No file is kept.
         ImportError: the format's package is not installed.
     """
     model(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras exports only a called model
     with _replace_model_file(path) as temporary:
         with _suppress_output():
             WRITERS[to].write(model, temporary, calibration)
-        logits = engines.compute_logits(engines.open_engine(temporary), reference.images)
-        parity = _compare(logits, reference)
+        engine = engines.open_engine(temporary)
+        validation = evaluated.validation
+        parity = _compare(engines.compute_logits(engine, validation.images), validation)
         _check(parity, path.name, is_int8=calibration is not None)
-        texts = {**metadata, **_score(logits, reference, metadata["familiarity_threshold"])}
+        logits = engines.compute_logits(engine, evaluated.images)  # the file is accepted by now
+        texts = {**metadata, **_score(logits, evaluated, metadata["familiarity_threshold"])}
         as_text = {k: v if isinstance(v, str) else json.dumps(v) for k, v in texts.items()}
         WRITERS[to].write_metadata(temporary, as_text)
-    return parity
+    return _compare(logits, evaluated)
 
 
 def file_size(path: Path) -> int:
@@ -128,15 +138,15 @@ def _check(parity: Parity, name: str, is_int8: bool) -> None:
     allowed = max(MAX_ACCURACY_LOSS, 1 / parity.n) + 1e-9
     if is_int8 and not parity.keras_accuracy - parity.accuracy <= allowed:
         raise WardrobeError(
-            f"{name} has an accuracy of {parity.accuracy:.2%} on {parity.n:,} images, Keras "
-            f"{parity.keras_accuracy:.2%}; expected a loss of at most {MAX_ACCURACY_LOSS:.1%}; "
-            "the file was not kept; export without --int8"
+            f"{name} has an accuracy of {parity.accuracy:.2%} on {parity.n:,} validation images, "
+            f"Keras {parity.keras_accuracy:.2%}; expected a loss of at most "
+            f"{MAX_ACCURACY_LOSS:.1%}; the file was not kept; export without --int8"
         )
     if not is_int8 and not parity.largest_logit_difference <= MAX_LOGIT_DIFFERENCE:
         raise WardrobeError(
-            f"{name} differs from Keras by {parity.largest_logit_difference:.1e} in a logit, "
-            f"expected at most {MAX_LOGIT_DIFFERENCE:.0e}; the file was not kept; report this with "
-            "the versions in run.json"
+            f"{name} differs from Keras by {parity.largest_logit_difference:.1e} in a logit of "
+            f"{parity.n:,} validation images, expected at most {MAX_LOGIT_DIFFERENCE:.0e}; the "
+            "file was not kept; report this with the versions in run.json"
         )
 
 

@@ -190,7 +190,9 @@ def export_model(
     data_dir: str | Path | None = None,
     stream: TextIO | None = None,
 ) -> dict[str, Any]:
-    """Exports a model for another engine, and checks it against Keras on the test images.
+    """Exports a model for another engine, and checks it against Keras on the validation images.
+
+    The scores that it returns are on the test images, which decide nothing.
 
     Args:
         name: a run folder, "latest", or a shipped model, "photo" or "baseline".
@@ -205,7 +207,7 @@ def export_model(
 
     Raises:
         UsageError: unknown format. RunError: there is no such run, it has no model, or its data
-        has changed. WardrobeError: the file does not match Keras; it was removed.
+        has changed. WardrobeError: the file does not match Keras; it was not kept.
         ImportError: the format's package is not installed.
     """
     from wardrobe.inference import engines

@@ -1,4 +1,4 @@
-"""Writes a trained model in another format, checked against Keras on the test split."""
+"""Writes a trained model in another format: accepted on validation, then scored on test."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -48,7 +48,8 @@ def export_model(
     else:
         model, recipe, metadata = export.load_as_keras(source)
         home, stem = Path(), source.stem
-    display.stage(f"Scoring {dataset.test_size:,} test images with Keras")
+    count = len(dataset.validation)
+    display.stage(f"Scoring {count:,} validation and {dataset.test_size:,} test images with Keras")
     evaluated = scoring.evaluate(model, dataset, recipe)
     if isinstance(source, Run):
         metadata = describe_model(source, dataset, evaluated)
