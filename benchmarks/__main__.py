@@ -62,7 +62,8 @@ def benchmark_train(
 @app.command("ablation")
 def benchmark_ablation(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe to take apart.")],
-    seeds: Seeds = 3,
+    seeds: Seeds = 5,
+    rates: Annotated[int, typer.Option(help="Learning rates that each variant is tried with.")] = 4,
     epochs: Epochs = None,
     limit: Limit = None,
     data: Data = "fashion-mnist",
@@ -75,7 +76,7 @@ def benchmark_ablation(
 
     stream = _choose_stream(as_json)
     options: dict[str, Any] = {"data": data, "data_dir": data_dir, "epochs": epochs, "limit": limit}
-    measured = ablation.run_ablation(recipe, seeds, folder=folder, stream=stream, **options)
+    measured = ablation.run_ablation(recipe, seeds, rates, folder=folder, stream=stream, **options)
     _print_written(measured, folder, as_json)
 
 

@@ -67,26 +67,6 @@ def test_results_are_what_their_files_make(tmp_path: Path) -> None:
         assert (tmp_path / made).read_text() == (ROOT / made).read_text()
 
 
-def test_results_say_what_the_tricks_were_taken_out_of_wherever_that_row_stands(
-    tmp_path: Path,
-) -> None:
-    figures = json.loads((ROOT / "results/ablation-champion.json").read_text())
-    whole, one, *less = figures["rows"]
-    without = (
-        ([whole, *less], False),
-        ([whole], False),
-    )  # the second is that of a recipe without tricks, as `baseline`
-    for rows, said in (
-        ([whole, one, *less], True),
-        ([whole, less[0], one, *less[1:]], True),
-        *without,
-    ):
-        results.write_results(figures | {"rows": rows}, tmp_path)
-        assert (
-            "are removed from a single network" in (tmp_path / "RESULTS.md").read_text()
-        ) == said
-
-
 def test_every_figure_of_the_readme_was_measured() -> None:
     prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL).replace("95 % interval", "interval")
     figures = re.findall(

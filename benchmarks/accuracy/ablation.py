@@ -1,29 +1,41 @@
-"""Ablation: trains a recipe without each of its techniques, scores it on the validation split."""
+"""Ablation: trains a recipe without each of its techniques, scores it on the validation split.
+
+Each variant gets the learning rate that suits it, and as many epochs as fit into the time of the
+full recipe. Otherwise a technique would be credited with what another rate, or more time, gives.
+"""
 
 import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
+import numpy.typing as npt
+from scipy import stats
 
 from benchmarks import cached_runs, results
 from wardrobe import runs
 from wardrobe.data import VALIDATION, Dataset, load_data
+from wardrobe.data.load import stratified_split
 from wardrobe.errors import UsageError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import BFLOAT16, FLOAT32, Recipe
 from wardrobe.runs import Run
 from wardrobe.terminal import console, progress
 
-FULL, SINGLE = "the full recipe", "single network"
-ADAM_RATE = 2e-3  # the learning rate of Adam in place of Muon, as in the recipe `photo`
+FULL, NO_TTA, NO_FLIP = "the full recipe", "no TTA", "no alternating flip"
+ADAM_RATE = 2e-3  # the middle of the rates for Adam in place of Muon; that of the recipe `photo`
+RATE_STEP = 2  # ratio of neighbouring learning rates
+RATE_SEED = 1000  # of the runs that choose the learning rate; no run of the comparison has it
+CONFIDENCE = 0.95  # of the interval of a difference
 
 
 def run_ablation(
     name: str,
     seeds: int,
+    rates: int,
     *,
     data: str,
     data_dir: Path | None,
@@ -32,28 +44,38 @@ def run_ablation(
     folder: Path,
     stream: TextIO | None = None,
 ) -> dict[str, Any]:
-    """Trains a recipe and its variants with seeds 0, 1, …, and scores them on the validation split.
+    """Compares a recipe with its variants, with seeds 0, 1, …, on the validation split.
 
-    To save time, techniques are removed from a single network where the recipe is an ensemble; that
-    network has a row of its own. If interrupted, call it again with the same arguments to resume.
+    One half of the validation images chooses the learning rates, the other half scores. If
+    interrupted, call it again with the same arguments to resume.
 
     Args:
+        seeds: runs of each variant, 2 or more.
+        rates: learning rates that each variant, and the recipe, chooses from.
         folder: for results/ablation-NAME.json, RESULTS.md and the runs.
 
     Returns:
         The content of results/ablation-NAME.json.
 
     Raises:
-        UsageError: the recipe is unknown, or there is no seed.
+        UsageError: the recipe is unknown, `seeds` is below 2, or `rates` below 1.
     """
-    if seeds < 1:
-        raise UsageError(f"--seeds {seeds} is too small; give 1 or more")
-    # held_out=None: the whole validation split is for scoring.
+    if seeds < 2:
+        raise UsageError(f"--seeds {seeds} is too small; give 2 or more, for an interval")
+    if rates < 1:
+        raise UsageError(f"--rates {rates} is too small; give 1 or more")
+    # held_out=None: the whole validation split is for choosing and scoring.
     recipe = replace(recipes.with_epochs(recipes.get(name), epochs), held_out=None)
     dataset = load_data(data, data_dir, limit)
+    choosing, scoring = halve_validation(dataset)
+    variants = make_variants(recipe)
     root = folder / "runs" / f"benchmark-ablation-{name}"
-    done = _train_variants(root, recipe, dataset, seeds, limit, stream or sys.stdout)
-    options: dict[str, Any] = {"seeds": seeds, "data": data, "epochs": epochs, "limit": limit}
+    output = stream or sys.stdout
+    tried = _try_rates(root / "rates", variants, rates, choosing, limit, output)
+    chosen = choose_rates_and_epochs(variants, tried)
+    done = _train_all(root / "seeds", chosen, range(seeds), scoring, limit, output)
+    options: dict[str, Any] = {"seeds": seeds, "rates": rates, "data": data}
+    options |= {"epochs": epochs, "limit": limit}
     measured = {
         "benchmark": f"ablation-{name}",
         "command": results.format_command(f"ablation {name}", **options),
@@ -62,45 +84,88 @@ def run_ablation(
         "mflops": done[FULL][0].info()["forward_flops"] / 1e6,
         "data": dataset.name,
         "train_images": len(dataset.train),
-        "validation_images": len(dataset.validation),
+        "choosing_images": len(choosing.validation),
+        "scoring_images": len(scoring.validation),
         **results.provenance(),
-        "rows": [_make_row(what, done[what], done[_find_reference(what, recipe)]) for what in done],
+        "rows": [_make_row(what, done, _find_tried(what, variants, tried)) for what in done],
     }
     results.write_results(measured, folder)
     return measured
 
 
 def make_variants(recipe: Recipe) -> dict[str, Recipe]:
-    """Returns the full recipe, its single network, and that without each technique, by name."""
-    base = replace(recipe, ensemble_size=1)
+    """Returns the full recipe and that without each technique, by name.
+
+    Their learning rate is the middle of those that are tried.
+    """
+    # Half of the views of TTA are mirror images, which are new to a network trained without flips.
+    # So the flip is removed from the recipe without TTA.
     mirrored = recipe.alternating_flip and recipe.tta_views > 1
-    plain: dict[str, dict[str, Any]] = {
+    is_constant = recipe.schedule == "constant"
+    # Half of the peak is the mean of the schedule `warmup-linear`.
+    constant = {"schedule": "constant", "learning_rate": recipe.learning_rate / 2}
+    changes: dict[str, dict[str, Any]] = {
+        FULL: {},
+        "single network": {"ensemble_size": 1},
         "Adam, not Muon": {"optimizer": "adam", "learning_rate": ADAM_RATE}
         if recipe.optimizer == "muon"
         else {},
         "trained first convolution": {"whitened_stem": False},
         "no batch normalization": {"batch_norm": False},
         "no weight decay": {"weight_decay": 0.0},
-        "constant learning rate": {"schedule": "constant"},
-        "no alternating flip": {"alternating_flip": False},
+        "constant learning rate": {} if is_constant else constant,
         "no shifts": {"max_shift": 0},
         "no random erasing": {"erase_probability": 0.0},
         "no hard-example mining": {"hard_fraction": 1.0},
         "no dropout": {"dropout": 0.0},
         "float32": {"precision": FLOAT32} if recipe.precision == BFLOAT16 else {},
-        "no TTA": {"tta_views": 1},
-        # TTA shows mirror images, which are new to a network trained without flips.
-        "no TTA, no alternating flip": {"tta_views": 1, "alternating_flip": False}
-        if mirrored
-        else {},
+        NO_TTA: {"tta_views": 1},
+        NO_FLIP: {"alternating_flip": False} | ({"tta_views": 1} if mirrored else {}),
     }
-    variants = {FULL: recipe, SINGLE: base} if base != recipe else {FULL: recipe}
-    less = {what: replace(base, **changed) for what, changed in plain.items()}
-    return variants | {what: variant for what, variant in less.items() if variant != base}
+    variants = {what: replace(recipe, **changed) for what, changed in changes.items()}
+    return {what: each for what, each in variants.items() if what == FULL or each != recipe}
 
 
-def _find_reference(what: str, recipe: Recipe) -> str:
-    return SINGLE if recipe.ensemble_size > 1 and what not in (FULL, SINGLE) else FULL
+def make_rates(middle: float, count: int) -> list[float]:
+    """Returns `count` learning rates around `middle`, each `RATE_STEP` times the one before."""
+    return [middle * float(RATE_STEP) ** (number - count // 2) for number in range(count)]
+
+
+def halve_validation(dataset: Dataset) -> tuple[Dataset, Dataset]:
+    """Returns the data set twice, each with one stratified half of the validation images."""
+    whole = dataset.validation
+    halves = stratified_split(whole.labels, len(whole) // 2)
+    first, second = (replace(dataset, validation=whole[half]) for half in halves)
+    return first, second
+
+
+def choose_rates_and_epochs(
+    variants: dict[str, Recipe], tried: dict[str, list[Run]]
+) -> dict[str, Recipe]:
+    """Returns the variants with their best learning rate, and epochs that match the time of FULL.
+
+    Args:
+        tried: runs of each training with each learning rate, of equal epochs.
+    """
+    chosen = {}
+    for what, variant in variants.items():
+        candidates = _find_tried(what, variants, tried)
+        pairs = zip(candidates, tried[FULL], strict=True)  # trained in turn: close in time
+        cost = np.median([_epoch_seconds(run) / _epoch_seconds(full) for run, full in pairs])
+        best = max(candidates, key=_get_accuracy).recipe()
+        epochs = max(1, round(best.epochs / float(cost)))
+        chosen[what] = replace(best, epochs=epochs, tta_views=variant.tta_views)
+    return chosen
+
+
+def compute_interval(differences: npt.NDArray[np.floating]) -> tuple[float, float]:
+    """Returns the 95 % confidence interval of the mean of paired differences (n,), n >= 2.
+
+    Source: the paired t-test, with n - 1 degrees of freedom.
+    """
+    n, mean = len(differences), float(differences.mean())
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * float(differences.std(ddof=1)) / n**0.5
+    return mean - half, mean + half
 
 
 def _find_same_training(recipe: Recipe, variants: dict[str, Recipe]) -> str:
@@ -112,18 +177,60 @@ def _find_same_training(recipe: Recipe, variants: dict[str, Recipe]) -> str:
     )
 
 
-def _train_variants(
-    root: Path, recipe: Recipe, dataset: Dataset, seeds: int, limit: int | None, stream: TextIO
+def _find_tried(what: str, variants: dict[str, Recipe], tried: dict[str, list[Run]]) -> list[Run]:
+    return tried[_find_same_training(variants[what], variants)]
+
+
+def _get_accuracy(run: Run) -> float:
+    return float(run.metrics()["accuracy"])
+
+
+def _epoch_seconds(run: Run) -> float:
+    """Returns the mean duration of an epoch; without the first, in which TensorFlow compiles."""
+    seconds = [row["seconds"] for row in run.history()]
+    return float(np.mean(seconds[1:] or seconds))
+
+
+def _try_rates(
+    root: Path,
+    variants: dict[str, Recipe],
+    rates: int,
+    dataset: Dataset,
+    limit: int | None,
+    stream: TextIO,
+) -> dict[str, list[Run]]:
+    """Returns the runs of each training with each learning rate, from the lowest to the highest."""
+    trainings = [what for what in variants if _find_same_training(variants[what], variants) == what]
+    tried: dict[str, list[Run]] = {what: [] for what in trainings}
+    grids = {what: make_rates(variants[what].learning_rate, rates) for what in trainings}
+    for number in range(rates):
+        print(f"learning rate {number + 1} of {rates}", file=stream)
+        candidates = {
+            what: replace(variants[what], learning_rate=grid[number])
+            for what, grid in grids.items()
+        }
+        done = _train_all(root / str(number), candidates, [RATE_SEED], dataset, limit, stream)
+        for what in trainings:
+            tried[what] += done[what]
+    return tried
+
+
+def _train_all(
+    root: Path,
+    variants: dict[str, Recipe],
+    seeds: Iterable[int],
+    dataset: Dataset,
+    limit: int | None,
+    stream: TextIO,
 ) -> dict[str, list[Run]]:
     """Returns the runs of each variant, one per seed; variants are trained in turn."""
-    variants = make_variants(recipe)
     done: dict[str, list[Run]] = {what: [] for what in variants}
-    for seed in range(seeds):
+    for seed in seeds:
         fields = {"data": dataset.name, "seed": seed, "limit": limit}
         for number, (what, variant) in enumerate(variants.items()):
             print(f"seed {seed}: {what}", file=stream)
             same = done[_find_same_training(variant, variants)]
-            trained = same[seed] if len(same) > seed else None
+            trained = same[-1] if len(same) > len(done[what]) else None  # the run of this seed
             path = root / f"{number}-{seed}"
             done[what].append(_train_variant(path, variant, dataset, fields, trained, stream))
     return done
@@ -140,9 +247,10 @@ def _train_variant(
     """Returns the finished run in `path`: trained, resumed, or copied from `trained`."""
     with console.suppress_native_logs():
         from wardrobe.workflows import train_run
-    run = cached_runs.find_cached(path, recipe, **fields)
-    if run is None:
-        run = runs.create_run(recipe, path, **fields)
+    if path.exists():
+        run = cached_runs.open_cached(path, recipe, dataset, **fields)
+    else:
+        run = runs.create_run(recipe, path, dataset=dataset.describe(), **fields)
         if trained is not None:
             _copy_training(run, trained)
     if run.info()["status"] != runs.DONE:
@@ -159,19 +267,28 @@ def _copy_training(run: Run, trained: Run) -> None:
             shutil.copyfile(checkpoint, path)
 
 
-def _make_row(what: str, done: list[Run], reference: list[Run]) -> dict[str, Any]:
-    accuracy, full = (
-        np.array([run.metrics()["accuracy"] for run in each]) for each in (done, reference)
-    )
-    pairs = zip(done, reference, strict=True)
-    ratios = [run.fit_seconds() / each.fit_seconds() for run, each in pairs]
+def _make_row(what: str, done: dict[str, list[Run]], tried: list[Run]) -> dict[str, Any]:
+    """Returns the row of a variant, from the runs of all and those that chose its rate."""
+    mine = done[what]
+    reference = NO_TTA if what == NO_FLIP and NO_TTA in done else FULL
+    accuracy, other = (np.array([*map(_get_accuracy, done[each])]) for each in (what, reference))
+    low, high = compute_interval(accuracy - other)
+    pairs = zip(mine, done[FULL], strict=True)
+    ratios = [run.fit_seconds() / full.fit_seconds() for run, full in pairs]
+    recipe = mine[0].recipe()
     return {
         "variant": what,
-        "seeds": len(done),
+        "compared_with": None if what == FULL else reference,
+        "learning_rate": recipe.learning_rate,
+        "rates": {f"{run.recipe().learning_rate:.3g}": _get_accuracy(run) for run in tried},
+        "epochs": recipe.epochs,
+        "seeds": len(mine),
         "accuracy_mean": float(accuracy.mean()),
-        "accuracy_std": float(accuracy.std(ddof=1)) if len(done) > 1 else None,
-        "difference": float((accuracy - full).mean()),
-        "nll_mean": float(np.mean([run.metrics()["nll"]["after"] for run in done])),
+        "accuracy_std": float(accuracy.std(ddof=1)),
+        "difference": float((accuracy - other).mean()),
+        "difference_interval_95": [low, high],
+        "is_resolved": not low <= 0 <= high,
+        "nll_mean": float(np.mean([run.metrics()["nll"]["after"] for run in mine])),
         "fit_ratio": float(np.median(ratios)),  # on a shared machine, single runs can be slow
         "split": VALIDATION,
     }

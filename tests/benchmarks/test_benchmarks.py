@@ -2,7 +2,6 @@
 
 import inspect
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +13,11 @@ from scipy import stats
 
 from benchmarks import results
 from benchmarks.__main__ import app
-from benchmarks.accuracy import ablation as ablation_benchmark
 from benchmarks.accuracy import photos as photo_benchmark
 from benchmarks.accuracy.photos import ACCEPTED
 from wardrobe.evaluation import calibration, out_of_distribution
 from wardrobe.inference.classifier import Predictions
 from wardrobe.labels import CLASS_NAMES
-from wardrobe.models import recipes
 from wardrobe.runs import Run
 
 
@@ -150,55 +147,6 @@ def test_digits_noise_and_patterns_have_the_shape_of_the_models_input() -> None:
     assert len(out_of_distribution.draw_digits()) == 1797
 
 
-def test_ablation_trains_a_recipe_without_each_technique(tmp_path: Path, few_of_own: Path) -> None:
-    arguments = ("ablation", "sprint", "--data", few_of_own, "--seeds", 1, "--epochs", 1, "--json")
-    result = run_benchmark(*arguments, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    measured = json.loads(result.stdout)
-    assert measured == json.loads((tmp_path / "results/ablation-sprint.json").read_text())
-    rows = {row["variant"]: row for row in measured["rows"]}
-    assert next(iter(rows)) == "the full recipe"
-    assert {"Adam, not Muon", "no alternating flip", "no TTA", "float32"} <= rows.keys()
-    assert list(rows)[-1] == "no TTA, no alternating flip"
-    assert "no shifts" not in rows, "sprint does not use shifts"
-    assert rows["the full recipe"]["difference"] == 0
-    for row in rows.values():
-        assert row["difference"] == pytest.approx(
-            row["accuracy_mean"] - rows["the full recipe"]["accuracy_mean"]
-        )
-    assert rows["no TTA"]["fit_ratio"] == 1, "equal variants were trained twice"
-    assert "## Ablation of `sprint`" in (tmp_path / "RESULTS.md").read_text()
-    metrics = [json.loads(path.read_text()) for path in (tmp_path / "runs").rglob("metrics.json")]
-    assert {each["split"] for each in metrics} == {"validation"}, "the test split was opened"
-    again = run_benchmark(*arguments, cwd=tmp_path)
-    assert json.loads(again.stdout)["rows"] == measured["rows"], "finished runs were not reused"
-    refused(
-        run_benchmark(*arguments[:-1], "--limit", 100, cwd=tmp_path),
-        2,
-        "was made with other options",
-    )
-    older = (
-        tmp_path / "runs/benchmark-ablation-sprint/0-0/run.json"
-    )  # written before run.json had the limit
-    older.write_text(older.read_text().replace('"limit"', '"other"'))
-    refused(run_benchmark(*arguments[:-1], cwd=tmp_path), 2, "was made with other options")
-
-
-def test_techniques_of_an_ensemble_are_removed_from_a_single_network() -> None:
-    variants = ablation_benchmark.make_variants(recipes.get("champion"))
-    assert list(variants)[:2] == ["the full recipe", "single network"]
-    assert variants.pop("the full recipe").ensemble_size == 3
-    assert {variant.ensemble_size for variant in variants.values()} == {1}
-    assert variants["no random erasing"] == replace(
-        variants["single network"], erase_probability=0.0
-    )
-    assert "single network" not in ablation_benchmark.make_variants(recipes.get("strong"))
-    plain = ablation_benchmark.make_variants(
-        replace(recipes.get("strong"), alternating_flip=False, tta_views=1)
-    )
-    assert not {"no TTA", "no alternating flip", "no TTA, no alternating flip"} & plain.keys()
-
-
 def test_models_are_scored_on_corrupted_images(tmp_path: Path, own_run: Run) -> None:
     own = own_run.path.parent / "own"
     arguments = (
@@ -289,9 +237,16 @@ def test_train_writes_results_and_page(tmp_path: Path, few_of_own: Path) -> None
     page = (tmp_path / "RESULTS.md").read_text()
     assert all(f"`{each['command']}`" in page for each in (measured, alone))
     assert page.count("results/train.png") == 1
+    limited = run_benchmark(*arguments, "--limit", 100, cwd=tmp_path)
+    refused(limited, 2, "limit is None, expected 100")
+    first = Run(tmp_path / "runs/benchmark-train/baseline-0")
+    first.update(seed=3)
     refused(
-        run_benchmark(*arguments, "--limit", 100, cwd=tmp_path), 2, "was made with other options"
+        run_benchmark(*arguments, cwd=tmp_path),
+        2,
+        "baseline-0 cannot be reused: seed is 3, expected 0; remove it to train it again",
     )
+    first.update(seed=0)
     scores_of_one = tmp_path / "runs/benchmark-train/baseline-1/metrics.json"
     scores_of_one.write_text(
         scores_of_one.read_text().replace('"split": "test"', '"split": "validation"')
