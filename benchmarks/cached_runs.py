@@ -19,6 +19,7 @@ from wardrobe.errors import UsageError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Run
+from wardrobe.terminal import console
 from wardrobe.workflows import api
 
 PACKAGE = Path(runs.__file__).parents[1]  # the code that a run depends on
@@ -73,6 +74,8 @@ def open_cached(path: Path, recipe: Recipe, dataset: Dataset, **fields: Any) -> 
     Raises:
         UsageError: recipe, data, a field, versions, machine or code differ.
     """
+    with console.suppress_native_logs():  # Keras sets variables that `machine` may contain
+        import wardrobe.workflows.train_run  # noqa: F401
     run = runs.find_run(path)
     info, now = run.info(), results.provenance()
     source = info.get("dataset", {}).get("source")  # the files may have moved
@@ -83,6 +86,7 @@ def open_cached(path: Path, recipe: Recipe, dataset: Dataset, **fields: Any) -> 
         "recipe": asdict(recipe),
         "versions": now["versions"],
         "machine": now["machine"],
+        "resumed": MISSING,  # in other circumstances than now
     }
     expected = json.loads(json.dumps(expected))  # as run.json has it: a tuple is a list there
     differences = [*_list_differences({key: info.get(key, MISSING) for key in expected}, expected)]

@@ -33,7 +33,7 @@ def score_corruptions(
         The content of results/corruptions.json.
 
     Raises:
-        UsageError: the classes of a model are not those of the data.
+        UsageError: a model has other classes, or was trained on other data.
         ModelError, RunError: a model does not exist.
     """
     dataset = load_data(data, data_dir)
@@ -68,6 +68,12 @@ def _load_classifiers(models: list[str], dataset: Dataset) -> list[Classifier]:
             raise UsageError(
                 f"{classifier.name} has the classes {', '.join(classifier.class_names)}; "
                 f"expected those of {dataset.name}"
+            )
+        trained_on = classifier.metadata.get("data")
+        if trained_on != dataset.name:
+            raise UsageError(
+                f"{classifier.name} was trained on {trained_on}, expected {dataset.name}; give a "
+                "model of that data, or --data"
             )
     return classifiers
 

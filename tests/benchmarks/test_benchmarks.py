@@ -147,7 +147,9 @@ def test_digits_noise_and_patterns_have_the_shape_of_the_models_input() -> None:
     assert len(out_of_distribution.draw_digits()) == 1797
 
 
-def test_models_are_scored_on_corrupted_images(tmp_path: Path, own_run: Run) -> None:
+def test_models_are_scored_on_corrupted_images(
+    tmp_path: Path, own_run: Run, few_of_own: Path
+) -> None:
     own = own_run.path.parent / "own"
     arguments = (
         "corruptions",
@@ -171,6 +173,8 @@ def test_models_are_scored_on_corrupted_images(tmp_path: Path, own_run: Run) -> 
     )
     unlike = run_benchmark("corruptions", "--models", "photo", "--data", own, cwd=tmp_path)
     refused(unlike, 2, "photo has the classes T-shirt/top", "expected those of")
+    other = run_benchmark(*arguments[:3], "--data", few_of_own, cwd=tmp_path)
+    refused(other, 2, f"was trained on {own}, expected {few_of_own}")
 
 
 def test_speed_is_measured_against_keras(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ def dataset() -> Dataset:
 
 @pytest.fixture
 def path(tmp_path: Path, dataset: Dataset) -> Path:
+    import wardrobe.workflows.train_run  # noqa: F401  # as in each process that trains
+
     about = dataset.describe()
     return runs.create_run(RECIPE, tmp_path / "0", data=dataset.name, dataset=about, **FIELDS).path
 
@@ -45,6 +47,7 @@ def test_an_equal_run_is_reused_wherever_its_data_is(path: Path, dataset: Datase
         ({"data": "synthetic"}, "data is synthetic, expected fashion-mnist"),
         ({"machine": {"cores": 999}}, "machine system is missing"),
         ({"versions": {}}, "versions python is missing"),
+        ({"resumed": [["cores 2, now 4"]]}, "resumed is"),
         ({"git_commit": "0000"}, "git_commit is 0000"),
     ],
 )

@@ -281,6 +281,11 @@ def test_the_answers_of_another_job_are_kept(finished: tuple[Result, Any], shop:
         "holds the answers of another model (photo)",
     )
     refused(predict("apart.png", "--out", "my photos"), 2, "is not empty")
+    stored = shop / "answers/_job.json"
+    job = json.loads(stored.read_text())
+    stored.write_text(json.dumps(job | {"versions": job["versions"] | {"onnxruntime": "0.1"}}))
+    refused(predict(*given, "--out", "answers"), 2, "holds the answers of onnxruntime 0.1; give")
+    stored.write_bytes(before[stored.name])
     assert {path.name: path.read_bytes() for path in (shop / "answers").iterdir()} == before
 
 

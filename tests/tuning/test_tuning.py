@@ -3,10 +3,17 @@
 import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import WARDROBE, environment, refused, wardrobe_here
+
+from wardrobe.data import Dataset
+from wardrobe.models import recipes
+from wardrobe.models.recipes import Recipe
+from wardrobe.tuning import search
 
 
 def test_a_search_resumes_and_prints_the_best_recipe(tmp_path: Path, few_of_own: Path) -> None:
@@ -54,6 +61,23 @@ def test_two_hosts_search_together(tmp_path: Path, few_of_own: Path) -> None:
     later = wardrobe_here(*shared, cwd=tmp_path)
     assert json.loads(later.stdout)["trials"] == len(numbers)
     assert not list(tmp_path.rglob("study.db"))
+
+
+def test_trials_of_other_data_or_another_recipe_are_another_study(drawn_data: Dataset) -> None:
+    recipe = recipes.get("baseline")
+
+    def name(recipe: Recipe = recipe, limit: int | None = None, **changed: Any) -> str:
+        return search.name_study(recipe, replace(drawn_data, **changed), limit)
+
+    others = [
+        name(name="fashion-mnist"),
+        name(checksums={"sha256": "0"}),
+        name(limit=100),
+        name(replace(recipe, batch_size=64)),
+        name(recipes.with_epochs(recipe, 2)),
+    ]
+    assert len({name(), *others}) == 6
+    assert name() == name(source="another folder")
 
 
 @pytest.mark.parametrize(

@@ -198,13 +198,16 @@ def test_bad_input_is_refused_in_one_line(tmp_path: Path, own_run: Run) -> None:
     )
     shutil.copytree(own_run.path.parent, tmp_path / "copy")
     damaged = Run(tmp_path / "copy/run")
-    np.savez(damaged.predictions_path, logits=np.zeros((5, 3), np.float32), labels=np.zeros(5))
-    refused(
-        wardrobe_here("explain", "run", cwd=tmp_path / "copy"),
-        1,
-        "shape (5, 3), expected (",
-        "wardrobe evaluate run",
-    )
+    with np.load(damaged.predictions_path) as stored:
+        logits, labels = stored["logits"], stored["labels"]
+    for others in ({"logits": logits[:5], "labels": labels[:5]}, {"labels": labels[::-1]}):
+        np.savez(damaged.predictions_path, **{"logits": logits, **others})
+        refused(
+            wardrobe_here("explain", "run", cwd=tmp_path / "copy"),
+            1,
+            f"has logits {others.get('logits', logits).shape} of other images, expected (",
+            "wardrobe evaluate run",
+        )
     damaged.keras_path.unlink()
     refused(
         wardrobe_here("explain", "run", "--layer", "dense", cwd=tmp_path / "copy"),

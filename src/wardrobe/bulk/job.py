@@ -30,6 +30,7 @@ from wardrobe.runs.provenance import package_versions
 from wardrobe.terminal import progress
 
 MAX_TRIES = 6  # of a part whose worker dies: Ray would retry for ever an image that kills it
+ANSWER_PACKAGES = "wardrobe", "onnxruntime", "pillow", "numpy"  # that probabilities depend on
 CLUSTER_WORKERS = 64  # that a cluster's parts are sized for, if --workers is not given
 
 
@@ -110,16 +111,23 @@ def _prepare_job(
 
 
 def _check_same(store: Store, job: Job, new: Job) -> None:
-    """Raises UsageError if a folder holds the answers for other inputs or of another model."""
+    """Raises UsageError if a folder holds the answers of other inputs, model or versions."""
+    older = [
+        f"{name} {job.versions.get(name)}"
+        for name in ANSWER_PACKAGES
+        if job.versions.get(name) != new.versions.get(name)
+    ]
     if job.inputs != new.inputs:
         was = f"the answers for {', '.join(job.inputs)}"
     elif job.model_sha256 != new.model_sha256:
         was = f"the answers of another model ({job.model})"
+    elif older:
+        was = f"the answers of {', '.join(older)}"
     else:
         return
     raise UsageError(
-        f"--out {store.location} holds {was}; give the same inputs and model to resume, "
-        "or another folder"
+        f"--out {store.location} holds {was}; give the same inputs, model and versions "
+        "to resume, or another folder"
     )
 
 

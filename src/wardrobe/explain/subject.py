@@ -76,7 +76,7 @@ def open_subject(
         logits = scoring.make_logits_function(model)
         tta_logits = scoring.make_logits_function(model, metrics["tta_views"])
     scored = scoring.open_split(dataset, metrics["split"])
-    scored_logits = _load_logits(run, (len(scored), len(dataset.class_names)))
+    scored_logits = _load_logits(run, scored, len(dataset.class_names))
     probabilities = confidence.softmax(scored_logits, metrics["temperature"])
     return Subject(
         run=run,
@@ -92,17 +92,19 @@ def open_subject(
     )
 
 
-def _load_logits(run: Run, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Returns the logits of predictions.npz, which must have `shape`."""
+def _load_logits(run: Run, scored: Split, classes: int) -> npt.NDArray[np.float32]:
+    """Returns the logits of predictions.npz, (n, classes), which must be those of `scored`."""
     again = f"write it again with: wardrobe evaluate {run.path}"
     try:
         with np.load(run.predictions_path) as stored:
-            logits = stored["logits"]
+            logits, labels = stored["logits"], stored["labels"]
     except Exception as error:  # NumPy and zipfile raise many types
         name = type(error).__name__
         raise RunError(f"{run.predictions_path} cannot be read ({name}); {again}") from error
-    if logits.shape != shape:
+    shape = len(scored), classes
+    if logits.shape != shape or not np.array_equal(labels, scored.labels):
         raise RunError(
-            f"{run.predictions_path} has logits of shape {logits.shape}, expected {shape}; {again}"
+            f"{run.predictions_path} has logits {logits.shape} of other images, expected {shape} "
+            f"of the split in metrics.json; {again}"
         )
     return logits

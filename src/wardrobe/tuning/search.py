@@ -1,11 +1,13 @@
 """Searches a recipe's fields for the best validation accuracy, with Optuna."""
 
+import hashlib
 import io
 import itertools
+import json
 import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -101,9 +103,10 @@ def tune(
         )
     if trials < 1:
         raise UsageError(f"--trials {trials} is too small; give 1 or more")
-    title = f"{name}, {recipe.epochs} epochs of {limit or 'all'} images of {data}"
-    study = _open_study(title, recipe, fields, _open_storage(storage, out), storage is not None)
+    opened = _open_storage(storage, out)  # before the data, which may take long to load
     dataset = load_data(data, data_dir, limit)
+    title = name_study(recipe, dataset, limit)
+    study = _open_study(title, recipe, fields, opened, storage is not None)
     done = _count_finished(study)
     left = max(trials - done, 0)
     print(f"{name} on {dataset.name}: {done} trials done, {left} to go", file=stream)
@@ -119,6 +122,14 @@ def tune(
             ],
         )
     return _describe_best(study, recipe)
+
+
+def name_study(recipe: Recipe, dataset: Dataset, limit: int | None) -> str:
+    """Returns the name of a study: trials of another recipe, or of other data, have another one."""
+    fields = asdict(recipe), dataset.checksums, dataset.class_names
+    digest = hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:8]
+    images = f"{limit or 'all'} images of {dataset.name}"  # what "auto" or a link stands for
+    return f"{recipe.name}, {recipe.epochs} epochs of {images}, {digest}"
 
 
 def _count_finished(study: "Study") -> int:
