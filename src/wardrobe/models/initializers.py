@@ -9,7 +9,7 @@ from wardrobe.models.recipes import Recipe
 from wardrobe.rng import make_rng
 
 WHITENING_IMAGES = 2000  # 2,000 * 13 * 13 patches of 4x4
-# Added to each variance, relative to the largest: directions that vary less are mostly noise.
+# Added to each second moment, relative to the largest: what is smaller is mostly noise.
 WHITENING_EPSILON = 5e-4
 
 
@@ -28,11 +28,13 @@ def initialize_weights(model: keras.Model, seed: int) -> None:
 
 
 def whiten_stem(model: keras.Model, images: npt.NDArray[np.uint8]) -> None:
-    """Sets the first convolution to whiten image patches: uncorrelated outputs of variance 1.
+    """Sets the first convolution to whiten image patches by their second moment.
 
-    Its filters are the principal components of the patches with the largest variance, divided by
-    their standard deviation, and the same negated, so that ReLU loses no sign. All members of an
-    ensemble get the same.
+    Its outputs are orthogonal with a mean square of 1 over the patches. The mean is not subtracted,
+    so they are not strictly uncorrelated; doing so made no difference in accuracy (docs/log.md).
+    The filters are the eigenvectors of the second moment with the largest eigenvalues, divided by
+    their square roots, and the same negated, so that ReLU loses no sign. All members of an ensemble
+    get the same.
 
     Args:
         images: training images, (n, 28, 28), 0-255; the first 2,000 are used.
@@ -45,8 +47,8 @@ def whiten_stem(model: keras.Model, images: npt.NDArray[np.uint8]) -> None:
     scaled = images[:WHITENING_IMAGES].astype(np.float32) / 255  # as the network's own `scale`
     windows = np.lib.stride_tricks.sliding_window_view(scaled, (size, size), (1, 2))
     patches = windows[:, ::2, ::2].reshape(-1, size * size)  # every second one suffices
-    variances, components = np.linalg.eigh(patches.T @ patches / len(patches))  # smallest first
-    whitening = components / np.sqrt(variances + WHITENING_EPSILON * variances[-1])
+    moments, components = np.linalg.eigh(patches.T @ patches / len(patches))  # smallest first
+    whitening = components / np.sqrt(moments + WHITENING_EPSILON * moments[-1])
     largest = whitening[:, ::-1][:, : filters // 2]  # (size * size, filters / 2)
     kernel = np.concatenate([largest, -largest], axis=1).reshape(size, size, 1, filters)
     for stem in stems:
