@@ -14,14 +14,14 @@ from typing import Any
 
 PACKAGES = (
     *("wardrobe", "keras", "tensorflow", "tensorflow-cpu", "numpy", "scipy", "scikit-learn"),
-    *("onnx", "onnxruntime", "tf2onnx", "pillow", "matplotlib"),
+    *("onnx", "onnxruntime", "tf2onnx", "opencv-python-headless", "pillow", "matplotlib"),
 )
 # Vector extensions of the processor that decide which kernels TensorFlow and oneDNN choose.
 VECTOR_EXTENSIONS = re.compile(r"(avx|amx|sse4|fma|sve|asimd)\w*")
 # Environment variables that change the number of threads, or which kernels run.
 SETTINGS = re.compile(
     r"KERAS_BACKEND|JAX_\w+|XLA_FLAGS|CUDA_VISIBLE_DEVICES|\w+_NUM_THREADS"
-    r"|TF_(NUM_\w+_THREADS|ENABLE_ONEDNN_OPTS|DETERMINISTIC_OPS|XLA_FLAGS)|ONEDNN_MAX_CPU_ISA"
+    r"|TF_(NUM_\w+_THREADS|ENABLE_ONEDNN_OPTS|XLA_FLAGS)|ONEDNN_MAX_CPU_ISA"
 )
 WITHOUT_EFFECT = "system", "memory_gib"  # on the numbers
 
@@ -94,11 +94,12 @@ def describe_machine() -> dict[str, Any]:
 def git_commit() -> str | None:
     """Returns the commit of the source code; None if it is not in a git repository.
 
-    "+changes" follows the commit if files differ from it.
+    "+changes" follows the commit if source files differ from it; new results are no change.
     """
     try:
         _run_git("ls-files", "--error-unmatch", Path(__file__).name)
-        commit, changes = _run_git("rev-parse", "HEAD"), _run_git("status", "--porcelain")
+        commit = _run_git("rev-parse", "HEAD")
+        changes = _run_git("status", "--porcelain", "--", ":/src", ":/benchmarks")
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit + ("+changes" if changes else "")
