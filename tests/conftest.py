@@ -65,6 +65,15 @@ def wardrobe_here(*arguments: object, cwd: Path, data_dir: Path | None = None) -
     return _call_main(cli.main, *arguments, cwd=cwd, data_dir=data_dir)
 
 
+def explain_here(run: str, cwd: Path) -> Result:
+    """Runs `wardrobe explain` in this process, with one cross-validation for label errors."""
+    from wardrobe.explain import label_errors
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(label_errors, "SEEDS", (0,))
+        return wardrobe_here("explain", run, cwd=cwd)
+
+
 def run_benchmark(*arguments: object, cwd: Path, data_dir: Path | None = None) -> Result:
     """Runs `python -m benchmarks` in this process, with its results below `cwd`."""
     from benchmarks.__main__ import app
@@ -316,7 +325,7 @@ def own_run(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> Run:
             "train", "sprint", "--data", "own", "--epochs", 12, "--out", "run", cwd=cwd
         )
         assert trained.returncode == 0, trained.stderr
-        return wardrobe_here("explain", "run", cwd=cwd)
+        return explain_here("run", cwd)
 
     cwd, result = once(tmp_path_factory, "explained", train_and_explain)
     assert "Warning" not in result.stderr, result.stderr

@@ -5,10 +5,11 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from conftest import OWN_CLASSES, refused, wardrobe_here
+from conftest import OWN_CLASSES, explain_here, refused, wardrobe_here
 from PIL import Image
 
 from wardrobe.data import Dataset, Split
@@ -72,6 +73,7 @@ def test_explain_json_has_the_measurements(own_run: Run) -> None:
         own_run.info()["dataset"]["splits"][each] for each in ("train", "validation")
     )
     assert all(row["given"] in OWN_CLASSES for row in numbers["label_errors"]["likeliest"])
+    assert numbers["label_errors"]["found"] == numbers["label_errors"]["found_by_each_run"][0]
 
 
 def test_wrong_labels_are_found(drawn_data: Dataset) -> None:
@@ -80,19 +82,60 @@ def test_wrong_labels_are_found(drawn_data: Dataset) -> None:
     boots = np.flatnonzero(labels == CLASS_NAMES.index("Ankle boot"))[:12]
     labels[boots] = CLASS_NAMES.index("Dress")
     mislabelled = replace(drawn_data, train=Split(drawn_data.train.images, labels), validation=few)
-    found = label_errors.find_label_errors(
-        recipes.get("sprint"), mislabelled, 0, TrainingDisplay(io.StringIO())
-    )
+    found = label_errors.find_label_errors(mislabelled, TrainingDisplay(io.StringIO()), seeds=(0,))
     assert found.probabilities.shape == (3300, 10)
     named = set(found.indices[: 2 * len(boots)].tolist())
     assert len(named & set(boots.tolist())) >= 6  # of 12; about none by chance
 
 
+def test_label_errors_are_those_that_four_of_five_runs_flag(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    labels = np.repeat(np.arange(3), 100)
+    split = Split(np.zeros((300, 28, 28), np.uint8), labels)
+    data = Dataset("drawn", "", ("a", "b", "c"), {}, split[:250], split[250:], 0, lambda: split[:0])
+    # Image → the runs whose networks contradict its label, and how sure they are.
+    contradicted = {7: (5, 0.96), 120: (4, 0.98), 130: (3, 0.99), 260: (1, 0.99)}
+
+    def predict(dataset: Dataset, images: Split, seed: int) -> Any:
+        probabilities = np.full((300, 3), 0.025)
+        probabilities[np.arange(300), labels] = 0.95
+        for image, (runs, certainty) in contradicted.items():
+            if seed - 10 < runs:
+                wrong = np.full(3, (1 - certainty) / 2)
+                wrong[(labels[image] + 1) % 3] = certainty
+                probabilities[image] = wrong
+        return probabilities
+
+    monkeypatch.setattr(label_errors, "_cross_validate", predict)
+    found = label_errors.find_label_errors(data, TrainingDisplay(io.StringIO()), range(10, 15))
+    assert found.required == 4
+    assert found.indices.tolist() == [7, 120]  # mean probability of the label: 0.02, 0.2
+    assert found.suggested.tolist() == [1, 2]
+    assert {image: found.votes[image] for image in contradicted} == {7: 5, 120: 4, 130: 3, 260: 1}
+    # Flagged: 4, 3, 3, 2, 1 labels, each set part of the one before.
+    ratios = [3 / 4, 3 / 4, 2 / 4, 1 / 4, 3 / 3, 2 / 3, 1 / 3, 2 / 3, 1 / 3, 1 / 2]
+    assert found.agreement == pytest.approx(np.mean(ratios))
+
+
 def test_every_class_is_spread_over_the_folds() -> None:
-    labels = np.repeat([0, 1, 2], (40, 40, 2))
-    folds = label_errors.assign_folds(labels)
-    assert np.bincount(folds).max() <= len(labels) / 5 + 1
-    assert all(len(np.unique(folds[labels == label])) >= 2 for label in range(3))
+    labels = np.repeat([0, 1, 2], (40, 43, 7))
+    folds = label_errors.assign_folds(labels, seed=0)
+    for label, count in enumerate((40, 43, 7)):
+        sizes = np.bincount(folds[labels == label], minlength=5)
+        assert sizes.min() >= count // 5
+        assert sizes.max() <= -(-count // 5)
+    assert (label_errors.assign_folds(labels, seed=1) != folds).any()
+    assert label_errors.assign_folds(np.array([0, 0, 0, 1, 1]), seed=0).max() == 1  # two folds
+
+
+@pytest.mark.parametrize("count", [8, 360, 5_000, 48_000])
+def test_the_networks_that_search_label_errors_train_for_enough_steps(count: int) -> None:
+    recipe = label_errors.choose_recipe(count)
+    steps = recipe.epochs * -(-count // recipe.batch_size)
+    assert label_errors.STEPS <= steps < 2 * label_errors.STEPS
+    sprint = recipes.get("sprint")
+    assert replace(recipe, epochs=sprint.epochs, batch_size=sprint.batch_size) == sprint
 
 
 def test_one_image_is_explained(
@@ -129,7 +172,7 @@ def test_a_run_without_model_keras_leaves_chapters_out(tmp_path: Path, own_run: 
     assert "activation_maximization" in run.explanation()["figures"]
     run.explanation_path.write_text("{")  # damaged, so it is written again
     shutil.rmtree(run.plots_folder)
-    result = wardrobe_here("explain", "run", cwd=tmp_path / "copy")
+    result = explain_here("run", tmp_path / "copy")
     assert result.returncode == 0, result.stderr
     drawn = {path.stem for path in run.plots_folder.glob("*.png")}
     assert {

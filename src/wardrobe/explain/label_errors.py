@@ -1,43 +1,75 @@
-"""Labels that are probably wrong, by confident learning on cross-validated predictions."""
+"""Labels that are probably wrong, by confident learning on repeated cross-validation.
+
+Which labels one cross-validation flags changes with seed, folds and machine. Therefore several
+run, each with its own seed and folds, and a label counts if most of them flag it.
+"""
 
 import io
-import tempfile
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import jaccard_score
+from sklearn.model_selection import StratifiedKFold
 
-from wardrobe import runs
-from wardrobe.data import Dataset
+from wardrobe.data import Dataset, Split
 from wardrobe.errors import DataError
 from wardrobe.evaluation import scoring
 from wardrobe.inference.confidence import softmax
+from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import loop
 
-FOLDS = 5  # trainings; each has four fifths of the images
+SEEDS = range(5)  # one cross-validation each
+FOLDS = 5  # trainings of a cross-validation; each has four fifths of the images
+# Fraction of the runs that must flag a label. Two sets of five runs share more of their consensus
+# with four of five than with five of five: docs/log.md, 2026-11-27.
+REQUIRED = 0.8
+RECIPE = "sprint"  # the fastest; 25 trainings of it take minutes
+STEPS = 150  # at least, in a training on few images: see choose_recipe
 
 Labels = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.floating]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class LabelErrors:
-    """The images whose labels are probably wrong, most probable first."""
+    """The labels that are probably wrong; n images, those of `dataset.train + validation`."""
 
-    indices: Labels  # (m,) into `dataset.train + dataset.validation`
-    suggested: Labels  # (m,) the predicted classes
-    probabilities: npt.NDArray[np.floating]  # (n, k), of every image
+    indices: Labels  # (m,), those flagged by `required` runs or more, most probable error first
+    suggested: Labels  # (m,), their predicted classes
+    probabilities: Floats  # (n, k), mean over the runs
+    flags: Flags  # (runs, n), whether a run flags a label
+    required: int
+
+    @property
+    def votes(self) -> Labels:
+        """The number of runs that flag each label: (n,)."""
+        return self.flags.sum(axis=0)
+
+    @property
+    def agreement(self) -> float:
+        """The mean over pairs of runs: labels that both flag, divided by those that either does."""
+        pairs = combinations(self.flags, 2)
+        scores = [jaccard_score(one, other, zero_division=1.0) for one, other in pairs]
+        return float(np.mean(scores or [1.0]))  # a single run agrees with itself
 
 
 def find_label_errors(
-    recipe: Recipe, dataset: Dataset, seed: int, display: TrainingDisplay
+    dataset: Dataset, display: TrainingDisplay, seeds: Sequence[int] = SEEDS
 ) -> LabelErrors:
     """Searches the training and validation labels.
 
-    Five networks are each trained on four fifths of the images and predict the rest. Confident
-    learning estimates from the predictions how many labels of each class are wrong.
+    In each run, five networks are each trained on four fifths of the images and predict the rest.
+    Confident learning estimates from the predictions which labels are wrong.
+
+    Args:
+        seeds: one per run, of its folds and networks.
 
     Raises:
         DataError: a class has fewer than two images.
@@ -46,38 +78,62 @@ def find_label_errors(
     """
     from cleanlab.filter import find_label_issues  # loads pandas: half a second
 
-    labels = (dataset.train + dataset.validation).labels  # never the test split
-    folds = assign_folds(labels)  # (n,), 0 to FOLDS - 1
-    probabilities = np.zeros((len(labels), len(dataset.class_names)))
-    for fold in range(folds.max() + 1):
-        display.stage(f"Label errors: training network {fold + 1} of {folds.max() + 1}")
-        probabilities[folds == fold] = _cross_predict(recipe, dataset, folds == fold, seed)
-    issues = find_label_issues(
-        labels, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1
-    )
-    return LabelErrors(issues, probabilities[issues].argmax(axis=1), probabilities)
+    images = dataset.train + dataset.validation  # never the test split
+    predictions = np.zeros((len(seeds), len(images), len(dataset.class_names)))
+    for number, seed in enumerate(seeds):
+        display.stage(f"Label errors: cross-validation {number + 1} of {len(seeds)}")
+        predictions[number] = _cross_validate(dataset, images, seed)
+    flags = np.stack([find_label_issues(images.labels, each, n_jobs=1) for each in predictions])
+    required = math.ceil(REQUIRED * len(seeds))
+    probabilities = predictions.mean(axis=0)  # (n, k)
+    of_label = probabilities[np.arange(len(images)), images.labels]  # (n,)
+    indices = np.flatnonzero(flags.sum(axis=0) >= required)
+    indices = indices[np.argsort(of_label[indices], kind="stable")]
+    others = probabilities[indices]
+    others[np.arange(len(indices)), images.labels[indices]] = 0  # suggest another class
+    return LabelErrors(indices, others.argmax(axis=1), probabilities, flags, required)
 
 
-def assign_folds(labels: Labels) -> Labels:
-    """Returns the fold of each image, with every class spread evenly over the folds: (n,)."""
-    if np.bincount(labels).min() < 2:
+def assign_folds(labels: Labels, seed: int) -> Labels:
+    """Returns the fold of each image, with every class spread evenly over the folds: (n,).
+
+    There are `FOLDS` folds, or as many as the smallest class has images.
+
+    Raises:
+        DataError: a class has fewer than two images.
+    """
+    fewest = int(np.bincount(labels).min())
+    if fewest < 2:
         raise DataError("a class has fewer than 2 images, too few to cross-validate; add images")
     folds = np.zeros(len(labels), np.int64)
-    for label in np.unique(labels):
-        of_class = np.flatnonzero(labels == label)
-        folds[of_class] = np.arange(len(of_class)) % FOLDS
+    splitter = StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=seed)
+    for fold, (_, of_fold) in enumerate(splitter.split(labels, labels)):
+        folds[of_fold] = fold
     return folds
 
 
-def _cross_predict(
-    recipe: Recipe, dataset: Dataset, in_fold: npt.NDArray[np.bool_], seed: int
-) -> npt.NDArray[np.floating]:
-    """Trains on the images outside a fold; returns probabilities (in fold, k) of those in it."""
-    images = dataset.train + dataset.validation
-    order = np.random.default_rng(0).permutation(np.flatnonzero(~in_fold))
-    parts = replace(dataset, train=images[order], validation=images[np.flatnonzero(in_fold)])
-    with tempfile.TemporaryDirectory() as folder:
-        run = runs.create_run(recipe, Path(folder) / "fold", data=dataset.name, seed=seed)
-        hidden = TrainingDisplay(io.StringIO())  # prints into nothing
-        model = loop.fit(recipe, parts, run, seed, hidden)
-    return softmax(scoring.predict_logits(model, parts.validation.images, recipe.tta_views))
+def choose_recipe(count: int) -> Recipe:
+    """Returns `sprint` for `count` training images.
+
+    With few images, its three epochs of large batches would be a handful of steps. The batches
+    are smaller and the epochs more, so that there are about 16 steps an epoch and `STEPS` in all.
+    """
+    recipe = recipes.get(RECIPE)
+    batch_size = min(recipe.batch_size, max(16, count // 16))
+    epochs = max(recipe.epochs, math.ceil(STEPS / math.ceil(count / batch_size)))
+    return replace(recipe, batch_size=batch_size, epochs=epochs)
+
+
+def _cross_validate(dataset: Dataset, images: Split, seed: int) -> Floats:
+    """Returns the probabilities (n, k) of each image by a network not trained on it."""
+    folds = assign_folds(images.labels, seed)
+    probabilities = np.zeros((len(images), len(dataset.class_names)))
+    for fold in range(folds.max() + 1):
+        trained, left_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        order = np.random.default_rng(seed).permutation(trained)  # whitening uses the first
+        parts = replace(dataset, train=images[order], validation=images[left_out])
+        recipe, hidden = choose_recipe(len(trained)), TrainingDisplay(io.StringIO())
+        model = loop.fit(recipe, parts, None, seed, hidden)
+        logits = scoring.predict_logits(model, parts.validation.images, recipe.tta_views)
+        probabilities[left_out] = softmax(logits)
+    return probabilities

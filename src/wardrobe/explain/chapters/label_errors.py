@@ -7,15 +7,16 @@ from wardrobe.report.chapter import Chapter, Findings
 if TYPE_CHECKING:
     from wardrobe.explain.subject import Subject
 
-RECIPE = "sprint"  # of the networks that are cross-validated: the fastest
-FIGURE_IMAGES = 50  # one person judged 28 of the first 50 wrong: docs/log.md
+FIGURE_IMAGES = 50
 
 FIGURES = {
     "label_errors": (
         "Probable label errors",
         "Five networks were each trained on four fifths of the images, and each predicted the "
-        "remaining fifth. The figure shows the labels that these predictions contradict most. "
-        "Decide by eye which are wrong. The test images were not searched.",
+        "remaining fifth. This was run several times, with other folds and other initial weights, "
+        "because each run questions different labels. The figure shows labels that at least four "
+        "fifths of the runs question, the least probable first. Decide by eye which are wrong. The "
+        "test images were not searched.",
     )
 }
 
@@ -24,12 +25,10 @@ def _search_label_errors(subject: "Subject") -> Findings:
     from wardrobe import plots
     from wardrobe.errors import DataError
     from wardrobe.explain import label_errors
-    from wardrobe.models import recipes
 
-    dataset, seed = subject.dataset, subject.run.info()["seed"]
-    recipe, names = recipes.get(RECIPE), dataset.class_names
+    dataset, names = subject.dataset, subject.dataset.class_names
     try:
-        found = label_errors.find_label_errors(recipe, dataset, seed, subject.display)
+        found = label_errors.find_label_errors(dataset, subject.display, label_errors.SEEDS)
     except DataError as error:
         subject.display.stage(f"Label errors: skipped, {error}")
         return {}, {}
@@ -39,17 +38,28 @@ def _search_label_errors(subject: "Subject") -> Findings:
         labelled.images[drawn], labelled.labels[drawn], found.suggested[:FIGURE_IMAGES],
         names, len(found.indices), len(labelled),
     )  # fmt: skip
+    runs, votes = len(found.flags), found.votes
     rows = [
         {
             "image": int(index),
             "given": names[labelled.labels[index]],
             "suggested": names[suggested],
             "probability_of_given": float(found.probabilities[index, labelled.labels[index]]),
+            "runs": int(votes[index]),
         }
         for index, suggested in zip(found.indices, found.suggested, strict=True)
     ]
-    counts = {"recipe": RECIPE, "of": len(labelled), "found": len(rows)}
-    return {"label_errors": figure}, {"label_errors": {**counts, "likeliest": rows}}
+    measured = {
+        "recipe": label_errors.RECIPE,
+        "of": len(labelled),
+        "runs": runs,
+        "required_runs": found.required,
+        "found": len(rows),
+        "found_by_each_run": found.flags.sum(axis=1).tolist(),
+        "found_by_number_of_runs": {n: int((votes == n).sum()) for n in range(1, runs + 1)},
+        "agreement": found.agreement,
+    }
+    return {"label_errors": figure}, {"label_errors": {**measured, "likeliest": rows}}
 
 
 CHAPTER = Chapter("Which labels are probably wrong", FIGURES, _search_label_errors)
