@@ -1,15 +1,17 @@
 """Heat maps, their faithfulness, and adversarial attacks."""
 
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import pytest
+import scipy.signal
 
 from wardrobe.data import load_data
 from wardrobe.evaluation import adversarial, scoring
 from wardrobe.explain import attribution, embedding, faithfulness
-from wardrobe.inference import occlusion
 from wardrobe.models import architecture, gradients, initializers, recipes
 from wardrobe.runs import Run
 from wardrobe.training import checkpoints
@@ -58,10 +60,10 @@ def test_heat_maps_mark_the_pixels_that_matter(row: int, column: int) -> None:
     middle = np.array(
         [4.5 + 4 * row, 4.5 + 4 * column]
     )  # two convolutions without padding, two poolings
-    for name, found in (
-        ("Grad-CAM", attribution.grad_cam(model, BASELINE, image, one)),
-        ("occlusion", np.abs(occlusion.heat_maps(logits, image, one))),
-    ):
+    for name, signed in attribution.heat_maps(model, BASELINE, logits, image, one).items():
+        found = np.abs(signed)
+        if name == "Grad-CAM":  # marks every place where the filter responds: see below
+            continue
         assert found.shape == (1, 28, 28)
         places = np.moveaxis(np.mgrid[:28, :28], 0, -1)
         centre = (found[0][..., None] * places).sum(axis=(0, 1)) / found.sum()
@@ -87,14 +89,12 @@ def test_heat_maps_change_when_the_weights_are_randomized(
     logits = scoring.make_logits_function(trained)
     classes = logits(images).argmax(axis=1)
     maps = attribution.heat_maps(trained, BASELINE, logits, images, classes)
-    layers = []
-    for layer, network in faithfulness.randomize_layers(
-        trained, initializers.build_untrained(BASELINE, 10, 1, images), BASELINE
-    ):
-        layers.append(layer)
-        random = attribution.heat_maps(
-            network, BASELINE, scoring.make_logits_function(network), images, classes
-        )
+    untrained = initializers.build_untrained(BASELINE, 10, 1, images)
+    steps = dict(faithfulness.randomize_layers(trained, untrained, BASELINE))
+    layers, network = list(steps), steps["conv1"]  # with every layer randomised
+    random = attribution.heat_maps(
+        network, BASELINE, scoring.make_logits_function(network), images, classes
+    )
     assert layers == ["logits", "dense", "conv2", "conv1"]
     assert faithfulness.map_similarity(
         maps["occlusion"], maps["occlusion"], images
@@ -103,7 +103,8 @@ def test_heat_maps_change_when_the_weights_are_randomized(
         abs(faithfulness.map_similarity(maps["occlusion"], random["occlusion"], images).mean())
         < 0.3
     )
-    assert faithfulness.map_similarity(maps["Grad-CAM"], random["Grad-CAM"], images).mean() < 0.7
+    for name in attribution.CAMS:
+        assert faithfulness.map_similarity(maps[name], random[name], images).mean() < 0.8
     chance = faithfulness.random_maps(len(images))
     gained = faithfulness.insertion(
         logits, images, classes, random["occlusion"]
@@ -134,21 +135,64 @@ def test_find_nearest_sorts_by_cosine() -> None:
     assert cosines[0, 2] == pytest.approx(np.sqrt(0.5))
 
 
-def test_grad_cam_of_an_ensemble_is_the_mean_of_its_members() -> None:
-    recipe = recipes.get("champion")
-    model = architecture.build(recipe, 10)
+TINY = recipes.Recipe("tiny", conv_filters=(4,), pool_after=())
+
+
+def tiny_model(kernel: npt.NDArray[np.floating]) -> keras.Model:
+    """Returns conv 3x3, Flatten and three logits whose weights are (26, 26, 4, 3)."""
+    model = architecture.build(TINY, 3)
     initializers.initialize_weights(model, 0)
-    images = np.random.default_rng(0).integers(0, 256, (2, 28, 28), np.uint8)
-    classes = np.array([3, 4])
-    whole = attribution.grad_cam(model, recipe, images, classes)
-    each = [
-        attribution._cam(model, prefix, images, classes, False)
-        for prefix in architecture.member_prefixes(recipe)
-    ]
-    first, step, _ = list(architecture.compute_receptive_fields(recipe).values())[-1]
-    np.testing.assert_allclose(
-        whole, attribution._enlarge(np.mean(each, axis=0), first, step), rtol=1e-5
-    )
+    model.get_layer("logits").set_weights([kernel.reshape(-1, 3), np.zeros(3)])
+    return model
+
+
+@pytest.fixture(scope="module")
+def noise() -> Images:
+    return np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
+
+
+def test_hires_cam_and_grad_cam_follow_the_definitions_of_their_papers(noise: Images) -> None:
+    kernel = np.random.default_rng(1).normal(size=(26, 26, 4, 3)).astype(np.float32)
+    model, classes = tiny_model(kernel), np.array([2, 0, 1])
+    found = attribution.class_activation_maps(model, TINY, noise, classes)
+    taps, bias = model.get_layer("conv1").get_weights()  # (3, 3, 1, 4), (4,)
+    for number, label in enumerate(classes):
+        hires, averaged = np.zeros((26, 26)), np.zeros((26, 26))
+        for unit in range(4):
+            activation = scipy.signal.correlate2d(noise[number] / 255, taps[:, :, 0, unit], "valid")
+            activation = np.maximum(activation + bias[unit], 0)
+            gradient = kernel[:, :, unit, label]  # of a linear layer: its weights
+            hires += activation * gradient  # arXiv 2011.08891
+            averaged += activation * gradient.mean()  # arXiv 1610.02391, equations 1 and 2
+        for name, expected in (("HiResCAM", hires), ("Grad-CAM", averaged)):
+            inner = found[name][number, 1:27, 1:27]  # a 3x3 window is centred one pixel inside
+            np.testing.assert_allclose(inner, np.maximum(expected, 0), atol=1e-5, err_msg=name)
+    assert np.abs(found["HiResCAM"] - found["Grad-CAM"]).max() > 0.1
+
+
+def test_hires_cam_equals_grad_cam_if_the_gradient_is_the_same_everywhere(noise: Images) -> None:
+    per_filter = np.random.default_rng(1).normal(size=(1, 1, 4, 3))
+    model = tiny_model(np.broadcast_to(per_filter, (26, 26, 4, 3)).astype(np.float32))
+    found = attribution.class_activation_maps(model, TINY, noise, np.array([2, 0, 1]))
+    np.testing.assert_allclose(found["HiResCAM"], found["Grad-CAM"], atol=1e-5)
+    assert found["Grad-CAM"].max() > 0.1
+
+
+def test_the_map_of_an_ensemble_is_the_mean_over_its_members(noise: Images) -> None:
+    ensemble = replace(TINY, ensemble_size=2)
+    model = architecture.build(ensemble, 3)
+    initializers.initialize_weights(model, 0)
+    classes = np.array([2, 0, 1])
+    members = []
+    for prefix in architecture.member_prefixes(ensemble):
+        member = architecture.build(TINY, 3)
+        for name in ("conv1", "logits"):
+            member.get_layer(name).set_weights(model.get_layer(prefix + name).get_weights())
+        members.append(attribution.class_activation_maps(member, TINY, noise, classes))
+    for name, whole in attribution.class_activation_maps(model, ensemble, noise, classes).items():
+        np.testing.assert_allclose(
+            whole, np.mean([each[name] for each in members], axis=0), rtol=1e-4, atol=1e-6
+        )
 
 
 def test_attacks_stay_within_epsilon_and_lower_the_accuracy(
@@ -184,13 +228,21 @@ def test_the_loss_gradient_does_not_vanish_when_the_network_is_confident(
     ).mean() > 0.75  # one other class dominates the log-sum-exp
 
 
-def test_layers_that_are_not_trained_are_not_randomized() -> None:
+def test_each_step_of_the_randomization_has_a_model_of_its_own() -> None:
     recipe = recipes.get("sprint")
     some = np.random.default_rng(0).integers(0, 256, (50, 28, 28), np.uint8)
     model, other = (initializers.build_untrained(recipe, 10, seed, some) for seed in (0, 1))
-    layers = dict(faithfulness.randomize_layers(model, other, recipe))
-    assert "stem1" not in layers
-    np.testing.assert_array_equal(model.get_layer("stem1").kernel, other.get_layer("stem1").kernel)
+    before = model.get_weights()
+    steps = list(faithfulness.randomize_layers(model, other, recipe))
+    assert [name for name, _ in steps] == ["logits", "dense", "stem2"]  # stem1 is not trained
+    for done, (_, randomized) in enumerate(steps, 1):
+        for number, name in enumerate(("logits", "dense", "stem2", "stem1")):
+            expected = other if number < done else model
+            np.testing.assert_array_equal(
+                randomized.get_layer(name).kernel, expected.get_layer(name).kernel
+            )
+    for weights, same in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weights, same)
 
 
 def test_an_ensemble_randomizes_the_same_layer_of_every_member() -> None:

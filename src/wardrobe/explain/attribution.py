@@ -24,53 +24,76 @@ def heat_maps(
     images: Images,
     classes: Classes,
 ) -> dict[str, Floats]:
-    """Returns the heat maps by name; "Grad-CAM" only with a Keras model and its recipe."""
+    """Returns the heat maps by name: those of `CAMS`, if there is a Keras model, and occlusion."""
     maps = {"occlusion": occlusion.heat_maps(logits, images, classes)}
     if model is None or recipe is None:
         return maps
-    return {"Grad-CAM": grad_cam(model, recipe, images, classes), **maps}
+    return {**class_activation_maps(model, recipe, images, classes), **maps}
 
 
-def grad_cam(
-    model: keras.Model, recipe: Recipe, images: Images, classes: Classes, averaged: bool = False
-) -> Floats:
-    """Returns where the last convolution found evidence for the class: maps, 0 and up.
+def hires_cam(activations: Floats, gradient: Floats) -> Floats:
+    """Returns where the class finds evidence: activation times gradient, summed over filters.
 
-    Activation times gradient of the class's logit, summed over filters at each place; of an
-    ensemble, the mean over its members. The receptive fields place the map on the image.
+    Each position has a weight of its own. Evidence against the class is set to 0.
 
     Args:
-        averaged: average the gradient of each filter over the image first, as in the paper of
-            2017. That suits networks that end in global pooling; with Flatten, each place has
-            weights of its own, which averaging loses.
+        activations: of a convolution, (n, h, w, filters).
+        gradient: of the class's logit with respect to them, (n, h, w, filters).
 
-    Source: Selvaraju et al. 2017, arXiv 1610.02391; place by place: HiResCAM, Draelos and Carin
-    2020, arXiv 2011.08891.
+    Returns:
+        (n, h, w), 0 and up.
+
+    Source: HiResCAM, Draelos and Carin 2020, arXiv 2011.08891.
     """
-    prefixes = architecture.member_prefixes(recipe)
-    maps = []
+    return np.maximum((activations * gradient).sum(axis=-1), 0)
+
+
+def grad_cam(activations: Floats, gradient: Floats) -> Floats:
+    """Returns where the class finds evidence, with one weight per filter for all positions.
+
+    The weight is the mean of the gradient over the positions. It is exact for networks that end
+    in global average pooling; with Flatten, each position has weights of its own, which the mean
+    loses. Arguments and result are those of `hires_cam`.
+
+    Source: Grad-CAM, Selvaraju et al. 2017, arXiv 1610.02391.
+    """
+    weights = gradient.mean(axis=(1, 2), keepdims=True)  # (n, 1, 1, filters)
+    return np.maximum((activations * weights).sum(axis=-1), 0)
+
+
+CAMS = {"HiResCAM": hires_cam, "Grad-CAM": grad_cam}  # class activation maps
+
+
+def class_activation_maps(
+    model: keras.Model, recipe: Recipe, images: Images, classes: Classes
+) -> dict[str, Floats]:
+    """Returns the maps of `CAMS` by name, from the last convolution: 0 and up.
+
+    For an ensemble: the mean over its members. The receptive fields place the maps on the image.
+    """
+    maps: dict[str, list[Floats]] = {name: [] for name in CAMS}
     for some in batches.slices(len(images), BATCH):
         members = [
-            _cam(model, prefix, images[some], classes[some], averaged) for prefix in prefixes
+            _differentiate(model, prefix, images[some], classes[some])
+            for prefix in architecture.member_prefixes(recipe)
         ]
-        maps.append(np.mean(members, axis=0))  # (some, h, w)
+        for name, cam in CAMS.items():
+            maps[name].append(np.mean([cam(*each) for each in members], axis=0))  # (some, h, w)
     first, step, _ = list(architecture.compute_receptive_fields(recipe).values())[-1]
-    return _enlarge(np.concatenate(maps), first, step)
+    return {name: _enlarge(np.concatenate(each), first, step) for name, each in maps.items()}
 
 
-def _cam(
-    model: keras.Model, prefix: str, images: Images, classes: Classes, averaged: bool
-) -> Floats:
-    """Returns the map of one member, at the resolution of its last convolution: (n, h, w)."""
+def _differentiate(
+    model: keras.Model, prefix: str, images: Images, classes: Classes
+) -> tuple[Floats, Floats]:
+    """Returns activations and gradient of one member's last convolution: (n, h, w, filters)."""
     last = architecture.find_convolutions(model, prefix)[-1]
     before = keras.Model(model.input, last.output)  # pixels → (n, h, w, filters)
     after = keras.Model(last.output, model.get_layer(f"{prefix}logits").output)
     chosen = np.eye(model.output_shape[-1], dtype=np.float32)[classes]  # (n, k) one-hot
     activations = keras.ops.convert_to_numpy(before(images[..., None].astype(np.float32)))
     logit = gradients.compile_gradient(lambda maps, chosen: keras.ops.sum(after(maps) * chosen, 1))
-    _, gradient = logit(activations, chosen)  # (n, h, w, filters)
-    weights = gradient.mean(axis=(1, 2), keepdims=True) if averaged else gradient
-    return np.maximum((activations * weights).sum(axis=-1), 0)
+    return activations, logit(activations, chosen)[1]
 
 
 def _enlarge(maps: Floats, first: float, step: float) -> Floats:

@@ -96,7 +96,7 @@ def mean_and_interval(values: Floats) -> tuple[float, float, float]:
 def randomize_layers(
     model: keras.Model, untrained: keras.Model, recipe: Recipe
 ) -> Iterator[tuple[str, keras.Model]]:
-    """Yields the model with its layers randomised, from the logits down, one more each time.
+    """Yields copies of the model with its layers randomised, from the logits down, one more each.
 
     Each comes with the name of the layer randomised last; in an ensemble, that layer of every
     member. Layers that training does not change keep their weights.
@@ -106,18 +106,18 @@ def randomize_layers(
 
     Source: cascading randomisation, Adebayo et al. 2018, arXiv 1810.03292.
     """
-    randomized = keras.models.clone_model(model)  # a copy: the model is used on
-    randomized.set_weights(model.get_weights())
     prefixes = architecture.member_prefixes(recipe)
     trained = [
         layer.name for layer in untrained.layers if hasattr(layer, "kernel") and layer.trainable
     ]
     names = [name.removeprefix(prefixes[0]) for name in trained if name.startswith(prefixes[0])]
     for name in reversed(names):  # from the logits down
+        previous, model = model, keras.models.clone_model(model)  # the caller may keep each
+        model.set_weights(previous.get_weights())
         for prefix in prefixes:
             weights = untrained.get_layer(prefix + name).get_weights()
-            randomized.get_layer(prefix + name).set_weights(weights)
-        yield name, randomized
+            model.get_layer(prefix + name).set_weights(weights)
+        yield name, model
 
 
 def map_similarity(maps: Floats, others: Floats, images: Images) -> Floats:

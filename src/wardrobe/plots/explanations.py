@@ -23,6 +23,7 @@ from wardrobe.plots.style import (
     GREY,
     INK,
     ORANGE,
+    PURPLE,
     WRONG,
     Floats,
     Images,
@@ -33,13 +34,13 @@ from wardrobe.plots.text import CAPTION, format_confidence, format_prediction, s
 
 MAP_COLUMNS = 3  # groups of an image and its heat maps in a row
 ERROR_COLUMNS = 10  # images in a row of the figure of label errors
-SUPPORT_ONLY = "Grad-CAM (support only)"  # that map has no negative values
 LINES: dict[str, tuple[str, str]] = {  # order of the blocks → its colour and line
     "occlusion": (BLUE, "-"),
-    "Grad-CAM": (ORANGE, "-"),
-    "Grad-CAM, averaged": (ORANGE, ":"),
+    "HiResCAM": (ORANGE, "-"),
+    "Grad-CAM": (PURPLE, "-"),
     "occlusion, untrained": (BLUE, "--"),
-    "Grad-CAM, untrained": (ORANGE, "--"),
+    "HiResCAM, untrained": (ORANGE, "--"),
+    "Grad-CAM, untrained": (PURPLE, "--"),
     "brightness": (INK, ":"),
     "by chance": (GREY, "-"),
 }
@@ -60,11 +61,10 @@ def plot_heat_maps(
         maps: name → (n, 28, 28), above 0 where pixels support the prediction, below 0 where they
             oppose it.
     """
-    names = ", ".join(maps).replace("Grad-CAM", SUPPORT_ONLY)
     figure = style.new_figure(
         1.4 * -(-len(images) // MAP_COLUMNS),
         "Heat maps: pixels that support the prediction (red) or oppose it (blue)",
-        f"each group: the image, {names}",
+        f"each group: the image, {', '.join(maps)};  only occlusion marks opposition",
     )
     for number, axes in enumerate(style.new_grid(figure, len(images), MAP_COLUMNS)):
         label = int(labels[number])
@@ -83,7 +83,7 @@ def plot_faithfulness(results: Mapping[str, Any]) -> Figure:
 
     Args:
         results: "images": their number; "deletion" and "insertion": order of the blocks →
-            {"curve", "area", "interval"}; "forgetting": heat map → {randomised layer → rank
+            {"curve", "area", "interval"}; "randomization": heat map → {randomised layer → rank
             correlation with the trained model's map}.
     """
     figure = style.new_figure(
@@ -108,7 +108,7 @@ def plot_faithfulness(results: Mapping[str, Any]) -> Figure:
         style.use_percent(axes, "both")
     panels["deletion"].set_ylabel("probability of the prediction")
     _write_areas(panels["areas"], results)
-    _draw_randomization(panels["layers"], results["forgetting"])
+    _draw_randomization(panels["layers"], results["randomization"])
     return figure
 
 
@@ -199,7 +199,7 @@ def plot_image_sheet(story: Mapping[str, Any], class_names: Sequence[str]) -> Fi
     subtitle += ";  red supports the prediction, blue opposes it"
     figure = style.new_figure(sum(heights) + 0.2, title, subtitle)
     rows = figure.add_gridspec(3, 1, height_ratios=heights)
-    top = rows[0].subgridspec(1, 5)  # photo, input, two heat maps, bars
+    top = rows[0].subgridspec(1, 6)  # photo, input, three heat maps, bars
     for number, (name, image) in enumerate(images.items()):
         axes = figure.add_subplot(top[number])
         draw_montage(axes, [[image]])

@@ -51,7 +51,7 @@ def write_sheet(
         "not_sure": prediction.reason(0),
         "layers": {},
         "nearest": None,
-        "left_out": "Grad-CAM, layers and nearest training images need a run with model.keras",
+        "left_out": "HiResCAM, Grad-CAM, layers and similar images need a run with model.keras",
     }
     best = prediction.probabilities.argmax(axis=1)  # (1,)
     if isinstance(source, Run) and dataset is not None:

@@ -14,9 +14,10 @@ MISTAKES = 5  # rows after those of the classes
 FIGURES = {
     "heat_maps": (
         "Why this prediction",
-        "Grad-CAM shows where the last convolution found evidence for the predicted class. "
-        "Occlusion blurs one patch after another: red where that lowers the probability of the "
-        "predicted class, blue where it raises it.",
+        "HiResCAM and Grad-CAM show where the last convolution found evidence for the predicted "
+        "class: HiResCAM weights each position by its own gradient, Grad-CAM weights all "
+        "positions of a filter by their mean gradient. Occlusion blurs one patch after another: "
+        "red where that lowers the probability of the predicted class, blue where it raises it.",
     )
 }
 
