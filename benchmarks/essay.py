@@ -6,6 +6,7 @@ the network trained on Fashion-MNIST.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -87,8 +88,24 @@ def assemble_essay(run: Run, synthetic_run: Run, folder: Path, command: str) -> 
 def render_page(measured: dict[str, Any]) -> str:
     """Returns the essay in Markdown, from the content of results/essay.json."""
     template = report.load_template("essay.md", "benchmarks")
-    text = template.render(e=measured, picture=lambda name: f"{NAME}/{name}.png")
+    text = template.render(
+        e=measured, picture=lambda name: f"{NAME}/{name}.png", compare=compare_areas
+    )
     return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def compare_areas(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Returns how an area compares with another, in words.
+
+    Areas with overlapping intervals are "not clearly different from" each other.
+
+    Args:
+        one, other: {"interval": (low, high)}, the 95 % interval of the area.
+    """
+    (low, high), (other_low, other_high) = one["interval"], other["interval"]
+    if low > other_high:
+        return "higher than"
+    return "lower than" if high < other_low else "not clearly different from"
 
 
 def _copy_smaller(source: Path, target: Path) -> None:

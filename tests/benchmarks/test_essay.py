@@ -1,5 +1,6 @@
 """The essay: its page matches results/essay.json, and it shows no image of the data set."""
 
+import copy
 import json
 import re
 import shutil
@@ -31,6 +32,20 @@ def names(page: str) -> list[str]:
 
 def test_the_page_is_rendered_from_the_results(measured: dict[str, Any], page: str) -> None:
     assert essay.render_page(measured) == page
+
+
+def test_the_conclusions_about_heat_maps_follow_the_numbers(measured: dict[str, Any]) -> None:
+    page = essay.render_page(measured)
+    assert "In deletion, the area of HiResCAM is lower than that of Grad-CAM." in page
+    assert "So part of what HiResCAM shows is the garment itself" in page
+    other = copy.deepcopy(measured)
+    deletion = other["faithfulness"]["deletion"]
+    deletion["HiResCAM"], deletion["Grad-CAM"] = deletion["Grad-CAM"], deletion["HiResCAM"]
+    deletion["HiResCAM, untrained"] = deletion["by chance"]
+    page = essay.render_page(other)
+    assert "In deletion, the area of HiResCAM is higher than that of Grad-CAM." in page
+    assert "not clearly different from that of a random order for HiResCAM" in page
+    assert "the garment itself" not in page
 
 
 def test_every_figure_exists_and_is_used(names: list[str]) -> None:
