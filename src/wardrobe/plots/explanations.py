@@ -62,7 +62,7 @@ def plot_heat_maps(
             oppose it.
     """
     figure = style.new_figure(
-        1.4 * -(-len(images) // MAP_COLUMNS),
+        1.15 * -(-len(images) // MAP_COLUMNS),
         "Heat maps: pixels that support the prediction (red) or oppose it (blue)",
         f"each group: the image, {', '.join(maps)};  only occlusion marks opposition",
     )
