@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from wardrobe.data import synthetic
 from wardrobe.evaluation import conformal, corruptions, out_of_distribution, selective
@@ -13,8 +14,8 @@ def answers(n: int, honest: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Returns probabilities (n, 4) and labels sampled from them, or from others if not honest."""
     logits = RNG.normal(0, 2, (n, 4))
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    labels = np.array([RNG.choice(4, p=row if honest else row[::-1]) for row in probabilities])
-    return probabilities, labels
+    scores = logits if honest else logits[:, ::-1]
+    return probabilities, (scores + RNG.gumbel(size=(n, 4))).argmax(axis=1)  # Gumbel-max sampling
 
 
 @pytest.mark.parametrize("honest", [True, False])
@@ -42,19 +43,53 @@ def test_the_threshold_reaches_the_wanted_accuracy() -> None:
     found = selective.evaluate_selective(0.9, chosen_on, *measured_on)
     assert found.accuracy == pytest.approx(0.9, abs=0.02)
     assert 0.1 < found.coverage < 0.9
+    assert found.delta == selective.DELTA
     never = selective.evaluate_selective(1.1, chosen_on, *measured_on)
     assert (never.threshold, never.coverage, never.accuracy) == (None, 0, None)
 
 
+@pytest.mark.parametrize("decimals", [16, 2])  # 2: many equal confidences
+@pytest.mark.parametrize("target", [0.8, 0.9])
+def test_a_threshold_misses_its_target_in_few_of_many_draws(target: float, decimals: int) -> None:
+    """The true accuracy is known: a prediction with confidence c is correct with probability c."""
+    rng, draws, n = np.random.default_rng(0), 200, 2000
+    thresholds = []
+    for confidence in rng.uniform(0.5, 1, (draws, n)).round(decimals):
+        labels = (rng.random(n) > confidence).astype(np.int64)
+        probabilities = np.stack([confidence, 1 - confidence], axis=1)
+        thresholds.append(selective.choose_threshold(probabilities, labels, target))
+    found = np.array([each for each in thresholds if each is not None])
+    true_accuracy = (found + 1) / 2  # of confidences from the threshold to 1
+    assert (true_accuracy < target).sum() <= selective.DELTA * draws
+    # If the accuracy were known, coverage could be 4 (1 - target). The bound costs a part of it.
+    assert len(found) >= 0.9 * draws
+    assert 2 * (1 - found).mean() > 0.6 * 4 * (1 - target)
+
+
+def test_a_threshold_allows_as_many_errors_as_clopper_and_pearson() -> None:
+    """299 correct predictions are needed for 99 % with 95 % certainty; here of 9 tests together."""
+    for n, is_enough in ((511, False), (1023, True)):
+        probabilities = np.tile([0.9, 0.1], (n, 1))
+        upper = binomtest(0, n).proportion_ci(1 - 2 * 0.05 / n.bit_length(), "exact").high
+        assert (upper <= 0.01) == is_enough
+        chosen = selective.choose_threshold(probabilities, np.zeros(n, np.int64), 0.99)
+        assert chosen == (0.9 if is_enough else None)
+
+
 def test_a_threshold_does_not_separate_equal_confidences() -> None:
-    probabilities = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.6, 0.4]])
-    labels = np.array([0, 1, 1, 0])
-    assert (
-        selective.evaluate_selective(0.99, (probabilities, labels), probabilities, labels).threshold
-        is None
-    )
-    found = selective.evaluate_selective(0.5, (probabilities, labels), probabilities, labels)
-    assert (found.threshold, found.coverage, found.accuracy) == (0.6, 1, 0.5)
+    confidence = np.repeat([0.9, 0.6], (400, 100))
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    labels = np.repeat([0, 1, 0], (300, 100, 100))  # the last 100 of the most confident are wrong
+    chosen = [selective.choose_threshold(probabilities, labels, goal) for goal in (0.6, 0.95)]
+    assert chosen == [0.6, None]
+
+
+@pytest.mark.parametrize("n", [1, 2, 500])
+def test_predictions_that_are_all_wrong_or_too_few_are_never_answered(n: int) -> None:
+    probabilities = np.tile([0.9, 0.1], (n, 1))
+    assert selective.choose_threshold(probabilities, np.ones(n, np.int64), 0.01) is None
+    few = selective.choose_threshold(probabilities, np.zeros(n, np.int64), 0.9)
+    assert few == (0.9 if n == 500 else None)
 
 
 def test_the_accuracy_coverage_curve_starts_with_the_most_confident() -> None:

@@ -18,7 +18,9 @@ def conformal_threshold(probabilities: Floats, labels: Labels, coverage: float) 
     """Returns the lowest probability at which a class enters the set, for a target coverage.
 
     For new images like these, the set contains the label with a probability of at least
-    `coverage`, and at most 1 / (n + 1) more, whatever the model.
+    `coverage`, and, if no two probabilities are equal, at most 1 / (n + 1) more, whatever the
+    model. The probability is over the draw of these images too. They must not have trained the
+    model; a temperature that was fitted on them has no measurable effect.
     """
     n = len(labels)
     rank = int(np.ceil((n + 1) * coverage))  # n + 1: the new image counts as one of them

@@ -2,14 +2,17 @@
 
 Throughout: probabilities (n, k), rows that sum to 1; labels (n,) int, 0 to k-1.
 
-Source: Geifman and El-Yaniv 2017, arXiv 1705.08500.
+Source: selection with guaranteed risk (SGR), Geifman and El-Yaniv 2017, arXiv 1705.08500.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import bdtri
 
 from wardrobe.evaluation.metrics import Floats, Labels, accuracy
+
+DELTA = 0.05  # largest probability that a threshold misses its target; a convention, as in 95 %
 
 
 def accuracy_coverage_curve(probabilities: Floats, labels: Labels) -> tuple[Floats, Floats]:
@@ -24,33 +27,65 @@ def accuracy_coverage_curve(probabilities: Floats, labels: Labels) -> tuple[Floa
     return answered / len(labels), np.cumsum(correct) / answered  # (n,) each
 
 
+def choose_threshold(
+    probabilities: Floats, labels: Labels, target_accuracy: float, delta: float = DELTA
+) -> float | None:
+    """Returns the confidence, 0-1, from which on an accuracy is guaranteed; None if there is none.
+
+    What is guaranteed: in at least 1 - delta of all draws of n labelled images, predictions with at
+    least this confidence have at least the target accuracy on new images of the same distribution.
+    The model need not be calibrated. Two conditions: its confidence was not fitted on these images
+    (a temperature alone has no measurable effect), and its accuracy does not fall as the threshold
+    rises. The guarantee is for all such images together, not for each class, and not for images of
+    another distribution.
+
+    Args:
+        target_accuracy: 0-1.
+        delta: probability that the threshold misses it, 0-1.
+    """
+    confidences = probabilities.max(axis=1)
+    order = np.argsort(-confidences, kind="stable")  # most confident first
+    confidences = confidences[order]
+    errors = np.cumsum((probabilities.argmax(axis=1) != labels)[order])  # of the first 1, 2, …
+    allowed, refused = 0, len(labels) + 1  # numbers of predictions; the search is between them
+    tests = len(labels).bit_length()  # of that search; they share delta, so that all hold at once
+    while refused - allowed > 1:
+        middle = (allowed + refused) // 2
+        # A threshold cannot separate equal confidences: all of them get a prediction.
+        n = np.searchsorted(-confidences, -confidences[middle - 1], side="right")
+        # The error rate at which so few errors have only this probability: the upper limit of
+        # Clopper and Pearson, NaN if all are errors.
+        if bdtri(errors[n - 1], n, delta / tests) <= 1 - target_accuracy:
+            allowed = middle
+        else:
+            refused = middle
+    return float(confidences[allowed - 1]) if allowed else None
+
+
 @dataclass(frozen=True)
 class Selective:
     """How a model does that abstains when its confidence is too low."""
 
     target_accuracy: float  # 0-1
-    threshold: float | None  # lowest confidence, 0-1; None: no threshold reached the accuracy
+    threshold: float | None  # lowest confidence, 0-1; None: no threshold guarantees the accuracy
     coverage: float  # fraction of images with a prediction, 0-1
     accuracy: float | None  # of those predictions, 0-1; None: there are none
+    delta: float = DELTA  # probability that the threshold misses the target accuracy
 
 
 def evaluate_selective(
     target_accuracy: float, chosen_on: tuple[Floats, Labels], probabilities: Floats, labels: Labels
 ) -> Selective:
-    """Chooses the lowest threshold that reaches an accuracy, and measures it on other images.
+    """Chooses a threshold that guarantees an accuracy, and measures it on other images.
 
     Args:
         target_accuracy: 0-1.
-        chosen_on: probabilities and labels of the images that the threshold is chosen on.
+        chosen_on: probabilities and labels of the images that the threshold is chosen on; see
+            `choose_threshold`.
     """
-    _, accuracies = accuracy_coverage_curve(*chosen_on)
-    confidences = np.sort(chosen_on[0].max(axis=1))[::-1]  # descending, as the accuracies
-    # A threshold cannot separate equal confidences, so only the last of them counts.
-    last_of_equals = np.append(confidences[1:] < confidences[:-1], True)
-    reached = np.flatnonzero((accuracies >= target_accuracy) & last_of_equals)
-    if not len(reached):
+    threshold = choose_threshold(*chosen_on, target_accuracy)
+    if threshold is None:
         return Selective(target_accuracy, None, 0.0, None)
-    threshold = float(confidences[reached[-1]])  # the last that reaches it: most answers
     answered = probabilities.max(axis=1) >= threshold
     measured = accuracy(probabilities[answered], labels[answered]) if answered.any() else None
     return Selective(target_accuracy, threshold, float(answered.mean()), measured)
