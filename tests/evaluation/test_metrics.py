@@ -49,7 +49,7 @@ def test_calibration_error_weights_each_bin_by_its_predictions() -> None:
 
 def test_scores_named_after_use_the_temperature() -> None:
     logits, labels = np.array([[2.0, 0.0], [0.0, 4.0], [2.0, 0.0]]), np.array([0, 1, 1])
-    scores = scoring.compute_metrics(logits, labels, ("a", "b"), temperature=2.0)
+    scores = scoring.compute_metrics(logits, logits / 2, labels, ("a", "b"))
     softened = [
         1 / (1 + np.exp(-1)),
         1 / (1 + np.exp(-2)),
@@ -88,7 +88,7 @@ def test_fit_temperature_recovers_the_temperature_of_the_logits() -> None:
 
 
 def test_scores_per_class_and_confusion_matrix() -> None:
-    scores = scoring.compute_metrics(np.log(SURE), LABELS, ("left", "right"), temperature=1.0)
+    scores = scoring.compute_metrics(np.log(SURE), np.log(SURE), LABELS, ("left", "right"))
     assert scores["accuracy"] == 0.75
     assert scores["confusion"] == [[1, 1], [0, 2]]
     assert scores["per_class"]["left"] == {
@@ -102,9 +102,8 @@ def test_scores_per_class_and_confusion_matrix() -> None:
 
 
 def test_a_class_that_is_never_predicted_scores_0() -> None:
-    scores = scoring.compute_metrics(
-        np.log(SURE), LABELS, ("left", "right", "never"), temperature=2.0
-    )
+    logits = np.log(SURE)
+    scores = scoring.compute_metrics(logits, logits / 2, LABELS, ("left", "right", "never"))
     assert scores["per_class"]["never"] == {
         "precision": 0.0,
         "recall": 0.0,

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import refused, wardrobe_here
+from scipy.special import softmax
+from sklearn.metrics import log_loss
 
 from wardrobe.data import Dataset, Split
 from wardrobe.data.test_split import open_test_split
-from wardrobe.evaluation import scoring
+from wardrobe.evaluation import calibration, scoring
+from wardrobe.inference import confidence
 from wardrobe.models import recipes
 from wardrobe.runs import Run
 from wardrobe.training import checkpoints
@@ -87,13 +90,36 @@ def test_an_unknown_number_of_views_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_95_percent_of_validation_images_are_familiar(
+def test_each_half_of_the_validation_images_is_scored_with_what_the_other_half_fits(
     small: Dataset, drawn_training: tuple[Run, object]
 ) -> None:
+    model = checkpoints.load_model(drawn_training[0])
+    labels = small.validation.labels.copy()
+    half = scoring.assign_halves(labels)
+    labels[half == 1] = 9 - labels[half == 1]  # so that the halves fit different temperatures
+    images = small.validation.images
     evaluated = scoring.evaluate(
-        checkpoints.load_model(drawn_training[0]), small, BASELINE, "validation"
+        model, replace(small, validation=Split(images, labels)), BASELINE, "validation"
     )
-    assert evaluated.metrics["sure"] == 0.95
+    scored = evaluated.metrics
+    scaled, familiar = np.empty_like(evaluated.logits, np.float64), []
+    for each in (0, 1):
+        mine, other = half == each, half != each
+        temperature = calibration.fit_temperature(evaluated.logits[other], labels[other])
+        scaled[mine] = evaluated.logits[mine] / temperature
+        known = confidence.familiarity(evaluated.logits)
+        familiar.extend(known[mine] >= np.quantile(known[other], 0.05))
+        np.testing.assert_array_equal(evaluated.temperatures[mine], temperature)
+    assert scored["nll"]["after"] == pytest.approx(log_loss(labels, softmax(scaled, axis=1)))
+    assert scored["sure"] == np.mean(familiar)
+    assert scored["temperature"] == calibration.fit_temperature(evaluated.logits, labels)
+    assert len({scored["temperature"], *evaluated.temperatures}) == 3
+
+
+def test_every_class_is_divided_evenly_between_the_halves() -> None:
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], (40, 21, 1)))
+    first, second = (np.bincount(labels[scoring.assign_halves(labels) == i]) for i in (0, 1))
+    assert np.abs(first[:2] - second[:2]).max() <= 1
 
 
 def test_the_run_folder_is_complete(real_run: tuple[Run, dict[str, Any]]) -> None:

@@ -61,6 +61,6 @@ def tune(
     unchanged = best["recipe_accuracy"]
     compared = "not known yet" if unchanged is None else f"{unchanged:.2%}"
     print(
-        f"\nBest of {best['trials']} trials: {best['accuracy']:.2%} validation accuracy "
-        f"(unchanged recipe: {compared})\n{best['python']}"
+        f"\nBest of {best['trials']} trials: {best['accuracy']:.2%} accuracy on the validation "
+        f"images that it was chosen on (unchanged recipe: {compared})\n{best['python']}"
     )

@@ -25,7 +25,8 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
     """
 
     def objective(log_t: float) -> float:
-        return negative_log_likelihood(logits, labels, np.exp(log_t)) + log_t**2 / (2 * len(labels))
+        scaled = logits.astype(np.float64) / np.exp(log_t)
+        return negative_log_likelihood(scaled, labels) + log_t**2 / (2 * len(labels))
 
     return float(np.exp(minimize_scalar(objective, bounds=(-3, 3), method="bounded").x))
 

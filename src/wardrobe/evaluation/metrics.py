@@ -32,9 +32,9 @@ def cross_entropies(logits: Floats, labels: Labels) -> Floats:
     return -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
 
 
-def negative_log_likelihood(logits: Floats, labels: Labels, temperature: float = 1.0) -> float:
+def negative_log_likelihood(logits: Floats, labels: Labels) -> float:
     """Returns the mean of -log p(label), in nats."""
-    return float(cross_entropies(logits.astype(np.float64) / temperature, labels).mean())
+    return float(cross_entropies(logits, labels).mean())
 
 
 def brier_score(probabilities: Floats, labels: Labels) -> float:

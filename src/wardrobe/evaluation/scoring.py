@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from wardrobe.data import TEST, Dataset, Split, batches, photo_augment
+from wardrobe.data import TEST, VALIDATION, Dataset, Split, batches, photo_augment
 from wardrobe.data.test_split import open_test_split
 from wardrobe.evaluation import calibration, metrics
 from wardrobe.inference import confidence
@@ -36,6 +36,7 @@ class ReferenceOutputs:
 class Evaluation(ReferenceOutputs):
     """A split with the model's logits and metrics."""
 
+    temperatures: Floats  # (n,), fitted on other images
     metrics: dict[str, Any]  # as in metrics.json
     validation: ReferenceOutputs  # what temperature and threshold were fitted on
 
@@ -44,40 +45,63 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
     """Scores `model` on "test" or "validation".
 
     The temperature and the familiarity threshold are fitted on validation images; on simulated
-    photos of them if the recipe trains for photos.
+    photos of them if the recipe trains for photos. If validation images are scored, each half of
+    them is scored with the values fitted on the other half (cross-fitting).
     """
-    fitted_images, labels = _simulate_inputs(dataset, recipe), dataset.validation.labels
-    fitted_logits = predict_logits(model, fitted_images, recipe.tta_views)
-    temperature = calibration.fit_temperature(fitted_logits, labels)
-    threshold = float(np.quantile(confidence.familiarity(fitted_logits), 1 - ANSWERED))
+    views, labels = recipe.tta_views, dataset.validation.labels
+    fitted_images = _simulate_inputs(dataset, recipe)
+    fitted_logits = predict_logits(model, fitted_images, views)
+    temperature, threshold = _fit(fitted_logits, labels)
     scored = open_split(dataset, split)  # after fitting: nothing above sees these images
-    logits = predict_logits(model, scored.images, recipe.tta_views)
+    logits = predict_logits(model, scored.images, views)
+    temperatures, thresholds = (np.full(len(logits), each) for each in (temperature, threshold))
+    if split == VALIDATION:
+        half = assign_halves(labels)
+        for each in (0, 1):
+            fitted = _fit(fitted_logits[half != each], labels[half != each])
+            temperatures[half == each], thresholds[half == each] = fitted
+    scaled = logits / temperatures[:, None]
     found = {
         "data": dataset.name,
         "split": split,
-        "tta_views": recipe.tta_views,
-        **compute_metrics(logits, scored.labels, dataset.class_names, temperature),
+        "tta_views": views,
+        **compute_metrics(logits, scaled, scored.labels, dataset.class_names),
+        "temperature": temperature,
         "familiarity_threshold": threshold,
-        "sure": float((confidence.familiarity(logits) >= threshold).mean()),
+        "sure": float((confidence.familiarity(logits) >= thresholds).mean()),
     }
     validation = ReferenceOutputs(fitted_images, labels, fitted_logits)
-    return Evaluation(scored.images, scored.labels, logits, found, validation)
+    return Evaluation(scored.images, scored.labels, logits, temperatures, found, validation)
+
+
+def _fit(logits: Floats, labels: Labels) -> tuple[float, float]:
+    """Returns the temperature, and the familiarity below which an answer is "not sure"."""
+    threshold = np.quantile(confidence.familiarity(logits), 1 - ANSWERED)
+    return calibration.fit_temperature(logits, labels), float(threshold)
+
+
+def assign_halves(labels: Labels) -> Labels:
+    """Returns the half of each image, 0 or 1, every class divided evenly: (n,)."""
+    halves = np.empty(len(labels), np.int64)
+    halves[np.argsort(labels, kind="stable")] = np.arange(len(labels)) % 2
+    return halves
 
 
 def compute_metrics(
-    logits: Floats, labels: Labels, class_names: tuple[str, ...], temperature: float
+    logits: Floats, scaled: Floats, labels: Labels, class_names: tuple[str, ...]
 ) -> dict[str, Any]:
     """Returns the scores of metrics.json.
 
     Args:
-        logits: (n, k). labels: (n,).
-        temperature: fitted on other images. Scores named "after" use it, those "before" do not.
+        logits: (n, k), for all scores but those named "after".
+        scaled: (n, k), the same divided by a temperature that was fitted on other images.
+        labels: (n,).
     """
     classes = np.arange(len(class_names))  # also those that no image has
     predicted = logits.argmax(axis=1)
     correct, n = predicted == labels, len(labels)
     per_class = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
-    before, after = confidence.softmax(logits), confidence.softmax(logits, temperature)
+    before, after = confidence.softmax(logits), confidence.softmax(scaled)
     ece = calibration.expected_calibration_error
     return {
         "n": n,
@@ -90,10 +114,9 @@ def compute_metrics(
         },
         # Rows: actual; columns: predicted.
         "confusion": confusion_matrix(labels, predicted, labels=classes).tolist(),
-        "temperature": temperature,
         "nll": {
             "before": metrics.negative_log_likelihood(logits, labels),
-            "after": metrics.negative_log_likelihood(logits, labels, temperature),
+            "after": metrics.negative_log_likelihood(scaled, labels),
         },
         "brier": {
             "before": metrics.brier_score(before, labels),

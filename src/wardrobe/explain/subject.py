@@ -34,7 +34,7 @@ class Subject:
     dataset: Dataset
     scored: Split  # the split that the run was scored on
     scored_logits: npt.NDArray[np.float32]  # (n, k), of predictions.npz
-    probabilities: npt.NDArray[np.floating]  # (n, k), of the same, with the temperature
+    temperatures: npt.NDArray[np.floating]  # (n,), of the same; each was fitted on other images
     display: TrainingDisplay
 
     @property
@@ -44,9 +44,14 @@ class Subject:
         return self.model
 
     @property
+    def probabilities(self) -> npt.NDArray[np.floating]:
+        """The probabilities of the scored images, with their temperatures: (n, k)."""
+        return confidence.softmax(self.scored_logits / self.temperatures[:, None])
+
+    @property
     def predicted(self) -> npt.NDArray[np.int64]:
         """The predicted class of each scored image: (n,)."""
-        return self.probabilities.argmax(axis=1)
+        return self.scored_logits.argmax(axis=1)
 
     def limit_images(self, count: int) -> int:
         """Returns `count`, or fewer if the model is large."""
@@ -76,8 +81,7 @@ def open_subject(
         logits = scoring.make_logits_function(model)
         tta_logits = scoring.make_logits_function(model, metrics["tta_views"])
     scored = scoring.open_split(dataset, metrics["split"])
-    scored_logits = _load_logits(run, scored, len(dataset.class_names))
-    probabilities = confidence.softmax(scored_logits, metrics["temperature"])
+    scored_logits, temperatures = _load_predictions(run, scored, len(dataset.class_names))
     return Subject(
         run=run,
         recipe=run.recipe(),
@@ -87,17 +91,23 @@ def open_subject(
         dataset=dataset,
         scored=scored,
         scored_logits=scored_logits,
-        probabilities=probabilities,
+        temperatures=temperatures,
         display=display,
     )
 
 
-def _load_logits(run: Run, scored: Split, classes: int) -> npt.NDArray[np.float32]:
-    """Returns the logits of predictions.npz, (n, classes), which must be those of `scored`."""
+def _load_predictions(
+    run: Run, scored: Split, classes: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.floating]]:
+    """Returns the logits of predictions.npz, (n, classes), and the temperatures, (n,).
+
+    They must be those of `scored`.
+    """
     again = f"write it again with: wardrobe evaluate {run.path}"
     try:
         with np.load(run.predictions_path) as stored:
-            logits, labels = stored["logits"], stored["labels"]
+            columns = "logits", "labels", "temperatures"
+            logits, labels, temperatures = (stored[each] for each in columns)
     except Exception as error:  # NumPy and zipfile raise many types
         name = type(error).__name__
         raise RunError(f"{run.predictions_path} cannot be read ({name}); {again}") from error
@@ -107,4 +117,4 @@ def _load_logits(run: Run, scored: Split, classes: int) -> npt.NDArray[np.float3
             f"{run.predictions_path} has logits {logits.shape} of other images, expected {shape} "
             f"of the split in metrics.json; {again}"
         )
-    return logits
+    return logits, temperatures

@@ -22,18 +22,19 @@ def plot_selective(
 
     Args:
         coverage, accuracy: (n,) 0-1, as from `selective.accuracy_coverage_curve`.
-        chosen: "target_accuracy", "coverage" and "accuracy" of each threshold chosen on
-            validation images.
+        chosen: of each threshold chosen on validation images, "target_accuracy", "coverage",
+            "accuracy" and "delta", the probability of missing the target.
     """
     reached = [each for each in chosen if each["accuracy"] is not None]
-    title = "no threshold reaches the target accuracy"
+    title = "no threshold guarantees the target accuracy"
     if reached:
         values = (format_percent(reached[0][key]) for key in ("accuracy", "coverage"))
         title = "accuracy {} at coverage {}".format(*values)
     figure = style.new_figure(
         3.3,
         f"Selective prediction: {title}",
-        "marked: confidence thresholds chosen on validation images for a target accuracy",
+        "marked: confidence thresholds, chosen on validation images, that reach a target accuracy "
+        f"with a probability of {format_percent(1 - chosen[0]['delta'], 0)}",
     )
     axes = figure.add_subplot()
     few = max(1, len(coverage) // 100)  # below 1 % of the images the accuracy is mostly chance
@@ -85,7 +86,11 @@ def plot_conformal(rows: Sequence[Mapping[str, Any]]) -> Figure:
 
 @apply_style
 def plot_out_of_distribution(
-    known: Floats, others: Mapping[str, Floats], auroc: Mapping[str, float], threshold: float
+    known: Floats,
+    others: Mapping[str, Floats],
+    auroc: Mapping[str, float],
+    threshold: float,
+    not_sure: Sequence[float],
 ) -> Figure:
     """Draws the familiarity of clothing and of out-of-distribution inputs.
 
@@ -94,6 +99,7 @@ def plot_out_of_distribution(
         others: name → (m,), familiarity of other images.
         auroc: name → 0-1.
         threshold: the prediction is "not sure" below it.
+        not_sure: the fraction of such predictions, 0-1, of clothing and of each of the others.
     """
     rows = {"clothing": known, **others}
     figure = style.new_figure(
@@ -106,16 +112,15 @@ def plot_out_of_distribution(
     low = min(float(np.quantile(each, 0.002)) for each in rows.values())
     high = max(float(np.quantile(each, 0.998)) for each in rows.values())
     panels = figure.subplots(len(rows), sharex=True)
-    for axes, (name, scores) in zip(panels, rows.items(), strict=True):
+    for axes, (name, scores), unsure in zip(panels, rows.items(), not_sure, strict=True):
         colour = GREY if name in others else BLUE
         axes.hist(np.clip(scores, low, high), np.linspace(low, high, 70).tolist(), color=colour)
         axes.axvline(threshold, color=ORANGE, linewidth=2)
         axes.set_xlim(low, high)
         axes.spines["left"].set_visible(False)
         text = f"{name}: AUROC {auroc[name]:.3f}" if name in others else name
-        unsure = format_percent(float((scores < threshold).mean()))
         middle = axes.get_ylim()[1] / 2
-        axes.set_yticks([middle], [f"{text}\n{unsure} not sure"])
+        axes.set_yticks([middle], [f"{text}\n{format_percent(unsure)} not sure"])
     axes.set_xlabel("familiarity")
     return figure
 

@@ -168,8 +168,8 @@ def _evaluate(
         run.forget_explanation()  # it explains other scores
     run.write_metrics(evaluated.metrics)
     with runs.atomic_write(run.predictions_path) as path:
-        data = np.array(dataset.name)
-        np.savez_compressed(path, logits=evaluated.logits, labels=evaluated.labels, data=data)
+        columns = {key: getattr(evaluated, key) for key in ("logits", "labels", "temperatures")}
+        np.savez_compressed(path, **columns, data=np.array(dataset.name))
     subject = open_subject(run, dataset, display, model)
     for chapter in CHAPTERS:
         if chapter.in_training:

@@ -15,7 +15,11 @@ FIGURES = {
     "selective": (
         "Selective prediction",
         "If the network abstains when its confidence is below a threshold, the predictions that "
-        "it does make are more accurate. The thresholds were chosen on validation images.",
+        "it does make are more accurate. Each threshold was chosen on validation images by "
+        "selection with guaranteed risk (SGR): with a probability of 95 % over the choice of these "
+        "images, the accuracy on new images like them is at least the target. So the measured "
+        "accuracy is usually above it. If too few validation images are available to guarantee a "
+        "target, it has no threshold.",
     ),
     "conformal": (
         "Prediction sets",
@@ -36,32 +40,38 @@ FIGURES = {
 def _measure_uncertainty(subject: "Subject") -> Findings:
     from wardrobe import plots
     from wardrobe.data import VALIDATION
-    from wardrobe.evaluation import conformal, out_of_distribution, selective
+    from wardrobe.evaluation import conformal, out_of_distribution, scoring, selective
     from wardrobe.inference import confidence
 
     metrics, validation = subject.run.metrics(), subject.dataset.validation
-    validation_logits = subject.tta_logits(validation.images)
-    chosen_on = confidence.softmax(validation_logits, metrics["temperature"]), validation.labels
-    measured_on = subject.probabilities, subject.scored.labels
+    chosen, measured = slice(None), slice(None)  # all validation images, all scored images
     if metrics["split"] == VALIDATION:  # choose on one half, measure on the other
-        chosen_on = chosen_on[0][::2], chosen_on[1][::2]
-        measured_on = measured_on[0][1::2], measured_on[1][1::2]
+        half = scoring.assign_halves(validation.labels)
+        chosen, measured = half == 0, half == 1
+    temperature = subject.temperatures[measured][0]  # fitted on the images to choose on
+    logits = subject.tta_logits(validation.images)[chosen]
+    chosen_on = confidence.softmax(logits, temperature), validation.labels[chosen]
+    measured_on = subject.probabilities[measured], subject.scored.labels[measured]
     thresholds = [
         asdict(selective.evaluate_selective(each, chosen_on, *measured_on)) for each in ACCURACIES
     ]
     sets = [conformal.evaluate_conformal(each, chosen_on, *measured_on) for each in COVERAGES]
-    known = confidence.familiarity(subject.scored_logits)
+    known, threshold = (
+        confidence.familiarity(subject.scored_logits),
+        metrics["familiarity_threshold"],
+    )
     others = {
         name: confidence.familiarity(subject.tta_logits(make_images()))
         for name, make_images in out_of_distribution.OOD_INPUTS.items()
     }
     auroc = {name: out_of_distribution.auroc(known, each) for name, each in others.items()}
+    not_sure = [1 - metrics["sure"], *((each < threshold).mean() for each in others.values())]
     curve = selective.accuracy_coverage_curve(*measured_on)
     return {
         "selective": plots.robustness.plot_selective(*curve, thresholds),
         "conformal": plots.robustness.plot_conformal(sets),
         "out_of_distribution": plots.robustness.plot_out_of_distribution(
-            known, others, auroc, metrics["familiarity_threshold"]
+            known, others, auroc, threshold, not_sure
         ),
     }, {"selective": thresholds, "conformal": sets, "out_of_distribution": auroc}
 
