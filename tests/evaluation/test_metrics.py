@@ -1,7 +1,5 @@
 """Metrics against values computed by hand or from their published formula."""
 
-import math
-
 import numpy as np
 import pytest
 
@@ -14,18 +12,6 @@ SURE = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
     correct = probabilities.argmax(axis=1) == labels
     return calibration.expected_calibration_error(probabilities.max(axis=1), correct)
-
-
-def test_accuracy_interval_is_the_wilson_interval() -> None:
-    k, n, z = 9_100, 10_000, 1.959963984540054
-    share = k / n
-    centre, half = (
-        share + z * z / (2 * n),
-        z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)),
-    )
-    low, high = metrics.accuracy_interval(k, n)
-    assert low == pytest.approx((centre - half) / (1 + z * z / n))
-    assert high == pytest.approx((centre + half) / (1 + z * z / n))
 
 
 def test_brier_score_and_log_likelihood_match_values_by_hand() -> None:

@@ -16,7 +16,7 @@ ECE_BINS = 15  # of equal width, as in Guo et al. 2017, arXiv 1706.04599
 
 
 def fit_temperature(logits: Floats, labels: Labels) -> float:
-    """Returns the temperature that maximises the likelihood of the labels, 0.05 to 20.
+    """Returns the temperature that maximises the likelihood of the labels, from e⁻³ to e³.
 
     A standard normal prior on its logarithm keeps it near 1 when there are too few images, or too
     few mistakes, to estimate it. With thousands of images the prior has no measurable effect.
