@@ -242,9 +242,10 @@ def test_bad_input_is_refused_in_one_line(tmp_path: Path, own_run: Run) -> None:
     shutil.copytree(own_run.path.parent, tmp_path / "copy")
     damaged = Run(tmp_path / "copy/run")
     with np.load(damaged.predictions_path) as stored:
-        logits, labels = stored["logits"], stored["labels"]
+        columns = {key: stored[key] for key in ("logits", "labels", "temperatures")}
+    logits, labels = columns["logits"], columns["labels"]
     for others in ({"logits": logits[:5], "labels": labels[:5]}, {"labels": labels[::-1]}):
-        np.savez(damaged.predictions_path, **{"logits": logits, **others})
+        np.savez(damaged.predictions_path, **{**columns, **others})
         refused(
             wardrobe_here("explain", "run", cwd=tmp_path / "copy"),
             1,
