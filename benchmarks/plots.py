@@ -6,10 +6,10 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from wardrobe.percent import format_percent
 from wardrobe.plots import style
 from wardrobe.plots.montage import draw_montage
 from wardrobe.plots.style import BLUE, CORRECT, GREY, ORANGE, PALE, WRONG, Images, apply_style
-from wardrobe.plots.text import format_percent
 
 
 @apply_style

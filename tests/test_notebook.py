@@ -44,7 +44,7 @@ def test_the_notebook_runs(tmp_path: Path, fewer_of_own: Path) -> None:
         output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
     )
     assert ", 95 % interval" in printed
-    assert "99% prediction sets: coverage" in printed
+    assert "99 % prediction sets: coverage" in printed
 
 
 def test_the_notebook_is_stored_without_outputs() -> None:

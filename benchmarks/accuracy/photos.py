@@ -20,6 +20,7 @@ from wardrobe.data import TEST
 from wardrobe.errors import DataError, PhotoError, UsageError
 from wardrobe.evaluation import calibration, metrics, out_of_distribution
 from wardrobe.inference.classifier import SHIPPED, Classifier, Predictions
+from wardrobe.percent import format_percent
 from wardrobe.plots import save_figure
 
 Images = npt.NDArray[np.uint8]
@@ -271,7 +272,7 @@ def _draw_sheet(
     for i in chosen:
         is_not_sure = predictions.not_sure[i]
         answer = "not sure" if is_not_sure else predictions.labels[i]
-        confidence = "" if is_not_sure else f" {100 * predictions.confidences[i]:.0f} %"
+        confidence = "" if is_not_sure else f" {format_percent(predictions.confidences[i], 0)}"
         captions.append(f"{categories[i]}: {answer}{confidence}")
         correct.append(answer in ACCEPTED.get(categories[i], ("not sure",)))
     figure = plots.plot_photo_steps([_show_steps(steps[i]) for i in chosen], captions, correct)

@@ -34,7 +34,9 @@ def main(model: str, picture: str) -> None:
 
     powers = np.exp(logits - logits.max())
     for index in np.argsort(-logits):
-        print(f"{names[index]:<12} {powers[index] / powers.sum():6.1%}")
+        probability = min(powers[index] / powers.sum(), 0.999)  # 100 % would be certainty
+        text = f"{probability:.1%}" if probability >= 0.0005 else "<0.1%"
+        print(f"{names[index]:<12} {text:>6}")
 
 
 if __name__ == "__main__":

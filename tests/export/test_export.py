@@ -214,7 +214,7 @@ def test_an_int8_export_that_loses_too_much_accuracy_is_an_error(
     black = np.zeros((export.calibration.BATCH, 28, 28), np.uint8)
     with pytest.raises(
         WardrobeError,
-        match=r"expected a loss of at most 0\.3%; the file was not kept; export without",
+        match=r"expected a loss of at most 0\.3 %; the file was not kept; export without",
     ):
         export.export_model(
             model, tmp_path / "model-int8.onnx", "onnx", ABOUT, evaluate(model, images), black

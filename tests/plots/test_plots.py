@@ -77,10 +77,11 @@ def test_of_many_classes_the_ten_most_probable_are_shown() -> None:
     assert shown == ["kind 0", *(f"kind {i}" for i in range(21, 30))]  # and the true class
 
 
-def test_probabilities_below_1_are_never_shown_as_100_percent() -> None:
-    almost = np.array([[0.9989, 0.0011]])
+@pytest.mark.parametrize("probability", [0.9989, 0.9999])
+def test_probabilities_below_1_are_never_shown_as_100_percent(probability: float) -> None:
+    almost = np.array([[probability, 1 - probability]])
     figure = predictions.plot_predictions(IMAGES[:1], np.array([0]), almost, ("a", "b"), "One")
-    assert "✓ a 99 %" in texts(figure)
+    assert "✓ a >99 %" in texts(figure)
 
 
 def test_curves_show_the_history() -> None:

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from wardrobe.data import synthetic
+from wardrobe.percent import format_percent
 from wardrobe.serving import studio
 
 DROP = """(stage, content) => {
@@ -85,9 +86,9 @@ def read_label(page: Page) -> str:
     return page.locator(".bars >> nth=0").locator(".first span >> nth=0").inner_text()
 
 
-def read_percent(page: Page, name: str) -> float:
+def read_percent(page: Page, name: str) -> str:
     row = page.locator(".bars >> nth=0").locator("li", has=page.get_by_text(name, exact=True))
-    return float(row.locator(".probability").inner_text().split()[0])
+    return row.locator(".probability").inner_text()
 
 
 def test_a_dropped_photo_is_classified_and_explained(page: Page) -> None:
@@ -101,6 +102,15 @@ def test_a_dropped_photo_is_classified_and_explained(page: Page) -> None:
     assert captions[1].startswith("The garment")
     assert page.locator("#photo").is_visible()
     assert name in page.locator("#announcement").inner_text()
+
+
+def test_the_page_writes_per_cent_as_python_does(page: Page) -> None:
+    describe = """async (confidences) => {
+        const { describe } = await import('/answer.js');
+        return confidences.map((confidence) => describe({ label: 'Bag', confidence }));
+    }"""
+    values = [1.0, 0.9996, 0.99949, 0.9171, 0.0006, 0.0004, 0.0]
+    assert page.evaluate(describe, values) == [f"Bag, {format_percent(each)}." for each in values]
 
 
 def test_a_selected_filter_is_enlarged(page: Page) -> None:
@@ -140,12 +150,12 @@ def test_a_drawing_is_classified_while_it_changes(page: Page) -> None:
     for leg in (0.33, 0.57):
         line((leg, 0.3), (leg + 0.1, 0.3), (leg + 0.1, 0.92), (leg, 0.92), (leg, 0.3))
     expect(page.locator(".verdict").first).to_have_text("Trouser")
-    assert read_percent(page, "Trouser") > 90
+    assert float(read_percent(page, "Trouser").strip("<> %")) > 90
     page.get_by_role("button", name="Undo").click()
     page.get_by_role("button", name="Undo").click()
     expect(
         page.locator(".bars >> nth=0").locator("li", has_text="Trouser").locator(".probability")
-    ).to_have_text(f"{before} %")
+    ).to_have_text(before)
     page.get_by_role("button", name="Clear").click()
     expect(page.locator(".verdict").first).to_have_text("Not sure")
     expect(page.locator(".reason").first).to_contain_text("the image is blank")

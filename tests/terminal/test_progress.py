@@ -34,8 +34,8 @@ def test_the_live_display_shows_bars_a_table_and_escaped_paths() -> None:
         "25/50",
         "75/100",
         "0.2500",
-        "91.00%",
-        "89.00%",
+        "91.00 %",
+        "89.00 %",
         "runs/[/x]/report.html",
     ):
         assert text in shown

@@ -6,6 +6,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from wardrobe.cli.app import INFERENCE, DataDir, Json, app, print_json, progress_stream
+from wardrobe.percent import format_percent
 
 
 @app.command(rich_help_panel=INFERENCE)
@@ -35,9 +36,11 @@ def export(
     found = api.export_model(run, to, int8, out, data_dir, progress_stream(as_json))
     if as_json:
         return print_json(found)
+    keys = "accuracy", "keras_accuracy", "same_answers"
+    accuracy, keras_accuracy, same = (format_percent(found[key], 2) for key in keys)
     print(
         f"Written: {found['file']}, {found['bytes'] / 1000:,.0f} kB\n"
-        f"{found['accuracy']:.2%} accuracy on {found['n']:,} test images, "
-        f"{found['keras_accuracy']:.2%} with Keras; {found['same_answers']:.2%} of the answers "
-        f"agree; logits differ by at most {found['largest_logit_difference']:.1e}"
+        f"{accuracy} accuracy on {found['n']:,} test images, {keras_accuracy} with Keras; "
+        f"{same} of the answers agree; logits differ by at most "
+        f"{found['largest_logit_difference']:.1e}"
     )

@@ -7,6 +7,7 @@ from typer import Argument
 
 from wardrobe.cli.app import LOOKUP, Json, RunName, app, print_json
 from wardrobe.errors import UsageError
+from wardrobe.percent import format_percent
 
 COLUMNS = (
     "run",
@@ -64,8 +65,10 @@ def _print_runs(rows: list[dict[str, Any]]) -> None:
             **row,
             "epochs": f"{row['epochs_done']}/{row['epochs']}",
             "split": row["split"] or "",
-            "accuracy": "" if accuracy is None else f"{accuracy:.2%} ± {half:.2%}",
-            "ECE": "" if row["ece"] is None else f"{row['ece']:.2%}",
+            "accuracy": ""
+            if accuracy is None
+            else " ± ".join(format_percent(each, 2) for each in (accuracy, half)),
+            "ECE": "" if row["ece"] is None else format_percent(row["ece"], 2),
             "seconds": f"{row['seconds']:.0f}",
         }
         table.add_row(*(escape(str(cells[column])) for column in COLUMNS))

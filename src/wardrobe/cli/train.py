@@ -18,6 +18,7 @@ from wardrobe.cli.app import (
     progress_stream,
 )
 from wardrobe.errors import UsageError
+from wardrobe.percent import format_percent
 
 if TYPE_CHECKING:
     from wardrobe.training.distributed.launch import Process
@@ -117,14 +118,14 @@ def print_scores(summary: dict[str, Any], as_json: bool) -> None:
     from rich.markup import escape
     from rich.panel import Panel
 
-    low, high = summary["accuracy_interval_95"]
-    ece = summary["ece"]
-    run = summary["run"]
+    ece, run = summary["ece"], summary["run"]
+    fractions = summary["accuracy"], *summary["accuracy_interval_95"], ece["before"], ece["after"]
+    accuracy, low, high, before, after = (format_percent(each, 2) for each in fractions)
     text = (
-        f"[bold]{summary['accuracy']:.2%}[/bold] accuracy on {summary['n']:,} {summary['split']} "
-        f"images (95 % interval {low:.2%} to {high:.2%})\n"
-        f"{ece['before']:.2%} expected calibration error, {ece['after']:.2%} with temperature "
-        f"scaling\nrun     {escape(run)}\nreport  {escape(str(Path(run) / 'report.html'))}"
+        f"[bold]{accuracy}[/bold] accuracy on {summary['n']:,} {summary['split']} "
+        f"images (95 % interval {low} to {high})\n"
+        f"{before} expected calibration error, {after} with temperature scaling\n"
+        f"run     {escape(run)}\nreport  {escape(str(Path(run) / 'report.html'))}"
     )
     title, style = escape(f"{summary['recipe']} on {summary['data']}"), "#4da3d8"
     if summary["data"] == "synthetic":

@@ -16,6 +16,7 @@ from wardrobe.cli.app import (
     print_json,
     progress_stream,
 )
+from wardrobe.percent import format_percent
 
 FIELDS = "learning_rate,batch_size,max_shift,erase_probability,dropout"
 
@@ -59,8 +60,8 @@ def tune(
     if as_json:
         return print_json(best)
     unchanged = best["recipe_accuracy"]
-    compared = "not known yet" if unchanged is None else f"{unchanged:.2%}"
+    compared = "not known yet" if unchanged is None else format_percent(unchanged, 2)
     print(
-        f"\nBest of {best['trials']} trials: {best['accuracy']:.2%} accuracy on the validation "
-        f"images that it was chosen on (unchanged recipe: {compared})\n{best['python']}"
+        f"\nBest of {best['trials']} trials: {format_percent(best['accuracy'], 2)} accuracy on the "
+        f"validation images that it was chosen on (unchanged recipe: {compared})\n{best['python']}"
     )

@@ -22,6 +22,7 @@ from wardrobe.evaluation.scoring import Evaluation, ReferenceOutputs
 from wardrobe.export import litert, onnx, openvino
 from wardrobe.export.calibration import Images
 from wardrobe.inference import confidence, engines
+from wardrobe.percent import format_percent
 from wardrobe.runs.files import atomic_write
 from wardrobe.terminal import console
 
@@ -137,10 +138,12 @@ def _check(parity: Parity, name: str, is_int8: bool) -> None:
     """Refuses a file that does not agree with Keras. The comparisons are false for NaN."""
     allowed = max(MAX_ACCURACY_LOSS, 1 / parity.n) + 1e-9
     if is_int8 and not parity.keras_accuracy - parity.accuracy <= allowed:
+        accuracies = parity.accuracy, parity.keras_accuracy
+        measured, of_keras = (format_percent(each, 2) for each in accuracies)
         raise WardrobeError(
-            f"{name} has an accuracy of {parity.accuracy:.2%} on {parity.n:,} validation images, "
-            f"Keras {parity.keras_accuracy:.2%}; expected a loss of at most "
-            f"{MAX_ACCURACY_LOSS:.1%}; the file was not kept; export without --int8"
+            f"{name} has an accuracy of {measured} on {parity.n:,} validation images, Keras "
+            f"{of_keras}; expected a loss of at most {format_percent(MAX_ACCURACY_LOSS)}; "
+            "the file was not kept; export without --int8"
         )
     if not is_int8 and not parity.largest_logit_difference <= MAX_LOGIT_DIFFERENCE:
         raise WardrobeError(

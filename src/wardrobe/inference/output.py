@@ -23,6 +23,7 @@ from wardrobe.inference.predict import (
     to_json,
     unique_file_name,
 )
+from wardrobe.percent import format_percent
 from wardrobe.runs.files import atomic_write
 from wardrobe.terminal import console
 
@@ -195,7 +196,7 @@ class Lines:
         """Prints path, class, confidence bar and further classes, cut to the terminal's width."""
         path = console.make_printable(prediction.path)
         first = islice(prediction.probabilities.items(), self.top)
-        classes = [f"{name} {_format_percent(value)}" for name, value in first]
+        classes = [f"{name} {format_percent(value)}" for name, value in first]
         if prediction.not_sure:
             verdict, style, bar = "not sure", AMBER, ""
             rest = f"{str(prediction.reason).partition(' (')[0]}; perhaps {classes[0]}"
@@ -207,10 +208,10 @@ class Lines:
             )
             rest = ", ".join(classes[1:])
         if self.width:
-            left = self.width - LABEL_WIDTH - BAR_WIDTH - 13  # for path and rest
+            left = self.width - LABEL_WIDTH - BAR_WIDTH - 14  # for path and rest
             path_width = min(max(left - REST_WIDTH, MIN_PATH), MAX_PATH)
             path = f"{_cut_start(path, path_width):<{path_width}}"
-            rest = _cut_end(rest, left - path_width + (0 if bar else BAR_WIDTH + 9))
+            rest = _cut_end(rest, left - path_width + (0 if bar else BAR_WIDTH + 10))
         verdict = self._style(f"{verdict:<{LABEL_WIDTH}}", style)
         print("  ".join(part for part in (path, verdict, bar, self._style(rest, FAINT)) if part))
 
@@ -233,7 +234,7 @@ class Lines:
     def _draw_bar(self, value: float, style: str) -> str:
         full = round(value * BAR_WIDTH)
         rest = self._style(self.empty * (BAR_WIDTH - full), FAINT)
-        return f"{self._style(self.full * full, style)}{rest} {_format_percent(value):>6}"
+        return f"{self._style(self.full * full, style)}{rest} {format_percent(value):>7}"
 
     def _style(self, text: str, style: str) -> str:
         return f"\033[{style}m{text}\033[0m" if self.in_colour and text else text
@@ -265,8 +266,3 @@ def _cut_end(text: str, room: int) -> str:
 
 def _cut_start(text: str, room: int) -> str:
     return text if len(text) <= room else "…" + text[1 - room :]
-
-
-def _format_percent(value: float) -> str:
-    """Formats a probability with one decimal, 100.0% only for 1."""
-    return f"{value if value == 1 else min(value, 0.999):.1%}"

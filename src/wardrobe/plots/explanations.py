@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from wardrobe.percent import format_percent
 from wardrobe.plots import style
 from wardrobe.plots.montage import (
     TILE,
@@ -30,7 +31,7 @@ from wardrobe.plots.style import (
     Labels,
     apply_style,
 )
-from wardrobe.plots.text import CAPTION, format_confidence, format_prediction, shorten
+from wardrobe.plots.text import CAPTION, format_prediction, shorten
 
 MAP_COLUMNS = 3  # groups of an image and its heat maps in a row
 ERROR_COLUMNS = 10  # images in a row of the figure of label errors
@@ -193,7 +194,7 @@ def plot_image_sheet(story: Mapping[str, Any], class_names: Sequence[str]) -> Fi
     images = {**photo, "model input": pixels, **maps}
     heights = [2.2, max(0.98 * len(layers), 0.01), 0.01 if nearest is None else 1.55]  # inches
     probabilities, best = story["probabilities"], int(story["probabilities"].argmax())
-    prediction = f"{class_names[best]}, {format_confidence(probabilities[best])}"
+    prediction = f"{class_names[best]}, {format_percent(probabilities[best], 0)}"
     title = f"{story['name']}: {'not sure, most likely ' if story['not_sure'] else ''}{prediction}"
     subtitle = story["not_sure"] or "from its pixels to the prediction"
     subtitle += ";  red supports the prediction, blue opposes it"

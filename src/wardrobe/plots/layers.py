@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from wardrobe.percent import format_percent
 from wardrobe.plots import style
 from wardrobe.plots.montage import (
     GAP,
@@ -22,7 +23,7 @@ from wardrobe.plots.montage import (
     split_rows,
 )
 from wardrobe.plots.style import BLUE, GREY, INK, WIDTH, Floats, Images, Labels, apply_style
-from wardrobe.plots.text import format_percent, shorten, wrap_name
+from wardrobe.plots.text import shorten, wrap_name
 
 TopImages = tuple[Sequence[int], Images, Images, Floats, int]  # as for `plot_top_images`
 

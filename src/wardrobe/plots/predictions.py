@@ -8,6 +8,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from wardrobe.percent import format_percent
 from wardrobe.plots import style
 from wardrobe.plots.montage import draw_image, draw_montage
 from wardrobe.plots.style import (
@@ -24,13 +25,7 @@ from wardrobe.plots.style import (
     Labels,
     apply_style,
 )
-from wardrobe.plots.text import (
-    CAPTION,
-    format_confidence,
-    format_percent,
-    format_prediction,
-    shorten,
-)
+from wardrobe.plots.text import CAPTION, format_prediction, shorten
 
 FEW_PREDICTIONS = 25  # in a bin of the reliability diagram; its accuracy is then uncertain
 MOST_NAMES = 30  # along one side of the confusion matrix; of more classes every second, third, …
@@ -109,8 +104,8 @@ def draw_bars(
     axes.barh(places, values, color=[colours[each] for each in classes], height=0.78)
     axes.set_yticks(places, names, fontsize=8)
     for place, value in enumerate(values):
-        if value >= 0.005:  # less would read "0 %"
-            text = format_confidence(value)
+        if value >= 0.005:  # less is not drawn either
+            text = format_percent(value, 0)
             axes.text(min(value, 1) + 0.03, place, text, va="center", fontsize=8)
     axes.set_xlim(0, 1)
     axes.set_xticks([])

@@ -8,10 +8,11 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from wardrobe.percent import format_percent
 from wardrobe.plots import style
 from wardrobe.plots.montage import TILE, caption_tile, draw_montage
 from wardrobe.plots.style import BLUE, GREY, INK, ORANGE, Floats, Labels, apply_style
-from wardrobe.plots.text import format_confidence, format_percent, format_prediction
+from wardrobe.plots.text import format_prediction
 
 
 @apply_style
@@ -72,7 +73,7 @@ def plot_conformal(rows: Sequence[Mapping[str, Any]]) -> Figure:
         axes.bar(sizes, fractions, color=[GREY, *[BLUE] * largest])  # grey: empty sets
         for size, fraction in enumerate(fractions):
             if fraction >= 0.005:
-                text = format_confidence(fraction)
+                text = format_percent(fraction, 0)
                 axes.text(size, fraction, text, ha="center", va="bottom", fontsize=8)
         target, coverage = (
             format_percent(row["target_coverage"], 0),

@@ -1,28 +1,19 @@
-"""How numbers and class names are written in figures."""
+"""How predictions and class names are written in figures."""
 
 from collections.abc import Sequence
 
+from wardrobe.percent import format_percent
 from wardrobe.plots.style import CORRECT, WRONG, Floats
 
 NAME, CAPTION = 14, 11  # longest class name, in characters: beside axes; above or below images
 
 
 def format_prediction(probabilities: Floats, label: int, names: Sequence[str]) -> tuple[str, str]:
-    """Returns a prediction such as "✓ Sneaker 99 %", and its colour."""
+    """Returns a prediction such as "✓ Sneaker 98 %", and its colour."""
     predicted = int(probabilities.argmax())
     mark, colour = ("✓", CORRECT) if predicted == label else ("✗", WRONG)
     name = shorten(names[predicted], CAPTION)
-    return f"{mark} {name} {format_confidence(probabilities[predicted])}", colour
-
-
-def format_confidence(confidence: float) -> str:
-    """Returns whole per cent. 100 % is for certainty; anything less is at most 99 %."""
-    return f"{min(99, round(100 * confidence)) if confidence < 0.9995 else 100} %"
-
-
-def format_percent(fraction: float, digits: int = 1) -> str:
-    """Returns a fraction, 0-1, as per cent."""
-    return f"{100 * fraction:.{digits}f} %"
+    return f"{mark} {name} {format_percent(probabilities[predicted], 0)}", colour
 
 
 def shorten(name: str, longest: int = NAME) -> str:

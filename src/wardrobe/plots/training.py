@@ -6,10 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from wardrobe.percent import format_percent
 from wardrobe.plots import style
 from wardrobe.plots.montage import draw_montage
 from wardrobe.plots.style import BLUE, GREY, Images, Labels, apply_style
-from wardrobe.plots.text import format_percent, shorten
+from wardrobe.plots.text import shorten
 
 
 @apply_style

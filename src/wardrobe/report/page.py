@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jinja2
 
+from wardrobe.percent import format_percent
 from wardrobe.report.chapter import Chapter
 from wardrobe.runs import Run, atomic_write
 
@@ -42,7 +43,7 @@ def load_template(name: str, package: str = "wardrobe.report") -> jinja2.Templat
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = lambda part, digits=2: f"{100 * part:.{digits}f} %"
+    environment.filters["percent"] = lambda part, digits=2: format_percent(part, digits)
     return environment.get_template(name)
 
 

@@ -21,6 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from wardrobe.percent import format_percent
+
 BAR_WIDTH = 28  # characters
 LINE_SECONDS = 10  # between two lines where there is no terminal
 BLUE = "#4da3d8"  # safe for colour-blind readers, legible on dark and light backgrounds
@@ -54,8 +56,10 @@ class TrainingDisplay:
         """An epoch and its validation are complete; `row` is that of history.csv."""
         self.seconds.append(row["seconds"])
         left = (self.epochs - row["epoch"]) * sum(self.seconds) / len(self.seconds)
-        scores = f"loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
-        scores += f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.2%}"
+        scores = f"loss {row['loss']:.4f}  accuracy {format_percent(row['accuracy'], 2)}  "
+        scores += (
+            f"val_loss {row['val_loss']:.4f}  val_accuracy {format_percent(row['val_accuracy'], 2)}"
+        )
         epoch = f"epoch {row['epoch']:.0f}/{self.epochs}  {row['seconds']:.1f} s"
         self.stage(f"{epoch}  {scores}  left {left:.0f} s")
 
@@ -95,16 +99,17 @@ class LiveDisplay(TrainingDisplay):
 
     def step(self, step: int, loss: float, accuracy: float) -> None:
         if self.bars:
-            note = f"loss [bold]{loss:.4f}[/bold]  accuracy [bold]{accuracy:.1%}[/bold]"
+            note = f"loss [bold]{loss:.4f}[/bold]  accuracy [bold]{format_percent(accuracy)}[/bold]"
             self.bars.update(self.epoch_task, completed=step, note=note)
             self.bars.update(self.training_task, completed=self.done * self.steps + step)
 
     def epoch(self, row: Mapping[str, float]) -> None:
         self.done += 1
         epoch = f"{row['epoch']:.0f}/{self.epochs}"
+        training, validation = (format_percent(row[k], 2) for k in ("accuracy", "val_accuracy"))
         self.console.print(
-            f"{epoch:>9}{row['loss']:>10.4f}{row['accuracy']:>10.2%}"
-            f"[{BLUE}]{row['val_loss']:>12.4f}{row['val_accuracy']:>10.2%}[/]{row['seconds']:>9.1f}"
+            f"{epoch:>9}{row['loss']:>10.4f}{training:>10}"
+            f"[{BLUE}]{row['val_loss']:>12.4f}{validation:>10}[/]{row['seconds']:>9.1f}"
         )
         if self.bars and self.done < self.epochs:
             self.bars.reset(self.epoch_task, description=self._name_epoch(), note="")

@@ -16,6 +16,7 @@ from wardrobe.data import Dataset, load_data
 from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
+from wardrobe.percent import format_percent
 from wardrobe.terminal import console
 from wardrobe.terminal.progress import TrainingDisplay
 
@@ -232,7 +233,7 @@ class _EpochReporter(TrainingDisplay):
 
 
 def _print_trial(trial: "FrozenTrial", stream: TextIO) -> None:
-    accuracy = "" if trial.value is None else f"{trial.value:.2%}"
+    accuracy = "" if trial.value is None else format_percent(trial.value, 2)
     values = _format_fields(trial.params, " ")
     state = trial.state.name.lower()
     print(f"trial {trial.number + 1}  {state}  {accuracy}  {values}", file=stream, flush=True)

@@ -1,6 +1,11 @@
 // Answers as bars: one list per model, created once and then updated.
 
-const formatPercent = (fraction) => (fraction === 1 ? "100 %" : `${Math.min(99.9, 100 * fraction).toFixed(1)} %`);
+// "100.0 %" is all and "0.0 %" is none, as in wardrobe.percent.
+function formatPercent(fraction) {
+  const text = (100 * fraction).toFixed(1);
+  if (fraction < 1 && text === "100.0") return ">99.9 %";
+  return fraction > 0 && text === "0.0" ? "<0.1 %" : `${text} %`;
+}
 
 /** Creates a model's block in `parent`; returns the function that shows an answer in it. */
 export function createBlock(parent, model, hasTitle) {
