@@ -163,7 +163,7 @@ def evaluate(model: Any, images: Any, tta_views: int = 1, error: float = 0) -> E
     logits = tta.with_tta(model, tta_views).predict(images[..., None], verbose=0)
     labels = logits.argmax(axis=1)
     validation = ReferenceOutputs(images, labels, logits + np.float32(error))
-    return Evaluation(images, labels, logits, {}, validation)
+    return Evaluation(images, labels, logits, np.ones(len(labels)), {}, validation)
 
 
 NOISE = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
@@ -229,7 +229,7 @@ def test_validation_decides_and_test_only_scores(
     good, path = evaluate(model, images), tmp_path / "model-int8.onnx"
     other = (good.labels + 1) % 10  # as if Keras answered otherwise, and were right
     bad = ReferenceOutputs(images, other, np.eye(10, dtype=np.float32)[other])
-    bad_on_test = Evaluation(images, other, bad.logits, {}, good.validation)
+    bad_on_test = replace(good, labels=other, logits=bad.logits)
     parity = export.export_model(model, path, "onnx", ABOUT, bad_on_test, images)
     assert parity.accuracy < 0.1
     assert parity.keras_accuracy == 1

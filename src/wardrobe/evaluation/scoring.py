@@ -36,7 +36,7 @@ class ReferenceOutputs:
 class Evaluation(ReferenceOutputs):
     """A split with the model's logits and metrics."""
 
-    temperatures: Floats  # (n,), fitted on other images
+    temperatures: Floats  # (n,), each fitted on other images
     metrics: dict[str, Any]  # as in metrics.json
     validation: ReferenceOutputs  # what temperature and threshold were fitted on
 
