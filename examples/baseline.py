@@ -94,8 +94,7 @@ for name, title, chosen in (
         mark, colour = ("✓", BLUE) if predicted[i] == y_test[i] else ("✗", RED)
         picture.imshow(x_test[i], cmap="gray")
         picture.set(xticks=[], yticks=[], xlabel=f"actual: {CLASSES[y_test[i]]}")
-        confidence = min(probabilities[i].max(), 0.99)  # 100 % would be certainty
-        answer = f"{mark} {CLASSES[predicted[i]]} {confidence:.0%}"
+        answer = f"{mark} {CLASSES[predicted[i]]} {min(probabilities[i].max(), 0.99):.0%}"
         picture.set_title(answer, color=colour)
         for bar, label in zip(bars.barh(CLASSES, probabilities[i]), range(10), strict=True):
             bar.set_color(BLUE if label == y_test[i] else RED if label == predicted[i] else GREY)
