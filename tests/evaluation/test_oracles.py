@@ -39,10 +39,6 @@ CASES: dict[str, Answers] = {
     "all correct": (LOGITS, LOGITS.argmax(axis=1)),
     "all wrong": (LOGITS, LOGITS.argmin(axis=1)),
     "equal confidences": (np.zeros((30, 10)), np.arange(30) % 10),
-    "confidences on the edges of bins": (
-        np.log(np.stack([np.arange(8, 15) / 15, np.arange(7, 0, -1) / 15], axis=1)),
-        np.array([0, 1, 0, 1, 0, 0, 1]),
-    ),
     "certain": (CERTAIN, np.array([0, 1, 2, 2])),
     "certain and wrong": (CERTAIN, np.array([0, 1, 2, 3])),
     "one image, correct": (LOGITS[:1], LOGITS[:1].argmax(axis=1)),
@@ -96,6 +92,16 @@ def test_reliability_and_calibration_error_are_those_of_scikit_learn(
     assert bins["count"].sum() == len(labels)
     error = (bins["count"][used] * np.abs(accuracies - confidences)).sum() / len(labels)
     assert calibration.expected_calibration_error(confidence, correct) == pytest.approx(error)
+
+
+def test_confidences_on_the_edges_of_bins_are_in_those_of_scikit_learn() -> None:
+    confidence = np.linspace(0, 1, calibration.ECE_BINS + 1)  # the edges, exactly
+    correct = np.arange(len(confidence)) % 3 == 0
+    bins = calibration.bin_confidences(confidence, correct)
+    accuracies, confidences = calibration_curve(correct, confidence, n_bins=calibration.ECE_BINS)
+    np.testing.assert_array_equal(bins["count"], [2, *[1] * 14])
+    np.testing.assert_allclose(bins["accuracy"], accuracies)
+    np.testing.assert_allclose(bins["confidence"], confidences)
 
 
 # netcal 1.4.0: ECE(15).measure(softmax(logits), labels). torchmetrics 1.9.0, in float32, agrees:
