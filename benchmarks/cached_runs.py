@@ -1,6 +1,6 @@
 """Training runs that a benchmark makes once: it reuses finished runs and resumes others.
 
-A run is reused only if it was made as it would be made now, so that no table mixes code or data.
+A run is reused only if nothing that it depends on has changed, so that no table mixes code or data.
 """
 
 import json
@@ -23,7 +23,7 @@ from wardrobe.terminal import console
 from wardrobe.workflows import api
 
 PACKAGE = Path(runs.__file__).parents[1]  # the code that a run depends on
-MAX_DIFFERENCES = 3  # that an error names
+MAX_DIFFERENCES = 3  # listed in an error
 MISSING = "missing"
 
 
@@ -65,16 +65,16 @@ def train_or_resume(
 
 
 def open_cached(path: Path, recipe: Recipe, dataset: Dataset, **fields: Any) -> Run:
-    """Returns the run in `path`, which must be as it would be made now.
+    """Returns the run in `path`, after checking that a new run would be made in the same way.
 
     Args:
-        recipe, dataset: of the run that would be made now.
+        recipe, dataset: of that new run.
         fields: more fields of run.json, such as `seed`.
 
     Raises:
         UsageError: recipe, data, a field, versions, machine or code differ.
     """
-    with console.suppress_native_logs():  # Keras sets variables that `machine` may contain
+    with console.suppress_native_logs():  # Keras sets variables that are in `machine`
         import wardrobe.workflows.train_run  # noqa: F401
     run = runs.find_run(path)
     info, now = run.info(), results.provenance()
@@ -86,9 +86,9 @@ def open_cached(path: Path, recipe: Recipe, dataset: Dataset, **fields: Any) -> 
         "recipe": asdict(recipe),
         "versions": now["versions"],
         "machine": now["machine"],
-        "resumed": MISSING,  # in other circumstances than now
+        "resumed": MISSING,  # the run was never resumed elsewhere
     }
-    expected = json.loads(json.dumps(expected))  # as run.json has it: a tuple is a list there
+    expected = json.loads(json.dumps(expected))  # as in run.json, where a tuple is a list
     differences = [*_list_differences({key: info.get(key, MISSING) for key in expected}, expected)]
     if not _is_same_code(info["git_commit"], now["git_commit"]):
         differences.append(f"git_commit is {info['git_commit']}, expected {now['git_commit']}")
@@ -123,7 +123,7 @@ def provenance(done: Sequence[Run]) -> dict[str, Any]:
 
 
 def _list_differences(found: Any, expected: Any, name: str = "") -> Iterator[str]:
-    """Yields a text for each value that differs between two JSON values."""
+    """Yields a description of each difference between two JSON values."""
     if isinstance(expected, dict) and isinstance(found, dict):
         for key in dict.fromkeys([*expected, *found]):
             values = found.get(key, MISSING), expected.get(key, MISSING)
@@ -135,7 +135,7 @@ def _list_differences(found: Any, expected: Any, name: str = "") -> Iterator[str
 def _is_same_code(commit: str | None, other: str | None) -> bool:
     """Returns whether the package is the same at two commits, which may differ elsewhere.
 
-    Uncommitted changes ("+changes") are the same only on the same commit.
+    Uncommitted changes ("+changes") count as the same only on the same commit.
     """
     if commit == other or commit is None or other is None:
         return commit == other

@@ -1,4 +1,4 @@
-"""Fractions as per cent: nothing is rounded to all or to none."""
+"""Percentages: only all is written as 100 %, and only none as 0 %."""
 
 import numpy as np
 import pytest

@@ -1,7 +1,7 @@
 """Ablation: trains a recipe without each of its techniques, scores it on the validation split.
 
-Each variant gets the learning rate that suits it, and as many epochs as fit into the time of the
-full recipe. Otherwise a technique would be credited with what another rate, or more time, gives.
+Each variant gets its own best learning rate, and as many epochs as fit into the training time of
+the full recipe. Otherwise a technique could get credit for a better rate or for more training.
 """
 
 import shutil
@@ -26,9 +26,9 @@ from wardrobe.runs import Run
 from wardrobe.terminal import console, progress
 
 FULL, NO_TTA, NO_FLIP = "the full recipe", "no TTA", "no alternating flip"
-ADAM_RATE = 2e-3  # the middle of the rates for Adam in place of Muon; that of the recipe `photo`
+ADAM_RATE = 2e-3  # middle of the rates tried for Adam in place of Muon; from the recipe `photo`
 RATE_STEP = 2  # ratio of neighbouring learning rates
-RATE_SEED = 1000  # of the runs that choose the learning rate; no run of the comparison has it
+RATE_SEED = 1000  # of the runs that choose the learning rate; the compared runs have others
 CONFIDENCE = 0.95  # of the interval of a difference
 
 
@@ -51,7 +51,7 @@ def run_ablation(
 
     Args:
         seeds: runs of each variant, 2 or more.
-        rates: learning rates that each variant, and the recipe, chooses from.
+        rates: number of learning rates to try for the recipe and for each variant.
         folder: for results/ablation-NAME.json, RESULTS.md and the runs.
 
     Returns:
@@ -94,9 +94,9 @@ def run_ablation(
 
 
 def make_variants(recipe: Recipe) -> dict[str, Recipe]:
-    """Returns the full recipe and that without each technique, by name.
+    """Returns, by name, the full recipe and the recipe without each technique.
 
-    Their learning rate is the middle of those that are tried.
+    The learning rate of each is the middle of the rates to try.
     """
     # Half of the views of TTA are mirror images, which are new to a network trained without flips.
     # So the flip is removed from the recipe without TTA.
@@ -145,7 +145,7 @@ def choose_rates_and_epochs(
     """Returns the variants with their best learning rate, and epochs that match the time of FULL.
 
     Args:
-        tried: runs of each training with each learning rate, of equal epochs.
+        tried: the runs of each training, one per learning rate, all with the same epochs.
     """
     chosen = {}
     for what, variant in variants.items():
@@ -186,7 +186,7 @@ def _get_accuracy(run: Run) -> float:
 
 
 def _epoch_seconds(run: Run) -> float:
-    """Returns the mean duration of an epoch; without the first, in which TensorFlow compiles."""
+    """Returns the mean duration of the epochs after the first, in which TensorFlow compiles."""
     seconds = [row["seconds"] for row in run.history()]
     return float(np.mean(seconds[1:] or seconds))
 
@@ -268,7 +268,7 @@ def _copy_training(run: Run, trained: Run) -> None:
 
 
 def _make_row(what: str, done: dict[str, list[Run]], tried: list[Run]) -> dict[str, Any]:
-    """Returns the row of a variant, from the runs of all and those that chose its rate."""
+    """Returns the row of a variant, from all variants' runs and those that chose its rate."""
     mine = done[what]
     reference = NO_TTA if what == NO_FLIP and NO_TTA in done else FULL
     accuracy, other = (np.array([*map(_get_accuracy, done[each])]) for each in (what, reference))

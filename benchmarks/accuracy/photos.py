@@ -1,7 +1,7 @@
 """Accuracy on photos of clothing taken by users, and rejection of photos of other things.
 
-Published scores are those of the test split. The validation split chose the steps of
-`wardrobe.photo` and the recipe `photo`: scores on it are optimistic.
+Published scores are those on the test split. The steps of `wardrobe.photo` and the recipe `photo`
+were chosen on the validation split, so scores on it are optimistic.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -56,7 +56,7 @@ def score_photos(root: Path, model: str | None, folder: Path) -> dict[str, Any]:
     Photos of the test split are not drawn, so that no step is chosen by looking at them.
 
     Args:
-        root: folder of photos, named as their split, with one subfolder per category, as in
+        root: folder of photos, named after their split, with one subfolder per category, as in
             `ACCEPTED`.
         model: as in `Classifier.load`.
         folder: for results/photos.json, RESULTS.md, runs/photo-steps.png and, if the model is
@@ -109,8 +109,8 @@ def balanced_accuracy_interval(
     """Returns the 95 % interval of the balanced accuracy, 0-1.
 
     It combines the Wilson intervals of the categories: the distance from each estimate to its
-    bound is an error, and the errors of independent samples add in quadrature. Unlike that of a
-    bootstrap, the interval has a width where all photos of a category are correct.
+    bound is an error, and the errors of independent samples add in quadrature. Unlike in a
+    bootstrap, a category whose photos are all correct still adds to the width.
 
     Source: MOVER, Zou, Huang, Zhang 2009, doi 10.1016/j.csda.2008.09.033.
     """
@@ -125,10 +125,10 @@ def balanced_accuracy_interval(
 
 
 def sum_over_kind(predictions: Predictions) -> Floats:
-    """Returns the probability that the kind of each answer is right: (n,), 0-1.
+    """Returns, for each answer, the probability that the photo is of that kind: (n,), 0-1.
 
-    An answer is correct if it is any of the classes that its category accepts. So its probability
-    is the sum over these classes. A class that no category accepts is a kind of its own.
+    A category can accept several classes, such as three kinds of shoes. The probability of any of
+    them is their sum. A class that no category accepts is a kind of its own.
     """
     kind = {name: category for category, names in ACCEPTED.items() for name in names}
     kinds = np.array([kind.get(name, name) for name in predictions.class_names])

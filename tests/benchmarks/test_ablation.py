@@ -26,7 +26,7 @@ def test_each_variant_changes_one_technique() -> None:
     assert variants["single network"] == replace(champion, ensemble_size=1)
     assert variants["no random erasing"] == replace(champion, erase_probability=0.0)
     assert variants["no TTA"] == replace(champion, tta_views=1)
-    # Mirror images are new to a network trained without flips: so both are without TTA.
+    # Mirror images are new to a network trained without flips, so neither recipe has TTA.
     assert variants["no alternating flip"] == replace(champion, tta_views=1, alternating_flip=False)
     assert "single network" not in ablation.make_variants(recipes.get("strong"))
     assert "no shifts" not in ablation.make_variants(SPRINT), "sprint does not use shifts"
@@ -64,7 +64,7 @@ def test_other_images_choose_the_rate_than_score(drawn_data: Dataset) -> None:
 
 
 class FakeTraining:
-    """Stands in for training: what an epoch costs and what accuracy it gives are known."""
+    """Replaces training: the cost of an epoch and the accuracy of a run are known."""
 
     def __init__(self) -> None:
         self.best_rates = {"muon": 1e-2, "adam": 8e-3}

@@ -1,4 +1,4 @@
-"""Every metric against another library, on random and on degenerate predictions."""
+"""Each metric agrees with another library, on random and on degenerate predictions."""
 
 import numpy as np
 import pytest

@@ -67,7 +67,7 @@ def test_a_threshold_misses_its_target_in_few_of_many_draws(target: float, decim
 
 
 def test_a_threshold_allows_as_many_errors_as_clopper_and_pearson() -> None:
-    """299 correct predictions are needed for 99 % with 95 % certainty; here of 9 tests together."""
+    """Alone, a test of 99 % at 5 % needs 299 correct predictions; here 9 tests share the 5 %."""
     for n, is_enough in ((511, False), (1023, True)):
         probabilities = np.tile([0.9, 0.1], (n, 1))
         upper = binomtest(0, n).proportion_ci(1 - 2 * 0.05 / n.bit_length(), "exact").high

@@ -159,7 +159,7 @@ def test_a_tflite_file_contains_a_standard_label_file(
 
 
 def evaluate(model: Any, images: Any, tta_views: int = 1, error: float = 0) -> Evaluation:
-    """Returns Keras's outputs for validation, plus an error, and for test; all are right."""
+    """Returns Keras's logits, with `error` added on validation; all its answers are correct."""
     logits = tta.with_tta(model, tta_views).predict(images[..., None], verbose=0)
     labels = logits.argmax(axis=1)
     validation = ReferenceOutputs(images, labels, logits + np.float32(error))
@@ -227,7 +227,7 @@ def test_validation_decides_and_test_only_scores(
 ) -> None:
     model, images = checkpoints.load_model(drawn_training[0]), synthetic.draw(300)[0]
     good, path = evaluate(model, images), tmp_path / "model-int8.onnx"
-    other = (good.labels + 1) % 10  # as if Keras answered otherwise, and were right
+    other = (good.labels + 1) % 10  # as if Keras gave other answers, all correct
     bad = ReferenceOutputs(images, other, np.eye(10, dtype=np.float32)[other])
     bad_on_test = replace(good, labels=other, logits=bad.logits)
     parity = export.export_model(model, path, "onnx", ABOUT, bad_on_test, images)

@@ -1,4 +1,4 @@
-"""bfloat16 is used only on devices that compute in it: Ampere GPUs and later, TPUs, some CPUs."""
+"""bfloat16 is used only where hardware supports it: Ampere GPUs and later, TPUs, some CPUs."""
 
 from pathlib import Path
 from types import SimpleNamespace

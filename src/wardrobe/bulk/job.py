@@ -30,7 +30,7 @@ from wardrobe.runs.provenance import package_versions
 from wardrobe.terminal import progress
 
 MAX_TRIES = 6  # of a part whose worker dies: Ray would retry for ever an image that kills it
-ANSWER_PACKAGES = "wardrobe", "onnxruntime", "pillow", "numpy"  # that probabilities depend on
+ANSWER_PACKAGES = "wardrobe", "onnxruntime", "pillow", "numpy"  # they affect the answers
 CLUSTER_WORKERS = 64  # that a cluster's parts are sized for, if --workers is not given
 
 
@@ -111,7 +111,7 @@ def _prepare_job(
 
 
 def _check_same(store: Store, job: Job, new: Job) -> None:
-    """Raises UsageError if a folder holds the answers of other inputs, model or versions."""
+    """Raises UsageError if a folder has answers for other inputs, another model or versions."""
     older = [
         f"{name} {job.versions.get(name)}"
         for name in ANSWER_PACKAGES

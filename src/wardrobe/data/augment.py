@@ -22,7 +22,7 @@ def augment(recipe: Recipe, images: Images, chosen: Indices, seed: int, turn: in
     """Returns the images with indices `chosen` (m,), augmented as the recipe says: (m, 28, 28).
 
     Args:
-        turn: rounds over the images before this one, 0 the first time; each turn differs.
+        turn: number of rounds over the images before this one; each turn draws other changes.
     """
     rng = make_rng("changes", seed, turn)  # shifts draw from it before erasing: keep that order
     batch = images[chosen]

@@ -15,9 +15,10 @@ from wardrobe.errors import DataError, UsageError
 from wardrobe.terminal import console
 
 MIN_IMAGES = 3  # of a class: one each for training, validation and test
-MAX_WARNINGS = 5  # images of a kind, such as unreadable ones, that are named one by one
+MAX_WARNINGS = 5  # of one kind, such as unreadable images; the others are only counted
 
-# Pixels of an image → its first file. The pixels, not the file: a copy in another format is found.
+# Pixels of an image → the first file that has them. The keys are pixels, so that a copy in another
+# format is recognised as a duplicate.
 Tiles = dict[bytes, Path]
 
 

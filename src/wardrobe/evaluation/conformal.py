@@ -17,10 +17,10 @@ from wardrobe.evaluation.metrics import Floats, Labels
 def conformal_threshold(probabilities: Floats, labels: Labels, coverage: float) -> float:
     """Returns the lowest probability at which a class enters the set, for a target coverage.
 
-    For new images like these, the set contains the label with a probability of at least
-    `coverage`, and, if no two probabilities are equal, at most 1 / (n + 1) more, whatever the
-    model. The probability is over the draw of these images too. They must not have trained the
-    model; a temperature that was fitted on them has no measurable effect.
+    For new images like these, and whatever the model, the set contains the label with a
+    probability of at least `coverage`; if no two probabilities are equal, of at most `coverage` +
+    1 / (n + 1). This probability is also over the draw of the n images given here. The model must
+    not have been trained on them; fitting only a temperature on them has no measurable effect.
     """
     n = len(labels)
     rank = int(np.ceil((n + 1) * coverage))  # n + 1: the new image counts as one of them

@@ -1,7 +1,7 @@
 """Inputs that are not clothing, to see whether a model treats them as unfamiliar.
 
-A network that was trained on such images is not tested on unseen ones: the recipe `photo` learns to
-reject noise, and strokes like those of digits (`photo_augment.make_unknowns`).
+They are not unseen kinds of input for a network that was trained on similar images: the recipe
+`photo` learns to reject noise, and strokes like those of digits (`photo_augment.make_unknowns`).
 
 Each `draw_` function returns (n, 28, 28) uint8, 0-255.
 """

@@ -27,7 +27,7 @@ ANSWERED = 0.95  # fraction of validation images that are familiar; the others a
 class ReferenceOutputs:
     """Labelled images with the logits of the Keras model, which an exported file must match."""
 
-    images: npt.NDArray[Any]  # (n, 28, 28), 0-255; uint8, float32 for simulated photos
+    images: npt.NDArray[Any]  # (n, 28, 28), 0-255; uint8, or float32 for simulated photos
     labels: Labels  # (n,)
     logits: npt.NDArray[np.float32]  # (n, k)
 
@@ -81,7 +81,7 @@ def _fit(logits: Floats, labels: Labels) -> tuple[float, float]:
 
 
 def assign_halves(labels: Labels) -> Labels:
-    """Returns the half of each image, 0 or 1, every class divided evenly: (n,)."""
+    """Returns 0 or 1 for each image, the half that it is in; classes are divided evenly: (n,)."""
     halves = np.empty(len(labels), np.int64)
     halves[np.argsort(labels, kind="stable")] = np.arange(len(labels)) % 2
     return halves

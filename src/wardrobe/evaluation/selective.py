@@ -12,7 +12,7 @@ from scipy.special import bdtri
 
 from wardrobe.evaluation.metrics import Floats, Labels, accuracy
 
-DELTA = 0.05  # largest probability that a threshold misses its target; a convention, as in 95 %
+DELTA = 0.05  # largest probability that a threshold misses its target; 5 % by convention
 
 
 def accuracy_coverage_curve(probabilities: Floats, labels: Labels) -> tuple[Floats, Floats]:
@@ -30,14 +30,14 @@ def accuracy_coverage_curve(probabilities: Floats, labels: Labels) -> tuple[Floa
 def choose_threshold(
     probabilities: Floats, labels: Labels, target_accuracy: float, delta: float = DELTA
 ) -> float | None:
-    """Returns the confidence, 0-1, from which on an accuracy is guaranteed; None if there is none.
+    """Returns a confidence threshold, 0-1, that guarantees an accuracy; None if there is none.
 
-    What is guaranteed: in at least 1 - delta of all draws of n labelled images, predictions with at
-    least this confidence have at least the target accuracy on new images of the same distribution.
-    The model need not be calibrated. Two conditions: its confidence was not fitted on these images
-    (a temperature alone has no measurable effect), and its accuracy does not fall as the threshold
-    rises. The guarantee is for all such images together, not for each class, and not for images of
-    another distribution.
+    The guarantee: with a probability of at least 1 - delta over the draw of the n labelled images,
+    predictions with at least this confidence have at least the target accuracy on new images of the
+    same distribution. The model need not be calibrated. There are two conditions: its confidence
+    was not fitted on these images (a temperature alone has no measurable effect), and its accuracy
+    does not fall as the threshold rises. The guarantee is for all new images together, not for each
+    class, and not for images of another distribution.
 
     Args:
         target_accuracy: 0-1.
@@ -47,14 +47,14 @@ def choose_threshold(
     order = np.argsort(-confidences, kind="stable")  # most confident first
     confidences = confidences[order]
     errors = np.cumsum((probabilities.argmax(axis=1) != labels)[order])  # of the first 1, 2, …
-    allowed, refused = 0, len(labels) + 1  # numbers of predictions; the search is between them
-    tests = len(labels).bit_length()  # of that search; they share delta, so that all hold at once
+    allowed, refused = 0, len(labels) + 1  # numbers of predictions; the search narrows them
+    tests = len(labels).bit_length()  # in that search; each gets a share of delta, so that all hold
     while refused - allowed > 1:
         middle = (allowed + refused) // 2
         # A threshold cannot separate equal confidences: all of them get a prediction.
         n = np.searchsorted(-confidences, -confidences[middle - 1], side="right")
-        # The error rate at which so few errors have only this probability: the upper limit of
-        # Clopper and Pearson, NaN if all are errors.
+        # The error rate at which so few errors have a probability of only delta / tests: the upper
+        # limit of Clopper and Pearson; NaN if all are errors.
         if bdtri(errors[n - 1], n, delta / tests) <= 1 - target_accuracy:
             allowed = middle
         else:
@@ -64,7 +64,7 @@ def choose_threshold(
 
 @dataclass(frozen=True)
 class Selective:
-    """How a model does that abstains when its confidence is too low."""
+    """The performance of a model that abstains when its confidence is too low."""
 
     target_accuracy: float  # 0-1
     threshold: float | None  # lowest confidence, 0-1; None: no threshold guarantees the accuracy

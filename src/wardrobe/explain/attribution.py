@@ -32,9 +32,9 @@ def heat_maps(
 
 
 def hires_cam(activations: Floats, gradient: Floats) -> Floats:
-    """Returns where the class finds evidence: activation times gradient, summed over filters.
+    """Returns where there is evidence for the class: activation × gradient, summed over filters.
 
-    Each position has a weight of its own. Evidence against the class is set to 0.
+    Each position has its own weight. Evidence against the class is set to 0.
 
     Args:
         activations: of a convolution, (n, h, w, filters).
@@ -49,11 +49,11 @@ def hires_cam(activations: Floats, gradient: Floats) -> Floats:
 
 
 def grad_cam(activations: Floats, gradient: Floats) -> Floats:
-    """Returns where the class finds evidence, with one weight per filter for all positions.
+    """Returns where there is evidence for the class, with one weight per filter for all positions.
 
     The weight is the mean of the gradient over the positions. It is exact for networks that end
-    in global average pooling; with Flatten, each position has weights of its own, which the mean
-    loses. Arguments and result are those of `hires_cam`.
+    in global average pooling. With Flatten, each position has its own weights, and the mean
+    discards their differences. Arguments and result are those of `hires_cam`.
 
     Source: Grad-CAM, Selvaraju et al. 2017, arXiv 1610.02391.
     """

@@ -96,7 +96,7 @@ def mean_and_interval(values: Floats) -> tuple[float, float, float]:
 def randomize_layers(
     model: keras.Model, untrained: keras.Model, recipe: Recipe
 ) -> Iterator[tuple[str, keras.Model]]:
-    """Yields copies of the model with its layers randomised, from the logits down, one more each.
+    """Yields copies of the model, each with one more layer randomised, from the logits down.
 
     Each comes with the name of the layer randomised last; in an ensemble, that layer of every
     member. Layers that training does not change keep their weights.

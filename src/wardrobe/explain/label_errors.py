@@ -1,7 +1,7 @@
 """Labels that are probably wrong, by confident learning on repeated cross-validation.
 
-Which labels one cross-validation flags changes with seed, folds and machine. Therefore several
-run, each with its own seed and folds, and a label counts if most of them flag it.
+With another seed, other folds or another machine, a cross-validation flags other labels. So several
+are run, each with its own seed and folds, and a label is reported only if most of them flag it.
 """
 
 import io
@@ -26,11 +26,11 @@ from wardrobe.training import loop
 
 SEEDS = range(5)  # one cross-validation each
 FOLDS = 5  # trainings of a cross-validation; each has four fifths of the images
-# Fraction of the runs that must flag a label. Two sets of five runs share more of their consensus
-# with four of five than with five of five: docs/log.md, 2026-11-27.
+# Fraction of the runs that must flag a label. Two sets of five runs agree more on the labels that
+# four of five flag than on those that all five flag: docs/log.md, 2026-11-27.
 REQUIRED = 0.8
 RECIPE = "sprint"  # the fastest; 25 trainings of it take minutes
-STEPS = 150  # at least, in a training on few images: see choose_recipe
+STEPS = 150  # minimum of a training on few images: see choose_recipe
 
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating]
@@ -39,7 +39,7 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class LabelErrors:
-    """The labels that are probably wrong; n images, those of `dataset.train + validation`."""
+    """The labels that are probably wrong, of the n images in `dataset.train + validation`."""
 
     indices: Labels  # (m,), those flagged by `required` runs or more, most probable error first
     suggested: Labels  # (m,), their predicted classes
@@ -54,7 +54,7 @@ class LabelErrors:
 
     @property
     def agreement(self) -> float:
-        """The mean over pairs of runs: labels that both flag, divided by those that either does."""
+        """The mean over pairs of runs: labels that both flag, divided by those either flags."""
         pairs = combinations(self.flags, 2)
         scores = [jaccard_score(one, other, zero_division=1.0) for one, other in pairs]
         return float(np.mean(scores or [1.0]))  # a single run agrees with itself
@@ -69,7 +69,7 @@ def find_label_errors(
     Confident learning estimates from the predictions which labels are wrong.
 
     Args:
-        seeds: one per run, of its folds and networks.
+        seeds: one per run, for its folds and networks.
 
     Raises:
         DataError: a class has fewer than two images.
@@ -115,8 +115,8 @@ def assign_folds(labels: Labels, seed: int) -> Labels:
 def choose_recipe(count: int) -> Recipe:
     """Returns `sprint` for `count` training images.
 
-    With few images, its three epochs of large batches would be a handful of steps. The batches
-    are smaller and the epochs more, so that there are about 16 steps an epoch and `STEPS` in all.
+    With few images, its three epochs of large batches would be only a handful of steps. So the
+    batches are smaller and there are more epochs: about 16 steps an epoch, `STEPS` or more in all.
     """
     recipe = recipes.get(RECIPE)
     batch_size = min(recipe.batch_size, max(16, count // 16))
@@ -125,12 +125,12 @@ def choose_recipe(count: int) -> Recipe:
 
 
 def _cross_validate(dataset: Dataset, images: Split, seed: int) -> Floats:
-    """Returns the probabilities (n, k) of each image by a network not trained on it."""
+    """Returns the probabilities of each image, from a network not trained on it: (n, k)."""
     folds = assign_folds(images.labels, seed)
     probabilities = np.zeros((len(images), len(dataset.class_names)))
     for fold in range(folds.max() + 1):
         trained, left_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        order = np.random.default_rng(seed).permutation(trained)  # whitening uses the first
+        order = np.random.default_rng(seed).permutation(trained)  # whitening uses the first images
         parts = replace(dataset, train=images[order], validation=images[left_out])
         recipe, hidden = choose_recipe(len(trained)), TrainingDisplay(io.StringIO())
         model = loop.fit(recipe, parts, None, seed, hidden)

@@ -101,7 +101,7 @@ def _load_predictions(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.floating]]:
     """Returns the logits of predictions.npz, (n, classes), and the temperatures, (n,).
 
-    They must be those of `scored`.
+    They must belong to the images of `scored`.
     """
     again = f"write it again with: wardrobe evaluate {run.path}"
     try:

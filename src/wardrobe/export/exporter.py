@@ -27,7 +27,7 @@ from wardrobe.runs.files import atomic_write
 from wardrobe.terminal import console
 
 MAX_LOGIT_DIFFERENCE = 1e-3  # from Keras, of a float32 file
-MAX_ACCURACY_LOSS = 0.003  # of an int8 file; one image may always be lost, for small splits
+MAX_ACCURACY_LOSS = 0.003  # of an int8 file; a loss of one image is always allowed (small splits)
 
 # To add a format: a module with `write` and `write_metadata`, a row here, and an
 # engine, an extension and a package in inference/engines.py.
@@ -58,8 +58,8 @@ def export_model(
     Args:
         to: the format; `path` has its extension. For "openvino", a .bin file is written too.
         metadata: for the file; its scores are replaced by those of the file itself.
-        evaluated: the scored split with the logits of Keras, which only scores the file. Its
-            validation images decide whether the file is kept.
+        evaluated: the scored split, with Keras's logits; it only scores the file. The images in
+            `evaluated.validation` decide whether the file is kept.
         calibration: (n, 28, 28) training images, 0-255, that calibrate int8 weights, with one scale
             a channel, and activations. None: float32.
 

@@ -9,7 +9,7 @@ from wardrobe.models.recipes import Recipe
 from wardrobe.rng import make_rng
 
 WHITENING_IMAGES = 2000  # 2,000 * 13 * 13 patches of 4x4
-# Added to each second moment, relative to the largest: what is smaller is mostly noise.
+# Added to each second moment, relative to the largest: directions with less are mostly noise.
 WHITENING_EPSILON = 5e-4
 
 
@@ -31,7 +31,7 @@ def whiten_stem(model: keras.Model, images: npt.NDArray[np.uint8]) -> None:
     """Sets the first convolution to whiten image patches by their second moment.
 
     Its outputs are orthogonal with a mean square of 1 over the patches. The mean is not subtracted,
-    so they are not strictly uncorrelated; doing so made no difference in accuracy (docs/log.md).
+    so they are not strictly uncorrelated; subtracting it made no clear difference (docs/log.md).
     The filters are the eigenvectors of the second moment with the largest eigenvalues, divided by
     their square roots, and the same negated, so that ReLU loses no sign. All members of an ensemble
     get the same.

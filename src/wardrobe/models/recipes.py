@@ -2,7 +2,7 @@
 
 A recipe is one instance of `Recipe`. The docstring under each one gives the command, the expected
 score and the source of each technique. `dataclasses.replace` makes a variation. Scores in comments
-are on validation images, which chose the settings; those of RESULTS.md are on test images.
+are on validation images, on which the settings were chosen; those in RESULTS.md are on test images.
 """
 
 import difflib

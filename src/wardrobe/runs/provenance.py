@@ -1,7 +1,7 @@
 """What a result depends on besides its recipe: package versions, machine, commit.
 
-The same seed gives the same weights, bit for bit, only where all of these are the same: another
-number of threads, or other vector instructions, adds the same numbers in another order.
+The same seed gives the same weights, bit for bit, only if all of these are the same: with another
+number of threads or other vector instructions, the same numbers are added in another order.
 """
 
 import os
@@ -23,7 +23,7 @@ SETTINGS = re.compile(
     r"KERAS_BACKEND|JAX_\w+|XLA_FLAGS|CUDA_VISIBLE_DEVICES|\w+_NUM_THREADS"
     r"|TF_(NUM_\w+_THREADS|ENABLE_ONEDNN_OPTS|XLA_FLAGS)|ONEDNN_MAX_CPU_ISA"
 )
-WITHOUT_EFFECT = "system", "memory_gib"  # on the numbers
+WITHOUT_EFFECT = "system", "memory_gib"  # on results
 
 
 def describe_provenance() -> dict[str, Any]:
@@ -36,7 +36,7 @@ def describe_provenance() -> dict[str, Any]:
 
 
 def list_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Returns what may make a run now differ from one made before, such as "numpy 2.3, now 2.4".
+    """Returns the changes that may make a new run differ, such as "numpy 2.3, now 2.4".
 
     Args:
         before, now: as `describe_provenance` returns them; further fields are ignored.
@@ -68,8 +68,8 @@ def package_versions() -> dict[str, str]:
 def describe_machine() -> dict[str, Any]:
     """Returns the operating system, the processor with its vector extensions, cores and memory.
 
-    "cores" are those of the machine, "usable_cores" those that this process may use, "memory_gib"
-    is in GiB, "settings" are the environment variables that change threads or kernels.
+    "cores" counts those of the machine, "usable_cores" those that this process may use;
+    "memory_gib" is in GiB; "settings" are the environment variables that change threads or kernels.
     """
     cpuinfo, fields = Path("/proc/cpuinfo"), {}
     if cpuinfo.exists():  # Linux: platform.processor() is empty or says only "x86_64"
@@ -94,7 +94,7 @@ def describe_machine() -> dict[str, Any]:
 def git_commit() -> str | None:
     """Returns the commit of the source code; None if it is not in a git repository.
 
-    "+changes" follows the commit if source files differ from it; new results are no change.
+    "+changes" follows the commit if source files differ from it; result files do not count.
     """
     try:
         _run_git("ls-files", "--error-unmatch", Path(__file__).name)

@@ -44,7 +44,7 @@ class EnsembleMemberLoss(keras.losses.Loss):
 
     def __init__(self, loss: keras.losses.Loss | dict[str, Any], **options: Any) -> None:
         super().__init__(**options)
-        self.loss = keras.losses.get(loss)  # Keras gives its config when it loads a checkpoint
+        self.loss = keras.losses.get(loss)  # a config when Keras loads a checkpoint
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         members = [self.loss.call(y_true, y_pred[:, i]) for i in range(y_pred.shape[1])]  # (n,)

@@ -1,6 +1,6 @@
-"""The arithmetic of the layers: bfloat16 only on devices that compute in it.
+"""The precision that layers compute in: bfloat16 only on devices with hardware for it.
 
-Others emulate it, more slowly than they compute in float32, or refuse it.
+Other devices reject it, or emulate it more slowly than they compute in float32.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ AMPERE = 8  # compute capability, major: the first NVIDIA GPUs with bfloat16 (A1
 
 
 def choose_precision(precision: str) -> str:
-    """Returns a recipe's precision, but "float32" where a device is not known to have bfloat16."""
+    """Returns the recipe's precision, or "float32" if a device is not known to have bfloat16."""
     if precision != BFLOAT16:
         return precision
     kinds = {device.partition(":")[0] for device in keras.distribution.list_devices()}  # "gpu:0"
@@ -34,7 +34,7 @@ def _cpu_has_it() -> bool:
 
 
 def _gpus_have_it() -> bool:
-    """Returns whether every GPU of this process is from NVIDIA, and Ampere or later."""
+    """Returns whether every GPU of this process is an NVIDIA Ampere GPU or a later one."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf  # here: JAX runs without TensorFlow
 

@@ -59,9 +59,9 @@ def make_epoch_batches(
 
 
 def count_rounds(recipe: Recipe, count: int, epoch: int) -> int:
-    """Returns the rounds in all epochs before `epoch`, with `count` training images.
+    """Returns the number of rounds in all epochs before `epoch`, for `count` training images.
 
-    A round goes once over the chosen images: an epoch over all images is one round.
+    A round is one pass over the chosen images. An epoch without mining is one round.
     """
     hard = _count_hard(recipe.hard_fraction, count)
     chosen = hard + _count_easy(count - hard)
@@ -94,7 +94,7 @@ def compute_losses(model: keras.Model, split: Split) -> Floats:
 def select_hard_examples(losses: Floats, fraction: float, rng: np.random.Generator) -> Indices:
     """Returns the indices of the images with the highest losses, and of a tenth of the others.
 
-    Their number depends only on the arguments' sizes, so that rounds can be counted in advance.
+    Their number depends only on n and `fraction`, so that rounds can be counted in advance.
 
     Args:
         losses: (n,).

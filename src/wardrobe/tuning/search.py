@@ -126,10 +126,10 @@ def tune(
 
 
 def name_study(recipe: Recipe, dataset: Dataset, limit: int | None) -> str:
-    """Returns the name of a study: trials of another recipe, or of other data, have another one."""
+    """Returns the name of the study; another recipe or other data gives another name."""
     fields = asdict(recipe), dataset.checksums, dataset.class_names
     digest = hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:8]
-    images = f"{limit or 'all'} images of {dataset.name}"  # what "auto" or a link stands for
+    images = f"{limit or 'all'} images of {dataset.name}"  # not "auto" or a link, which may change
     return f"{recipe.name}, {recipe.epochs} epochs of {images}, {digest}"
 
 

@@ -85,9 +85,9 @@ def resume(
     stream: TextIO | None = None,
     process: Process | None = None,
 ) -> Run:
-    """Resumes an interrupted run, bit for bit on the same machine, threads and versions.
+    """Resumes an interrupted run, bit for bit with the same machine, threads and versions.
 
-    Otherwise run.json records under "resumed" what is different now, and a warning says so.
+    If they differ, a warning lists the differences, and run.json records them under "resumed".
 
     Args:
         name: the run folder, or "latest".
@@ -192,7 +192,7 @@ def export_model(
 ) -> dict[str, Any]:
     """Exports a model for another engine, and checks it against Keras on the validation images.
 
-    The scores that it returns are on the test images, which decide nothing.
+    The returned scores are on the test images, which do not decide whether the file is kept.
 
     Args:
         name: a run folder, "latest", or a shipped model, "photo" or "baseline".

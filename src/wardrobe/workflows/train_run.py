@@ -118,7 +118,7 @@ def _train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
         return  # only TensorFlow exports to ONNX; `_finish_under_tensorflow` does the rest
     tta_views = run.recipe().tta_views
     evaluated = _evaluate(model, run, dataset, TEST, tta_views, display)
-    # The test score above decides nothing: validation images decide whether the file is kept.
+    # Validation images decide whether the file is kept; the test score above does not.
     display.stage("Writing model.onnx and checking it against Keras")
     metadata = export_run.describe_model(run, dataset, evaluated)
     averaged = tta.with_tta(model, tta_views)
