@@ -100,7 +100,7 @@ def test_the_scores_on_photos_are_those_of_the_test_split() -> None:
     interval = " to ".join(f"{100 * end:.2f} %" for end in photos["balanced_accuracy_interval_95"])
     stated = re.sub(r"\s+", " ", README)
     balanced = f"balanced accuracy is **{100 * photos['balanced_accuracy']:.2f} %**"
-    assert f"{photos['photos']} test photos of seven classes, which chose nothing" in stated
+    assert f"{photos['photos']} test photos of seven classes, on which nothing was chosen" in stated
     assert f"{balanced} (95 % interval {interval})" in stated
     card = (ROOT / "src/wardrobe/pretrained/README.md").read_text()
     assert interval in card

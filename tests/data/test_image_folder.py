@@ -78,7 +78,7 @@ def test_an_image_in_two_classes_is_named_and_used_in_neither(
     first, second = contradictions[0], root / "hats" / "copy-of-0.bmp"
     assert f"{first} and {second} are the same image in two classes" in warned
     assert warned.count("are the same image in two classes") == 5
-    assert "7 images are in several classes, none is used" in warned
+    assert "7 images are in several classes; none of them is used" in warned
 
 
 def test_a_folder_that_was_copied_as_another_class_is_refused(tmp_path: Path) -> None:
