@@ -1,9 +1,10 @@
 """Figures: the marks, colours, names and numbers in them."""
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ from PIL import Image
 from wardrobe.data import synthetic
 from wardrobe.evaluation import calibration
 from wardrobe.labels import CLASS_NAMES
-from wardrobe.plots import layers, predictions, style, training
+from wardrobe.plots import layers, montage, predictions, style, training
 
 IMAGES, LABELS = synthetic.draw(20)
 CORRECT = np.eye(10)[LABELS] * 0.9 + 0.01  # 91 % for the true class
@@ -34,6 +35,10 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text)]
 
 
+def colour_of(text: Text) -> str:
+    return to_hex(text.get_color())
+
+
 def image_axes(figure: Figure) -> Iterator[Axes]:
     return (axes for axes in figure.axes if axes.images)
 
@@ -41,13 +46,15 @@ def image_axes(figure: Figure) -> Iterator[Axes]:
 @pytest.mark.parametrize("draw", [predictions.plot_predictions, predictions.plot_confidence])
 def test_correct_and_wrong_predictions_differ_in_mark_and_colour(draw: object) -> None:
     figure = draw(IMAGES, LABELS, probabilities_with_a_mistake(), CLASS_NAMES, "Twenty images")  # type: ignore[operator]
-    titles = [axes.get_title() for axes in image_axes(figure)]
-    assert titles[3] == "✗ Coat 85 %"
-    assert titles[5] == "✓ Sandal 91 %"
-    assert [title[0] for title in titles].count("✓") == 19
-    edges = [to_hex(axes.spines["left"].get_edgecolor()) for axes in image_axes(figure)]
-    assert edges[3] == style.WRONG.lower()
-    assert set(edges[:3] + edges[4:]) == {style.CORRECT.lower()}
+    titles = [text for text in figure.axes[0].texts if text.get_text()[0] in "✓✗"]
+    assert titles[3].get_text() == "✗ Coat 85 %"
+    assert titles[5].get_text() == "✓ Sandal 91 %"
+    assert [title.get_text()[0] for title in titles].count("✓") == 19
+    frames = [patch for patch in figure.axes[0].patches if not patch.get_fill()]
+    for edges in ([to_hex(frame.get_edgecolor()) for frame in frames], map(colour_of, titles)):
+        colours = list(edges)
+        assert colours.pop(3) == style.WRONG.lower()
+        assert colours == [style.CORRECT.lower()] * 19
 
 
 def test_the_grid_shows_the_actual_class_and_the_counts() -> None:
@@ -55,15 +62,31 @@ def test_the_grid_shows_the_actual_class_and_the_counts() -> None:
         IMAGES, LABELS, probabilities_with_a_mistake(), CLASS_NAMES, "Twenty images"
     )
     assert "Twenty images: 19 correct (blue ✓), 1 wrong (orange ✗)" in texts(figure)
-    assert [axes.get_xlabel() for axes in image_axes(figure)][3] == "actual: Dress"
+    assert [text for text in texts(figure) if "actual" in text][3] == "actual: Dress"
+
+
+def test_the_words_of_a_prediction_are_at_its_image() -> None:
+    figure = predictions.plot_predictions(
+        IMAGES, LABELS, probabilities_with_a_mistake(), CLASS_NAMES, "Twenty images"
+    )
+    figure.draw_without_rendering()  # computes the layout
+    frames = [patch.get_window_extent() for patch in figure.axes[0].patches]
+    words = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert all(each.x0 >= 0 and each.x1 <= figure.bbox.x1 for each in words)
+    assert not any(one.overlaps(other) for one, other in combinations(words, 2))
+    for frame, title, caption in zip(frames, words[::2], words[1::2], strict=True):
+        assert title.y0 >= frame.y1 > frame.y0 >= caption.y1
+        for each in (title, caption):
+            assert each.x0 + each.x1 == pytest.approx(frame.x0 + frame.x1, abs=1)
 
 
 def test_the_bars_are_the_probabilities() -> None:
     figure = predictions.plot_confidence(
         IMAGES[:4], LABELS[:4], probabilities_with_a_mistake()[:4], CLASS_NAMES, "Four"
     )
-    bars = [axes for axes in figure.axes if not axes.images][3].patches
-    assert [bar.get_width() for bar in bars] == pytest.approx(probabilities_with_a_mistake()[3])  # type: ignore[attr-defined]
+    bars = [bar for bar in figure.axes[0].patches if bar.get_fill()][30:]  # of the fourth image
+    widths = np.array([bar.get_width() for bar in bars])  # type: ignore[attr-defined]
+    np.testing.assert_allclose(widths / widths.sum(), probabilities_with_a_mistake()[3])
     assert to_hex(bars[3].get_facecolor()) == style.CORRECT.lower()  # the true class
     assert to_hex(bars[4].get_facecolor()) == style.WRONG.lower()  # the predicted class
 
@@ -73,7 +96,7 @@ def test_of_many_classes_the_ten_most_probable_are_shown() -> None:
     figure = predictions.plot_confidence(
         IMAGES[:1], np.array([0]), probabilities, [f"kind {i}" for i in range(30)], "One"
     )
-    shown = [label.get_text() for label in figure.axes[1].get_yticklabels()]
+    shown = [text for text in texts(figure) if text.startswith("kind ")]
     assert shown == ["kind 0", *(f"kind {i}" for i in range(21, 30))]  # and the true class
 
 
@@ -177,11 +200,18 @@ def test_samples_name_every_class_also_with_few_images() -> None:
 def test_all_filters_share_one_colour_scale(count: int) -> None:
     kernels = np.random.default_rng(0).normal(size=(count, 3, 3))
     kernels[0, 1, 1] = 50  # one outlier does not flatten the colours of the others
-    drawn = [axes.images[0] for axes in layers.plot_filters(kernels, "conv1").axes if axes.images]
-    assert len(drawn) == count
-    ((low, high),) = {image.get_clim() for image in drawn}
+    figure = layers.plot_filters(kernels, "conv1")
+    assert [text for text in texts(figure) if text.isdigit()][:count] == [*map(str, range(count))]
+    low, high = figure.axes[1].get_xlim()  # of the colour bar
     assert low == -high
     assert count == 1 or (high < 5 and (np.abs(kernels) <= high).mean() > 0.97)
+    canvas = np.asarray(figure.axes[0].images[0].get_array())
+    colours = matplotlib.colormaps["RdBu_r"]((kernels / high + 1) / 2, bytes=True)[..., :3]
+    for number in (0, min(count, 8) - 1):  # in the first row
+        left = number * (montage.TILE + montage.GAP)
+        middles = np.arange(montage.TILE // 6, montage.TILE, montage.TILE // 3)
+        drawn = canvas[middles[:, None], left + middles]  # one pixel of each weight: (3, 3, 3)
+        np.testing.assert_array_equal(drawn, colours[number])
 
 
 def test_feature_maps_of_any_depth() -> None:

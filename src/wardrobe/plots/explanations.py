@@ -9,14 +9,7 @@ from matplotlib.figure import Figure
 
 from wardrobe.percent import format_percent
 from wardrobe.plots import style
-from wardrobe.plots.montage import (
-    TILE,
-    caption_tile,
-    colour_maps,
-    draw_montage,
-    overlay_heat_map,
-    split_rows,
-)
+from wardrobe.plots.montage import TILE, colour_maps, draw_montage, overlay_heat_map, split_rows
 from wardrobe.plots.predictions import draw_bars
 from wardrobe.plots.style import (
     BLUE,
@@ -168,13 +161,12 @@ def plot_label_errors(
         f"Likely label errors: {found:,} of {of:,} images, the most likely first",
         "grey: the given label;  blue: the prediction of networks not trained on the image",
     )
-    axes = figure.add_subplot()
-    draw_montage(axes, rows, row_gap=row_gap, columns=ERROR_COLUMNS)
+    montage = draw_montage(figure.add_subplot(), rows, row_gap=row_gap, columns=ERROR_COLUMNS)
     for number, labels in enumerate(zip(given, suggested, strict=True)):
         row, column = divmod(number, ERROR_COLUMNS)
         names = [shorten(class_names[label], CAPTION) for label in labels]
-        caption_tile(axes, column, row, names[0], row_gap, color=GREY)
-        caption_tile(axes, column, row, f"\n{names[1]}", row_gap, color=BLUE, weight="bold")
+        montage.write_caption(column, row, names[0], color=GREY)
+        montage.write_caption(column, row, f"\n{names[1]}", color=BLUE, weight="bold")
     return figure
 
 
@@ -206,8 +198,10 @@ def plot_image_sheet(story: Mapping[str, Any], class_names: Sequence[str]) -> Fi
         draw_montage(axes, [[image]])
         axes.set_title(name, fontsize=8.5)
     bars = figure.add_subplot(top[len(images)])
-    bars.set_title("prediction", fontsize=8.5)
-    draw_bars(bars, probabilities, best, class_names, min(len(class_names), 10))
+    bars.set(title="prediction", xlim=(0, 1), ylim=(1, 0))  # y down
+    bars.title.set_fontsize(8.5)
+    bars.set_axis_off()
+    draw_bars(bars, (0, 0, 1, 1), probabilities, best, class_names)
     if layers:
         names = [f"{name}\nstrongest {each.shape[-1]}" for name, each in layers.items()]
         tiles = [colour_maps(each) for each in layers.values()]
@@ -223,10 +217,10 @@ def _draw_nearest(
     axes: Axes, story: Mapping[str, Any], predicted: int, class_names: Sequence[str]
 ) -> None:
     """Draws the nearest training images with their classes and similarities."""
-    draw_montage(axes, [story["nearest"]])
+    montage = draw_montage(axes, [story["nearest"]])
     text = "most similar training images, with cosine similarity;  blue: same class as predicted"
     axes.set_title(text, fontsize=8.5)
     pairs = zip(story["nearest_labels"], story["likeness"], strict=True)
     for column, (label, similarity) in enumerate(pairs):
         text = f"{shorten(class_names[label], CAPTION)} {similarity:.2f}"
-        caption_tile(axes, column, 0, text, color=CORRECT if label == predicted else WRONG)
+        montage.write_caption(column, 0, text, color=CORRECT if label == predicted else WRONG)

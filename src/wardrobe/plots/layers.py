@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -14,7 +16,6 @@ from wardrobe.plots import style
 from wardrobe.plots.montage import (
     GAP,
     TILE,
-    caption_tile,
     colour_maps,
     colour_weights,
     draw_image,
@@ -27,6 +28,7 @@ from wardrobe.plots.text import shorten, wrap_name
 
 TopImages = tuple[Sequence[int], Images, Images, Floats, int]  # as for `plot_top_images`
 
+NUMBER_GAP = 20  # pixels of a montage; one line with the number of a filter
 ROW_IMAGES = 16  # images of filters in a row
 LONGEST_LINE = 9  # characters of a class name, in one line of a caption below such an image
 MAP_ROWS = 4  # rows of feature maps of one image and layer
@@ -41,19 +43,22 @@ def plot_filters(kernels: Floats, layer: str) -> Figure:
     """Draws the kernels of the first convolution: (filters, height, width), any sign."""
     columns = 16 if len(kernels) > 16 else 8
     figure = style.new_figure(
-        -(-len(kernels) // columns) * WIDTH / columns * 1.15 + 0.45,
+        -(-len(kernels) // columns) * WIDTH / columns * (TILE + NUMBER_GAP) / (TILE + GAP) + 0.45,
         f"The {len(kernels)} filters of the first convolution, {layer}",
         "red: positive weights;  blue: negative weights;  white: weights near zero",
     )
     # A few weights are far larger than the others, which would be pale on the full scale.
     limit = float(np.quantile(np.abs(kernels), 0.98))
-    axes = style.new_grid(figure, len(kernels), columns)
-    for number, (each, kernel) in enumerate(zip(axes, kernels, strict=True)):
-        each.set_axis_off()
-        shown = each.imshow(kernel, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        each.set_title(str(number), fontsize=8.5, weight="normal", color=GREY, pad=2, loc="center")
+    colours = ScalarMappable(Normalize(-limit, limit), "RdBu_r")
+    tiles = [colours.to_rgba(each, bytes=True)[..., :3] for each in kernels]  # (h, w, 3) each
+    axes = figure.add_subplot()
+    rows = split_rows(tiles, columns)
+    montage = draw_montage(axes, rows, row_gap=NUMBER_GAP, columns=columns)
+    for number in range(len(kernels)):
+        row, column = divmod(number, columns)
+        montage.write_caption(column, row, str(number), color=GREY)
     bar = figure.colorbar(
-        shown, ax=axes, location="bottom", extend="both", shrink=0.3, aspect=40, anchor=(0, 0)
+        colours, ax=axes, location="bottom", extend="both", shrink=0.3, aspect=40, anchor=(0, 0)
     )
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, pad=1)
@@ -115,14 +120,15 @@ def plot_activation_maximization(rows: Mapping[str, Images], class_names: Sequen
         "one row per layer, first to last;  each image is as large as the receptive field of its "
         "filter;  last row: classes",
     )
-    axes, gap = figure.add_subplot(), 12  # pixels between rows
+    gap = 12  # pixels between rows
     sides = {_strip_member(layer): images.shape[-1] for layer, images in rows.items()}
     names = [f"{layer}\n{side}x{side}" for layer, side in sides.items()]
     shown = [images[:ROW_IMAGES] for images in rows.values()]
-    draw_montage(axes, shown, names=names, row_gap=gap, columns=ROW_IMAGES)
+    axes = figure.add_subplot()
+    montage = draw_montage(axes, shown, names=names, row_gap=gap, columns=ROW_IMAGES)
     for column, name in enumerate(class_names[:ROW_IMAGES]):
         text = wrap_name(name, LONGEST_LINE)
-        caption_tile(axes, column, len(rows) - 1, text, gap, fontsize=7)
+        montage.write_caption(column, len(rows) - 1, text, fontsize=7)
     return figure
 
 
@@ -137,12 +143,11 @@ def plot_units(layer: str, images: Images, class_names: Sequence[str] | None) ->
     row_gap = 42 if class_names else 28  # pixels; two lines or one
     title = f"Activation maximisation: one image per unit of {_strip_member(layer)}"
     figure = style.new_figure(0.0072 * (TILE + row_gap) * len(rows) + 0.1, title)
-    axes = figure.add_subplot()
-    draw_montage(axes, rows, row_gap=row_gap, columns=ROW_IMAGES)
+    montage = draw_montage(figure.add_subplot(), rows, row_gap=row_gap, columns=ROW_IMAGES)
     for unit in range(len(images)):
         name = wrap_name(class_names[unit], LONGEST_LINE) if class_names else str(unit)
         row, column = divmod(unit, ROW_IMAGES)
-        caption_tile(axes, column, row, name, row_gap, fontsize=7, color=GREY)
+        montage.write_caption(column, row, name, fontsize=7, color=GREY)
     return figure
 
 

@@ -1,12 +1,14 @@
 """Many small images in one: one large image draws far faster than many axes."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from PIL import Image, ImageOps
 
 from wardrobe.plots.style import INK, Floats, Images
@@ -26,44 +28,67 @@ def make_tile(image: npt.NDArray[Any]) -> Images:
     return np.asarray(ImageOps.pad(picture, (TILE, TILE), method, color="white"))
 
 
+@dataclass(frozen=True)
+class Montage:
+    """A drawn montage, to which captions and frames are added; see `draw_montage`."""
+
+    axes: Axes  # in pixels of the montage, y down
+    row_gap: int  # pixels
+    column_gap: int  # pixels
+
+    def locate_tile(self, column: int, row: int) -> tuple[int, int]:
+        """Returns left and top of a tile, in pixels."""
+        return column * (TILE + self.column_gap), row * (TILE + self.row_gap)
+
+    def write_caption(self, column: int, row: int, text: str, **style: Any) -> None:
+        """Writes a caption below a tile."""
+        left, top = self.locate_tile(column, row)
+        look = {"ha": "center", "va": "top", "fontsize": 8, "color": INK, **style}
+        self.axes.text(left + TILE / 2, top + TILE + 2, text, **look)
+
+    def frame_tile(self, column: int, row: int, title: str, colour: str) -> None:
+        """Draws a frame around a tile, and a title of the same colour above it."""
+        left, top = self.locate_tile(column, row)
+        frame = Rectangle((left, top), TILE, TILE, fill=False, edgecolor=colour, linewidth=2.2)
+        self.axes.add_patch(frame)
+        look = {"ha": "center", "va": "bottom", "fontsize": 7.5, "weight": "bold"}
+        self.axes.text(left + TILE / 2, top - 3, title, color=colour, **look)
+
+
 def draw_montage(
     axes: Axes,
     rows: Iterable[Iterable[npt.NDArray[Any] | None]],
     *,
     names: Sequence[str] = (),
     row_gap: int = GAP,
+    column_gap: int = GAP,
     columns: int = 0,
-) -> None:
+) -> Montage:
     """Draws rows of images; None leaves a tile white.
 
     Args:
         rows: images as for `make_tile`.
         names: one per row, written to its left.
-        row_gap: pixels below each row, for captions.
+        row_gap: pixels below each row, for captions and the titles of the next row.
+        column_gap: pixels to the right of each tile.
         columns: tiles per row; 0: as many as the longest row has.
     """
     table = [list(row) for row in rows]
     columns = columns or max(len(row) for row in table)
-    step = TILE + row_gap
-    canvas = np.full((len(table) * step, columns * (TILE + GAP), 3), 255, np.uint8)
+    montage, step = Montage(axes, row_gap, column_gap), TILE + row_gap
+    canvas = np.full((len(table) * step, columns * (TILE + column_gap), 3), 255, np.uint8)
     for row, images in enumerate(table):
         for column, image in enumerate(images):
             if image is not None:
-                left, top = column * (TILE + GAP), row * step
+                left, top = montage.locate_tile(column, row)
                 canvas[top : top + TILE, left : left + TILE] = make_tile(image)
     axes.imshow(canvas[:, :-GAP], interpolation="nearest")
     axes.set_anchor("NW")
     axes.set_xticks([])
     axes.set_yticks([row * step + TILE / 2 for row in range(len(names))], names)
     axes.spines[:].set_visible(False)
-
-
-def caption_tile(
-    axes: Axes, column: int, row: int, text: str, row_gap: int = GAP, **style: Any
-) -> None:
-    """Writes a caption below a tile of a montage with that `row_gap`."""
-    x, y = column * (TILE + GAP) + TILE / 2, row * (TILE + row_gap) + TILE + 2
-    axes.text(x, y, text, **{"ha": "center", "va": "top", "fontsize": 8, "color": INK, **style})
+    axes.autoscale(False)  # what is drawn on top does not move the limits
+    return montage
 
 
 def split_rows(tiles: Images | list[Images], columns: int) -> list[Images | list[Images]]:
@@ -90,9 +115,8 @@ def colour_weights(weights: Floats) -> Images:
 
 def colour_maps(maps: Floats) -> list[Images]:
     """Returns feature maps (h, w, filters), each divided by its maximum, as RGB."""
-    return [
-        _apply_colormap("magma", each / max(each.max(), 1e-9)) for each in np.moveaxis(maps, -1, 0)
-    ]
+    relative = maps / np.maximum(maps.max(axis=(0, 1)), 1e-9)  # (h, w, filters), at most 1
+    return [*_apply_colormap("magma", np.moveaxis(relative, -1, 0))]
 
 
 def overlay_heat_map(image: Images, heat: Floats) -> Images:
@@ -106,5 +130,5 @@ def overlay_heat_map(image: Images, heat: Floats) -> Images:
 
 
 def _apply_colormap(name: str, values: Floats) -> Images:
-    """Returns values (h, w), 0-1, in the colours of a matplotlib colormap: (h, w, 3)."""
+    """Returns values (…, h, w), 0-1, in the colours of a matplotlib colormap: (…, h, w, 3)."""
     return np.round(matplotlib.colormaps[name](values)[..., :3] * 255).astype(np.uint8)

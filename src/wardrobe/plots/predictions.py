@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from wardrobe.percent import format_percent
 from wardrobe.plots import style
-from wardrobe.plots.montage import draw_image, draw_montage
+from wardrobe.plots.montage import TILE, Montage, draw_montage, split_rows
 from wardrobe.plots.style import (
     BLUE,
     CORRECT,
@@ -19,10 +19,12 @@ from wardrobe.plots.style import (
     LIGHT_GREY,
     ORANGE,
     PALE,
+    WIDTH,
     WRONG,
     Floats,
     Images,
     Labels,
+    annotate,
     apply_style,
 )
 from wardrobe.plots.text import CAPTION, format_prediction, shorten
@@ -30,6 +32,10 @@ from wardrobe.plots.text import CAPTION, format_prediction, shorten
 FEW_PREDICTIONS = 25  # in a bin of the reliability diagram; its accuracy is then uncertain
 MOST_NAMES = 30  # along one side of the confusion matrix; of more classes every second, third, …
 MOST_COUNTED = 20  # classes; with more, the cells of the confusion matrix are too small for text
+MOST_BARS = 10  # classes of which one image's probabilities are drawn
+CAPTION_GAP = 34  # pixels of a montage: the actual class, and the prediction of the next row
+TITLE_GAP = 20  # pixels between columns, because a prediction may be wider than its image
+BARS_GAP = 144  # pixels: class names, bars and values
 PAIR_IMAGES = 12  # images of each pair of confused classes
 
 
@@ -56,9 +62,14 @@ def _draw_grid(
     images: Images, labels: Labels, probabilities: Floats, class_names: Sequence[str], title: str
 ) -> Figure:
     columns = 8
-    figure = style.new_figure(max(0.3, 1.6 * -(-len(labels) // columns)), title)
-    for i, axes in enumerate(style.new_grid(figure, len(labels), columns)):
-        _draw_prediction(axes, images[i], int(labels[i]), probabilities[i], class_names)
+    rows = split_rows(images, columns) if len(labels) else []
+    inches = WIDTH / (columns * (TILE + TITLE_GAP))  # of a pixel of the montage
+    height = len(rows) * (TILE + CAPTION_GAP) * inches + 0.3
+    figure = style.new_figure(height, title)
+    if rows:
+        axes, gaps = figure.add_subplot(), {"row_gap": CAPTION_GAP, "column_gap": TITLE_GAP}
+        montage = draw_montage(axes, rows, columns=columns, **gaps)
+        _annotate_predictions(montage, columns, labels, probabilities, class_names)
     return figure
 
 
@@ -67,50 +78,70 @@ def plot_confidence(
     images: Images, labels: Labels, probabilities: Floats, class_names: Sequence[str], what: str
 ) -> Figure:
     """Draws each image with bars of its class probabilities; the title starts with `what`."""
-    columns, shown = 3, min(len(class_names), 10)
-    rows = -(-len(labels) // columns)
+    columns = 3
     title = f"{what}: class probabilities"
     subtitle = "blue: actual class;  orange: wrong prediction"
-    figure = style.new_figure(rows * 1.85, title, subtitle)
-    pairs = figure.subplots(rows, 2 * columns, squeeze=False, width_ratios=(1.25, 0.8) * columns)
-    for i, (picture, bars) in enumerate(pairs.reshape(-1, 2)):
-        if i < len(labels):
-            label = int(labels[i])
-            _draw_prediction(picture, images[i], label, probabilities[i], class_names)
-            draw_bars(bars, probabilities[i], label, class_names, shown)
-        else:
-            picture.remove()
-            bars.remove()
+    rows = split_rows(images, columns)
+    inches = WIDTH / (columns * (TILE + BARS_GAP))  # of a pixel of the montage
+    figure = style.new_figure(len(rows) * (TILE + CAPTION_GAP) * inches + 0.3, title, subtitle)
+    axes, gaps = figure.add_subplot(), {"row_gap": CAPTION_GAP, "column_gap": BARS_GAP}
+    montage = draw_montage(axes, rows, columns=columns, **gaps)
+    _annotate_predictions(montage, columns, labels, probabilities, class_names)
+    for i, label in enumerate(labels):
+        row, column = divmod(i, columns)
+        left, top = montage.locate_tile(column, row)
+        # The names of the classes are to the left of the bars, the values to the right.
+        box = left + TILE + BARS_GAP * 0.4, top - 3, BARS_GAP * 0.36, TILE + 6
+        draw_bars(axes, box, probabilities[i], int(label), class_names)
     return figure
 
 
-def _draw_prediction(
-    axes: Axes, image: Images, label: int, probabilities: Floats, class_names: Sequence[str]
+def _annotate_predictions(
+    montage: Montage,
+    columns: int,
+    labels: Labels,
+    probabilities: Floats,
+    class_names: Sequence[str],
 ) -> None:
-    actual = f"actual: {shorten(class_names[label], CAPTION)}"
-    draw_image(axes, image, *format_prediction(probabilities, label, class_names), actual)
+    """Writes the prediction above each tile and the actual class below it."""
+    for i, label in enumerate(labels):
+        row, column = divmod(i, columns)
+        text, colour = format_prediction(probabilities[i], int(label), class_names)
+        montage.frame_tile(column, row, text, colour)
+        actual = f"actual: {shorten(class_names[label], CAPTION)}"
+        montage.write_caption(column, row, actual, fontsize=8.5)
 
 
 def draw_bars(
-    axes: Axes, probabilities: Floats, label: int, class_names: Sequence[str], shown: int
+    axes: Axes,
+    box: tuple[float, float, float, float],
+    probabilities: Floats,
+    label: int,
+    class_names: Sequence[str],
 ) -> None:
-    """Draws the probability of the actual class and of the most probable others, in class order."""
+    """Draws the probability of the actual class and of the most probable others, in class order.
+
+    Args:
+        box: left, top, width and height of the bars in the axes' units, y down; names and values
+            are written beside it.
+    """
+    left, top, width, height = box
     ranked = probabilities.argsort()[::-1]  # most probable first
-    others = ranked[ranked != label][: shown - 1]
+    others = ranked[ranked != label][: MOST_BARS - 1]
     classes = np.sort(np.append(others, label))
     colours = {**dict.fromkeys(classes, LIGHT_GREY), probabilities.argmax(): WRONG, label: CORRECT}
-    names = [shorten(class_names[each], CAPTION) for each in classes]
-    values, places = probabilities[classes], np.arange(len(classes))
-    axes.barh(places, values, color=[colours[each] for each in classes], height=0.78)
-    axes.set_yticks(places, names, fontsize=8)
-    for place, value in enumerate(values):
-        if value >= 0.005:  # less is not drawn either
-            text = format_percent(value, 0)
-            axes.text(min(value, 1) + 0.03, place, text, va="center", fontsize=8)
-    axes.set_xlim(0, 1)
-    axes.set_xticks([])
-    axes.invert_yaxis()
-    axes.spines["bottom"].set_visible(False)
+    step = height / len(classes)
+    places = top + step * (np.arange(len(classes)) + 0.5)  # the middle of each bar
+    lengths = probabilities[classes] * width
+    bars = axes.barh(places, lengths, left=left, height=0.78 * step)
+    for bar, each, place in zip(bars, classes, places, strict=True):
+        bar.set_color(colours[each])
+        name, text = shorten(class_names[each], CAPTION), format_percent(probabilities[each], 0)
+        look: dict[str, Any] = {"va": "center", "fontsize": 8}
+        annotate(axes, name, (left, place), xytext=(-3, 0), ha="right", **look)
+        if probabilities[each] >= 0.005:  # less would read "<1 %"
+            end = left + min(probabilities[each], 1) * width
+            annotate(axes, text, (end, place), xytext=(3, 0), **look)
 
 
 @apply_style

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from wardrobe.percent import format_percent
 from wardrobe.plots import style
-from wardrobe.plots.montage import TILE, caption_tile, draw_montage
+from wardrobe.plots.montage import TILE, draw_montage
 from wardrobe.plots.style import BLUE, GREY, INK, ORANGE, Floats, Labels, apply_style
 from wardrobe.plots.text import format_prediction
 
@@ -216,11 +216,11 @@ def plot_adversarial_examples(
         "Adversarial examples: the same images under attacks of growing strength",
         "PGD attack;  epsilon is relative to white;  blue: correct prediction;  orange: wrong",
     )
-    axes = figure.add_subplot()
     names = [f"epsilon {format_percent(each, 0)}" if each else "original" for each in rows]
-    draw_montage(axes, [images for images, _ in rows.values()], names=names, row_gap=row_gap)
+    shown = [images for images, _ in rows.values()]
+    montage = draw_montage(figure.add_subplot(), shown, names=names, row_gap=row_gap)
     for row, (_, probabilities) in enumerate(rows.values()):
         for column, label in enumerate(labels):
             text, colour = format_prediction(probabilities[column], int(label), class_names)
-            caption_tile(axes, column, row, text, row_gap, color=colour, weight="bold", fontsize=7)
+            montage.write_caption(column, row, text, color=colour, weight="bold", fontsize=7)
     return figure
