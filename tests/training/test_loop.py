@@ -16,7 +16,7 @@ import pytest
 from conftest import WARDROBE, environment, refused, wardrobe, wardrobe_here
 
 from wardrobe import runs
-from wardrobe.data import Dataset
+from wardrobe.data import Dataset, load_data
 from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
@@ -251,12 +251,9 @@ def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
     assert "resumed" not in run.info()
     assert json.loads(resumed.stdout)["status"] == "done"
     assert [row["epoch"] for row in run.history()] == list(range(1, EPOCHS + 1))
-    again = ("train", "--data", drawn_folder, "--epochs", EPOCHS, "--out", "alone", "--seed", 5)
-    assert wardrobe_here(*again, cwd=tmp_path).returncode == 0
-    killed_weights, alone_weights = (
-        checkpoints.load_model(each).get_weights() for each in (run, Run(tmp_path / "alone"))
-    )
-    assert equal(killed_weights, alone_weights)
+    dataset = load_data(str(drawn_folder))
+    _, expected = fitted(dataset, tmp_path / "alone", seed=5, epochs=EPOCHS)
+    assert equal(checkpoints.load_model(run).get_weights(), expected)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
