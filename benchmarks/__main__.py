@@ -63,7 +63,9 @@ def benchmark_train(
 def benchmark_ablation(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe to take apart.")],
     seeds: Seeds = 5,
-    rates: Annotated[int, typer.Option(help="Number of learning rates to try for each variant.")] = 4,
+    rates: Annotated[
+        int, typer.Option(help="Number of learning rates to try for each variant.")
+    ] = 4,
     epochs: Epochs = None,
     limit: Limit = None,
     data: Data = "fashion-mnist",

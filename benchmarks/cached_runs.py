@@ -4,25 +4,20 @@ A run is reused only if nothing that it depends on has changed, so that no table
 """
 
 import json
-import operator
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from benchmarks import results
 from wardrobe import runs
 from wardrobe.data import TEST, Dataset, load_data
 from wardrobe.errors import UsageError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Run
-from wardrobe.terminal import console
 from wardrobe.workflows import api
 
-PACKAGE = Path(runs.__file__).parents[1]  # the code that a run depends on
 MAX_DIFFERENCES = 3  # listed in an error
 MISSING = "missing"
 
@@ -74,24 +69,21 @@ def open_cached(path: Path, recipe: Recipe, dataset: Dataset, **fields: Any) -> 
     Raises:
         UsageError: recipe, data, a field, versions, machine or code differ.
     """
-    with console.suppress_native_logs():  # Keras sets variables that are in `machine`
-        import wardrobe.workflows.train_run  # noqa: F401
     run = runs.find_run(path)
-    info, now = run.info(), results.provenance()
+    info = run.info()
     source = info.get("dataset", {}).get("source")  # the files may have moved
     expected = {
         **fields,
         "data": dataset.name,
         "dataset": {**dataset.describe(), "source": source},
         "recipe": asdict(recipe),
-        "versions": now["versions"],
-        "machine": now["machine"],
         "resumed": MISSING,  # the run was never resumed elsewhere
     }
     expected = json.loads(json.dumps(expected))  # as in run.json, where a tuple is a list
-    differences = [*_list_differences({key: info.get(key, MISSING) for key in expected}, expected)]
-    if not _is_same_code(info["git_commit"], now["git_commit"]):
-        differences.append(f"git_commit is {info['git_commit']}, expected {now['git_commit']}")
+    differences = [
+        *_list_differences({key: info.get(key, MISSING) for key in expected}, expected),
+        *runs.list_differences(info, runs.describe_provenance()),
+    ]
     if differences:
         more = len(differences) - MAX_DIFFERENCES
         listed = "; ".join(differences[:MAX_DIFFERENCES]) + (f"; {more} more" if more > 0 else "")
@@ -103,23 +95,13 @@ def open_cached(path: Path, recipe: Recipe, dataset: Dataset, **fields: Any) -> 
 
 
 def provenance(done: Sequence[Run]) -> dict[str, Any]:
-    """Returns data, machine, versions and commit, as in the run.json of all runs.
+    """Returns time, data, machine, versions and commit of the run that finished last.
 
-    Raises:
-        UsageError: they differ between runs, so no one table can describe them.
+    Args:
+        done: runs that were made now or compared with now, so that they differ in none of these.
     """
-    infos = [run.info() for run in done]
-    last = max(infos, key=lambda info: info["finished"])
-    shared = {key: last[key] for key in ("data", "machine", "versions", "git_commit")}
-    for run, info in zip(done, infos, strict=True):
-        for key, value in shared.items():
-            is_same = _is_same_code if key == "git_commit" else operator.eq
-            if not is_same(info[key], value):
-                raise UsageError(
-                    f"{run.path} differs in {key} from the last run of this benchmark; remove it "
-                    "to train it again"
-                )
-    return {"finished": last["finished"], **shared}
+    last = max((run.info() for run in done), key=lambda info: info["finished"])
+    return {key: last[key] for key in ("finished", "data", "machine", "versions", "git_commit")}
 
 
 def _list_differences(found: Any, expected: Any, name: str = "") -> Iterator[str]:
@@ -130,21 +112,3 @@ def _list_differences(found: Any, expected: Any, name: str = "") -> Iterator[str
             yield from _list_differences(*values, f"{name} {key}".strip())
     elif found != expected:
         yield f"{name} is {found}, expected {expected}"
-
-
-def _is_same_code(commit: str | None, other: str | None) -> bool:
-    """Returns whether the package is the same at two commits, which may differ elsewhere.
-
-    Uncommitted changes ("+changes") count as the same only on the same commit.
-    """
-    if commit == other or commit is None or other is None:
-        return commit == other
-    trees = [_read_tree(each) for each in (commit, other)]
-    return trees[0] is not None and trees[0] == trees[1]
-
-
-def _read_tree(commit: str) -> str | None:
-    """Returns git's checksum of src/wardrobe at a commit; None if git does not have it."""
-    command = ["git", "-C", str(PACKAGE), "rev-parse", "--verify", "--quiet", f"{commit}:./"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.stdout.strip() or None

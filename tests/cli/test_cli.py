@@ -244,7 +244,7 @@ def test_a_full_disk_is_one_line_and_the_run_can_be_resumed(
     resumed = wardrobe_here("train", "--resume", "run", "--json", cwd=tmp_path)
     assert json.loads(resumed.stdout)["status"] == "done", resumed.stderr
     different = f"numpy 1.0, now {info['versions']['numpy']}"
-    assert f"may differ from an uninterrupted run: {different}\n" in resumed.stderr
+    assert f"may differ from those of an uninterrupted run: {different}\n" in resumed.stderr
     assert run.info()["resumed"] == [[different]]
 
 

@@ -10,6 +10,7 @@ from wardrobe import runs
 from wardrobe.errors import RunError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
+from wardrobe.runs import provenance
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
@@ -74,6 +75,18 @@ def test_what_may_change_the_weights_is_recorded(monkeypatch: pytest.MonkeyPatch
     assert difference.startswith("settings ")
     assert "'TF_NUM_INTRAOP_THREADS': '3'" in difference.partition(", now ")[2]
     assert "UNRELATED" not in difference
+
+
+def test_other_source_code_is_a_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "SOURCE", tmp_path)
+    code, page = tmp_path / "code.py", tmp_path / "README.md"
+    code.write_text("one")
+    before = runs.describe_provenance()
+    page.write_text("a result")
+    assert runs.list_differences(before, runs.describe_provenance()) == []
+    code.write_text("two")
+    (difference,) = runs.list_differences(before, runs.describe_provenance())
+    assert difference == f"the source code of commit {before['git_commit']}, now other code"
 
 
 def test_a_recipe_keeps_every_field(tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ from wardrobe.runs.provenance import package_versions
 from wardrobe.terminal import progress
 
 MAX_TRIES = 6  # of a part whose worker dies: Ray would retry for ever an image that kills it
-ANSWER_PACKAGES = "wardrobe", "onnxruntime", "pillow", "numpy"  # they affect the answers
+ANSWER_PACKAGES = (  # they affect the answers
+    *("wardrobe", "onnxruntime", "opencv-python-headless", "pillow", "numpy"),
+)
 CLUSTER_WORKERS = 64  # that a cluster's parts are sized for, if --workers is not given
 
 

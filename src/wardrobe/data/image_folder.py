@@ -111,7 +111,9 @@ def _drop_contradictions(root: Path, classes: list[Tiles]) -> None:
                 "neither is used; remove the one whose class is wrong"
             )
     if len(contradictions) > MAX_WARNINGS:
-        console.warn(f"{root}: {len(contradictions)} images are in several classes; none of them is used")
+        console.warn(
+            f"{root}: {len(contradictions)} images are in several classes; none of them is used"
+        )
 
 
 def _list_files(folder: Path) -> list[Path]:

@@ -1,9 +1,10 @@
-"""What a result depends on besides its recipe: package versions, machine, commit.
+"""What a result depends on besides its recipe: package versions, machine, source code.
 
 The same seed gives the same weights, bit for bit, only if all of these are the same: with another
 number of threads or other vector instructions, the same numbers are added in another order.
 """
 
+import hashlib
 import os
 import platform
 import re
@@ -14,8 +15,10 @@ from typing import Any
 
 PACKAGES = (
     *("wardrobe", "keras", "tensorflow", "tensorflow-cpu", "numpy", "scipy", "scikit-learn"),
-    *("onnx", "onnxruntime", "tf2onnx", "opencv-python-headless", "pillow", "matplotlib"),
+    *("jax", "jaxlib", "cleanlab", "onnx", "onnxruntime", "tf2onnx", "openvino", "nncf"),
+    *("ai-edge-litert", "opencv-python-headless", "pillow", "matplotlib"),
 )
+SOURCE = Path(__file__).parents[1]  # the package
 # Vector extensions of the processor that decide which kernels TensorFlow and oneDNN choose.
 VECTOR_EXTENSIONS = re.compile(r"(avx|amx|sse4|fma|sve|asimd)\w*")
 # Environment variables that change the number of threads, or which kernels run.
@@ -23,15 +26,16 @@ SETTINGS = re.compile(
     r"KERAS_BACKEND|JAX_\w+|XLA_FLAGS|CUDA_VISIBLE_DEVICES|\w+_NUM_THREADS"
     r"|TF_(NUM_\w+_THREADS|ENABLE_ONEDNN_OPTS|XLA_FLAGS)|ONEDNN_MAX_CPU_ISA"
 )
-WITHOUT_EFFECT = "system", "memory_gib"  # on results
+IGNORED_FIELDS = "system", "memory_gib"  # they do not affect results
 
 
 def describe_provenance() -> dict[str, Any]:
-    """Returns "versions", "machine" and "git_commit" as they are now."""
+    """Returns "versions", "machine", "git_commit" and "source_sha256" as they are now."""
     return {
         "versions": package_versions(),
         "machine": describe_machine(),
         "git_commit": git_commit(),
+        "source_sha256": compute_source_checksum(),
     }
 
 
@@ -41,15 +45,16 @@ def list_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
     Args:
         before, now: as `describe_provenance` returns them; further fields are ignored.
     """
-    old, new = (
-        {**info["versions"], **info["machine"], "commit": info["git_commit"]}
-        for info in (before, now)
-    )
-    return [
+    old, new = ({**info.get("versions", {}), **info.get("machine", {})} for info in (before, now))
+    differences = [
         f"{name} {old.get(name)}, now {new.get(name)}"
-        for name in sorted({*old, *new} - {*WITHOUT_EFFECT})
+        for name in sorted({*old, *new} - {*IGNORED_FIELDS})
         if old.get(name) != new.get(name)
     ]
+    # The commit may differ where the code does not, and the code where the commit does not.
+    if before.get("source_sha256") != now["source_sha256"]:
+        differences.append(f"the source code of commit {before.get('git_commit')}, now other code")
+    return differences
 
 
 def package_versions() -> dict[str, str]:
@@ -91,6 +96,14 @@ def describe_machine() -> dict[str, Any]:
     return facts
 
 
+def compute_source_checksum() -> str:
+    """Returns the SHA-256 of the package's Python files, their names included."""
+    digest = hashlib.sha256()
+    for path in sorted(SOURCE.rglob("*.py")):
+        digest.update(f"{path.relative_to(SOURCE).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 def git_commit() -> str | None:
     """Returns the commit of the source code; None if it is not in a git repository.
 
@@ -99,7 +112,8 @@ def git_commit() -> str | None:
     try:
         _run_git("ls-files", "--error-unmatch", Path(__file__).name)
         commit = _run_git("rev-parse", "HEAD")
-        changes = _run_git("status", "--porcelain", "--", ":/src", ":/benchmarks")
+        card = ":(top,exclude)src/wardrobe/pretrained/README.md"  # a result
+        changes = _run_git("status", "--porcelain", "--", ":/src", ":/benchmarks", card)
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit + ("+changes" if changes else "")

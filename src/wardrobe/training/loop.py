@@ -95,7 +95,13 @@ def _prepare(
     if run is not None:
         network = architecture.build(recipe, class_count)  # for inference: norms are folded in
         flops = architecture.count_forward_flops(network)
-        run.update(parameters=network.count_params(), forward_flops=flops, precision=precision)
+        run.update(
+            parameters=network.count_params(),
+            forward_flops=flops,
+            precision=precision,
+            backend=keras.backend.backend(),
+            devices=keras.distribution.list_devices(),
+        )
     if not collectives.is_distributed():
         return local, local, done
     with collectives.distribution_scope():

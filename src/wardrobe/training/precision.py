@@ -17,14 +17,11 @@ def choose_precision(precision: str) -> str:
     if precision != BFLOAT16:
         return precision
     kinds = {device.partition(":")[0] for device in keras.distribution.list_devices()}  # "gpu:0"
-    has_bfloat16 = all(
-        kind == "tpu" or (kind == "gpu" and _gpus_have_it()) or (kind == "cpu" and _cpu_has_it())
-        for kind in kinds
-    )
-    return BFLOAT16 if has_bfloat16 else FLOAT32
+    support = {"tpu": lambda: True, "gpu": _gpus_support_bfloat16, "cpu": _cpu_supports_bfloat16}
+    return BFLOAT16 if all(kind in support and support[kind]() for kind in kinds) else FLOAT32
 
 
-def _cpu_has_it() -> bool:
+def _cpu_supports_bfloat16() -> bool:
     """Returns whether the processor has instructions for bfloat16 that the backend uses."""
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
@@ -33,7 +30,7 @@ def _cpu_has_it() -> bool:
     return has_instructions and keras.backend.backend() == "tensorflow"
 
 
-def _gpus_have_it() -> bool:
+def _gpus_support_bfloat16() -> bool:
     """Returns whether every GPU of this process is an NVIDIA Ampere GPU or a later one."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf  # here: JAX runs without TensorFlow

@@ -116,7 +116,8 @@ def resume(
     moved: dict[str, Any] = {} if data_dir is None else {"data_dir": str(Path(data_dir).resolve())}
     differences = runs.list_differences(info, runs.describe_provenance())
     if differences and not run.keras_path.exists():  # it is written when training ends
-        console.warn(f"the weights may differ from an uninterrupted run: {'; '.join(differences)}")
+        changed = "; ".join(differences)
+        console.warn(f"the weights may differ from those of an uninterrupted run: {changed}")
         moved["resumed"] = [*info.get("resumed", []), differences]
     run.update(status=runs.RUNNING, **moved)
     train_run.train(run, dataset, display)
