@@ -43,7 +43,7 @@ class Montage:
     def write_caption(self, column: int, row: int, text: str, **style: Any) -> None:
         """Writes a caption below a tile."""
         left, top = self.locate_tile(column, row)
-        look = {"ha": "center", "va": "top", "fontsize": 8, "color": INK, **style}
+        look: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8, "color": INK, **style}
         self.axes.text(left + TILE / 2, top + TILE + 2, text, **look)
 
     def frame_tile(self, column: int, row: int, title: str, colour: str) -> None:
@@ -51,7 +51,7 @@ class Montage:
         left, top = self.locate_tile(column, row)
         frame = Rectangle((left, top), TILE, TILE, fill=False, edgecolor=colour, linewidth=2.2)
         self.axes.add_patch(frame)
-        look = {"ha": "center", "va": "bottom", "fontsize": 7.5, "weight": "bold"}
+        look: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 7.5, "weight": "bold"}
         self.axes.text(left + TILE / 2, top - 3, title, color=colour, **look)
 
 

@@ -64,11 +64,13 @@ def _draw_grid(
     columns = 8
     rows = split_rows(images, columns) if len(labels) else []
     inches = WIDTH / (columns * (TILE + TITLE_GAP))  # of a pixel of the montage
-    height = len(rows) * (TILE + CAPTION_GAP) * inches + 0.3
+    height = len(rows) * (TILE + CAPTION_GAP) * inches + 0.15
     figure = style.new_figure(height, title)
     if rows:
-        axes, gaps = figure.add_subplot(), {"row_gap": CAPTION_GAP, "column_gap": TITLE_GAP}
-        montage = draw_montage(axes, rows, columns=columns, **gaps)
+        axes = figure.add_subplot()
+        montage = draw_montage(
+            axes, rows, row_gap=CAPTION_GAP, column_gap=TITLE_GAP, columns=columns
+        )
         _annotate_predictions(montage, columns, labels, probabilities, class_names)
     return figure
 
@@ -83,9 +85,9 @@ def plot_confidence(
     subtitle = "blue: actual class;  orange: wrong prediction"
     rows = split_rows(images, columns)
     inches = WIDTH / (columns * (TILE + BARS_GAP))  # of a pixel of the montage
-    figure = style.new_figure(len(rows) * (TILE + CAPTION_GAP) * inches + 0.3, title, subtitle)
-    axes, gaps = figure.add_subplot(), {"row_gap": CAPTION_GAP, "column_gap": BARS_GAP}
-    montage = draw_montage(axes, rows, columns=columns, **gaps)
+    figure = style.new_figure(len(rows) * (TILE + CAPTION_GAP) * inches + 0.15, title, subtitle)
+    axes = figure.add_subplot()
+    montage = draw_montage(axes, rows, row_gap=CAPTION_GAP, column_gap=BARS_GAP, columns=columns)
     _annotate_predictions(montage, columns, labels, probabilities, class_names)
     for i, label in enumerate(labels):
         row, column = divmod(i, columns)
