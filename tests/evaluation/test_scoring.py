@@ -53,6 +53,20 @@ def test_the_chosen_split_is_scored(small: Dataset, drawn_training: tuple[Run, o
         np.testing.assert_array_equal(evaluated.images, images)
 
 
+def test_validation_images_are_predicted_once(
+    small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predicted: list[int] = []
+
+    def predict(model: object, images: np.ndarray, views: int) -> np.ndarray:
+        predicted.append(len(images))
+        return np.eye(10, dtype=np.float32)[np.arange(len(images)) % 10]
+
+    monkeypatch.setattr(scoring, "predict_logits", predict)
+    scoring.evaluate(None, small, BASELINE, "validation")
+    assert predicted == [200]
+
+
 def test_two_views_average_an_image_and_its_mirror_image(
     small: Dataset, drawn_training: tuple[Run, object]
 ) -> None:

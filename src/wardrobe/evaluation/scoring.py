@@ -53,7 +53,8 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
     fitted_logits = predict_logits(model, fitted_images, views)
     temperature, threshold = _fit(fitted_logits, labels)
     scored = open_split(dataset, split)  # after fitting: nothing above sees these images
-    logits = predict_logits(model, scored.images, views)
+    is_fitted = scored.images is fitted_images  # the validation images, as they are
+    logits = fitted_logits if is_fitted else predict_logits(model, scored.images, views)
     temperatures, thresholds = (np.full(len(logits), each) for each in (temperature, threshold))
     if split == VALIDATION:
         half = assign_halves(labels)

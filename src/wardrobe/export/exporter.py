@@ -78,13 +78,14 @@ def export_model(
             WRITERS[to].write(model, temporary, calibration)
         engine = engines.open_engine(temporary)
         validation = evaluated.validation
-        parity = _compare(engines.compute_logits(engine, validation.images), validation)
-        _check(parity, path.name, is_int8=calibration is not None)
+        agreement = _compare(engines.compute_logits(engine, validation.images), validation)
+        _check(agreement, path.name, is_int8=calibration is not None)
         logits = engines.compute_logits(engine, evaluated.images)  # the file is accepted by now
-        texts = {**metadata, **_score(logits, evaluated, metadata["familiarity_threshold"])}
+        parity = _compare(logits, evaluated)
+        texts = {**metadata, **_score(parity, logits, metadata["familiarity_threshold"])}
         as_text = {k: v if isinstance(v, str) else json.dumps(v) for k, v in texts.items()}
         WRITERS[to].write_metadata(temporary, as_text)
-    return _compare(logits, evaluated)
+    return parity
 
 
 def file_size(path: Path) -> int:
@@ -153,11 +154,11 @@ def _check(parity: Parity, name: str, is_int8: bool) -> None:
         )
 
 
-def _score(logits: np.ndarray, reference: ReferenceOutputs, threshold: float) -> dict[str, Any]:
+def _score(parity: Parity, logits: np.ndarray, threshold: float) -> dict[str, Any]:
     """Returns the scores of the file itself, for its metadata."""
-    n, correct = len(logits), int((logits.argmax(axis=1) == reference.labels).sum())
+    correct = round(parity.accuracy * parity.n)
     return {
-        "accuracy": correct / n,
-        "accuracy_interval_95": list(metrics.accuracy_interval(correct, n)),
+        "accuracy": parity.accuracy,
+        "accuracy_interval_95": list(metrics.accuracy_interval(correct, parity.n)),
         "sure": float((confidence.familiarity(logits) >= threshold).mean()),
     }
