@@ -89,23 +89,38 @@ def render_page(measured: dict[str, Any]) -> str:
     """Returns the essay in Markdown, from the content of results/essay.json."""
     template = report.load_template("essay.md", "benchmarks")
     text = template.render(
-        e=measured, picture=lambda name: f"{NAME}/{name}.png", compare=compare_areas
+        e=measured,
+        picture=lambda name: f"{NAME}/{name}.png",
+        judge=judge_difference,
+        better=list_better(measured["faithfulness"]["differences"]),
     )
     return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
-def compare_areas(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """Returns how an area compares with another, in words.
-
-    Areas with overlapping intervals are "not clearly different from" each other.
+def judge_difference(measure: str, difference: Mapping[str, Any]) -> str:
+    """Returns whether the first of two orders is "better", "worse", or the two "not resolved".
 
     Args:
-        one, other: {"interval": (low, high)}, the 95 % interval of the area.
+        measure: "deletion", where the lower area is better, or "insertion", where the higher is.
+        difference: {"interval": (low, high)}, 95 % of the paired difference of the areas.
     """
-    (low, high), (other_low, other_high) = one["interval"], other["interval"]
-    if low > other_high:
-        return "higher than"
-    return "lower than" if high < other_low else "not clearly different from"
+    low, high = difference["interval"]
+    if low <= 0 <= high:
+        return "not resolved"
+    return "better" if (low > 0) == (measure == "insertion") else "worse"
+
+
+def list_better(differences: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Returns the pairs whose first order is better by one measure and not worse by the other.
+
+    Args:
+        differences: measure → pair of orders → as in `judge_difference`.
+    """
+    judged: dict[str, set[str]] = {}
+    for measure, pairs in differences.items():
+        for pair, difference in pairs.items():
+            judged.setdefault(pair, set()).add(judge_difference(measure, difference))
+    return [pair for pair, words in judged.items() if "better" in words and "worse" not in words]
 
 
 def _copy_smaller(source: Path, target: Path) -> None:

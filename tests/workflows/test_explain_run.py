@@ -67,8 +67,16 @@ def test_explain_json_has_the_measurements(own_run: Run) -> None:
     assert {"digits", "noise", "patterns"} == set(numbers["out_of_distribution"])
     assert (
         numbers["faithfulness"]["deletion"]["occlusion"]["area"]
-        < numbers["faithfulness"]["deletion"]["by chance"]["area"]
+        < numbers["faithfulness"]["deletion"]["random order"]["area"]
     )
+    for measure, differences in numbers["faithfulness"]["differences"].items():
+        assert len(differences) == 5
+        for pair, paired in differences.items():
+            one, other = (
+                numbers["faithfulness"][measure][each]["area"] for each in pair.split(" minus ")
+            )
+            assert paired["difference"] == pytest.approx(one - other, abs=1e-6)
+            assert paired["interval"][0] <= paired["difference"] <= paired["interval"][1]
     assert numbers["label_errors"]["of"] == sum(
         own_run.info()["dataset"]["splits"][each] for each in ("train", "validation")
     )

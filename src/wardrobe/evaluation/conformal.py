@@ -20,7 +20,8 @@ def conformal_threshold(probabilities: Floats, labels: Labels, coverage: float) 
     For new images like these, and whatever the model, the set contains the label with a
     probability of at least `coverage`; if no two probabilities are equal, of at most `coverage` +
     1 / (n + 1). This probability is also over the draw of the n images given here. The model must
-    not have been trained on them; fitting only a temperature on them has no measurable effect.
+    not have been trained on them, nor its recipe chosen on them; fitting only a temperature on them
+    has no measurable effect.
     """
     n = len(labels)
     rank = int(np.ceil((n + 1) * coverage))  # n + 1: the new image counts as one of them

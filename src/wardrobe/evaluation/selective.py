@@ -34,10 +34,11 @@ def choose_threshold(
 
     The guarantee: with a probability of at least 1 - delta over the draw of the n labelled images,
     predictions with at least this confidence have at least the target accuracy on new images of the
-    same distribution. The model need not be calibrated. There are two conditions: its confidence
-    was not fitted on these images (a temperature alone has no measurable effect), and its accuracy
-    does not fall as the threshold rises. The guarantee is for all new images together, not for each
-    class, and not for images of another distribution.
+    same distribution. The model need not be calibrated. There are two conditions: neither its
+    confidence was fitted nor its recipe chosen on these images (a temperature alone has no
+    measurable effect), and its accuracy does not fall as the threshold rises. The guarantee is for
+    this target alone and for all new images together, not for each class, and not for images of
+    another distribution.
 
     Args:
         target_accuracy: 0-1.

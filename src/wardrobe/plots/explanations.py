@@ -36,7 +36,7 @@ LINES: dict[str, tuple[str, str]] = {  # order of the blocks → its colour and 
     "HiResCAM, untrained": (ORANGE, "--"),
     "Grad-CAM, untrained": (PURPLE, "--"),
     "brightness": (INK, ":"),
-    "by chance": (GREY, "-"),
+    "random order": (GREY, "-"),
 }
 
 

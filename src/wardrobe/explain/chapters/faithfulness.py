@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 IMAGES = 500  # of each, 50 blurred versions per order
 RANDOMIZED_IMAGES = 100  # that heat maps are computed for after each layer is randomised
+RANDOM_ORDER = "random order"
 
 FIGURES = {
     "faithfulness": (
@@ -36,16 +37,21 @@ def _measure_faithfulness(subject: "Subject") -> Findings:
         **maps,
         **{f"{name}, untrained": each for name, each in untrained.items()},
         "brightness": images.astype(np.float64),  # a baseline: beats maps where black fills in
-        "by chance": faithfulness.random_maps(len(images)),
+        RANDOM_ORDER: faithfulness.random_maps(len(images)),
     }
+    pairs = [("HiResCAM", "Grad-CAM"), ("occlusion", "HiResCAM")]
+    pairs += [(f"{name}, untrained", RANDOM_ORDER) for name in untrained]
     results: dict[str, Any] = {"images": len(images), "randomization": randomization}
+    results["differences"] = {}
     for name, measure in (
         ("deletion", faithfulness.deletion),
         ("insertion", faithfulness.insertion),
     ):
-        results[name] = {
-            order: _summarize(measure(logits, images, classes, each))
-            for order, each in orders.items()
+        curves = {order: measure(logits, images, classes, each) for order, each in orders.items()}
+        results[name] = {order: _summarize(each) for order, each in curves.items()}
+        # All orders see the same images, so areas are compared image by image.
+        results["differences"][name] = {
+            f"{one} minus {other}": _subtract(curves[one], curves[other]) for one, other in pairs
         }
     return {"faithfulness": plots.explanations.plot_faithfulness(results)}, {
         "faithfulness": results
@@ -88,6 +94,14 @@ def _summarize(curves: np.ndarray) -> dict[str, Any]:
 
     area, low, high = faithfulness.mean_and_interval(curves.mean(axis=1))
     return {"curve": curves.mean(axis=0).tolist(), "area": area, "interval": [low, high]}
+
+
+def _subtract(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
+    """Returns the mean difference of the areas under curves (n, steps), and its 95 % interval."""
+    from wardrobe.explain import faithfulness
+
+    mean, low, high = faithfulness.mean_and_interval((one - other).mean(axis=1))
+    return {"difference": mean, "interval": [low, high]}
 
 
 CHAPTER = Chapter(
