@@ -4,6 +4,7 @@ Published scores are those on the test split. The steps of `wardrobe.photo` and 
 were chosen on the validation split, so scores on it are optimistic.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -46,6 +47,9 @@ DRAWN_IN_TRAINING = {
     "digits": "strokes, which were added because they improve this score",
     "noise": "uniform noise",
 }
+# SHA-256 of the published test split of clothing-dataset-small; see `compute_checksum`.
+TEST_SHA256 = "04ffa7269ef71d3c3142e05543c7dca3088a3463ffaf9d500a65abd539dd654c"
+CROPS = "crops of two photos"  # not independent, so their AUROC has no interval
 SHEET_PHOTOS = 40
 PALE_BLUE = np.array([181, 211, 231])  # a background on which white and black garments are visible
 
@@ -56,11 +60,10 @@ def score_photos(root: Path, model: str | None, folder: Path) -> dict[str, Any]:
     Photos of the test split are not drawn, so that no step is chosen by looking at them.
 
     Args:
-        root: folder of photos, named after their split, with one subfolder per category, as in
-            `ACCEPTED`.
+        root: folder of photos, with one subfolder per category, as in `ACCEPTED`.
         model: as in `Classifier.load`.
         folder: for results/photos.json, RESULTS.md, runs/photo-steps.png and, if the model is
-            the shipped one and the split "test", its card.
+            the shipped one and the photos those of the published test split, its card.
 
     Returns:
         The content of results/photos.json.
@@ -78,12 +81,15 @@ def score_photos(root: Path, model: str | None, folder: Path) -> dict[str, Any]:
     predictions = classifier.classify(np.stack([each.pixels for each in steps]))
     resized_correct = _check_labels(classifier.classify(resized).labels, categories)
     metadata = {key: value for key, value in classifier.metadata.items() if key != "class_names"}
-    split = root.resolve().name
+    checksum = compute_checksum(root, paths)
+    is_test = checksum == TEST_SHA256  # a folder's name does not say what is in it
     measured = {
         "benchmark": "photos",
         "command": results.format_command("photos", photos=root, model=model),
         **results.provenance(),
-        "split": split,
+        "split": TEST if is_test else None,
+        "folder": root.resolve().name,
+        "sha256": checksum,
         "model": model or SHIPPED,
         "about": metadata,
         "class_names": list(classifier.class_names),
@@ -93,7 +99,7 @@ def score_photos(root: Path, model: str | None, folder: Path) -> dict[str, Any]:
         "drawn_in_training": DRAWN_IN_TRAINING if metadata.get("recipe") == "photo" else {},
     }
     results.write_results(measured, folder)
-    if split != TEST:
+    if not is_test:
         _draw_sheet(steps, categories, predictions, folder / "runs" / "photo-steps.png")
     return measured
 
@@ -121,6 +127,20 @@ def balanced_accuracy_interval(
     )  # (7, 2)
     errors = np.linalg.norm(bounds - accuracies[:, None], axis=0) / len(groups)  # (2,)
     low, high = accuracies.mean() + errors * (-1, 1)
+    return float(low), float(high)
+
+
+def auroc_interval(known: Floats, other: Floats) -> tuple[float, float] | None:
+    """Returns the 95 % interval of the AUROC, 0-1; None if a kind has fewer than 2 inputs.
+
+    Source: DeLong, DeLong, Clarke-Pearson 1988, doi 10.2307/2531595.
+    """
+    if min(len(known), len(other)) < 2:
+        return None
+    wins = (known[:, None] > other) + 0.5 * (known[:, None] == other)  # (m, n): 0, 0.5 or 1
+    # The mean wins of each known input vary, and so do those against each other input.
+    variance = sum(wins.mean(axis=1 - i).var(ddof=1) / wins.shape[i] for i in (0, 1))
+    low, high = np.clip(wins.mean() + 1.96 * np.sqrt(variance) * np.array([-1, 1]), 0, 1)
     return float(low), float(high)
 
 
@@ -176,6 +196,17 @@ def _list_photos(root: Path) -> list[Path]:
             f"{root} has no photos in {', '.join(missing)}; add some to each of these subfolders"
         )
     return paths
+
+
+def compute_checksum(root: Path, paths: Iterable[Path]) -> str:
+    """Returns the SHA-256 over the relative paths and contents of photos.
+
+    In `root`, it is that of `sha256sum */* | LC_ALL=C sort | sha256sum`.
+    """
+    checksums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    names = [path.relative_to(root).as_posix() for path in paths]
+    lines = sorted(f"{each}  {name}\n" for each, name in zip(checksums, names, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _name_errors(prepare: Callable[[Path], T]) -> Callable[[Path], T]:
@@ -242,8 +273,12 @@ def _make_row(
 
 def _measure_auroc(
     classifier: Classifier, familiarity: Floats, categories: Categories
-) -> dict[str, float]:
-    """Returns the AUROC of familiarity for known clothing against each other kind of input."""
+) -> dict[str, dict[str, Any]]:
+    """Returns the AUROC of familiarity for known clothing against each other kind of input.
+
+    Returns:
+        kind → n, its inputs; area, 0-1; interval_95, or None if it cannot be computed.
+    """
     known = familiarity[np.isin(categories, list(ACCEPTED))]
     others = _list_others(categories)
     # The order of these entries is that of the tables.
@@ -252,10 +287,17 @@ def _measure_auroc(
     for name, draw in (
         ("digits", out_of_distribution.draw_digits),
         ("noise", out_of_distribution.draw_noise),
-        ("crops of photos without clothing", draw_crops),
+        (CROPS, draw_crops),
     ):
         inputs[name] = classifier.classify(draw()).familiarity
-    return {name: out_of_distribution.auroc(known, other) for name, other in inputs.items()}
+    return {
+        name: {
+            "n": len(other),
+            "area": out_of_distribution.auroc(known, other),
+            "interval_95": None if name == CROPS else auroc_interval(known, other),
+        }
+        for name, other in inputs.items()
+    }
 
 
 def _draw_sheet(

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from wardrobe.labels import CLASS_NAMES
 from wardrobe.runs import Run
 
 
-def test_photos_are_scored_by_category(tmp_path: Path) -> None:
+def test_photos_are_scored_by_category(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for category in (*ACCEPTED, "hat"):
         (tmp_path / "photos" / category).mkdir(parents=True)
         drawn = CLASS_NAMES.index(ACCEPTED.get(category, ("Bag",))[0])
@@ -45,25 +46,63 @@ def test_photos_are_scored_by_category(tmp_path: Path) -> None:
     low, high = measured["balanced_accuracy_interval_95"]
     assert low < measured["balanced_accuracy"] < high
     never_drawn = measured["auroc"].keys() - measured["drawn_in_training"].keys()
-    assert never_drawn == {"hat", "crops of photos without clothing"}
+    assert never_drawn == {"hat", "crops of two photos"}
     assert measured["auroc"].keys() - never_drawn == {"all other clothing", "digits", "noise"}
-    page = (tmp_path / "RESULTS.md").read_text()
-    assert "They are the `photos` split, not the test split." in page
+    assert measured["auroc"]["hat"]["n"] == 2
+    assert measured["auroc"]["digits"]["n"] == 1797
+    for name, auroc in measured["auroc"].items():
+        low, high = auroc["interval_95"] or (0, 1)
+        assert low <= auroc["area"] <= high
+        assert (auroc["interval_95"] is None) == (name == "crops of two photos")
     sheet = tmp_path / "runs/photo-steps.png"
     with Image.open(sheet) as image:
         assert image.width > 1000
     sheet.unlink()
     card = tmp_path / "src/wardrobe/pretrained/README.md"
     card.parent.mkdir(parents=True)
-    results.write_results(measured, tmp_path)
-    assert not card.exists(), "the model card has scores of another split than test"
+    root = (tmp_path / "photos").rename(tmp_path / "test")
+    measured = photo_benchmark.score_photos(root, None, tmp_path)
+    assert (measured["split"], measured["folder"]) == (None, "test")
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert f"from a folder `test` with the SHA-256 {measured['sha256']}, not the published" in page
+    assert not card.exists(), "the model card has scores of other photos than the published ones"
+    sheet.unlink()
 
-    (tmp_path / "photos").rename(tmp_path / "test")
-    measured = photo_benchmark.score_photos(tmp_path / "test", "baseline", tmp_path)
+    monkeypatch.setattr(photo_benchmark, "TEST_SHA256", measured["sha256"])
+    measured = photo_benchmark.score_photos(root, "baseline", tmp_path)
     assert measured["split"] == "test"
     assert measured["drawn_in_training"] == {}, "baseline was trained on clothing alone"
-    assert "They are the test split of clothing" in (tmp_path / "RESULTS.md").read_text()
+    assert "They are the published test split of clothing" in (tmp_path / "RESULTS.md").read_text()
     assert not sheet.exists(), "test photos were drawn, from which one could choose steps"
+    assert not card.exists(), "the model card has scores of another model"
+    results.write_results({**measured, "model": "photo"}, tmp_path)
+    assert card.exists()
+
+
+def test_the_checksum_of_photos_is_that_of_sha256sum(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a/2.jpg", "a/1.jpg", "a b/3.jpg")]
+    for number, path in enumerate(paths):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes([number]))
+    checksum = photo_benchmark.compute_checksum(tmp_path, paths)
+    listed = "sha256sum */* | LC_ALL=C sort | sha256sum"
+    output = subprocess.run(listed, shell=True, cwd=tmp_path, capture_output=True, text=True).stdout
+    assert output == f"{checksum}  -\n"
+    paths[0].rename(tmp_path / "a/4.jpg")
+    moved = [tmp_path / "a/4.jpg", *paths[1:]]
+    assert photo_benchmark.compute_checksum(tmp_path, moved) != checksum
+
+
+def test_interval_of_auroc_is_that_of_a_bootstrap() -> None:
+    rng = np.random.default_rng(0)
+    known, other = rng.normal(1.5, 1, 300).round(1), rng.normal(0, 1, 60).round(1)
+    resampled = stats.bootstrap(
+        (known, other), out_of_distribution.auroc, n_resamples=500, method="percentile", rng=rng,
+        vectorized=False,
+    ).confidence_interval  # fmt: skip
+    interval = photo_benchmark.auroc_interval(known, other)
+    assert interval == pytest.approx((resampled.low, resampled.high), abs=0.015)
+    assert photo_benchmark.auroc_interval(known, other[:1]) is None
 
 
 def test_balanced_accuracy_weighs_every_category_equally() -> None:
