@@ -24,12 +24,12 @@ from wardrobe.runs import Run
 
 def test_photos_are_scored_by_category(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for category in (*ACCEPTED, "hat"):
-        (tmp_path / "photos" / category).mkdir(parents=True)
+        (tmp_path / "test" / category).mkdir(parents=True)
         drawn = CLASS_NAMES.index(ACCEPTED.get(category, ("Bag",))[0])
         for number in range(2):
             colour = (40 + 90 * number, 60, 150)
-            scene(wood(), drawn, colour)[0].save(tmp_path / "photos" / category / f"{number}.jpg")
-    result = run_benchmark("photos", "--photos", "photos", "--json", cwd=tmp_path)
+            scene(wood(), drawn, colour)[0].save(tmp_path / "test" / category / f"{number}.jpg")
+    result = run_benchmark("photos", "--photos", "test", "--json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     measured = json.loads(result.stdout)
     assert measured == json.loads((tmp_path / "results/photos.json").read_text())
@@ -60,16 +60,14 @@ def test_photos_are_scored_by_category(tmp_path: Path, monkeypatch: pytest.Monke
     sheet.unlink()
     card = tmp_path / "src/wardrobe/pretrained/README.md"
     card.parent.mkdir(parents=True)
-    root = (tmp_path / "photos").rename(tmp_path / "test")
-    measured = photo_benchmark.score_photos(root, None, tmp_path)
+    results.write_results(measured, tmp_path)
     assert (measured["split"], measured["folder"]) == (None, "test")
     page = (tmp_path / "RESULTS.md").read_text()
     assert f"from a folder `test` with the SHA-256 {measured['sha256']}, not the published" in page
     assert not card.exists(), "the model card has scores of other photos than the published ones"
-    sheet.unlink()
 
     monkeypatch.setattr(photo_benchmark, "TEST_SHA256", measured["sha256"])
-    measured = photo_benchmark.score_photos(root, "baseline", tmp_path)
+    measured = photo_benchmark.score_photos(tmp_path / "test", "baseline", tmp_path)
     assert measured["split"] == "test"
     assert measured["drawn_in_training"] == {}, "baseline was trained on clothing alone"
     assert "They are the published test split of clothing" in (tmp_path / "RESULTS.md").read_text()
