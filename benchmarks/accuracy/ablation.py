@@ -1,7 +1,8 @@
 """Ablation: trains a recipe without each of its techniques, scores it on the validation split.
 
-Each variant gets its own best learning rate, and as many epochs as fit into the training time of
-the full recipe. Otherwise a technique could get credit for a better rate or for more training.
+Each variant gets as many epochs as fit into the training time of the full recipe, and the best
+learning rate for that number of epochs. Otherwise a technique could get credit for a better rate or
+for more training.
 """
 
 import shutil
@@ -26,9 +27,8 @@ from wardrobe.runs import Run
 from wardrobe.terminal import console, progress
 
 FULL, NO_TTA, NO_FLIP = "the full recipe", "no TTA", "no alternating flip"
-ADAM_RATE = 2e-3  # middle of the rates tried for Adam in place of Muon; from the recipe `photo`
-RATE_STEP = 2  # ratio of neighbouring learning rates
-RATE_SEED = 1000  # of the runs that choose the learning rate; the compared runs have others
+ADAM_RATE = 2e-3  # for Adam in place of Muon; from the recipe `photo`
+RATE_SEED = 1000  # of the runs that choose epochs and rates; the compared runs have others
 CONFIDENCE = 0.95  # of the interval of a difference
 
 
@@ -46,8 +46,8 @@ def run_ablation(
 ) -> dict[str, Any]:
     """Compares a recipe with its variants, with seeds 0, 1, …, on the validation split.
 
-    One half of the validation images chooses the learning rates, the other half scores. If
-    interrupted, call it again with the same arguments to resume.
+    One half of the validation images selects the learning rates, the other half compares the
+    variants. If interrupted, call it again with the same arguments to resume.
 
     Args:
         seeds: runs of each variant, 2 or more.
@@ -64,16 +64,20 @@ def run_ablation(
         raise UsageError(f"--seeds {seeds} is too small; give 2 or more, for an interval")
     if rates < 1:
         raise UsageError(f"--rates {rates} is too small; give 1 or more")
-    # held_out=None: the whole validation split is for choosing and scoring.
+    # held_out=None: the whole validation split is for selection and comparison.
     recipe = replace(recipes.with_epochs(recipes.get(name), epochs), held_out=None)
     dataset = load_data(data, data_dir, limit)
-    choosing, scoring = halve_validation(dataset)
+    selection, comparison = halve_validation(dataset)
     variants = make_variants(recipe)
     root = folder / "runs" / f"benchmark-ablation-{name}"
     output = stream or sys.stdout
-    tried = _try_rates(root / "rates", variants, rates, choosing, limit, output)
-    chosen = choose_rates_and_epochs(variants, tried)
-    done = _train_all(root / "seeds", chosen, range(seeds), scoring, limit, output)
+    same = {what: _find_same_training(each, variants) for what, each in variants.items()}
+    trainings = {what: variants[what] for what in dict.fromkeys(same.values())}
+    trainings = _match_epochs(root / "timing", trainings, selection, limit, output)
+    tried = _try_rates(root / "rates", trainings, rates, selection, limit, output)
+    best = {what: min(each, key=_get_nll).recipe() for what, each in tried.items()}
+    chosen = {what: replace(best[same[what]], tta_views=variants[what].tta_views) for what in same}
+    done = _train_all(root / "seeds", chosen, range(seeds), comparison, limit, output)
     options: dict[str, Any] = {"seeds": seeds, "rates": rates, "data": data}
     options |= {"epochs": epochs, "limit": limit}
     measured = {
@@ -84,20 +88,17 @@ def run_ablation(
         "mflops": done[FULL][0].info()["forward_flops"] / 1e6,
         "data": dataset.name,
         "train_images": len(dataset.train),
-        "choosing_images": len(choosing.validation),
-        "scoring_images": len(scoring.validation),
+        "selection_images": len(selection.validation),
+        "comparison_images": len(comparison.validation),
         **results.provenance(),
-        "rows": [_make_row(what, done, _find_tried(what, variants, tried)) for what in done],
+        "rows": [_make_row(what, done, tried[same[what]]) for what in done],
     }
     results.write_results(measured, folder)
     return measured
 
 
 def make_variants(recipe: Recipe) -> dict[str, Recipe]:
-    """Returns, by name, the full recipe and the recipe without each technique.
-
-    The learning rate of each is the middle of the rates to try.
-    """
+    """Returns, by name, the full recipe and the recipe without each technique."""
     # Half of the views of TTA are mirror images, which are new to a network trained without flips.
     # So the flip is removed from the recipe without TTA.
     mirrored = recipe.alternating_flip and recipe.tta_views > 1
@@ -126,9 +127,12 @@ def make_variants(recipe: Recipe) -> dict[str, Recipe]:
     return {what: each for what, each in variants.items() if what == FULL or each != recipe}
 
 
-def make_rates(middle: float, count: int) -> list[float]:
-    """Returns `count` learning rates around `middle`, each `RATE_STEP` times the one before."""
-    return [middle * float(RATE_STEP) ** (number - count // 2) for number in range(count)]
+def make_rates(rate: float, count: int) -> list[float]:
+    """Returns `count` learning rates: `rate` times 1/2, 1 and 2 for 3; 1/4, 1/2, 1 and 2 for 4.
+
+    `rate` is that of the recipe; the constant rate and Adam have their own, see `make_variants`.
+    """
+    return [rate * 2.0 ** (number - count // 2) for number in range(count)]
 
 
 def halve_validation(dataset: Dataset) -> tuple[Dataset, Dataset]:
@@ -139,33 +143,15 @@ def halve_validation(dataset: Dataset) -> tuple[Dataset, Dataset]:
     return first, second
 
 
-def choose_rates_and_epochs(
-    variants: dict[str, Recipe], tried: dict[str, list[Run]]
-) -> dict[str, Recipe]:
-    """Returns the variants with their best learning rate, and epochs that match the time of FULL.
-
-    Args:
-        tried: the runs of each training, one per learning rate, all with the same epochs.
-    """
-    chosen = {}
-    for what, variant in variants.items():
-        candidates = _find_tried(what, variants, tried)
-        pairs = zip(candidates, tried[FULL], strict=True)  # trained in turn: close in time
-        cost = np.median([_epoch_seconds(run) / _epoch_seconds(full) for run, full in pairs])
-        best = max(candidates, key=_get_accuracy).recipe()
-        epochs = max(1, round(best.epochs / float(cost)))
-        chosen[what] = replace(best, epochs=epochs, tta_views=variant.tta_views)
-    return chosen
-
-
 def compute_interval(differences: npt.NDArray[np.floating]) -> tuple[float, float]:
     """Returns the 95 % confidence interval of the mean of paired differences (n,), n >= 2.
 
     Source: the paired t-test, with n - 1 degrees of freedom.
     """
-    n, mean = len(differences), float(differences.mean())
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * float(differences.std(ddof=1)) / n**0.5
-    return mean - half, mean + half
+    if np.ptp(differences) < 1e-9:  # equal, up to rounding: SciPy would warn of the lost precision
+        return float(differences[0]), float(differences[0])
+    low, high = stats.ttest_1samp(differences, 0).confidence_interval(CONFIDENCE)
+    return float(low), float(high)
 
 
 def _find_same_training(recipe: Recipe, variants: dict[str, Recipe]) -> str:
@@ -177,37 +163,53 @@ def _find_same_training(recipe: Recipe, variants: dict[str, Recipe]) -> str:
     )
 
 
-def _find_tried(what: str, variants: dict[str, Recipe], tried: dict[str, list[Run]]) -> list[Run]:
-    return tried[_find_same_training(variants[what], variants)]
-
-
 def _get_accuracy(run: Run) -> float:
     return float(run.metrics()["accuracy"])
 
 
-def _epoch_seconds(run: Run) -> float:
-    """Returns the mean duration of the epochs after the first, in which TensorFlow compiles."""
-    seconds = [row["seconds"] for row in run.history()]
-    return float(np.mean(seconds[1:] or seconds))
+def _get_nll(run: Run) -> float:
+    """Returns the mean NLL after temperature scaling; less noisy than the accuracy."""
+    return float(run.metrics()["nll"]["after"])
+
+
+def _match_epochs(
+    root: Path, trainings: dict[str, Recipe], dataset: Dataset, limit: int | None, stream: TextIO
+) -> dict[str, Recipe]:
+    """Returns the trainings with as many epochs as come nearest to the training time of FULL."""
+    with console.suppress_native_logs():
+        from wardrobe.training.sampling import WARMUP_EPOCHS
+    print("cost of an epoch", file=stream)
+    short = {what: replace(each, epochs=WARMUP_EPOCHS + 2) for what, each in trainings.items()}
+    timed = _train_all(root, short, [RATE_SEED], dataset, limit, stream)
+    # Seconds of an epoch before hard-example mining starts, and after: the second of either kind,
+    # for TensorFlow compiles in the first.
+    costs = {what: [run.history()[i]["seconds"] for i in (1, -1)] for what, (run,) in timed.items()}
+    before, after = costs[FULL]
+    later = trainings[FULL].epochs - WARMUP_EPOCHS  # negative: FULL ends before mining starts
+    seconds = WARMUP_EPOCHS * before + later * (after if later > 0 else before)
+    matched = {}
+    for what, (before, after) in costs.items():
+        left = seconds - WARMUP_EPOCHS * before
+        epochs = WARMUP_EPOCHS + left / (after if left > 0 else before)
+        matched[what] = replace(trainings[what], epochs=max(1, round(epochs)))
+    return matched
 
 
 def _try_rates(
     root: Path,
-    variants: dict[str, Recipe],
+    trainings: dict[str, Recipe],
     rates: int,
     dataset: Dataset,
     limit: int | None,
     stream: TextIO,
 ) -> dict[str, list[Run]]:
     """Returns the runs of each training with each learning rate, from the lowest to the highest."""
-    trainings = [what for what in variants if _find_same_training(variants[what], variants) == what]
     tried: dict[str, list[Run]] = {what: [] for what in trainings}
-    grids = {what: make_rates(variants[what].learning_rate, rates) for what in trainings}
     for number in range(rates):
         print(f"learning rate {number + 1} of {rates}", file=stream)
         candidates = {
-            what: replace(variants[what], learning_rate=grid[number])
-            for what, grid in grids.items()
+            what: replace(each, learning_rate=make_rates(each.learning_rate, rates)[number])
+            for what, each in trainings.items()
         }
         done = _train_all(root / str(number), candidates, [RATE_SEED], dataset, limit, stream)
         for what in trainings:
@@ -268,7 +270,7 @@ def _copy_training(run: Run, trained: Run) -> None:
 
 
 def _make_row(what: str, done: dict[str, list[Run]], tried: list[Run]) -> dict[str, Any]:
-    """Returns the row of a variant, from all variants' runs and those that chose its rate."""
+    """Returns the row of a variant, from all variants' runs and those that selected its rate."""
     mine = done[what]
     reference = NO_TTA if what == NO_FLIP and NO_TTA in done else FULL
     accuracy, other = (np.array([*map(_get_accuracy, done[each])]) for each in (what, reference))
@@ -280,7 +282,7 @@ def _make_row(what: str, done: dict[str, list[Run]], tried: list[Run]) -> dict[s
         "variant": what,
         "compared_with": None if what == FULL else reference,
         "learning_rate": recipe.learning_rate,
-        "rates": {f"{run.recipe().learning_rate:.3g}": _get_accuracy(run) for run in tried},
+        "nll_by_rate": {f"{run.recipe().learning_rate:.3g}": _get_nll(run) for run in tried},
         "epochs": recipe.epochs,
         "seeds": len(mine),
         "accuracy_mean": float(accuracy.mean()),
@@ -288,7 +290,7 @@ def _make_row(what: str, done: dict[str, list[Run]], tried: list[Run]) -> dict[s
         "difference": float((accuracy - other).mean()),
         "difference_interval_95": [low, high],
         "is_resolved": not low <= 0 <= high,
-        "nll_mean": float(np.mean([run.metrics()["nll"]["after"] for run in mine])),
+        "nll_mean": float(np.mean([*map(_get_nll, mine)])),
         "fit_ratio": float(np.median(ratios)),  # on a shared machine, single runs can be slow
         "split": VALIDATION,
     }
