@@ -66,11 +66,12 @@ def wardrobe_here(*arguments: object, cwd: Path, data_dir: Path | None = None) -
 
 
 def explain_here(run: str, cwd: Path) -> Result:
-    """Runs `wardrobe explain` in this process, with one cross-validation for label errors."""
+    """Runs `wardrobe explain` in this process, with one short cross-validation."""
     from wardrobe.explain import label_errors
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(label_errors, "SEEDS", (0,))
+        patch.setattr(label_errors, "FOLDS", 2)
         return wardrobe_here("explain", run, cwd=cwd)
 
 

@@ -43,7 +43,9 @@ def test_the_example_trains_evaluates_and_saves_figures(keras_home: Path) -> Non
         text=True,
     )
     assert run.returncode == 0, run.stderr
-    assert not run.stderr
+    # TensorFlow logs which instructions it uses on some processors, whatever its log level is.
+    log = re.compile(r"WARNING: All log messages before absl|[IW]\d{4} |To enable the following")
+    assert [line for line in run.stderr.splitlines() if not log.match(line)] == []
     accuracy = re.search(r"^Test accuracy: ([\d.]+)% of 500 images$", run.stdout, re.MULTILINE)
     assert accuracy
     assert 60 < float(accuracy[1]) <= 100  # guessing reaches 10

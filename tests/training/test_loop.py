@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -30,9 +31,14 @@ from wardrobe.workflows import api, train_run
 Weights = list[npt.NDArray[np.float32]]
 BASELINE = recipes.get("baseline")
 EPOCHS = 4  # of a run that is interrupted
-SMALL_CHAMPION = replace(
-    recipes.get("champion"), ensemble_size=2, conv_filters=(4, 8), pool_after=(1, 2)
-)
+FEW_FILTERS: dict[str, Any] = {
+    "conv_filters": (4, 8),
+    "conv_strides": None,
+    "pool_after": (1, 2),
+}  # quick
+SMALL_CHAMPION = replace(recipes.get("champion"), ensemble_size=2, **FEW_FILTERS)
+SMALL_PHOTO = replace(recipes.get("photo"), stem_filters=(4,), **FEW_FILTERS)
+SMALL_STRONG = replace(recipes.get("strong"), **FEW_FILTERS)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +56,19 @@ def fitted(
     return run, model.get_weights()
 
 
+@pytest.fixture(scope="module")
+def trained(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of three epochs. Read-only."""
+    return fitted(dataset, tmp_path_factory.mktemp("trained") / "run", seed=0)[0]
+
+
+@pytest.fixture
+def copied(trained: Run, tmp_path: Path) -> Run:
+    """A copy of that run, to change."""
+    shutil.copytree(trained.path, tmp_path / "run")
+    return Run(tmp_path / "run")
+
+
 def equal(one: Weights, other: Weights) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
@@ -65,9 +84,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(
 
 
 @pytest.mark.parametrize(
-    "recipe",
-    [recipes.get("photo"), recipes.get("strong"), SMALL_CHAMPION],
-    ids=lambda recipe: recipe.name,
+    "recipe", [SMALL_PHOTO, SMALL_STRONG, SMALL_CHAMPION], ids=lambda recipe: recipe.name
 )
 def test_other_recipes_are_reproducible_and_follow_their_schedule(
     dataset: Dataset, tmp_path: Path, recipe: Recipe
@@ -106,10 +123,8 @@ def test_every_epoch_has_a_new_order() -> None:
     assert (first != second).any()
 
 
-def test_history_has_a_row_per_epoch_and_run_json_the_parameters(
-    dataset: Dataset, tmp_path: Path
-) -> None:
-    run, _ = fitted(dataset, tmp_path / "run", seed=0)
+def test_history_has_a_row_per_epoch_and_run_json_the_parameters(trained: Run) -> None:
+    run = trained
     header = (run.path / "history.csv").read_text().splitlines()[0]
     assert header == "epoch,seconds,learning_rate,loss,accuracy,val_loss,val_accuracy,data"
     rows = run.history()
@@ -119,9 +134,8 @@ def test_history_has_a_row_per_epoch_and_run_json_the_parameters(
     assert len(run.info()["seconds_per_epoch"]) == 3
 
 
-def test_only_the_last_checkpoint_is_kept(dataset: Dataset, tmp_path: Path) -> None:
-    run, _ = fitted(dataset, tmp_path / "run", seed=0, epochs=2)
-    assert [path.name for path in run.checkpoint_folder.iterdir()] == ["epoch-0002.keras"]
+def test_only_the_last_checkpoint_is_kept(trained: Run) -> None:
+    assert [path.name for path in trained.checkpoint_folder.iterdir()] == ["epoch-0003.keras"]
 
 
 def test_fewer_images_than_a_batch(dataset: Dataset, tmp_path: Path) -> None:
@@ -131,25 +145,22 @@ def test_fewer_images_than_a_batch(dataset: Dataset, tmp_path: Path) -> None:
 
 
 def test_resuming_drops_the_surplus_row_and_the_unfinished_file(
-    dataset: Dataset, tmp_path: Path
+    dataset: Dataset, copied: Run
 ) -> None:
-    run, _ = fitted(dataset, tmp_path / "run", seed=0, epochs=1)
-    run.write_history(
-        [*run.history(), {**run.history()[0], "epoch": 2, "loss": 99.0}]
-    )  # killed before the checkpoint
-    (run.checkpoint_folder / ".123-epoch-0002.keras").write_bytes(b"half")
-    recipe = replace(recipes.get("baseline"), epochs=2)
-    loop.fit(recipe, dataset, run, 0, progress.TrainingDisplay(io.StringIO()))
-    assert [row["epoch"] for row in run.history()] == [1, 2]
-    assert run.history()[1]["loss"] < 5
-    assert [path.name for path in run.checkpoint_folder.iterdir()] == ["epoch-0002.keras"]
+    surplus = {**copied.history()[0], "epoch": 4, "loss": 99.0}  # killed before the checkpoint
+    copied.write_history([*copied.history(), surplus])
+    (copied.checkpoint_folder / ".123-epoch-0004.keras").write_bytes(b"half")
+    recipe = replace(recipes.get("baseline"), epochs=4)
+    loop.fit(recipe, dataset, copied, 0, progress.TrainingDisplay(io.StringIO()))
+    assert [row["epoch"] for row in copied.history()] == [1, 2, 3, 4]
+    assert copied.history()[3]["loss"] < 5
+    assert [path.name for path in copied.checkpoint_folder.iterdir()] == ["epoch-0004.keras"]
 
 
-def test_a_damaged_checkpoint_is_refused(dataset: Dataset, tmp_path: Path) -> None:
-    run, _ = fitted(dataset, tmp_path / "run", seed=0, epochs=1)
-    (run.checkpoint_folder / "epoch-0001.keras").write_bytes(b"PK cut short")
-    with pytest.raises(RunError, match=r"epoch-0001\.keras cannot be read .*; remove it"):
-        loop.fit(recipes.get("baseline"), dataset, run, 0, progress.TrainingDisplay(io.StringIO()))
+def test_a_damaged_checkpoint_is_refused(dataset: Dataset, copied: Run) -> None:
+    (copied.checkpoint_folder / "epoch-0003.keras").write_bytes(b"PK cut short")
+    with pytest.raises(RunError, match=r"epoch-0003\.keras cannot be read .*; remove it"):
+        loop.fit(BASELINE, dataset, copied, 0, progress.TrainingDisplay(io.StringIO()))
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(
@@ -226,9 +237,11 @@ def start(cwd: Path, data: Path, *arguments: object) -> subprocess.Popen[str]:
 
 
 def wait_for_epoch(run: Run, epochs: int, process: subprocess.Popen[str]) -> None:
-    """Waits until the run has trained `epochs` epochs and is in the next one."""
+    """Waits until the run has a checkpoint of `epochs` epochs or more, and is in the next one."""
     deadline = time.monotonic() + 120
-    while not run.checkpoint_folder.exists() or len(run.history()) < epochs:
+    while not any(
+        int(path.stem[-4:]) >= epochs for path in run.checkpoint_folder.glob("epoch-*.keras")
+    ):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, f"{run.path} never got to epoch {epochs}"
         time.sleep(0.02)

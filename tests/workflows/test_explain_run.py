@@ -84,7 +84,8 @@ def test_explain_json_has_the_measurements(own_run: Run) -> None:
     assert numbers["label_errors"]["found"] == numbers["label_errors"]["found_by_each_run"][0]
 
 
-def test_wrong_labels_are_found(drawn_data: Dataset) -> None:
+def test_wrong_labels_are_found(drawn_data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_errors, "FOLDS", 2)
     few = drawn_data.validation[:300]
     labels = drawn_data.train.labels.copy()
     boots = np.flatnonzero(labels == CLASS_NAMES.index("Ankle boot"))[:12]
