@@ -198,8 +198,8 @@ def plot_image_sheet(story: Mapping[str, Any], class_names: Sequence[str]) -> Fi
         draw_montage(axes, [[image]])
         axes.set_title(name, fontsize=8.5)
     bars = figure.add_subplot(top[len(images)])
-    bars.set(title="prediction", xlim=(0, 1), ylim=(1, 0))  # y down
-    bars.title.set_fontsize(8.5)
+    bars.set_title("prediction", fontsize=8.5)
+    bars.set(xlim=(0, 1), ylim=(1, 0))  # y down
     bars.set_axis_off()
     draw_bars(bars, (0, 0, 1, 1), probabilities, best, class_names)
     if layers:
