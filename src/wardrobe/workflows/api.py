@@ -380,10 +380,9 @@ def _open_data(
 def _load_run_data(run: Run, data_dir: str | Path | None) -> Dataset:
     """Loads the run's data, and checks that it has not changed."""
     info = run.info()
-    if data_dir is None and info["data_dir"]:
-        data_dir = Path(info["data_dir"])
+    folder = data_dir or info["data_dir"]
     try:
-        dataset = load_data(info["data"], data_dir, info["limit"], run.recipe().held_out)
+        dataset = load_data(info["data"], folder, info["limit"], run.recipe().held_out)
     except UsageError as error:
         raise RunError(f"the data of {run.path} cannot be opened: {error}") from error
     found, expected = dataset.describe(), info["dataset"]
