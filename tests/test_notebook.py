@@ -29,7 +29,8 @@ def test_the_notebook_runs(tmp_path: Path, fewer_of_own: Path) -> None:
         r"DATA, LIMIT.*", f"DATA, LIMIT, EPOCHS = {str(fewer_of_own)!r}, 300, 2", settings.source
     )
     # One cross-validation is enough to see that the notebook runs.
-    settings.source += "\nfrom wardrobe.explain import label_errors\nlabel_errors.SEEDS = (0,)"
+    settings.source += "\nfrom wardrobe.explain import label_errors"
+    settings.source += "\nlabel_errors.SEEDS, label_errors.FOLDS = (0,), 2  # one short search"
     NotebookClient(notebook, timeout=280, resources={"metadata": {"path": tmp_path}}).execute(
         env=environment(tmp_path)
     )
