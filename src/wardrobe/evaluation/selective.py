@@ -30,7 +30,7 @@ def accuracy_coverage_curve(probabilities: Floats, labels: Labels) -> tuple[Floa
 def choose_threshold(
     probabilities: Floats, labels: Labels, target_accuracy: float, delta: float = DELTA
 ) -> float | None:
-    """Returns a confidence threshold, 0-1, that guarantees an accuracy; None if there is none.
+    """Chooses a confidence threshold, 0-1, that guarantees an accuracy; None if no threshold does.
 
     The guarantee: with a probability of at least 1 - delta over the draw of the n labelled images,
     predictions with at least this confidence have at least the target accuracy on new images of the
