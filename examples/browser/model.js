@@ -34,6 +34,7 @@ export async function classify(pixels) {
     label: ranked[0][0],
     confidence: ranked[0][1],
     probabilities: Object.fromEntries(ranked),
+    familiarity,
     not_sure: isEmpty || isUnfamiliar,
     reason: isEmpty ? "the image is blank" : isUnfamiliar ? "unlike the training data" : null,
   };

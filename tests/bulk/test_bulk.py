@@ -182,6 +182,7 @@ def test_the_answers_are_those_of_predict(finished: tuple[Result, Any], shop: Pa
             each["not_sure"],
             each["reason"],
         )
+        assert row["familiarity"] == pytest.approx(each["familiarity"], rel=1e-6)
         assert row["confidence"] == pytest.approx(each["confidence"], abs=1e-6)
         assert row["probabilities"] == pytest.approx(each["probabilities"], abs=1e-6)
         assert list(row["probabilities"]) == list(CLASS_NAMES)

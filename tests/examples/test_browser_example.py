@@ -106,6 +106,7 @@ def test_the_page_gives_the_same_answers_as_the_package(page: Page) -> None:
     for i, answer in enumerate(answers):
         assert answer["label"] == expected.labels[i]
         assert answer["not_sure"] == expected.not_sure[i]
+        assert answer["familiarity"] == pytest.approx(expected.familiarity[i], abs=1e-2)
         probabilities = [answer["probabilities"][name] for name in expected.class_names]
         np.testing.assert_allclose(probabilities, expected.probabilities[i], atol=1e-2)
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import shutil
 import signal
@@ -18,7 +19,8 @@ from PIL import Image
 
 from wardrobe import photo
 from wardrobe.data import synthetic
-from wardrobe.inference.predict import Failure, find_images, unique_file_name
+from wardrobe.inference.classifier import Classifier
+from wardrobe.inference.predict import Failure, find_images, to_json, unique_file_name
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.runs import Run
 
@@ -57,6 +59,35 @@ def test_a_folder_is_searched_recursively_in_sorted_order(photos: Path, tmp_path
         assert sum(probabilities) == pytest.approx(1)
         assert (each["label"], each["confidence"]) == next(iter(each["probabilities"].items()))
         assert each["not_sure"] is (each["reason"] is not None)
+        assert each["not_sure"] is (each["familiarity"] < answer["familiarity_threshold"])
+
+
+def test_json_has_the_familiarity_of_every_image(photos: Path, tmp_path: Path) -> None:
+    Image.new("L", (28, 28), 90).save(photos / "blank.png")
+    Image.effect_noise((28, 28), 90).save(photos / "noise.png")
+    answer = read_predictions(wardrobe("predict", photos, "--json", cwd=tmp_path))
+    classifier = Classifier.load()
+    assert answer["familiarity_threshold"] == classifier.metadata["familiarity_threshold"]
+    tiles = np.stack([photo.prepare(each["path"]) for each in answer["predictions"]])
+    expected = classifier.classify(tiles).familiarity
+    found = {Path(each["path"]).stem: each for each in answer["predictions"]}
+    assert [each["familiarity"] for each in found.values()] == pytest.approx(expected, abs=1e-3)
+    assert found["blank"]["reason"] == "the image is blank"
+    assert found["noise"]["familiarity"] < answer["familiarity_threshold"]
+    only_failures = wardrobe("predict", "gone.png", "--json", cwd=tmp_path)
+    assert read_predictions(only_failures, status=1) == {
+        "model": "photo",
+        "familiarity_threshold": answer["familiarity_threshold"],
+        "predictions": [],
+        "failed": [{"path": "gone.png", "error": "does not exist"}],
+    }
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_json_has_null_for_what_is_not_finite(value: float) -> None:
+    answer = to_json({"Coat": value, "Bag": 0.5}, value, "unlike the training data")
+    assert (answer["label"], answer["confidence"], answer["familiarity"]) == ("Coat", None, None)
+    assert answer["probabilities"] == {"Coat": None, "Bag": 0.5}
 
 
 def test_files_patterns_and_stdin(photos: Path, tmp_path: Path) -> None:
@@ -102,7 +133,8 @@ def test_csv_output_and_top(photos: Path, tmp_path: Path) -> None:
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [*rows[0]] == ["path", "label", "confidence", "not_sure", "reason", *CLASS_NAMES]
+    first = ["path", "label", "confidence", "not_sure", "reason", "familiarity"]
+    assert [*rows[0]] == [*first, *CLASS_NAMES]
     assert len(rows) == 10
     for row in rows:
         assert (
@@ -111,6 +143,9 @@ def test_csv_output_and_top(photos: Path, tmp_path: Path) -> None:
             == float(row[row["label"]])
         )
     answer = read_predictions(wardrobe("predict", "my photos", "--json", "--top", 2, cwd=tmp_path))
+    assert [float(row["familiarity"]) for row in rows] == pytest.approx(
+        [each["familiarity"] for each in answer["predictions"]], abs=1e-6
+    )
     assert {len(each["probabilities"]) for each in answer["predictions"]} == {2}
 
 

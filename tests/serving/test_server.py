@@ -1,6 +1,7 @@
 """The API as its clients use it: photos, both inference protocols, access control, errors."""
 
 import asyncio
+import base64
 import io
 import json
 import signal
@@ -27,6 +28,7 @@ from wardrobe import __version__
 from wardrobe.data import synthetic
 from wardrobe.errors import BusyError
 from wardrobe.inference.classifier import Classifier
+from wardrobe.inference.predict import to_json
 from wardrobe.serving import uploads
 from wardrobe.serving.batching import Batcher
 from wardrobe.serving.protocols import v2
@@ -226,6 +228,15 @@ def test_a_blank_image_is_reported_as_blank(server: Server) -> None:
     answer = requests.post(server.url + "/api/look?heat=false", data=blank.getvalue())
     assert answer.status_code == 200
     assert answer.json()["steps"]["found_by"] == "blank image"
+    tile = np.frombuffer(base64.b64decode(answer.json()["pixels"]), np.uint8).reshape(1, 28, 28)
+    described = requests.get(server.url + "/api/models").json()["models"]
+    for name, each, model in zip(
+        ("photo", "baseline"), answer.json()["models"], described, strict=True
+    ):
+        expected = Classifier.load(name).classify(tile)
+        assert each["reason"] == "the image is blank"
+        assert each["familiarity"] == pytest.approx(expected.familiarity[0], abs=1e-3)
+        assert model["metadata"]["familiarity_threshold"] == expected.threshold
 
 
 def test_an_image_of_too_many_pixels_is_refused_by_its_header(
@@ -377,7 +388,12 @@ def test_openapi_describes_every_route_and_limit(server: Server) -> None:
     assert described["info"]["version"] == __version__
     form = described["paths"]["/api/classify"]["post"]["requestBody"]["content"][uploads.FORM]
     assert form["schema"]["properties"]["image"]["maxItems"] == uploads.MAX_FILES
-    tensor = described["components"]["schemas"]["InferRequest"]["properties"]["inputs"]["items"]
+    schemas = described["components"]["schemas"]
+    answer = to_json({"Bag": 1.0}, familiarity=5.0, reason=None)
+    assert (
+        schemas["Prediction"]["required"] == list(schemas["Prediction"]["properties"]) == [*answer]
+    )
+    tensor = schemas["InferRequest"]["properties"]["inputs"]["items"]
     assert tensor["properties"]["datatype"]["enum"] == list(v2.DTYPES)
 
 

@@ -22,7 +22,7 @@ from wardrobe.bulk.inputs import find_image_column, has_path_column
 from wardrobe.bulk.manifest import INPUT, Part
 from wardrobe.bulk.store import Store, find_filesystem, is_address, open_file, printable
 from wardrobe.inference.classifier import Classifier
-from wardrobe.inference.predict import CHUNK, Failure
+from wardrobe.inference.predict import CHUNK, Failure, to_json
 
 BATCH_ROWS = 256  # rows read at once, so that memory does not grow with the row group
 BUFFER_BYTES = 1 << 20  # of a column read at once; only a page, some 1,000 rows, is held whole
@@ -137,10 +137,8 @@ class Worker:
             if isinstance(each, str):
                 answer["error"] = each
             else:
-                probabilities, reason = predictions.ranked(row), predictions.reason(row)
-                label, confidence = next(iter(probabilities.items()))
-                answer |= {"label": label, "confidence": confidence, "reason": reason}
-                answer |= {"not_sure": reason is not None, "probabilities": probabilities}
+                familiarity = float(predictions.familiarity[row])
+                answer |= to_json(predictions.ranked(row), familiarity, predictions.reason(row))
                 row += 1
             answers.append(answer)
         return answers
@@ -156,6 +154,7 @@ def make_answer_schema(class_names: Sequence[str]) -> pa.Schema:
             ("confidence", pa.float32()),  # six digits are enough
             ("not_sure", pa.bool_()),
             ("reason", pa.string()),
+            ("familiarity", pa.float32()),
             ("probabilities", probabilities),
             ("error", pa.string()),
         ]

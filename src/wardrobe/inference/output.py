@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -72,10 +73,11 @@ def predict(
     total = sum(1 for _ in find_images(paths)) if sys.stderr.isatty() else 0
     failures: list[Failure] = []  # kept for JSON alone
     done, failed, names = 0, 0, dict[str, int]()
+    load = cache(lambda: Classifier.load(file))
     with ExitStack() as stack:
         if as_json:
             name = name_model(model, file)
-            write = stack.enter_context(write_json_object(name, top, failures))
+            write = stack.enter_context(write_json_object(name, load, top, failures))
         elif csv_path is not None:
             write = stack.enter_context(write_csv(csv_path))
         else:
@@ -83,7 +85,7 @@ def predict(
             write = lines.write_card if lines.in_colour and 0 < total <= MAX_CARDS else lines.write
         # With JSON on the same terminal, a bar would run into the output.
         has_bar = csv_path is not None or sys.stdout.isatty() != as_json
-        results = predict_paths(paths, lambda: Classifier.load(file))
+        results = predict_paths(paths, load)
         for result in stack.enter_context(_show_progress(results, total if has_bar else 0)):
             if isinstance(result, Failure):
                 console.warn(f"{result.path}: {result.error}")
@@ -137,19 +139,32 @@ def _show_progress(
 
 
 @contextmanager
-def write_json_object(model: str, top: int | None, failures: Sequence[Failure]) -> Iterator[Write]:
-    """Prints one JSON object piece by piece; `failures` is read at the end."""
-    separator = f'{{"model": {_to_ascii(model)}, "predictions": ['
+def write_json_object(
+    model: str, load: Callable[[], Classifier], top: int | None, failures: Sequence[Failure]
+) -> Iterator[Write]:
+    """Prints one JSON object piece by piece.
+
+    Args:
+        load: returns the model; called at the first answer, or at the end if there is none.
+        failures: read at the end.
+    """
+    is_empty = True
+
+    def format_start() -> str:
+        threshold = _to_ascii(load().metadata["familiarity_threshold"])
+        start = f'"model": {_to_ascii(model)}, "familiarity_threshold": {threshold}'
+        return f'{{{start}, "predictions": ['
 
     def write(prediction: Prediction) -> None:
-        nonlocal separator
-        answer = to_json(prediction.probabilities, prediction.reason, top)
+        nonlocal is_empty
+        answer = to_json(prediction.probabilities, prediction.familiarity, prediction.reason, top)
+        separator = format_start() if is_empty else ", "
         print(separator + _to_ascii({"path": prediction.path, **answer}), end="")
-        separator = ", "
+        is_empty = False
 
     yield write
     failed = [{"path": failure.path, "error": failure.error} for failure in failures]
-    print(f'{"" if separator == ", " else separator}], "failed": {_to_ascii(failed)}}}')
+    print(f'{format_start() if is_empty else ""}], "failed": {_to_ascii(failed)}}}')
 
 
 def _to_ascii(value: Any) -> str:
@@ -158,8 +173,8 @@ def _to_ascii(value: Any) -> str:
 
 @contextmanager
 def write_csv(path: Path) -> Iterator[Write]:
-    """Writes a row an image: path, label, confidence, not_sure, reason, and each class."""
-    header = ["path", "label", "confidence", "not_sure", "reason"]
+    """Writes a row an image: path, label, confidence, not_sure, reason, familiarity, each class."""
+    header = ["path", "label", "confidence", "not_sure", "reason", "familiarity"]
     with (
         atomic_write(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
@@ -173,8 +188,9 @@ def write_csv(path: Path) -> Iterator[Write]:
                 writer.writerow([*header, *class_names])
             is_not_sure = str(prediction.not_sure).lower()
             answer = prediction.label, f"{prediction.confidence:.6f}", is_not_sure
-            values = [f"{prediction.probabilities[name]:.6f}" for name in class_names]
-            writer.writerow([prediction.path, *answer, prediction.reason or "", *values])
+            values = [prediction.probabilities[name] for name in class_names]
+            numbers = [f"{each:.6f}" for each in (prediction.familiarity, *values)]
+            writer.writerow([prediction.path, *answer, prediction.reason or "", *numbers])
 
         yield write
         if not class_names:

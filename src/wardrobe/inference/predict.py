@@ -4,6 +4,7 @@ Predictions are yielded one by one, so memory does not grow with the number of i
 """
 
 import contextlib
+import math
 import os
 import stat
 import sys
@@ -45,6 +46,7 @@ class Prediction:
     pixels: npt.NDArray[np.uint8]  # (28, 28): what the model sees
     class_names: tuple[str, ...]  # in the order of the model
     probabilities: dict[str, float]  # class → 0-1, the most probable first
+    familiarity: float  # see confidence.familiarity
     reason: str | None  # why the answer is "not sure"; None if it is sure
 
     @property
@@ -108,23 +110,31 @@ def predict_paths(
 
 
 def to_json(
-    probabilities: dict[str, float], reason: str | None, top: int | None = None
+    probabilities: dict[str, float], familiarity: float, reason: str | None, top: int | None = None
 ) -> dict[str, Any]:
-    """Returns an answer in the form of the JSON output.
+    """Returns an answer in the form of the JSON output, which has null for NaN and infinity.
 
     Args:
         probabilities: class → 0-1, the most probable first.
+        familiarity: the score behind "not sure"; see `confidence.familiarity`.
         reason: why the answer is "not sure"; None if it is sure.
         top: number of classes to list; None: all.
     """
     label, confidence = next(iter(probabilities.items()))
     return {
         "label": label,
-        "confidence": confidence,
-        "probabilities": dict(islice(probabilities.items(), top)),
+        "confidence": _finite_or_none(confidence),
+        "probabilities": {
+            name: _finite_or_none(each) for name, each in islice(probabilities.items(), top)
+        },
+        "familiarity": _finite_or_none(familiarity),
         "not_sure": reason is not None,
         "reason": reason,
     }
+
+
+def _finite_or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 # Below, os.path is used in place of Path, which raises where a name is too long and is slow for a
@@ -230,8 +240,14 @@ def _classify(
             yield each
         else:
             row = next(rows)
-            ranked, reason = answers.ranked(row), answers.reason(row)
-            yield Prediction(each.path, each.pixels, answers.class_names, ranked, reason)
+            yield Prediction(
+                path=each.path,
+                pixels=each.pixels,
+                class_names=answers.class_names,
+                probabilities=answers.ranked(row),
+                familiarity=float(answers.familiarity[row]),
+                reason=answers.reason(row),
+            )
 
 
 def unique_file_name(path: str, numbers: dict[str, int]) -> str:

@@ -100,7 +100,14 @@ class Service:
             {"path": name, **studio.describe_answer(predictions, row)}
             for row, (name, _) in enumerate(tiles)
         ]
-        return JSONResponse({"model": self.model.name, "predictions": rows, "failed": failed})
+        return JSONResponse(
+            {
+                "model": self.model.name,
+                "familiarity_threshold": predictions.threshold,
+                "predictions": rows,
+                "failed": failed,
+            }
+        )
 
     async def list_models(self, _: Request) -> Response:
         """Describes the models that the studio shows."""

@@ -101,7 +101,8 @@ def describe_steps(steps: Steps) -> dict[str, Any]:
 
 def describe_answer(predictions: Predictions, row: int = 0) -> dict[str, Any]:
     """Returns the answer to one image, in the form of `wardrobe predict --json`."""
-    return to_json(predictions.ranked(row), predictions.reason(row))
+    familiarity = float(predictions.familiarity[row])
+    return to_json(predictions.ranked(row), familiarity, predictions.reason(row))
 
 
 def describe_image(
@@ -140,7 +141,8 @@ def describe_model(model: ServedModel) -> dict[str, Any]:
     for layer in model.network.layers if model.network else ():
         layers.append(_describe_layer(layer, previous))
         previous = previous if layer.kernel is None else layer.name
-    metadata, shown = model.classifier.metadata, ("recipe", "data", "accuracy")
+    metadata = model.classifier.metadata
+    shown = ("recipe", "data", "accuracy", "familiarity_threshold")
     return {
         "name": model.name,
         "class_names": list(model.classifier.class_names),
