@@ -21,6 +21,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 ifneq ($(wildcard ../shared/data/fashion-mnist),)
 export WARDROBE_DATA ?= $(abspath ../shared/data/fashion-mnist)
 endif
+ifneq ($(wildcard ../shared/data/clothing-photos),)
+export WARDROBE_PHOTOS ?= $(abspath ../shared/data/clothing-photos)
+endif
 
 # Two workers share two cores; with two threads each they would be in each other's way.
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1

@@ -92,7 +92,8 @@ def _call_main(
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     handler, status = signal.getsignal(signal.SIGTERM), None
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("WARDROBE_DATA", raising=False)
+        for name in ("WARDROBE_DATA", "WARDROBE_PHOTOS"):
+            patch.delenv(name, raising=False)
         for name, value in environment(cwd, data_dir).items():
             patch.setenv(name, value)
         patch.chdir(cwd)
@@ -116,7 +117,7 @@ def environment(
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name not in ("WARDROBE_DATA", "COLUMNS")
+        if name not in ("WARDROBE_DATA", "WARDROBE_PHOTOS", "COLUMNS")
     }
     data = {"WARDROBE_DATA": str(data_dir)} if data_dir else {}
     return {

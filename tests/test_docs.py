@@ -15,7 +15,7 @@ from conftest import ROOT, environment, wardrobe_here
 from PIL import Image
 
 from benchmarks import results
-from benchmarks.accuracy.photos import TEST_SHA256
+from wardrobe.data.clothing_photos import PUBLISHED
 
 README = (ROOT / "README.md").read_text()
 PAGES = sorted(
@@ -95,7 +95,7 @@ def test_the_readme_states_the_mean_and_the_deviation() -> None:
 
 def test_the_scores_on_photos_are_those_of_the_test_split() -> None:
     photos = json.loads((ROOT / "results/photos.json").read_text())
-    assert (photos["split"], photos["sha256"]) == ("test", TEST_SHA256)
+    assert (photos["split"], photos["sha256"]) == ("test", PUBLISHED["test"])
     assert photos["command"].endswith("clothing-photos/test")
     assert not photos["git_commit"].endswith("changes")
     interval = " to ".join(f"{100 * end:.2f} %" for end in photos["balanced_accuracy_interval_95"])

@@ -4,7 +4,6 @@ Published scores are those on the test split. The steps of `wardrobe.photo` and 
 were chosen on the validation split, so scores on it are optimistic.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from sklearn.datasets import load_sample_images
 from benchmarks import plots, results
 from wardrobe import photo
 from wardrobe.data import TEST
+from wardrobe.data.clothing_photos import KINDS, KNOWN_KINDS, PUBLISHED, compute_checksum
 from wardrobe.errors import DataError, PhotoError, UsageError
 from wardrobe.evaluation import calibration, metrics, out_of_distribution
 from wardrobe.inference.classifier import SHIPPED, Classifier, Predictions
@@ -29,16 +29,6 @@ Floats = npt.NDArray[np.floating]
 Categories = npt.NDArray[np.str_]  # (n,), the subfolder of each photo
 T = TypeVar("T")
 
-# Subfolder of the photos → classes that count as correct. Other subfolders have no correct class.
-ACCEPTED = {
-    "dress": ("Dress",),
-    "longsleeve": ("Pullover",),
-    "outwear": ("Coat",),
-    "pants": ("Trouser",),
-    "shirt": ("Shirt",),
-    "shoes": ("Sandal", "Sneaker", "Ankle boot"),
-    "t-shirt": ("T-shirt/top",),
-}
 # Inputs that the recipe `photo` learns to reject → how `photo_augment.make_unknowns` draws them.
 DRAWN_IN_TRAINING = {
     "all other clothing": "shorts and skirts, not hats",
@@ -47,8 +37,6 @@ DRAWN_IN_TRAINING = {
     "digits": "strokes, which were added because they improve this score",
     "noise": "uniform noise",
 }
-# SHA-256 of the published test split of clothing-dataset-small; see `compute_checksum`.
-TEST_SHA256 = "04ffa7269ef71d3c3142e05543c7dca3088a3463ffaf9d500a65abd539dd654c"
 CROPS = "crops of two photos"  # not independent, so their AUROC has no interval
 SHEET_PHOTOS = 40
 PALE_BLUE = np.array([181, 211, 231])  # a background on which white and black garments are visible
@@ -60,7 +48,7 @@ def score_photos(root: Path, model: str | None, folder: Path) -> dict[str, Any]:
     Photos of the test split are not drawn, so that no step is chosen by looking at them.
 
     Args:
-        root: folder of photos, with one subfolder per category, as in `ACCEPTED`.
+        root: folder of photos, with one subfolder per category, as in `KINDS`.
         model: as in `Classifier.load`.
         folder: for results/photos.json, RESULTS.md, runs/photo-steps.png and, if the model is
             the shipped one and the photos those of the published test split, its card.
@@ -82,7 +70,7 @@ def score_photos(root: Path, model: str | None, folder: Path) -> dict[str, Any]:
     resized_correct = _check_labels(classifier.classify(resized).labels, categories)
     metadata = {key: value for key, value in classifier.metadata.items() if key != "class_names"}
     checksum = compute_checksum(root, paths)
-    is_test = checksum == TEST_SHA256  # a folder's name does not say what is in it
+    is_test = checksum == PUBLISHED[TEST]  # a folder's name does not say what is in it
     measured = {
         "benchmark": "photos",
         "command": results.format_command("photos", photos=root, model=model),
@@ -105,8 +93,8 @@ def score_photos(root: Path, model: str | None, folder: Path) -> dict[str, Any]:
 
 
 def average_by_category(correct: npt.NDArray[np.bool_], categories: Categories) -> float:
-    """Returns the balanced accuracy: the mean over the categories of `ACCEPTED`, 0-1."""
-    return float(np.mean([correct[categories == category].mean() for category in ACCEPTED]))
+    """Returns the balanced accuracy: the mean over the categories of `KNOWN_KINDS`, 0-1."""
+    return float(np.mean([correct[categories == category].mean() for category in KNOWN_KINDS]))
 
 
 def balanced_accuracy_interval(
@@ -120,7 +108,7 @@ def balanced_accuracy_interval(
 
     Source: MOVER, Zou, Huang, Zhang 2009, doi 10.1016/j.csda.2008.09.033.
     """
-    groups = [correct[categories == category] for category in ACCEPTED]
+    groups = [correct[categories == category] for category in KNOWN_KINDS]
     accuracies = np.array([group.mean() for group in groups])  # (7,)
     bounds = np.array(
         [metrics.accuracy_interval(int(group.sum()), len(group)) for group in groups]
@@ -150,7 +138,7 @@ def sum_over_kind(predictions: Predictions) -> Floats:
     A category can accept several classes, such as three kinds of shoes. The probability of any of
     them is their sum. A class that no category accepts is a kind of its own.
     """
-    kind = {name: category for category, names in ACCEPTED.items() for name in names}
+    kind = {name: category for category, names in KINDS.items() for name in names}
     kinds = np.array([kind.get(name, name) for name in predictions.class_names])
     is_same_kind = kinds[:, None] == kinds  # (k, k)
     answers = predictions.probabilities.argmax(axis=1)
@@ -186,27 +174,16 @@ def _list_photos(root: Path) -> list[Path]:
     if not root.is_dir():
         raise UsageError(
             f"--photos {root} is not a folder; expected one with the subfolders "
-            f"{', '.join(ACCEPTED)} and others"
+            f"{', '.join(KNOWN_KINDS)} and others"
         )
     files = (path for path in root.glob("*/*") if path.is_file())
     paths = sorted(path for path in files if not path.name.startswith("."))
-    missing = sorted(set(ACCEPTED) - {path.parent.name for path in paths})
+    missing = sorted(set(KNOWN_KINDS) - {path.parent.name for path in paths})
     if missing:
         raise DataError(
             f"{root} has no photos in {', '.join(missing)}; add some to each of these subfolders"
         )
     return paths
-
-
-def compute_checksum(root: Path, paths: Iterable[Path]) -> str:
-    """Returns the SHA-256 over the relative paths and contents of photos.
-
-    In `root`, it is that of `sha256sum */* | LC_ALL=C sort | sha256sum`.
-    """
-    checksums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
-    names = [path.relative_to(root).as_posix() for path in paths]
-    lines = sorted(f"{each}  {name}\n" for each, name in zip(checksums, names, strict=True))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _name_errors(prepare: Callable[[Path], T]) -> Callable[[Path], T]:
@@ -223,17 +200,17 @@ def _name_errors(prepare: Callable[[Path], T]) -> Callable[[Path], T]:
 
 def _check_labels(labels: Iterable[str], categories: Categories) -> npt.NDArray[np.bool_]:
     pairs = zip(labels, categories, strict=True)
-    return np.array([label in ACCEPTED.get(category, ()) for label, category in pairs])
+    return np.array([label in KINDS.get(category, ()) for label, category in pairs])
 
 
 def _list_others(categories: Categories) -> list[str]:
     """Returns the categories without a correct class."""
-    return sorted(set(categories.tolist()) - set(ACCEPTED))
+    return sorted(set(categories.tolist()) - set(KNOWN_KINDS))
 
 
 def score_predictions(predictions: Predictions, categories: Categories) -> dict[str, Any]:
     """Returns accuracy, coverage and calibration over photos with a correct class, and the rows."""
-    known, sure = np.isin(categories, list(ACCEPTED)), ~predictions.not_sure
+    known, sure = np.isin(categories, list(KNOWN_KINDS)), ~predictions.not_sure
     answered = known & sure
     correct = _check_labels(predictions.labels, categories)
     return {
@@ -250,7 +227,7 @@ def score_predictions(predictions: Predictions, categories: Categories) -> dict[
         ),
         "rows": [
             _make_row(category, categories, predictions, correct)
-            for category in (*ACCEPTED, *_list_others(categories))
+            for category in (*KNOWN_KINDS, *_list_others(categories))
         ],
     }
 
@@ -259,10 +236,10 @@ def _make_row(
     category: str, categories: Categories, predictions: Predictions, correct: npt.NDArray[np.bool_]
 ) -> dict[str, Any]:
     here, labels = categories == category, np.array(predictions.labels)
-    n, hits, is_known = int(here.sum()), int(correct[here].sum()), category in ACCEPTED
+    n, hits, is_known = int(here.sum()), int(correct[here].sum()), category in KNOWN_KINDS
     return {
         "category": category,
-        "accepted": list(ACCEPTED.get(category, ())),
+        "accepted": list(KINDS.get(category, ())),
         "n": n,
         "accuracy": hits / n if is_known else None,
         "accuracy_interval_95": list(metrics.accuracy_interval(hits, n)) if is_known else None,
@@ -279,7 +256,7 @@ def _measure_auroc(
     Returns:
         kind → n, its inputs; area, 0-1; interval_95, or None if it cannot be computed.
     """
-    known = familiarity[np.isin(categories, list(ACCEPTED))]
+    known = familiarity[np.isin(categories, list(KNOWN_KINDS))]
     others = _list_others(categories)
     # The order of these entries is that of the tables.
     inputs = {"all other clothing": familiarity[np.isin(categories, others)]} if others else {}
@@ -305,7 +282,7 @@ def _draw_sheet(
 ) -> None:
     """Draws some photos of each category, step by step, with the model's predictions."""
     rng = np.random.default_rng(0)
-    names = [*ACCEPTED, *_list_others(categories)]
+    names = [*KNOWN_KINDS, *_list_others(categories)]
     per_category = -(-SHEET_PHOTOS // len(names))  # rounded up
     chosen: list[int] = []
     for name in names:
@@ -316,7 +293,7 @@ def _draw_sheet(
         answer = "not sure" if is_not_sure else predictions.labels[i]
         confidence = "" if is_not_sure else f" {format_percent(predictions.confidences[i], 0)}"
         captions.append(f"{categories[i]}: {answer}{confidence}")
-        correct.append(answer in ACCEPTED.get(categories[i], ("not sure",)))
+        correct.append(answer in KINDS.get(categories[i], ("not sure",)))
     figure = plots.plot_photo_steps([_show_steps(steps[i]) for i in chosen], captions, correct)
     path.parent.mkdir(exist_ok=True)
     save_figure(figure, path, "photos", synthetic=False)

@@ -15,7 +15,7 @@ from scipy import stats
 from benchmarks import results
 from benchmarks.__main__ import app
 from benchmarks.accuracy import photos as photo_benchmark
-from benchmarks.accuracy.photos import ACCEPTED
+from wardrobe.data.clothing_photos import KINDS, KNOWN_KINDS, PUBLISHED, compute_checksum
 from wardrobe.evaluation import calibration, out_of_distribution
 from wardrobe.inference.classifier import Predictions
 from wardrobe.labels import CLASS_NAMES
@@ -23,9 +23,9 @@ from wardrobe.runs import Run
 
 
 def test_photos_are_scored_by_category(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for category in (*ACCEPTED, "hat"):
+    for category in (*KNOWN_KINDS, "hat"):
         (tmp_path / "test" / category).mkdir(parents=True)
-        drawn = CLASS_NAMES.index(ACCEPTED.get(category, ("Bag",))[0])
+        drawn = CLASS_NAMES.index((*KINDS[category], "Bag")[0])
         for number in range(2):
             colour = (40 + 90 * number, 60, 150)
             scene(wood(), drawn, colour)[0].save(tmp_path / "test" / category / f"{number}.jpg")
@@ -34,13 +34,13 @@ def test_photos_are_scored_by_category(tmp_path: Path, monkeypatch: pytest.Monke
     measured = json.loads(result.stdout)
     assert measured == json.loads((tmp_path / "results/photos.json").read_text())
     rows = {row["category"]: row for row in measured["rows"]}
-    assert [*rows] == [*ACCEPTED, "hat"]
+    assert [*rows] == [*KNOWN_KINDS, "hat"]
     assert all(sum(row["predicted"]) == row["n"] == 2 for row in rows.values())
-    for category, accepted in ACCEPTED.items():
-        hits = sum(rows[category]["predicted"][CLASS_NAMES.index(name)] for name in accepted)
+    for category in KNOWN_KINDS:
+        hits = sum(rows[category]["predicted"][CLASS_NAMES.index(name)] for name in KINDS[category])
         assert rows[category]["accuracy"] == hits / 2
     assert measured["balanced_accuracy"] == pytest.approx(
-        np.mean([rows[category]["accuracy"] for category in ACCEPTED])
+        np.mean([rows[category]["accuracy"] for category in KNOWN_KINDS])
     )
     assert measured["photos"] == 14
     low, high = measured["balanced_accuracy_interval_95"]
@@ -66,7 +66,7 @@ def test_photos_are_scored_by_category(tmp_path: Path, monkeypatch: pytest.Monke
     assert f"from a folder `test` with the SHA-256 {measured['sha256']}, not the published" in page
     assert not card.exists(), "the model card has scores of other photos than the published ones"
 
-    monkeypatch.setattr(photo_benchmark, "TEST_SHA256", measured["sha256"])
+    monkeypatch.setitem(PUBLISHED, "test", measured["sha256"])
     measured = photo_benchmark.score_photos(tmp_path / "test", "baseline", tmp_path)
     assert measured["split"] == "test"
     assert measured["drawn_in_training"] == {}, "baseline was trained on clothing alone"
@@ -82,13 +82,13 @@ def test_the_checksum_of_photos_is_that_of_sha256sum(tmp_path: Path) -> None:
     for number, path in enumerate(paths):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(bytes([number]))
-    checksum = photo_benchmark.compute_checksum(tmp_path, paths)
+    checksum = compute_checksum(tmp_path, paths)
     listed = "sha256sum */* | LC_ALL=C sort | sha256sum"
     output = subprocess.run(listed, shell=True, cwd=tmp_path, capture_output=True, text=True).stdout
     assert output == f"{checksum}  -\n"
     paths[0].rename(tmp_path / "a/4.jpg")
     moved = [tmp_path / "a/4.jpg", *paths[1:]]
-    assert photo_benchmark.compute_checksum(tmp_path, moved) != checksum
+    assert compute_checksum(tmp_path, moved) != checksum
 
 
 def test_interval_of_auroc_is_that_of_a_bootstrap() -> None:
@@ -105,7 +105,7 @@ def test_interval_of_auroc_is_that_of_a_bootstrap() -> None:
 
 def test_balanced_accuracy_weighs_every_category_equally() -> None:
     categories = np.array(
-        ["dress"] * 8 + [category for category in ACCEPTED if category != "dress"]
+        ["dress"] * 8 + [category for category in KNOWN_KINDS if category != "dress"]
     )
     correct = np.array([True] * 8 + [False] * 6)
     assert photo_benchmark.average_by_category(correct, categories) == pytest.approx(1 / 7)
@@ -131,7 +131,9 @@ def test_interval_of_balanced_accuracy_is_near_that_of_a_stratified_bootstrap() 
 
 
 def test_interval_of_balanced_accuracy_has_a_width_if_every_photo_is_correct() -> None:
-    low, high = photo_benchmark.balanced_accuracy_interval(np.full(7, True), np.array([*ACCEPTED]))
+    low, high = photo_benchmark.balanced_accuracy_interval(
+        np.full(7, True), np.array([*KNOWN_KINDS])
+    )
     # One photo of each: 1 - (1 - Wilson's bound) * sqrt(7) / 7.
     assert low == pytest.approx(1 - 0.7935 / np.sqrt(7), abs=1e-4)
     assert high == 1
@@ -147,8 +149,8 @@ def test_calibration_error_on_photos_sums_the_probabilities_of_the_accepted_clas
     answers = Predictions(CLASS_NAMES, probabilities, np.ones(20), 0, np.full(20, False))
     assert photo_benchmark.sum_over_kind(answers) == pytest.approx([0.9] * 10 + [0.4] * 10)
     categories = np.array(["shoes"] * 9 + ["dress"] + ["shoes"] * 4 + ["pants"] * 6)
-    categories = np.append(categories, [each for each in ACCEPTED if each != "shoes"])
-    more = np.eye(10)[[CLASS_NAMES.index(ACCEPTED[each][0]) for each in categories[20:]]]
+    categories = np.append(categories, [each for each in KNOWN_KINDS if each != "shoes"])
+    more = np.eye(10)[[CLASS_NAMES.index(KINDS[each][0]) for each in categories[20:]]]
     answers = Predictions(
         CLASS_NAMES, np.concatenate([probabilities, more]), np.ones(26), 0, np.full(26, False)
     )

@@ -32,6 +32,17 @@ RunName = Annotated[str, Argument(metavar="RUN", help="Run folder, or 'latest'")
 Epochs = Annotated[int | None, Option(help="Number of epochs", show_default="as in the recipe")]
 Limit = Annotated[int | None, Option(help="Train on at most this many images")]
 DataDir = Annotated[Path | None, Option(help="Folder with the four Fashion-MNIST files")]
+PhotosDir = Annotated[
+    Path | None,
+    Option(
+        help="Folder of the clothing photos, with train/KIND/*.jpg and validation/KIND/*.jpg",
+        show_default="$WARDROBE_PHOTOS, or the cache",
+    ),
+]
+ExtraPhotos = Annotated[
+    Path | None,
+    Option(help="Folder of your own photos to train on, with one subfolder per kind or class"),
+]
 Model = Annotated[
     str | None,
     Option(

@@ -3,6 +3,8 @@
 - `load`: opens a data set by name and splits it; `dataset`: its types
 - `test_split`: opens the test split, for `wardrobe.evaluation` alone
 - `fashion_mnist`, `image_folder`, `synthetic`: the three sources of images
+- `clothing_photos`: photos to train on beside them
+- `download`: the cache, and downloads into it
 - `augment`, `photo_augment`: changed training images
 - `batches`: arrays as each backend of Keras takes them fastest
 """

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from wardrobe.data import download
 from wardrobe.errors import DataError, DataMissingError, UsageError
 from wardrobe.terminal import console, progress
 
@@ -23,7 +24,6 @@ MIRRORS: tuple[str, ...] = (
     "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
     "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
 )
-TIMEOUT_SECONDS = 30  # without an answer, then the next mirror
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049  # 0x803, 0x801: uint8, of 3 axes, of 1 axis
 
 
@@ -87,9 +87,7 @@ def read_labels(path: Path) -> npt.NDArray[np.int64]:
 
 def cache_folder() -> Path:
     """Returns the folder for downloads; it may not exist yet."""
-    import platformdirs  # here: most commands need no cache
-
-    return Path(platformdirs.user_cache_path("wardrobe")) / "fashion-mnist"
+    return download.cache_folder("fashion-mnist")
 
 
 def _compute_md5(path: Path) -> str:
@@ -109,11 +107,8 @@ def _locate_file(file: File, folders: list[Path]) -> Path:
     try:
         return _find_or_download(file)
     except OSError as error:
-        if error.errno is not None:  # an error of the file system, not of the network
-            raise DataError(
-                f"{error.filename or cache_folder()}: {error.strerror}; cannot store the download; "
-                "free some space, or put the four files in a folder and give it with --data-dir"
-            ) from error
+        advice = "put the four files in a folder and give it with --data-dir"
+        download.raise_if_of_disk(error, cache_folder(), advice)
         reason = f"the download failed from {len(MIRRORS)} mirrors ({type(error).__name__})"
     if wrong:
         raise DataError(f"{wrong}; {reason}; replace that file")
@@ -153,7 +148,9 @@ def _download(file: File, path: Path) -> None:
                     known_hash=f"md5:{file.md5}",
                     fname=path.name,
                     path=path.parent,
-                    downloader=pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT_SECONDS),
+                    downloader=pooch.HTTPDownloader(
+                        progressbar=bar, timeout=download.TIMEOUT_SECONDS
+                    ),
                 )
             return
         except OSError as error:  # no connection, an HTTP error, a full or read-only disk

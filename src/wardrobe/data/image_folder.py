@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,12 @@ import numpy.typing as npt
 
 from wardrobe import photo
 from wardrobe.errors import DataError, UsageError
-from wardrobe.terminal import console
+from wardrobe.terminal import console, progress
 
 MIN_IMAGES = 3  # of a class: one each for training, validation and test
 MAX_WARNINGS = 5  # of one kind, such as unreadable images; the others are only counted
 
+Tile = npt.NDArray[np.uint8]  # (28, 28), 0-255, as `photo.prepare` returns
 # Pixels of an image → the first file that has them. The keys are pixels, so that a copy in another
 # format is recognised as a duplicate.
 Tiles = dict[bytes, Path]
@@ -56,7 +58,12 @@ def read_image_folder(root: Path) -> FolderImages:
             f"{root} has {len(class_folders)} subfolders, expected at least 2; put the images of "
             "each class into their own subfolder"
         )
-    classes = [_read_class(class_folder) for class_folder in class_folders]
+    listed = [list_files(class_folder) for class_folder in class_folders]
+    tiles_of = prepare_files(root, [path for paths in listed for path in paths])
+    classes = [
+        _drop_duplicates(folder, {path: tiles_of[path] for path in paths if path in tiles_of})
+        for folder, paths in zip(class_folders, listed, strict=True)
+    ]
     _drop_contradictions(root, classes)
     digest = hashlib.sha256()
     for class_folder, tiles in zip(class_folders, classes, strict=True):
@@ -75,25 +82,40 @@ def read_image_folder(root: Path) -> FolderImages:
     )
 
 
-def _read_class(class_folder: Path) -> Tiles:
-    """Reads the images of a class. Of duplicates, the first is used."""
-    tiles: Tiles = {}
-    unreadable = duplicates = 0
-    paths = _list_files(class_folder)
-    with ThreadPoolExecutor() as pool:  # Pillow and OpenCV release the GIL
-        prepared = list(pool.map(photo.prepare_or_reason, paths))  # in the order of `paths`
-    for path, image in zip(paths, prepared, strict=True):
-        if isinstance(image, str):
-            unreadable += 1
-            if unreadable <= MAX_WARNINGS:
-                console.warn(f"{path} skipped: {image}")
-        elif tiles.setdefault(image.tobytes(), path) != path:
-            duplicates += 1
+def prepare_files(root: Path, paths: Sequence[Path]) -> dict[Path, Tile]:
+    """Prepares images on every core, with progress on stderr: path → tile, in the order of `paths`.
+
+    Files that are not readable images are reported on stderr and skipped.
+
+    Args:
+        root: the folder that has them, for the report.
+    """
+    tiles: dict[Path, Tile] = {}
+    unreadable: dict[Path, str] = {}
+    with progress.count_images(len(paths), 0) as advance, ThreadPoolExecutor() as pool:
+        # Pillow and OpenCV release the GIL.
+        for path, tile in zip(paths, pool.map(photo.prepare_or_reason, paths), strict=True):
+            if isinstance(tile, str):
+                unreadable[path] = tile
+            else:
+                tiles[path] = tile
+            advance(1)
+    for path in [*unreadable][:MAX_WARNINGS]:
+        console.warn(f"{path} skipped: {unreadable[path]}")
     if unreadable:
-        console.warn(f"{class_folder}: {unreadable} files skipped, {len(tiles)} images used")
-    if duplicates:
-        console.warn(f"{class_folder}: {duplicates} duplicates at 28x28 pixels, each used once")
+        console.warn(f"{root}: {len(unreadable)} files skipped, {len(tiles)} images used")
     return tiles
+
+
+def _drop_duplicates(class_folder: Path, tiles: dict[Path, Tile]) -> Tiles:
+    """Keeps the first of images with the same pixels."""
+    kept: Tiles = {}
+    for path, tile in tiles.items():
+        kept.setdefault(tile.tobytes(), path)
+    if len(kept) < len(tiles):
+        count = len(tiles) - len(kept)
+        console.warn(f"{class_folder}: {count} duplicates at 28x28 pixels, each used once")
+    return kept
 
 
 def _drop_contradictions(root: Path, classes: list[Tiles]) -> None:
@@ -116,7 +138,8 @@ def _drop_contradictions(root: Path, classes: list[Tiles]) -> None:
         )
 
 
-def _list_files(folder: Path) -> list[Path]:
+def list_files(folder: Path) -> list[Path]:
+    """Returns the files in a folder and those below it, sorted, without hidden ones."""
     paths = [
         Path(parent) / name
         for parent, _, names in os.walk(folder)  # does not follow links, so it cannot loop

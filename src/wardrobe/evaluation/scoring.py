@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -10,7 +11,8 @@ import numpy.typing as npt
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from wardrobe.data import TEST, VALIDATION, Dataset, Split, batches, photo_augment
-from wardrobe.data.test_split import open_test_split
+from wardrobe.data.clothing_photos import Photos, locate, read_split
+from wardrobe.data.test_split import open_test_photos, open_test_split
 from wardrobe.evaluation import calibration, metrics
 from wardrobe.inference import confidence
 from wardrobe.models import tta
@@ -133,6 +135,17 @@ def compute_metrics(
 def open_split(dataset: Dataset, split: str) -> Split:
     """Returns "test" or "validation" to measure on; nothing may be chosen on it."""
     return open_test_split(dataset) if split == TEST else dataset.validation
+
+
+def open_photos(split: str, photos_dir: Path | None = None) -> Photos:
+    """Returns the photos of "test" or "validation" to measure on; nothing may be chosen on "test".
+
+    Args:
+        photos_dir: as in `clothing_photos.find`.
+    """
+    if split == TEST:
+        return open_test_photos(photos_dir)
+    return read_split(locate(photos_dir), split)
 
 
 def _simulate_inputs(dataset: Dataset, recipe: Recipe) -> npt.NDArray[Any]:

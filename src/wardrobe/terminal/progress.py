@@ -156,7 +156,7 @@ class DownloadBar:
 
     @total.setter
     def total(self, total: float) -> None:
-        self.progress.update(self.task, total=total)
+        self.progress.update(self.task, total=total or None)  # 0: the server does not say
         self.progress.start()  # only now, so that a failed request shows no bar
 
     def update(self, bytes_more: int) -> None:

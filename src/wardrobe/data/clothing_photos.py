@@ -1,0 +1,318 @@
+"""Photos of clothing, taken by users: found or downloaded, checked by SHA-256, and prepared.
+
+They are clothing-dataset-small, CC0, in its published splits. Photos of one's own can be added.
+
+Source: Alexey Grigorev, github.com/alexeygrigorev/clothing-dataset-small.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from wardrobe.data.dataset import TEST, VALIDATION
+from wardrobe.data.download import cache_folder, download, raise_if_of_disk
+from wardrobe.data.image_folder import Tile, list_files, prepare_files
+from wardrobe.errors import DataError, DataMissingError, UsageError
+from wardrobe.labels import CLASS_NAMES
+from wardrobe.runs.locks import exclusive_lock
+from wardrobe.terminal import console
+
+# The ten kinds of photos, by folder name → class names that count as correct. No class is correct
+# for hats, shorts and skirts.
+KINDS: dict[str, tuple[str, ...]] = {
+    "dress": ("Dress",),
+    "longsleeve": ("Pullover",),
+    "outwear": ("Coat",),
+    "pants": ("Trouser",),
+    "shirt": ("Shirt",),
+    "shoes": ("Sandal", "Sneaker", "Ankle boot"),
+    "t-shirt": ("T-shirt/top",),
+    "hat": (),
+    "shorts": (),
+    "skirt": (),
+}
+KNOWN_KINDS = tuple(kind for kind, accepted in KINDS.items() if accepted)
+OTHER = "other"  # folder name of photos of one's own that show none of the ten classes
+TRAIN, EXTRA = "train", "extra"
+NAME = "clothing-photos"
+
+COMMIT = "36364be1969242c019705255cd87aed00c73a939"
+URL = f"https://codeload.github.com/alexeygrigorev/clothing-dataset-small/tar.gz/{COMMIT}"
+PAGE = "https://github.com/alexeygrigorev/clothing-dataset-small"
+# Split → SHA-256 of its files; see `compute_checksum`. GitHub may compress an archive anew, so its
+# own checksum is not constant.
+PUBLISHED: dict[str, str] = {
+    TRAIN: "9eb73bb8252b750a89d00916804e9a5bdfe89f20dd3dbbd1e8d31666d712d271",
+    VALIDATION: "6d116b3ac31d9ce3378e38dfa299a35fc0490ebff6f7255f678afb7b62f8ba6e",
+    TEST: "04ffa7269ef71d3c3142e05543c7dca3088a3463ffaf9d500a65abd539dd654c",
+}
+# A photo in the archive: top folder, split, kind, name. Nothing else is extracted.
+MEMBER = re.compile(rf"[^/]+/((?:{'|'.join(PUBLISHED)})/(?:{'|'.join(KINDS)})/[\w-]+\.jpg)")
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Prepared photos and what they show."""
+
+    images: npt.NDArray[np.uint8]  # (n, 28, 28), 0-255, as `photo.prepare` returns
+    kinds: npt.NDArray[np.str_]  # (n,), of KINDS; in photos of one's own also class names, OTHER
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def targets(self, class_names: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Returns multi-hot targets (n, k + 1): 1 for each class that counts as correct.
+
+        The last column is 1 if none of the k classes does.
+        """
+        kinds, row = np.unique(self.kinds, return_inverse=True)
+        accepted = np.array([np.isin(class_names, accepted_classes(kind)) for kind in kinds])
+        accepted = accepted.reshape(len(kinds), len(class_names))[row]  # (n, k), also if n is 0
+        none = ~accepted.any(axis=1, keepdims=True)
+        return np.concatenate([accepted, none], axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class ClothingPhotos:
+    """The photos to train on and to choose with. `data.test_split` opens the test photos."""
+
+    source: str  # the folder
+    checksums: dict[str, str]  # "clothing-photos/train" and so on → SHA-256
+    train: Photos
+    validation: Photos
+
+
+def accepted_classes(kind: str) -> tuple[str, ...]:
+    """Returns the classes that count as correct for a kind, a class name, or OTHER."""
+    return KINDS.get(kind, tuple(name for name in CLASS_NAMES if name == kind))
+
+
+def find(photos_dir: Path | None = None) -> Path | None:
+    """Returns the folder of the splits: `photos_dir`, `$WARDROBE_PHOTOS`, or that in the cache.
+
+    Returns None if neither is given and the cache has none.
+
+    Raises:
+        UsageError: the given folder does not have the subfolders train and validation.
+    """
+    from_environment = os.environ.get("WARDROBE_PHOTOS")
+    if photos_dir is not None:
+        return _check_layout(photos_dir, f"--photos-dir {photos_dir}")
+    if from_environment:
+        return _check_layout(Path(from_environment), f"$WARDROBE_PHOTOS {from_environment}")
+    cached = cache_folder(NAME)
+    return cached if cached.is_dir() else None
+
+
+def locate(photos_dir: Path | None = None) -> Path:
+    """Returns the folder of the splits as `find` does, downloading them into the cache if needed.
+
+    Raises:
+        UsageError: as in `find`.
+        DataMissingError: the photos cannot be downloaded.
+        DataError: the download cannot be stored, or another process is downloading.
+    """
+    return find(photos_dir) or _fetch(cache_folder(NAME))
+
+
+def load_photos(photos_dir: Path | None = None, extra: Path | None = None) -> ClothingPhotos:
+    """Opens and prepares the photos of `train` and `validation`.
+
+    Files that cannot be read are reported on stderr and skipped.
+
+    Args:
+        photos_dir: as in `find`; it may be another data set with the same layout.
+        extra: folder of labelled photos to add to `train`, with one subfolder per kind, class
+            name, or `other` for none of the ten. Photos that are also in `validation` or `test`
+            are reported and left out.
+
+    Raises:
+        UsageError: a folder does not have the expected subfolders.
+        DataMissingError, DataError: as in `locate`; or a split has no readable photo, or the
+            cache does not have the published ones.
+    """
+    root = locate(photos_dir)
+    listed = {split: list_photos(root / split) for split in (TRAIN, VALIDATION)}
+    checksums = {split: compute_checksum(root / split, paths) for split, paths in listed.items()}
+    _check_published(root, checksums)
+    if extra is not None:
+        added = _drop_held_out(extra, list_photos(extra), root)
+        checksums[EXTRA] = compute_checksum(extra, added)
+        listed[TRAIN] |= added
+    tiles = prepare_files(root, [path for paths in listed.values() for path in paths])
+    train, validation = (_collect(root / split, listed[split], tiles) for split in listed)
+    named = {f"{NAME}/{split}": checksum for split, checksum in checksums.items()}
+    return ClothingPhotos(str(root), named, train, validation)
+
+
+def count_photos(root: Path) -> dict[str, dict[str, int]]:
+    """Returns the number of files of each kind in the folder `root`: kind → split → number.
+
+    Raises:
+        UsageError: it does not have the expected subfolders.
+    """
+    splits = {split: [*list_photos(root / split).values()] for split in (TRAIN, VALIDATION)}
+    kinds = sorted({kind for listed in splits.values() for kind in listed})
+    return {kind: {split: splits[split].count(kind) for split in splits} for kind in kinds}
+
+
+def read_split(root: Path, split: str) -> Photos:
+    """Prepares the photos of one split of the folder `root`.
+
+    Raises:
+        UsageError: it does not have the expected subfolders. DataError: it has no readable photo.
+    """
+    listed = list_photos(root / split)
+    return _collect(root / split, listed, prepare_files(root / split, list(listed)))
+
+
+def list_photos(folder: Path) -> dict[Path, str]:
+    """Returns the files in the subfolders of `folder`, sorted: path → kind, class name or OTHER.
+
+    Raises:
+        UsageError: it is not a folder, or a subfolder has another name.
+    """
+    names = {name.casefold(): name for name in (*CLASS_NAMES, *KINDS, OTHER)}
+    allowed = f"{', '.join([*KINDS, OTHER])}, or a class name of Fashion-MNIST"
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; give one with subfolders named {allowed}")
+    listed: dict[Path, str] = {}
+    for child in sorted(folder.iterdir()):
+        if child.name.startswith(".") or not child.is_dir():
+            continue
+        if child.name.casefold() not in names:
+            raise UsageError(f"{child} is not the name of a kind; rename the folder to {allowed}")
+        listed |= dict.fromkeys(list_files(child), names[child.name.casefold()])
+    return listed
+
+
+def compute_checksum(root: Path, paths: Iterable[Path]) -> str:
+    """Returns the SHA-256 over the relative paths and contents of photos.
+
+    In `root`, it is that of `sha256sum */* | LC_ALL=C sort | sha256sum`.
+    """
+    lines = sorted(f"{_hash_file(path)}  {path.relative_to(root).as_posix()}\n" for path in paths)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _hash_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _check_layout(root: Path, given: str) -> Path:
+    if not all((root / split).is_dir() for split in (TRAIN, VALIDATION)):
+        raise UsageError(
+            f"{given} does not have the folders {TRAIN} and {VALIDATION}; give a folder with "
+            f"{TRAIN}/KIND/*.jpg and {VALIDATION}/KIND/*.jpg, as in {PAGE}"
+        )
+    return root
+
+
+def _check_published(root: Path, checksums: Mapping[str, str]) -> None:
+    """Warns if the photos are not the published ones; in the cache, that is an error."""
+    different = [split for split, found in checksums.items() if found != PUBLISHED[split]]
+    if different and root == cache_folder(NAME):
+        raise DataError(
+            f"{root} does not have the published photos in {' and '.join(different)}; "
+            "delete the folder to download them again"
+        )
+    if different:
+        console.warn(f"{root}: {' and '.join(different)} differ from {PAGE}; used as they are")
+
+
+def _drop_held_out(extra: Path, listed: dict[Path, str], root: Path) -> dict[Path, str]:
+    """Leaves out the photos that are also in `validation` or, if it is there, `test`.
+
+    Test photos are compared by checksum alone, not looked at.
+    """
+    folders = [root / split for split in (VALIDATION, TEST) if (root / split).is_dir()]
+    held_out = {_hash_file(path) for folder in folders for path in list_files(folder)}
+    kept = {path: kind for path, kind in listed.items() if _hash_file(path) not in held_out}
+    if len(kept) < len(listed):
+        dropped = next(path for path in listed if path not in kept)
+        console.warn(
+            f"{extra}: {len(listed) - len(kept)} photos are also among those that score the "
+            f"model, such as {dropped}; they are not trained on"
+        )
+    return kept
+
+
+def _collect(folder: Path, listed: Mapping[Path, str], tiles: Mapping[Path, Tile]) -> Photos:
+    """Returns the photos that could be prepared, in the order of `listed`."""
+    paths = [path for path in listed if path in tiles]
+    if not paths:
+        raise DataError(f"{folder} has no readable photo; add some to its subfolders")
+    return Photos(np.stack([tiles[path] for path in paths]), np.array([listed[p] for p in paths]))
+
+
+def _fetch(target: Path) -> Path:
+    """Downloads the published photos to the folder `target`, in one step; returns it."""
+    advice = "give the folder of the photos with --photos-dir"
+    busy = DataError(f"another process is downloading to {target}; wait until it has ended")
+    archive = target.with_name(f"{NAME}.tar.gz")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with exclusive_lock(target.parent, busy):
+            if target.is_dir():  # another process has downloaded it meanwhile
+                return target
+            was_resumed = archive.exists()
+            download(URL, archive, "clothing photos")
+            if not _unpack(archive, target) and was_resumed:  # perhaps of two different archives
+                download(URL, archive, "clothing photos")
+                _unpack(archive, target)
+    except OSError as error:
+        raise_if_of_disk(error, target, advice)
+        raise DataMissingError(
+            f"the clothing photos are not in {target}, and the download from {URL} failed "
+            f"({type(error).__name__}); try again to resume it, or get {PAGE} and {advice}"
+        ) from error
+    if not target.is_dir():
+        raise DataMissingError(
+            f"{URL} does not have the published clothing photos; get {PAGE} and {advice}"
+        )
+    return target
+
+
+def _unpack(archive: Path, target: Path) -> bool:
+    """Extracts the photos, and moves them to `target` if they are the published ones.
+
+    The archive is removed. Returns whether they are.
+    """
+    with tempfile.TemporaryDirectory(prefix=f".{NAME}-", dir=target.parent) as temporary:
+        root = Path(temporary) / NAME
+        try:
+            _extract(archive, root)
+            found = {
+                split: compute_checksum(root / split, list_photos(root / split))
+                for split in PUBLISHED
+            }
+        except (tarfile.TarError, EOFError, zlib.error, UsageError):
+            found = {}
+        if found == PUBLISHED:
+            root.replace(target)
+    archive.unlink()
+    return found == PUBLISHED
+
+
+def _extract(archive: Path, root: Path) -> None:
+    """Writes the photos, and no other file, to `root`/SPLIT/KIND/NAME.jpg."""
+    with tarfile.open(archive) as members:
+        for member in members:
+            match = MEMBER.fullmatch(member.name)
+            content = members.extractfile(member) if match and member.isfile() else None
+            if match is None or content is None:
+                continue
+            path = root / match[1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                shutil.copyfileobj(content, file)
