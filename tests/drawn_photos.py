@@ -29,6 +29,11 @@ def scene(
     return Image.fromarray(painted.clip(0, 255).astype(np.uint8)), where
 
 
+def overlap(found: Mask, true: Mask) -> float:
+    """Returns the intersection over union of two masks."""
+    return float((found & true).sum() / (found | true).sum())
+
+
 def white(height: int = 160, width: int = 160) -> Pixels:
     return np.full((height, width, 3), 245, np.uint8)
 
@@ -37,3 +42,11 @@ def wood(height: int = 160, width: int = 160) -> Pixels:
     rng = np.random.default_rng(1)
     boards = 150 + 25 * np.sin(np.arange(width) / 3)[None, :] + rng.normal(0, 12, (height, width))
     return np.stack([boards + 40, boards, boards - 50], axis=2).clip(0, 255).astype(np.uint8)
+
+
+def tiles(height: int = 160, width: int = 160) -> Pixels:
+    """Returns a floor of dark squares with light joints."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    joint = (rows % 20 < 2) | (columns % 20 < 2)
+    noise = np.random.default_rng(2).normal(0, 6, (height, width, 3))
+    return (np.where(joint, 190, 110)[..., None] + noise).clip(0, 255).astype(np.uint8)

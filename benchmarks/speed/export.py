@@ -14,8 +14,9 @@ from wardrobe import runs
 from wardrobe.data import FASHION_MNIST
 from wardrobe.errors import UsageError
 from wardrobe.inference import engines
-from wardrobe.inference.classifier import PRETRAINED, SHIPPED_FILES
+from wardrobe.inference.classifier import SHIPPED_FILES
 from wardrobe.models import recipes
+from wardrobe.onnx_runtime import PRETRAINED
 from wardrobe.plots import save_figure
 from wardrobe.terminal import console
 from wardrobe.workflows import api

@@ -43,7 +43,7 @@ from wardrobe.bulk import inputs as bulk_inputs
 from wardrobe.bulk import manifest
 from wardrobe.bulk.store import Store, printable
 from wardrobe.bulk.worker import Worker
-from wardrobe.inference.classifier import PRETRAINED
+from wardrobe.onnx_runtime import PRETRAINED
 
 Rows = list[dict[str, Any]]
 

@@ -17,7 +17,8 @@ from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 from wardrobe.data import synthetic
-from wardrobe.inference.classifier import PRETRAINED, Classifier
+from wardrobe.inference.classifier import Classifier
+from wardrobe.onnx_runtime import PRETRAINED
 from wardrobe.runs import Run
 
 NPM = shutil.which("npm")

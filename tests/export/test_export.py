@@ -21,8 +21,9 @@ from wardrobe.data.test_split import open_test_split
 from wardrobe.errors import WardrobeError
 from wardrobe.evaluation.scoring import Evaluation, ReferenceOutputs
 from wardrobe.inference import engines
-from wardrobe.inference.classifier import PRETRAINED, Classifier
+from wardrobe.inference.classifier import Classifier
 from wardrobe.models import tta
+from wardrobe.onnx_runtime import PRETRAINED
 from wardrobe.runs import Run
 from wardrobe.training import checkpoints
 

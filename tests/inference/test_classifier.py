@@ -18,8 +18,9 @@ from wardrobe.data import load_data
 from wardrobe.data.test_split import open_test_split
 from wardrobe.errors import ModelError, RunError
 from wardrobe.evaluation import scoring
-from wardrobe.inference.classifier import PRETRAINED, Classifier
+from wardrobe.inference.classifier import Classifier
 from wardrobe.labels import CLASS_NAMES
+from wardrobe.onnx_runtime import PRETRAINED
 from wardrobe.runs import Run
 from wardrobe.training import checkpoints
 

@@ -12,10 +12,11 @@ from wardrobe.export.exporter import (
     Parity,
     export_model,
     file_size,
+    suppress_output,
 )
 from wardrobe.export.onnx import load_as_keras
 
 __all__ = [
     "CALIBRATION_IMAGES", "MAX_ACCURACY_LOSS", "MAX_LOGIT_DIFFERENCE", "Parity", "export_model",
-    "file_size", "load_as_keras",
+    "file_size", "load_as_keras", "suppress_output",
 ]  # fmt: skip

@@ -12,9 +12,14 @@ BATCH = 64
 
 
 def iterate_batches(images: Images) -> Iterator[npt.NDArray[np.float32]]:
-    """Yields images (n, 28, 28) as inputs of the model: (BATCH, 28, 28, 1) float32, 0-255."""
+    """Yields images as inputs of the model: (BATCH, height, width, channels) float32, 0-255.
+
+    Args:
+        images: (n, height, width) grey, or (n, height, width, channels).
+    """
+    images = images[..., None] if images.ndim == 3 else images
     for start in range(0, len(images), BATCH):
-        yield images[start : start + BATCH, ..., None].astype(np.float32)
+        yield images[start : start + BATCH].astype(np.float32)
 
 
 def iterate_single(images: Images) -> Iterator[npt.NDArray[np.float32]]:

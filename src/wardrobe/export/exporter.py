@@ -74,7 +74,7 @@ def export_model(
     """
     model(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras exports only a called model
     with _replace_model_file(path) as temporary:
-        with _suppress_output():
+        with suppress_output():
             WRITERS[to].write(model, temporary, calibration)
         engine = engines.open_engine(temporary)
         validation = evaluated.validation
@@ -110,7 +110,7 @@ def _replace_model_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _suppress_output() -> Iterator[None]:
+def suppress_output() -> Iterator[None]:
     """Suppresses the output of converters and quantizers. Their errors are raised."""
     for name in ("tf2onnx", "nncf", "root"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from wardrobe.inference.engines import FORMATS, INT8, PIXELS, SIDE, open_session
+from wardrobe.inference.engines import FORMATS, INT8, PIXELS, SIDE
+from wardrobe.onnx_runtime import open_session
 
 Floats = npt.NDArray[np.floating]
 

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from wardrobe.errors import ModelError
 from wardrobe.inference import confidence, engines
 from wardrobe.inference.engines import LOGITS, PIXELS, SIDE, Engine
+from wardrobe.onnx_runtime import PRETRAINED
 from wardrobe.runs import LATEST, Run, find_run
 
 Floats = npt.NDArray[np.floating]
 
-PRETRAINED = Path(__file__).parents[1] / "pretrained"
 SHIPPED = "photo"  # the default model
 # The faster file of each shipped model on a CPU, as measured in RESULTS.md.
 SHIPPED_FILES = {SHIPPED: "photo-int8.onnx", "baseline": "baseline.onnx"}

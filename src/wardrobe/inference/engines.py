@@ -13,15 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-# ONNX Runtime reads this when it is imported. Otherwise it writes a device id and a database into
-# the cache and reports each session to its makers. disable_telemetry_events() is too late for that.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from wardrobe.errors import ModelError, UsageError
+from wardrobe.onnx_runtime import open_session
 from wardrobe.terminal import console
 
 Floats = npt.NDArray[np.floating]
@@ -113,16 +109,6 @@ def import_openvino() -> Any:
     import openvino
 
     return openvino
-
-
-def open_session(model: Path | bytes, threads: int = 0) -> onnxruntime.InferenceSession:
-    """Opens an ONNX model in ONNX Runtime on the CPU; 0 threads: one per core."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # errors are raised instead
-    # Spinning threads would take the cores that decode photos.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class OnnxEngine:

@@ -5,9 +5,8 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
-from wardrobe.models.batch_norm import BatchNorm
+from wardrobe.models.batch_norm import BatchNorm, fold_batch_norm
 from wardrobe.models.recipes import BFLOAT16, FLOAT32, Recipe
 
 SIDE = 28  # pixels
@@ -107,19 +106,8 @@ def to_inference(model: keras.Model, recipe: Recipe) -> keras.Model:
     network = build(recipe, model.output_shape[-1])
     for layer in network.layers:
         if hasattr(layer, "kernel"):
-            layer.set_weights(_fold_batch_norm(model, layer.name))
+            layer.set_weights(fold_batch_norm(model, layer.name))
     return network
-
-
-def _fold_batch_norm(model: keras.Model, name: str) -> list[npt.NDArray[np.float32]]:
-    """Returns a layer's kernel and bias: (wx - mean) / deviation + beta = w'x + b'."""
-    weights: list[npt.NDArray[np.float32]] = model.get_layer(name).get_weights()
-    if len(weights) == 2:  # no batch normalization follows a layer with a bias
-        return weights
-    norm = model.get_layer(f"{name}_norm")
-    beta, mean, variance = norm.get_weights()  # each (filters,)
-    scale = 1 / np.sqrt(variance + norm.epsilon)  # (filters,): the kernel's last axis
-    return [weights[0] * scale, beta - mean * scale]  # (h, w, in, out), (out,)
 
 
 def find_convolutions(model: keras.Model, prefix: str = "member1_") -> list[keras.layers.Conv2D]:

@@ -1,8 +1,10 @@
-"""Batch normalization for training; `architecture.to_inference` folds it into the convolutions."""
+"""Batch normalization for training; for inference it is folded into the convolutions."""
 
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 
 
 @keras.saving.register_keras_serializable("wardrobe")
@@ -44,3 +46,17 @@ class BatchNorm(keras.layers.BatchNormalization):
             for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 moving.assign(self.momentum * moving + (1 - self.momentum) * value)
         return outputs
+
+
+def fold_batch_norm(model: keras.Model, name: str) -> list[npt.NDArray[np.float32]]:
+    """Returns a layer's kernel and bias, with the layer `name`_norm that follows it folded in.
+
+    (wx - mean) / deviation + beta = w'x + b'. A layer with a bias has no such layer.
+    """
+    weights: list[npt.NDArray[np.float32]] = model.get_layer(name).get_weights()
+    if len(weights) == 2:
+        return weights
+    norm = model.get_layer(f"{name}_norm")
+    beta, mean, variance = norm.get_weights()  # each (filters,)
+    scale = 1 / np.sqrt(variance + norm.epsilon)  # (filters,): the kernel's last axis
+    return [weights[0] * scale, beta - mean * scale]  # (h, w, in, out), (out,)

@@ -2,11 +2,11 @@
 
 - `steps`: `prepare`, all steps in a row
 - `decode`: image file → upright RGB pixels
-- `garment`: pixels → mask of the garment
+- `garment`, `finder`: pixels → mask of the garment
 - `tile`: pixels and mask → tile
 """
 
-from wardrobe.photo.decode import decode_full_size, open_image
+from wardrobe.photo.decode import decode_full_size, open_image, read_photo
 from wardrobe.photo.garment import TILE, Garment
 from wardrobe.photo.steps import Steps, prepare, prepare_or_reason, prepare_steps
 from wardrobe.photo.tile import SIDE, light_on_dark, square_window
@@ -14,5 +14,5 @@ from wardrobe.photo.types import Source
 
 __all__ = [
     "SIDE", "TILE", "Garment", "Source", "Steps", "decode_full_size", "light_on_dark", "open_image",
-    "prepare", "prepare_or_reason", "prepare_steps", "square_window",
+    "prepare", "prepare_or_reason", "prepare_steps", "read_photo", "square_window",
 ]  # fmt: skip

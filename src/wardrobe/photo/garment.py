@@ -1,4 +1,4 @@
-"""Finds the garment in a photo: transparency, a plain background, otherwise GrabCut."""
+"""Finds the garment in a photo: transparency, a plain background, otherwise a small network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from wardrobe.photo.finder import segment_with_network
 from wardrobe.photo.types import Mask, Rgb
 
 LARGE_HOLE = 0.06  # of the garment's area; larger holes stay open
 
-TILE, CUT_OUT, PLAIN, GRABCUT = "tile", "transparent background", "plain background", "GrabCut"
+TILE, CUT_OUT, PLAIN, NETWORK = "tile", "transparent background", "plain background", "network"
 WHOLE, NOTHING = "whole image", "blank image"
 
 
@@ -21,11 +22,11 @@ class Garment:
     """The mask of the garment."""
 
     mask: Mask
-    found_by: str  # one of TILE, CUT_OUT, PLAIN, GRABCUT, WHOLE, NOTHING
+    found_by: str  # one of TILE, CUT_OUT, PLAIN, NETWORK, WHOLE, NOTHING
 
 
 def find_garment(rgb: Rgb, opaque: Mask | None = None) -> Garment:
-    """Finds the garment by transparency, a plain background or GrabCut, in this order.
+    """Finds the garment by transparency, a plain background or the network, in this order.
 
     The first mask with the shape of a garment is taken; otherwise the whole image.
     """
@@ -33,10 +34,10 @@ def find_garment(rgb: Rgb, opaque: Mask | None = None) -> Garment:
     finders: tuple[tuple[str, Callable[[], Mask]], ...] = (
         (CUT_OUT, lambda: whole if opaque is None else opaque),
         (PLAIN, lambda: segment_plain_background(rgb)),
-        (GRABCUT, lambda: segment_with_grabcut(rgb)),
+        (NETWORK, lambda: segment_with_network(rgb)),
     )
     for found_by, find in finders:
-        component = largest_component(find())  # lazy: GrabCut, the slowest, is the last
+        component = largest_component(find())  # lazy: the network, the slowest, is the last
         if is_garment_shaped(component):
             return Garment(component, found_by)
     return Garment(whole, WHOLE)
@@ -57,26 +58,6 @@ def segment_plain_background(rgb: Rgb) -> Mask:
     flooded = np.pad(near.astype(np.uint8), 1, constant_values=1)  # one flood reaches all sides
     cv2.floodFill(flooded, None, (0, 0), 2)  # background: 2
     return flooded[1:-1, 1:-1] != 2
-
-
-def segment_with_grabcut(rgb: Rgb, rounds: int = 4) -> Mask:
-    """Segments with GrabCut (Rother, Kolmogorov and Blake 2004); the edge is set to background."""
-    labels = np.full(rgb.shape[:2], cv2.GC_PR_FGD, np.uint8)  # all else: probably garment
-    labels[edge_strip(rgb.shape[:2], 0.02)] = cv2.GC_BGD  # 6 % and 12 % were worse: docs/log.md
-    cv2.setRNGSeed(0)  # GrabCut's k-means is random: the same photo must give the same mask
-    try:
-        cv2.grabCut(
-            rgb,
-            labels,
-            (0, 0, 0, 0),
-            np.zeros((1, 65)),
-            np.zeros((1, 65)),
-            rounds,
-            cv2.GC_INIT_WITH_MASK,
-        )
-    except cv2.error:  # too few colours for two clusters
-        return np.zeros(rgb.shape[:2], bool)
-    return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
 
 
 def is_garment_shaped(component: Mask) -> bool:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from wardrobe.errors import PhotoError
 from wardrobe.photo import tile
-from wardrobe.photo.decode import WORKING_SIDE, decode, open_image
+from wardrobe.photo.decode import read_photo
 from wardrobe.photo.garment import NOTHING, TILE, Garment, find_garment
 from wardrobe.photo.tile import SIDE
 from wardrobe.photo.types import Grey, Rgb, Source, Tones
@@ -41,13 +41,7 @@ def prepare_steps(source: Source) -> Steps:
 
     An image in Fashion-MNIST's format, or its negative, is used whole. A blank image becomes black.
     """
-    if isinstance(source, Image.Image):
-        rgb, opaque = decode(source)
-    else:
-        with open_image(source) as image:
-            # Decodes a JPEG at a fraction of its size, which is much faster.
-            image.draft("RGB", (2 * WORKING_SIDE, 2 * WORKING_SIDE))
-            rgb, opaque = decode(image)
+    rgb, opaque = read_photo(source)
     grey = tile.to_grey(rgb)  # (height, width) uint8
     if tile.is_tile(rgb):  # first: a tile has no photo to search
         small = Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX)

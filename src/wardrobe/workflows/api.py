@@ -212,7 +212,8 @@ def export_model(
         ImportError: the format's package is not installed.
     """
     from wardrobe.inference import engines
-    from wardrobe.inference.classifier import PRETRAINED, SHIPPED_FILES
+    from wardrobe.inference.classifier import SHIPPED_FILES
+    from wardrobe.onnx_runtime import PRETRAINED
 
     engines.check_format(to, int8)
     source: Run | Path

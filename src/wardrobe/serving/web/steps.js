@@ -5,7 +5,7 @@ import { grey, paint } from "./colours.js";
 const GARMENT_CAPTIONS = { // by `found_by`
   "plain background": "The garment, separated from a plain background",
   "transparent background": "The garment, from the image's transparency",
-  "GrabCut": "The garment, separated by GrabCut",
+  "network": "The garment, found by a small neural network",
   "whole image": "No garment found: the whole image is used",
   "blank image": "The image is blank",
 };

@@ -1,0 +1,8 @@
+"""The garment finder: a small U-Net that learns to draw the masks of GrabCut.
+
+- `recipe`: its settings, and what they reach
+- `teacher`: photos → the masks to learn, with GrabCut
+- `augment`: photos and masks → training batches
+- `fit`: trains, exports and checks the finder
+- `python -m wardrobe.training.finder`: all of it
+"""

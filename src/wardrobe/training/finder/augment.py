@@ -1,0 +1,80 @@
+"""Training batches of the finder: photos and masks, warped and recoloured together."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from wardrobe.models.unet import SIDE
+from wardrobe.rng import make_rng
+from wardrobe.training.finder.recipe import FinderRecipe
+from wardrobe.training.finder.teacher import Examples
+
+Floats = npt.NDArray[np.float32]
+Rng = np.random.Generator
+
+
+def make_batch(
+    recipe: FinderRecipe, examples: Examples, seed: int, epoch: int, number: int
+) -> tuple[Floats, Floats]:
+    """Returns batch `number` of an epoch: photos (b, 96, 96, 3), 0-255, and masks (b, 96, 96), 0-1.
+
+    Each epoch takes every photo once, in another order.
+    """
+    order = make_rng("order", seed, epoch).permutation(len(examples))
+    chosen = order[number * recipe.batch_size :][: recipe.batch_size]
+    rng = make_rng("changes", seed, epoch, number)
+    pairs = [augment(recipe, rng, examples.photos[i], examples.masks[i]) for i in chosen]
+    photos, masks = zip(*pairs, strict=True)
+    return np.stack(photos), np.stack(masks)
+
+
+def augment(
+    recipe: FinderRecipe, rng: Rng, photo: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8]
+) -> tuple[Floats, Floats]:
+    """Changes one photo (s, s, 3) and its mask (s, s), both 0-255.
+
+    Returns:
+        The photo (96, 96, 3), 0-255, and the mask (96, 96), 0-1.
+    """
+    matrix = _draw_matrix(recipe, rng, len(photo))
+    # The photo goes on mirrored outside its edge, as does its mask.
+    warped, where = (
+        cv2.warpAffine(each, matrix, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT_101)
+        for each in (photo, mask)
+    )
+    tones, share = warped.astype(np.float32), where.astype(np.float32) / np.float32(255)
+    if rng.random() < recipe.plain_probability:
+        tones = replace_background(rng, tones, share)
+    return recolour(rng, tones), share
+
+
+def _draw_matrix(recipe: FinderRecipe, rng: Rng, side: int) -> npt.NDArray[np.float64]:
+    """Returns the 2x3 matrix of mirroring, scale, stretch, rotation and shift, photo to network."""
+    scale = np.exp(rng.uniform(-recipe.max_zoom, recipe.max_zoom)) * SIDE / side
+    stretch, angle = np.exp(rng.normal(0, recipe.stretch)), rng.normal(0, recipe.tilt)
+    mirror = rng.choice((-1, 1))
+    cos, sin = np.cos(angle), np.sin(angle)
+    linear = scale * np.array([[cos, -sin], [sin, cos]]) @ np.diag([mirror * stretch, 1 / stretch])
+    centre = (SIDE - 1) / 2 + rng.normal(0, recipe.shift * SIDE, 2)  # of the photo, in pixels
+    return np.column_stack([linear, centre - linear @ np.full(2, (side - 1) / 2)])
+
+
+def replace_background(rng: Rng, tones: Floats, share: Floats) -> Floats:
+    """Puts the garment on one colour, most often a light one, as in a shop's photos."""
+    tone = rng.choice((255, rng.uniform(180, 255), rng.uniform(0, 255)))
+    colour = (tone + rng.normal(0, 12, 3)).clip(0, 255)
+    slope = rng.normal(0, 8, 2) @ np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j].reshape(2, -1)
+    background = colour + slope.reshape(SIDE, SIDE, 1)
+    return (tones * share[..., None] + background * (1 - share[..., None])).astype(np.float32)
+
+
+def recolour(rng: Rng, tones: Floats) -> Floats:
+    """Changes brightness, white balance, saturation, contrast and gamma, and adds noise."""
+    tones = tones * np.exp(rng.normal(0, 0.15) + rng.normal(0, 0.06, 3))
+    grey = tones.mean(2, keepdims=True)
+    tones = grey + (tones - grey) * rng.uniform(0.5, 1.4)
+    middle = tones.mean()
+    tones = middle + (tones - middle) * rng.uniform(0.7, 1.3)
+    tones = 255 * (tones.clip(0, 255) / 255) ** np.exp(rng.normal(0, 0.2))
+    noisy = tones + rng.normal(0, rng.uniform(0, 5), tones.shape)
+    return noisy.clip(0, 255).astype(np.float32)

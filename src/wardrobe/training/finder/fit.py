@@ -1,0 +1,114 @@
+"""Trains the finder, writes it in int8, and keeps the file only if it agrees with Keras."""
+
+import functools
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from wardrobe import export
+from wardrobe.data import batches
+from wardrobe.errors import WardrobeError
+from wardrobe.export import onnx
+from wardrobe.inference import engines
+from wardrobe.models import initializers, unet
+from wardrobe.onnx_runtime import open_session
+from wardrobe.runs import atomic_write
+from wardrobe.training.finder.augment import make_batch
+from wardrobe.training.finder.recipe import FinderRecipe
+from wardrobe.training.finder.teacher import Examples
+from wardrobe.training.schedules import WarmupLinear
+
+Masks = npt.NDArray[np.bool_]
+
+PREDICTED = 64  # photos at once
+MAX_IOU_LOSS = 0.005  # of the int8 file, against Keras
+
+
+def fit(
+    recipe: FinderRecipe, training: Examples, validation: Examples, seed: int
+) -> tuple[keras.Model, list[dict[str, float]]]:
+    """Trains the finder.
+
+    Returns:
+        The network for inference, and one row per epoch for history.csv.
+    """
+    keras.utils.set_random_seed(seed)
+    model = unet.build(recipe.filters, for_training=True)
+    initializers.initialize_weights(model, seed)
+    steps = -(-len(training) // recipe.batch_size)  # batches an epoch, rounded up
+    rate = WarmupLinear(recipe.learning_rate, recipe.epochs * steps)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(rate), loss, steps_per_execution=min(steps, 16))
+    history = []
+    for epoch in range(recipe.epochs):
+        started = time.perf_counter()
+        make = functools.partial(make_batch, recipe, training, seed, epoch)
+        fed = batches.from_function(make, steps)
+        losses = model.fit(**fed, shuffle=False, verbose=0).history["loss"]
+        iou = compute_iou(predict(model, validation), validation).mean()
+        row = {"epoch": epoch + 1, "seconds": round(time.perf_counter() - started, 3)}
+        history.append(row | {"loss": losses[0], "val_iou": float(iou)})
+    return unet.to_inference(model, recipe.filters), history
+
+
+def predict(network: keras.Model, examples: Examples) -> Masks:
+    """Returns the masks of Keras's network: (n, 96, 96)."""
+    photos = resize(examples.photos).astype(np.float32)
+    parts = (photos[each] for each in batches.slices(len(photos), PREDICTED))
+    convert = keras.ops.convert_to_numpy
+    return np.concatenate([convert(network.predict_on_batch(part)) > 0 for part in parts])
+
+
+def predict_with_onnx(path: Path, examples: Examples) -> Masks:
+    """Returns the masks of a finder's file: (n, 96, 96)."""
+    session, photos = open_session(path), resize(examples.photos).astype(np.float32)
+    parts = (photos[each] for each in batches.slices(len(photos), PREDICTED))
+    return np.concatenate([session.run(None, {engines.PIXELS: part})[0] > 0 for part in parts])
+
+
+def compute_iou(masks: Masks, examples: Examples) -> npt.NDArray[np.float64]:
+    """Returns the intersection over union of each mask (n, 96, 96) and the teacher's: (n,), 0-1."""
+    wanted = resize(examples.masks) > 127
+    both, either = (each.sum((1, 2)) for each in (masks & wanted, masks | wanted))
+    return both / np.maximum(either, 1)
+
+
+def resize(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Resizes squares (n, s, s) or (n, s, s, 3) to the network's side."""
+    size = (unet.SIDE, unet.SIDE)
+    return np.stack([cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in images])
+
+
+def export_finder(
+    network: keras.Model,
+    path: Path,
+    training: Examples,
+    validation: Examples,
+    metadata: Mapping[str, str],
+) -> float:
+    """Writes the finder as an int8 .onnx file, calibrated on training photos.
+
+    Returns:
+        The mean IoU of the file's masks on the validation photos, 0-1.
+
+    Raises:
+        WardrobeError: it is lower than that of Keras by more than `MAX_IOU_LOSS`. No file is kept.
+    """
+    of_keras = float(compute_iou(predict(network, validation), validation).mean())
+    with atomic_write(path) as temporary:
+        with export.suppress_output():
+            onnx.write(network, temporary, resize(training.photos[: export.CALIBRATION_IMAGES]))
+        iou = float(compute_iou(predict_with_onnx(temporary, validation), validation).mean())
+        if not iou >= of_keras - MAX_IOU_LOSS:  # true for NaN too
+            raise WardrobeError(
+                f"{path.name} has an IoU of {iou:.3f} on {len(validation)} validation photos, "
+                f"Keras {of_keras:.3f}; expected a loss of at most {MAX_IOU_LOSS}; the file was "
+                "not kept; train it again with another --seed"
+            )
+        onnx.write_metadata(temporary, {**metadata, "iou": f"{iou:.4f}"})
+    return iou

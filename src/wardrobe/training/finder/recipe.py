@@ -1,0 +1,30 @@
+"""The recipe of the garment finder."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FinderRecipe:
+    """The fields of the finder's recipe: the network, the optimization, the augmentation."""
+
+    name: str = "finder"
+
+    # Network
+    filters: tuple[int, ...] = (12, 24, 40, 64)  # of each level of the U-Net
+
+    # Optimization: Adam, linear warm-up, linear decay to 0
+    epochs: int = 10
+    batch_size: int = 32  # photos per step
+    learning_rate: float = 4e-3  # its peak
+
+    # Training photos; each is mirrored with probability 0.5
+    max_zoom: float = 0.3  # the logarithm of the scale, up to this each way
+    stretch: float = 0.12  # the logarithm of width to height, one standard deviation
+    tilt: float = 0.15  # radians, one standard deviation
+    shift: float = 0.07  # of the side, one standard deviation; cuts garments off at the edge
+    plain_probability: float = 0.1  # of a background of one colour
+
+
+FINDER = FinderRecipe()
+"""The finder that ships.
+"""

@@ -1,0 +1,42 @@
+"""The shipped garment finder."""
+
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from drawn_photos import Mask, Pixels, overlap, scene, tiles, white, wood
+
+from wardrobe.models import unet
+from wardrobe.photo import finder
+
+
+@pytest.mark.parametrize("label", [0, 2, 4, 6, 8])
+@pytest.mark.parametrize("floor", [wood(), white(), tiles()])
+def test_the_garment_is_found_on_any_floor(floor: Pixels, label: int) -> None:
+    image, where = scene(floor, label)
+    assert overlap(finder.segment_with_network(np.asarray(image)), where) > 0.8
+
+
+def test_every_size_has_a_mask_of_its_own_size() -> None:
+    for size in ((8, 160), (160, 8), (1, 1), (97, 300)):
+        assert finder.segment_with_network(np.zeros((*size, 3), np.uint8)).shape == size
+
+
+def segment_wood() -> Mask:
+    return finder.segment_with_network(np.asarray(scene(wood())[0]))
+
+
+def test_threads_and_forks_find_the_same_mask() -> None:
+    expected = segment_wood()  # opens the session before the fork
+    with ThreadPoolExecutor(4) as pool:
+        masks = [future.result() for future in [pool.submit(segment_wood) for _ in range(12)]]
+    with multiprocessing.get_context("fork").Pool(1) as processes:
+        masks.append(processes.apply_async(segment_wood).get(timeout=60))
+    for mask in masks:
+        np.testing.assert_array_equal(mask, expected)
+
+
+def test_the_file_fits_the_package() -> None:
+    """`photo` cannot import `models`, which needs Keras."""
+    assert finder.SIDE == unet.SIDE

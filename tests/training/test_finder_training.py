@@ -1,0 +1,78 @@
+"""Training of the garment finder, on drawn photos."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_photos import scene, tiles, wood
+from PIL import Image
+
+from wardrobe.errors import WardrobeError
+from wardrobe.inference import engines
+from wardrobe.training.finder import __main__ as command
+from wardrobe.training.finder import augment, fit, teacher
+from wardrobe.training.finder.recipe import FINDER
+
+SMALL = replace(FINDER, filters=(4, 8), epochs=2, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("photos")
+    for split, floor in (("train", wood()), ("validation", tiles())):
+        (root / split / "clothes").mkdir(parents=True)
+        for label in (0, 1, 3, 4, 6):
+            scene(floor, label)[0].save(root / split / "clothes" / f"{label}.jpg")
+    return root
+
+
+def test_training_writes_a_finder_with_its_scores(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit, "MAX_IOU_LOSS", 1)  # a network of four steps is near no decision
+    command.train(photos, tmp_path, 0, SMALL)
+    facts = json.loads((tmp_path / "finder.json").read_text())
+    assert facts["recipe"]["filters"] == [4, 8]
+    assert facts["with_masks"] == {"train": 5, "validation": 5}
+    with (tmp_path / "history.csv").open() as stream:
+        losses = [float(row["loss"]) for row in csv.DictReader(stream)]
+    assert len(losses) == 2 and losses[1] < losses[0]
+    engine = engines.open_engine(tmp_path / "finder-int8.onnx")
+    assert engine.metadata["recipe"] == "finder"
+    assert engine.run(np.zeros((2, 96, 96, 3), np.float32)).shape == (2, 96, 96)
+    with Image.open(tmp_path / "masks.png") as sheet:
+        assert sheet.width == 6 * 256
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("finder.json", "history.csv", "model.keras", "finder-int8.onnx", "masks.png")
+    }
+
+
+def test_a_file_that_disagrees_with_keras_is_not_kept(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit, "MAX_IOU_LOSS", -2)  # no file can be as good
+    with pytest.raises(WardrobeError, match=r"finder-int8.onnx has an IoU of .* was not kept"):
+        command.train(photos, tmp_path, 0, replace(SMALL, epochs=1))
+    assert not (tmp_path / "finder-int8.onnx").exists()
+
+
+def test_photo_and_mask_are_warped_together() -> None:
+    same_background = replace(FINDER, plain_probability=0)
+    mask = np.zeros((teacher.SIDE, teacher.SIDE), np.uint8)
+    mask[30:90, 40:80] = 255
+    photo = np.repeat(mask[..., None], 3, axis=2)
+    for number in range(20):
+        tones, share = augment.augment(same_background, np.random.default_rng(number), photo, mask)
+        threshold = (tones.max() + tones.min()) / 2
+        found = tones.mean(2) > threshold
+        if number == 0:
+            assert 0.05 < share.mean() < 0.5
+        assert np.mean(found == (share > 0.5)) > 0.97
+
+
+def test_a_folder_without_photos_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(WardrobeError, match="has no photos; expected"):
+        command.train(tmp_path, tmp_path / "out", 0)
