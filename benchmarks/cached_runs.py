@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from wardrobe import runs
-from wardrobe.data import TEST, Dataset, load_data
+from wardrobe.data import TEST, Dataset, load_training_data
 from wardrobe.errors import UsageError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
@@ -45,7 +45,7 @@ def train_or_resume(
     if not path.exists():
         options: dict[str, Any] = {"data": data, "data_dir": data_dir, "limit": limit, "seed": seed}
         return api.train(chosen, out=path, stream=stream, **options)
-    dataset = load_data(data, data_dir, limit, chosen.held_out)
+    dataset = load_training_data(chosen, data, data_dir, limit)
     run = open_cached(path, chosen, dataset, limit=limit, seed=seed)
     if run.info()["status"] != runs.DONE:
         return api.resume(path, data_dir=data_dir, stream=stream)

@@ -18,7 +18,7 @@ from scipy import stats
 
 from benchmarks import cached_runs, results
 from wardrobe import runs
-from wardrobe.data import VALIDATION, Dataset, load_data
+from wardrobe.data import VALIDATION, Dataset, load_training_data
 from wardrobe.data.load import stratified_split
 from wardrobe.errors import UsageError
 from wardrobe.models import recipes
@@ -66,7 +66,7 @@ def run_ablation(
         raise UsageError(f"--rates {rates} is too small; give 1 or more")
     # held_out=None: the whole validation split is for selection and comparison.
     recipe = replace(recipes.with_epochs(recipes.get(name), epochs), held_out=None)
-    dataset = load_data(data, data_dir, limit)
+    dataset = load_training_data(recipe, data, data_dir, limit)
     selection, comparison = halve_validation(dataset)
     variants = make_variants(recipe)
     root = folder / "runs" / f"benchmark-ablation-{name}"

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from wardrobe.data import Dataset, augment, batches
+from wardrobe.data.clothing_photos import ClothingPhotos, Photos
 from wardrobe.models import recipes
 from wardrobe.training import loop, sampling
 
@@ -108,12 +109,47 @@ def test_losses_are_cross_entropies(dataset: Dataset) -> None:
     assert found.mean() == pytest.approx(expected, rel=1e-4)
 
 
-def test_batches_from_a_function_keep_their_order() -> None:
-    def batch(number: int) -> batches.Batch:
-        return np.full((2, 28, 28, 1), number, np.float32), np.full((2, 3), number, np.float32)
+def test_an_epoch_has_the_recipes_shares_of_photos_warped_and_unknown_images(
+    dataset: Dataset,
+) -> None:
+    kinds = np.array(["dress", "shoes", "hat"] * 10)
+    grey = np.full((30, 28, 28), 77, np.uint8)  # recognised after a warp by its constant tone
+    photos = Photos(grey, kinds)
+    mixed = replace(dataset, photos=ClothingPhotos("", {}, photos, photos))
+    recipe = replace(
+        BASELINE, photo_fraction=0.3, warp_fraction=0.2, unknown_fraction=0, batch_size=64
+    )
+    model: Any = None
+    first, again = (
+        list(sampling.make_epoch_batches(recipe, mixed, model, 0, 3)["x"].as_numpy_iterator())
+        for _ in range(2)
+    )
+    targets = np.concatenate([each for _, each in first])
+    assert targets.shape == (600, 11)
+    assert [len(each) for _, each in first] == [64] * 9 + [24]
+    assert all(np.array_equal(one[0], two[0]) for one, two in zip(first, again, strict=True))
+    shoes, none = targets.sum(axis=1) == 3, targets[:, -1] == 1
+    assert shoes.sum() == none.sum() == 60, "a third of 180 photos each, every photo equally often"
+    assert (targets[shoes][:, [5, 7, 9]] == 1).all()
+    images = np.concatenate([each for each, _ in first])[..., 0]
+    unchanged = counts_of_known(dataset, images)
+    assert unchanged == pytest.approx(300, abs=3), "half of the images are as they were"
+    halves = targets[:300].sum(axis=1) == 3
+    assert 15 <= halves.sum() <= 45, "photos are spread over the epoch"
 
-    got = [
-        (float(x[0, 0, 0, 0]), float(y[0, 0]))
-        for x, y in batches.from_function(batch, 30)["x"].as_numpy_iterator()
-    ]
-    assert got == [(number, number) for number in range(30)]
+
+def test_unknown_images_have_the_target_of_no_class(dataset: Dataset) -> None:
+    photos = Photos(dataset.train.images[:9], np.array(["pants"] * 9))
+    mixed = replace(dataset, photos=ClothingPhotos("", {}, photos, photos))
+    recipe = replace(BASELINE, photo_fraction=0.1, unknown_fraction=0.5)
+    model: Any = None
+    given = sampling.make_epoch_batches(recipe, mixed, model, 0, 0)["x"].as_numpy_iterator()
+    targets = np.concatenate([each for _, each in given])
+    assert (targets.sum(axis=1) == 1).all()
+    assert targets[:, -1].mean() == pytest.approx(0.5, abs=0.07)
+
+
+def counts_of_known(dataset: Dataset, images: npt.NDArray[np.uint8]) -> int:
+    """Returns how many of `images` are training images, unchanged."""
+    known = {image.tobytes() for image in dataset.train.images}
+    return sum(image.tobytes() in known for image in images)

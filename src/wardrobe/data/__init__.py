@@ -5,12 +5,12 @@
 - `fashion_mnist`, `image_folder`, `synthetic`: the three sources of images
 - `clothing_photos`: photos to train on beside them
 - `download`: the cache, and downloads into it
-- `augment`, `photo_augment`: changed training images
+- `augment`, `warp`: changed training images
 - `batches`: arrays as each backend of Keras takes them fastest
 """
 
 from wardrobe.data.dataset import AUTO, FASHION_MNIST, SYNTHETIC, TEST, VALIDATION, Dataset, Split
-from wardrobe.data.load import load_data
+from wardrobe.data.load import load_data, load_training_data
 
 __all__ = [
     "AUTO",
@@ -21,4 +21,5 @@ __all__ = [
     "Dataset",
     "Split",
     "load_data",
+    "load_training_data",
 ]

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:  # that module needs this one
+    from wardrobe.data.clothing_photos import ClothingPhotos
 
 TEST, VALIDATION = "test", "validation"  # the splits that a model can be scored on
 AUTO, FASHION_MNIST, SYNTHETIC = "auto", "fashion-mnist", "synthetic"
@@ -41,6 +45,7 @@ class Dataset:
     validation: Split
     test_size: int  # images
     _load_test: Callable[[], Split]  # lazy: nothing reads it by accident
+    photos: "ClothingPhotos | None" = None  # for a recipe that is trained on photos as well
 
     @property
     def is_synthetic(self) -> bool:
@@ -60,12 +65,20 @@ class Dataset:
     def describe(self) -> dict[str, object]:
         """Returns the entry "dataset" of run.json."""
         sizes = len(self.train), len(self.validation), self.test_size
-        return {
+        found: dict[str, object] = {
             "source": self.source,
             "class_names": list(self.class_names),
             "checksums": self.checksums,
             "splits": dict(zip(("train", "validation", "test"), sizes, strict=True)),
         }
+        if self.photos is not None:
+            splits = {"train": self.photos.train, "validation": self.photos.validation}
+            found["checksums"] = self.checksums | self.photos.checksums
+            found["photos"] = {
+                "source": self.photos.source,
+                "splits": {name: len(each) for name, each in splits.items()},
+            }
+        return found
 
     def class_counts(self) -> dict[str, dict[str, int]]:
         """Returns the number of training and validation images of each class."""

@@ -1,4 +1,4 @@
-"""`load_data`: opens Fashion-MNIST, the synthetic images or a folder of images as a `Dataset`."""
+"""Opens Fashion-MNIST, the synthetic images or a folder of images as a `Dataset`."""
 
 import hashlib
 from dataclasses import replace
@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe.data import fashion_mnist, image_folder, synthetic
+from wardrobe.data import clothing_photos, fashion_mnist, image_folder, synthetic
 from wardrobe.data.dataset import AUTO, FASHION_MNIST, SYNTHETIC, Dataset, Split
 from wardrobe.errors import DataMissingError, UsageError
 from wardrobe.labels import CLASS_NAMES
+from wardrobe.models.recipes import Recipe
 from wardrobe.terminal import console
 
 VALIDATION_IMAGES = 5_000  # of the 60,000 published training images
@@ -56,6 +57,39 @@ def load_data(
         dataset = _load_folder(Path(name))
     dataset = dataset.with_validation_size(held_out)
     return replace(dataset, train=dataset.train[:limit])  # the order is shuffled: a random sample
+
+
+def load_training_data(
+    recipe: Recipe,
+    name: str = AUTO,
+    data_dir: str | Path | None = None,
+    limit: int | None = None,
+    photos_dir: str | Path | None = None,
+    extra_photos: str | Path | None = None,
+) -> Dataset:
+    """Opens all data that a recipe is trained on: a data set, and photos if the recipe has some.
+
+    Args:
+        name, data_dir, limit: as in `load_data`.
+        photos_dir, extra_photos: as in `clothing_photos.load_photos`.
+
+    Raises:
+        UsageError, DataError: as in `load_data` and `load_photos`; photos are given for a recipe
+            without, or the data set has other classes than Fashion-MNIST.
+    """
+    dataset = load_data(name, data_dir, limit, recipe.held_out)
+    if not recipe.photo_fraction:
+        if photos_dir is not None or extra_photos is not None:
+            option = "--photos-dir" if extra_photos is None else "--extra-photos"
+            raise UsageError(f"{option} is for the recipe photo, not {recipe.name}; leave it out")
+        return dataset
+    if dataset.class_names != CLASS_NAMES:
+        raise UsageError(
+            f"the recipe {recipe.name} mixes in photos of Fashion-MNIST's ten classes, but --data "
+            f"{name} has others; train another recipe on it"
+        )
+    paths = (Path(each) if each is not None else None for each in (photos_dir, extra_photos))
+    return replace(dataset, photos=clothing_photos.load_photos(*paths))
 
 
 def stratified_split(

@@ -21,6 +21,9 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
     A standard normal prior on its logarithm keeps it near 1 when there are too few images, or too
     few mistakes, to estimate it. With thousands of images the prior has no measurable effect.
 
+    Args:
+        labels: (n,); or (n, k) bool, the classes of which any is correct.
+
     Source: Guo et al. 2017, arXiv 1706.04599, section 4.2.
     """
 

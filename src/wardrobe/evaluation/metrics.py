@@ -6,7 +6,7 @@ int, 0 to k-1.
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp
 from scipy.stats import binomtest
 
 Floats = npt.NDArray[np.floating]
@@ -28,8 +28,14 @@ def cross_entropies(logits: Floats, labels: Labels) -> Floats:
     """Returns -log p(label) of each image, in nats: (n,).
 
     From logits, as softmax rounds a small probability to 0 and its logarithm to infinity.
+
+    Args:
+        labels: (n,); or (n, k) bool, the classes of which any is correct.
     """
-    return -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
+    log_p = log_softmax(logits.astype(np.float64), axis=1)  # (n, k)
+    if labels.ndim == 2:
+        return -logsumexp(np.where(labels, log_p, -np.inf), axis=1)
+    return -log_p[np.arange(len(labels)), labels]
 
 
 def negative_log_likelihood(logits: Floats, labels: Labels) -> float:

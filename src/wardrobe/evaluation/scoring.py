@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from wardrobe.data import TEST, VALIDATION, Dataset, Split, batches, photo_augment
+from wardrobe.data import TEST, VALIDATION, Dataset, Split, batches
 from wardrobe.data.clothing_photos import Photos, locate, read_split
 from wardrobe.data.test_split import open_test_photos, open_test_split
 from wardrobe.evaluation import calibration, metrics
@@ -20,6 +20,7 @@ from wardrobe.models.recipes import Recipe
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.int64]
+Predict = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]  # images → logits
 
 BATCH = 500  # images
 ANSWERED = 0.95  # fraction of validation images that are familiar; the others are "not sure"
@@ -29,7 +30,7 @@ ANSWERED = 0.95  # fraction of validation images that are familiar; the others a
 class ReferenceOutputs:
     """Labelled images with the logits of the Keras model, which an exported file must match."""
 
-    images: npt.NDArray[Any]  # (n, 28, 28), 0-255; uint8, or float32 for simulated photos
+    images: npt.NDArray[np.uint8]  # (n, 28, 28), 0-255
     labels: Labels  # (n,)
     logits: npt.NDArray[np.float32]  # (n, k)
 
@@ -40,29 +41,33 @@ class Evaluation(ReferenceOutputs):
 
     temperatures: Floats  # (n,), each fitted on other images
     metrics: dict[str, Any]  # as in metrics.json
-    validation: ReferenceOutputs  # what temperature and threshold were fitted on
+    validation: ReferenceOutputs  # decides whether an exported file is kept
 
 
 def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = TEST) -> Evaluation:
     """Scores `model` on "test" or "validation".
 
-    The temperature and the familiarity threshold are fitted on validation images; on simulated
-    photos of them if the recipe trains for photos. If validation images are scored, each half of
-    them is scored with the values fitted on the other half (cross-fitting).
+    The temperature and the familiarity threshold are fitted on validation images, or on the photos
+    for validation if the model was trained on photos. If the images that are scored were fitted
+    on, each half of them is scored with the values fitted on the other half (cross-fitting).
     """
-    views, labels = recipe.tta_views, dataset.validation.labels
-    fitted_images = _simulate_inputs(dataset, recipe)
-    fitted_logits = predict_logits(model, fitted_images, views)
-    temperature, threshold = _fit(fitted_logits, labels)
+    views, validation = recipe.tta_views, dataset.validation
+    predict = make_logits_function(model, views)
+    reference = ReferenceOutputs(
+        validation.images, validation.labels, predict(validation.images)
+    )
+    fitted, targets = reference.logits, validation.labels
+    if recipe.photo_fraction:
+        fitted, targets = _predict_known_photos(predict, dataset)
+    temperature, threshold = _fit(fitted, targets)
     scored = open_split(dataset, split)  # after fitting: nothing above sees these images
-    is_fitted = scored.images is fitted_images  # the validation images, as they are
-    logits = fitted_logits if is_fitted else predict_logits(model, scored.images, views)
+    logits = reference.logits if split == VALIDATION else predict(scored.images)
     temperatures, thresholds = (np.full(len(logits), each) for each in (temperature, threshold))
-    if split == VALIDATION:
-        half = assign_halves(labels)
+    if fitted is logits:
+        half = assign_halves(targets)
         for each in (0, 1):
-            fitted = _fit(fitted_logits[half != each], labels[half != each])
-            temperatures[half == each], thresholds[half == each] = fitted
+            values = _fit(fitted[half != each], targets[half != each])
+            temperatures[half == each], thresholds[half == each] = values
     scaled = logits / temperatures[:, None]
     found = {
         "data": dataset.name,
@@ -73,14 +78,26 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
         "familiarity_threshold": threshold,
         "sure": float((confidence.familiarity(logits) >= thresholds).mean()),
     }
-    validation = ReferenceOutputs(fitted_images, labels, fitted_logits)
-    return Evaluation(scored.images, scored.labels, logits, temperatures, found, validation)
+    return Evaluation(scored.images, scored.labels, logits, temperatures, found, reference)
 
 
-def _fit(logits: Floats, labels: Labels) -> tuple[float, float]:
+def _predict_known_photos(
+    predict: Predict, dataset: Dataset
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Returns the logits of the photos for validation that show one of the classes, (n, k).
+
+    Also returns the classes that count as correct for each, (n, k).
+    """
+    photos = dataset.photos.validation
+    accepted = photos.targets(dataset.class_names)[:, :-1] > 0  # (n, k); the last is "none"
+    known = accepted.any(axis=1)
+    return predict(photos.images[known]), accepted[known]
+
+
+def _fit(logits: Floats, targets: npt.NDArray[Any]) -> tuple[float, float]:
     """Returns the temperature, and the familiarity below which an answer is "not sure"."""
     threshold = np.quantile(confidence.familiarity(logits), 1 - ANSWERED)
-    return calibration.fit_temperature(logits, labels), float(threshold)
+    return calibration.fit_temperature(logits, targets), float(threshold)
 
 
 def assign_halves(labels: Labels) -> Labels:
@@ -153,7 +170,7 @@ def _simulate_inputs(dataset: Dataset, recipe: Recipe) -> npt.NDArray[Any]:
     images, labels = dataset.validation.images, dataset.validation.labels
     if recipe.augment == "none":
         return images
-    rng, masks = np.random.default_rng(0), photo_augment.garment_masks(images)
+    rng, masks = np.random.default_rng(0).garment_masks(images)
     photos, _ = photo_augment.simulate_photos(
         rng, images, masks, labels, dataset.class_names, unknown=0
     )
@@ -169,7 +186,7 @@ def predict_logits(
 
 def make_logits_function(
     model: keras.Model, tta_views: int = 1
-) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
+) -> Predict:
     """Returns a function from images (n, 28, 28), 0-255, to logits (n, k).
 
     It is faster than repeated `predict_logits`, as TensorFlow traces the model only once.

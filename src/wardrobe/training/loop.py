@@ -175,7 +175,7 @@ def _validate(local: keras.Model, model: keras.Model, recipe: Recipe, dataset: D
     if local is not model:
         local.set_weights(model.get_weights())  # `local` is of this process alone
     images, labels = dataset.validation.images[..., None], dataset.validation.labels
-    if recipe.augment == "photo":  # its targets have one more class, "unknown"
+    if recipe.photo_fraction:  # the targets have one more class, "unknown"
         labels = keras.utils.to_categorical(labels, len(dataset.class_names) + 1)
     validation = batches.from_arrays(images, labels, VALIDATION_BATCH)
     scores = local.evaluate(**validation, return_dict=True, verbose=0)

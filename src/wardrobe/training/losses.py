@@ -10,7 +10,7 @@ from wardrobe.models.recipes import Recipe
 
 def build_loss_and_metric(recipe: Recipe) -> tuple[keras.losses.Loss, keras.metrics.Metric]:
     """Returns the recipe's loss, from logits, and the metric "accuracy"."""
-    if recipe.augment == "none":  # integer targets (n,), otherwise one-hot (n, k + 1)
+    if not recipe.photo_fraction:  # integer targets (n,), otherwise multi-hot (n, k + 1)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         accuracy = keras.metrics.sparse_categorical_accuracy
     else:

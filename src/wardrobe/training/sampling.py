@@ -10,13 +10,14 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe.data import Dataset, Split, augment, batches, photo_augment
+from wardrobe.data import Dataset, Split, augment, batches, warp
 from wardrobe.evaluation import metrics
 from wardrobe.models import architecture
 from wardrobe.models.recipes import Recipe
 from wardrobe.rng import make_rng
 from wardrobe.training.distributed import collectives
 
+Images = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating]
 
@@ -34,8 +35,6 @@ def make_epoch_batches(
         model: after the previous epoch; it computes the losses for hard-example mining.
     """
     train = dataset.train
-    if recipe.augment == "photo":
-        return _make_photo_batches(recipe, dataset, seed, epoch)
     chosen = np.arange(len(train))
     if _is_mined(recipe, epoch):
         rng = make_rng("others", seed, epoch)  # a stream of its own, apart from the order's
@@ -52,10 +51,12 @@ def make_epoch_batches(
             for number, order in enumerate(orders)
         ]
     )
-    labels = train.labels[chosen[np.concatenate(orders)]]  # (n,)
-    images, labels = collectives.shard((images, labels), recipe.batch_size)
+    targets: npt.NDArray[Any] = train.labels[chosen[np.concatenate(orders)]]  # (n,)
+    if recipe.photo_fraction:
+        images, targets = _mix_photos(recipe, dataset, images, targets, seed, epoch)
+    images, targets = collectives.shard((images, targets), recipe.batch_size)
     batch_size = collectives.per_process_batch_size(recipe.batch_size)
-    return batches.from_arrays(images[..., None], labels, batch_size)  # (n, 28, 28, 1) uint8, (n,)
+    return batches.from_arrays(images[..., None], targets, batch_size)  # (n, 28, 28, 1) uint8
 
 
 def count_rounds(recipe: Recipe, count: int, epoch: int) -> int:
@@ -71,12 +72,12 @@ def count_rounds(recipe: Recipe, count: int, epoch: int) -> int:
 
 def draw_samples(recipe: Recipe, dataset: Dataset, count: int) -> npt.NDArray[np.uint8]:
     """Returns random training images as the recipe augments them: (count, 28, 28), 0-255."""
-    train, rng = dataset.train, make_rng("samples", 0)
-    chosen = rng.permutation(len(train))[:count]
-    if recipe.augment == "none":
-        return train.images[chosen]
-    images, _ = _simulate_photos(dataset, chosen, rng)  # float32, 0-255
-    return np.rint(images[..., 0]).astype(np.uint8)  # (count, 28, 28)
+    rng = make_rng("samples", 0)
+    images = dataset.train.images[rng.permutation(len(dataset.train))[:count]]
+    if dataset.photos is None:
+        return images
+    tiles = dataset.photos.train.images
+    return np.concatenate([images, tiles[rng.permutation(len(tiles))]])
 
 
 def shuffle_indices(count: int, seed: int, epoch: int, number: int = 0) -> Indices:
@@ -127,19 +128,29 @@ def _gather_losses(model: keras.Model, split: Split) -> Floats:
     return collectives.all_gather(part)[: len(split)]  # the last part may have wrapped around
 
 
-def _make_photo_batches(recipe: Recipe, dataset: Dataset, seed: int, epoch: int) -> dict[str, Any]:
-    """Returns the batches of an epoch; each is computed while the one before it trains."""
-    order = shuffle_indices(len(dataset.train), seed, epoch)
+def _mix_photos(
+    recipe: Recipe, dataset: Dataset, images: Images, labels: Indices, seed: int, epoch: int
+) -> tuple[Images, Floats]:
+    """Replaces a fraction of an epoch's images by photos, and warps these and others.
 
-    def make_batch(number: int) -> batches.Batch:
-        chosen = order[number * recipe.batch_size : (number + 1) * recipe.batch_size]
-        batch = _simulate_photos(dataset, chosen, make_rng("photo", seed, epoch, number))
-        return collectives.shard(batch, len(chosen))  # drawn whole in each process, then cut
+    Args:
+        images, labels: (n, 28, 28) and (n,), in random order.
 
-    return batches.from_function(make_batch, -(-len(order) // recipe.batch_size))
-
-
-def _simulate_photos(dataset: Dataset, chosen: Indices, rng: np.random.Generator) -> batches.Batch:
-    images, labels = dataset.train.images[chosen], dataset.train.labels[chosen]
-    masks = photo_augment.garment_masks(images)  # before the changes: the background is still black
-    return photo_augment.simulate_photos(rng, images, masks, labels, dataset.class_names)
+    Returns:
+        Images (n, 28, 28), in random order; targets (n, k + 1) as in `Photos.targets`.
+    """
+    photos, rng, n = dataset.photos.train, make_rng("photos", seed, epoch), len(labels)
+    targets = np.eye(len(dataset.class_names) + 1, dtype=np.float32)[labels]
+    count = round(recipe.photo_fraction * n)
+    # Several rounds over the photos, each in its own order.
+    rounds = -(-count // len(photos.images))
+    chosen = np.concatenate([rng.permutation(len(photos.images)) for _ in range(rounds)])[:count]
+    images[:count] = photos.images[chosen]
+    targets[:count] = photos.targets(dataset.class_names)[chosen]
+    warped = slice(0, count + round(recipe.warp_fraction * n))
+    images[warped] = warp.warp(rng, images[warped])
+    unknown = rng.random(n) < recipe.unknown_fraction
+    images[unknown] = warp.make_unknowns(rng, images[unknown])
+    targets[unknown] = np.eye(targets.shape[1])[-1]
+    order = rng.permutation(n)
+    return images[order], targets[order]

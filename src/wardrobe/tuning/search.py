@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from wardrobe import runs
-from wardrobe.data import Dataset, load_data
+from wardrobe.data import Dataset, load_training_data
 from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
@@ -105,7 +105,8 @@ def tune(
     if trials < 1:
         raise UsageError(f"--trials {trials} is too small; give 1 or more")
     opened = _open_storage(storage, out)  # before the data, which may take long to load
-    dataset = load_data(data, data_dir, limit)
+    whole = replace(recipe, held_out=None)  # trials are compared on all validation images
+    dataset = load_training_data(whole, data, data_dir, limit)
     title = name_study(recipe, dataset, limit)
     study = _open_study(title, recipe, fields, opened, storage is not None)
     done = _count_finished(study)

@@ -5,24 +5,28 @@ They check arguments, open data and run, and load Keras last, so a wrong argumen
 
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from wardrobe import runs
-from wardrobe.data import AUTO, FASHION_MNIST, TEST, VALIDATION, Dataset, load_data
+from wardrobe.data import AUTO, FASHION_MNIST, TEST, VALIDATION, load_training_data
 from wardrobe.errors import PhotoError, RunError, UsageError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import TTA_VIEWS, Recipe
 from wardrobe.runs import Run
 from wardrobe.terminal import console, progress
-from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training.distributed.launch import Process
+from wardrobe.workflows.opening import (
+    START_AGAIN,
+    check_model,
+    connect_workers,
+    load_run_data,
+    loading_keras,
+    open_run_data,
+)
 
 SEED_LIMIT = 2**32  # of NumPy, and so of Keras
-START_AGAIN = "start it again on every host"
 
 
 def train(
@@ -33,6 +37,8 @@ def train(
     epochs: int | None = None,
     seed: int = 0,
     limit: int | None = None,
+    photos_dir: str | Path | None = None,
+    extra_photos: str | Path | None = None,
     out: str | Path | None = None,
     stream: TextIO | None = None,
     process: Process | None = None,
@@ -42,6 +48,7 @@ def train(
     Args:
         recipe: a recipe or its name.
         data, data_dir, limit: as in `wardrobe.load_data`.
+        photos_dir, extra_photos: photos for the recipe `photo`; see `load_training_data`.
         epochs: 1 or more; None: the recipe's.
         seed: of the initial weights and the image order, 0 to 2**32 - 1.
         out: the new run folder; None: `runs/<recipe>-<date>-<time>`.
@@ -60,19 +67,21 @@ def train(
         runs.check_new_folder(folder)
     display = progress.make_training_display(stream or sys.stdout)
     display.stage("Opening the data")
-    dataset = load_data(data, data_dir, limit, chosen.held_out)
-    with _loading_keras(display):
+    dataset = load_training_data(chosen, data, data_dir, limit, photos_dir, extra_photos)
+    with loading_keras(display):
         from wardrobe.workflows import train_run
-    _connect_workers(process, chosen, dataset, limit, seed, display)
+    connect_workers(process, chosen, dataset, limit, seed, display)
     run = runs.create_run(
         chosen,
         folder,
         data=dataset.name,
         dataset=dataset.describe(),
-        data_dir=str(Path(data_dir).resolve()) if data_dir else None,
+        data_dir=_resolve(data_dir),
+        photos_dir=_resolve(photos_dir),
+        extra_photos=_resolve(extra_photos),
         limit=limit,
         seed=seed,
-        reproduce=_format_command(chosen, dataset.name, seed, limit),
+        reproduce=_format_command(chosen, dataset.name, seed, limit, extra_photos),
     )
     train_run.train(run, dataset, display)
     return run
@@ -109,11 +118,11 @@ def resume(
         )
     with run.lock():  # fails before Keras is loaded if another process trains the run
         pass
-    display, dataset = _open_data(run, data_dir, stream)
-    with _loading_keras(display):
+    display, dataset = open_run_data(run, data_dir, stream)
+    with loading_keras(display):
         from wardrobe.workflows import train_run
-    _connect_workers(process, run.recipe(), dataset, info["limit"], info["seed"], display)
-    moved: dict[str, Any] = {} if data_dir is None else {"data_dir": str(Path(data_dir).resolve())}
+    connect_workers(process, run.recipe(), dataset, info["limit"], info["seed"], display)
+    moved: dict[str, Any] = {} if data_dir is None else {"data_dir": _resolve(data_dir)}
     differences = runs.list_differences(info, runs.describe_provenance())
     if differences and not run.keras_path.exists():  # it is written when training ends
         changed = "; ".join(differences)
@@ -136,7 +145,7 @@ def train_worker(
         WardrobeError: process 0 cannot be reached or is lost, or its data is different.
     """
     display = progress.make_training_display(stream or sys.stdout)
-    with _loading_keras(display):
+    with loading_keras(display):
         from wardrobe.workflows import train_run
     from wardrobe.training.distributed import collectives
 
@@ -146,7 +155,7 @@ def train_worker(
         task = collectives.broadcast_object(None)
         recipe = recipes.from_dict(task["recipe"])
         collectives.check_batch_size(recipe.batch_size)
-        dataset = load_data(task["data"], data_dir, task["limit"], recipe.held_out)
+        dataset = load_training_data(recipe, task["data"], data_dir, task["limit"])
         collectives.check_equal("data", dataset.checksums)
     train_run.train_worker(recipe, dataset, task["seed"], display)
 
@@ -175,9 +184,9 @@ def evaluate(
             f"unknown --tta-views {tta_views}; give 1, 2 or 6, or leave it out for the recipe's own"
         )
     run = runs.find_run(name)
-    _check_model(run)
-    display, dataset = _open_data(run, data_dir, stream)
-    with _loading_keras(display):
+    check_model(run)
+    display, dataset = open_run_data(run, data_dir, stream)
+    with loading_keras(display):
         from wardrobe.workflows import train_run
     train_run.evaluate(run, dataset, split, tta_views or run.recipe().tta_views, display)
     return run
@@ -221,15 +230,15 @@ def export_model(
         source = PRETRAINED / f"{name}.onnx"
         display = progress.make_training_display(stream or sys.stdout)
         display.stage("Opening the data")
-        dataset = load_data(FASHION_MNIST, data_dir)
+        dataset = load_training_data(recipes.get(str(name)), FASHION_MNIST, data_dir)
     else:
         source = runs.find_run(name)
-        _check_model(source)
-        display, dataset = _open_data(source, data_dir, stream)
+        check_model(source)
+        display, dataset = open_run_data(source, data_dir, stream)
     target = None if out is None else Path(out)
     if target is not None:
         target.mkdir(parents=True, exist_ok=True)
-    with _loading_keras(display):
+    with loading_keras(display):
         from wardrobe.workflows import export_run
     found = export_run.export_model(source, dataset, to, int8, target, display)
     return {"model": str(name), **found}
@@ -253,8 +262,8 @@ def explain_run(
     run = runs.find_run(name)
     if not run.metrics_path.is_file():
         raise RunError(f"{run.path} has no scores yet; resume its training: {run.resume_line}")
-    display, dataset = _open_data(run, data_dir, stream)
-    with _loading_keras(display):
+    display, dataset = open_run_data(run, data_dir, stream)
+    with loading_keras(display):
         from wardrobe.workflows import explain_run as workflow
     if layer is None:
         workflow.explain_run(run, dataset, display)
@@ -302,10 +311,10 @@ def explain_image(
     dataset = None
     if is_run and folder.keras_path.is_file():
         display.stage("Opening the data")
-        dataset = _load_run_data(folder, data_dir)
+        dataset = load_run_data(folder, data_dir)
     home = folder.path if is_run else Path()
     target = Path(out) if out is not None else home / f"explain-{Path(image).stem}.png"
-    with _loading_keras(display):
+    with loading_keras(display):
         from wardrobe.workflows import image_sheet
     source = folder if is_run else model
     image_sheet.write_sheet(Path(image).name, steps, source, dataset, target, display)
@@ -331,73 +340,20 @@ def summarize(run: Run) -> dict[str, Any]:
     return {"run": str(run.path), "recipe": info["recipe"]["name"], **head, **run.metrics()}
 
 
-def _connect_workers(
-    process: Process | None,
-    recipe: Recipe,
-    dataset: Dataset,
-    limit: int | None,
-    seed: int,
-    display: TrainingDisplay,
-) -> None:
-    """Waits for the other processes of a distributed training, and sends them the task."""
-    if process is None:
-        return
-    from wardrobe.training.distributed import collectives
-
-    display.stage(f"{process} waits for the others at {process.coordinator}")
-    collectives.join(process)
-    task = {"recipe": asdict(recipe), "data": dataset.name, "limit": limit, "seed": seed}
-    with collectives.report_lost_process(START_AGAIN):
-        collectives.broadcast_object(task)
-        collectives.check_batch_size(recipe.batch_size)
-        collectives.check_equal("data", dataset.checksums)
+def _resolve(path: str | Path | None) -> str | None:
+    return str(Path(path).resolve()) if path is not None else None
 
 
-def _format_command(recipe: Recipe, data: str, seed: int, limit: int | None) -> str:
+def _format_command(
+    recipe: Recipe, data: str, seed: int, limit: int | None, extra_photos: str | Path | None
+) -> str:
     """Returns the shell command that repeats this run; Python if the recipe does not ship."""
     shipped = recipes.RECIPES.get(recipe.name)
     if shipped is None or replace(shipped, epochs=recipe.epochs) != recipe:
-        return f"wardrobe.train({recipe!r}, data={data!r}, seed={seed}, limit={limit})"
+        photos = f", extra_photos={str(extra_photos)!r}" if extra_photos else ""
+        return f"wardrobe.train({recipe!r}, data={data!r}, seed={seed}, limit={limit}{photos})"
     words = ["wardrobe", "train", recipe.name, "--data", shlex.quote(data), "--seed", str(seed)]
     words += ["--epochs", str(recipe.epochs)] if recipe.epochs != shipped.epochs else []
     words += ["--limit", str(limit)] if limit else []
+    words += ["--extra-photos", shlex.quote(str(extra_photos))] if extra_photos else []
     return " ".join(words)
-
-
-def _check_model(run: Run) -> None:
-    if not run.keras_path.is_file():
-        raise RunError(f"{run.path} has no model.keras; resume its training: {run.resume_line}")
-
-
-def _open_data(
-    run: Run, data_dir: str | Path | None, stream: TextIO | None
-) -> tuple[TrainingDisplay, Dataset]:
-    """Returns a display, and the run's data."""
-    display = progress.make_training_display(stream or sys.stdout)
-    display.stage("Opening the data")
-    return display, _load_run_data(run, data_dir)
-
-
-def _load_run_data(run: Run, data_dir: str | Path | None) -> Dataset:
-    """Loads the run's data, and checks that it has not changed."""
-    info = run.info()
-    folder = data_dir or info["data_dir"]
-    try:
-        dataset = load_data(info["data"], folder, info["limit"], run.recipe().held_out)
-    except UsageError as error:
-        raise RunError(f"the data of {run.path} cannot be opened: {error}") from error
-    found, expected = dataset.describe(), info["dataset"]
-    if any(found[key] != expected[key] for key in ("checksums", "class_names")):
-        raise RunError(
-            f"the data in {dataset.source} is not what {run.path} was trained on; "
-            "restore it, or train again"
-        )
-    return dataset
-
-
-@contextmanager
-def _loading_keras(display: TrainingDisplay) -> Iterator[None]:
-    """Says that Keras is being loaded, which takes seconds, and silences its messages."""
-    display.stage("Starting Keras")
-    with console.suppress_native_logs():
-        yield
