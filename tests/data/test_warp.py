@@ -20,8 +20,8 @@ def test_warped_garments_stay_in_the_frame_on_black(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(warp, "ERASE_PROBABILITY", 0)
     warped = warp.warp(np.random.default_rng(0), IMAGES)
     area, expected = (warped > 0).mean(axis=(1, 2)), (IMAGES > 0).mean(axis=(1, 2))
-    assert 0.6 < (area / expected).min(), "a garment was cut off"
-    assert (area / expected).max() < 1.6
+    assert (area / expected).min() > 0.6, "a garment was cut off"
+    assert (area / expected).max() < 2
     rows = np.arange(28)
     centres = [(each.sum(axis=2) @ rows) / each.sum(axis=(1, 2)) for each in (warped, IMAGES)]
     assert np.abs(centres[0] - centres[1]).max() < 5, "pixels"
@@ -45,8 +45,8 @@ def test_unknowns_are_no_garment_any_more() -> None:
     assert (unknowns != IMAGES).any(axis=(1, 2)).mean() > 0.99
     has_same_pixels = np.array(
         [
-            np.array_equal(*(np.sort(each, axis=None) for each in pair))
-            for pair in zip(unknowns, IMAGES, strict=True)
+            np.array_equal(np.sort(one, axis=None), np.sort(other, axis=None))
+            for one, other in zip(unknowns, IMAGES, strict=True)
         ]
     )
     assert has_same_pixels.mean() == pytest.approx(0.5, abs=0.12), "half have swapped quarters"

@@ -11,8 +11,10 @@ from wardrobe.cli.app import (
     TRAINING,
     DataDir,
     Epochs,
+    ExtraPhotos,
     Json,
     Limit,
+    PhotosDir,
     app,
     print_json,
     progress_stream,
@@ -33,6 +35,8 @@ def train(
     ] = None,
     data: Annotated[str | None, Option(help=DATA_HELP, show_default="auto")] = None,
     data_dir: DataDir = None,
+    photos_dir: PhotosDir = None,
+    extra_photos: ExtraPhotos = None,
     epochs: Epochs = None,
     seed: Annotated[
         int | None, Option(help="Seed of initial weights and image order", show_default="0")
@@ -60,7 +64,10 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a model: data, training, test evaluation, plots, ONNX, report."""
-    fixed = {"--data": data, "--epochs": epochs, "--seed": seed, "--limit": limit, "--out": out}
+    fixed = {
+        **{"--data": data, "--photos-dir": photos_dir, "--extra-photos": extra_photos},
+        **{"--epochs": epochs, "--seed": seed, "--limit": limit, "--out": out},
+    }
     clash = [name for name, value in fixed.items() if value is not None]
     if resume is not None and clash:
         raise UsageError(
@@ -89,6 +96,8 @@ def train(
             recipe or "baseline",
             data="auto" if data is None else data,
             data_dir=data_dir,
+            photos_dir=photos_dir,
+            extra_photos=extra_photos,
             epochs=epochs,
             seed=seed or 0,
             limit=limit,

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+
 def from_arrays(
     images: npt.NDArray[np.uint8], targets: npt.NDArray[Any], batch_size: int
 ) -> dict[str, Any]:

@@ -28,11 +28,9 @@ CLOSE_UP = 5, 14  # pixels per side of the part that is enlarged, smallest and l
 def warp(rng: np.random.Generator, images: Images) -> Images:
     """Mirrors, turns, scales, shears, shifts and re-tones images, and erases parts of some."""
     n, side, _ = images.shape
-    turn, scale, aspect, shear, gamma = (
-        rng.normal(0, deviation, n).clip(-2 * deviation, 2 * deviation)
-        for deviation in (np.deg2rad(TURN), SCALE, ASPECT, SHEAR, GAMMA)
-    )
-    shift = rng.normal(0, SHIFT, (n, 2)).clip(-2 * SHIFT, 2 * SHIFT)
+    deviations = np.array([np.deg2rad(TURN), SCALE, ASPECT, SHEAR, GAMMA, SHIFT, SHIFT])[:, None]
+    drawn = rng.standard_normal((len(deviations), n)).clip(-2, 2) * deviations
+    turn, scale, aspect, shear, gamma, *shift = drawn  # (n,) each
     mirror = np.where(rng.random(n) < 0.5, -1.0, 1.0)
     width, height = mirror * np.exp(scale + aspect / 2), np.exp(scale - aspect / 2)
     cos, sin = np.cos(turn), np.sin(turn)
@@ -40,7 +38,7 @@ def warp(rng: np.random.Generator, images: Images) -> Images:
     matrices[:, 0, 0], matrices[:, 0, 1] = cos * width, (shear - sin) * height
     matrices[:, 1, 0], matrices[:, 1, 1] = sin * width, cos * height
     centre = np.full(2, (side - 1) / 2)
-    matrices[:, :, 2] = centre + shift - matrices[:, :, :2] @ centre
+    matrices[:, :, 2] = centre + np.transpose(shift) - matrices[:, :, :2] @ centre
     tones = (np.linspace(0, 1, 256) ** np.exp(gamma)[:, None] * 255).astype(np.uint8)  # (n, 256)
     warped = [
         table[cv2.warpAffine(image, matrix, (side, side))]  # 0 outside, and 0 stays 0
@@ -56,17 +54,20 @@ def make_unknowns(rng: np.random.Generator, images: Images) -> Images:
     in photos of other things (outlier exposure, arXiv 1812.04606).
     """
     n, side, _ = images.shape
-    half, unknowns = side // 2, images.copy()
-    for number, turned in enumerate(rng.random(n) < 0.5):
-        image = images[number]
-        if turned:  # by 1 to 3 places, so that no quarter stays where it was
-            quarters = [image[:half, :half], image[:half, half:], image[half:, half:], image[half:, :half]]
-            a, b, c, d = np.roll(np.stack(quarters), rng.integers(1, 4), axis=0)
-            unknowns[number] = np.block([[a, b], [d, c]])
-        else:
-            size = rng.integers(*CLOSE_UP, endpoint=True)
-            # near the centre, where the garment is
-            top, left = rng.integers(side // 4, 3 * side // 4 - size // 2, 2)
-            part = image[top : top + size, left : left + size]
-            unknowns[number] = cv2.resize(part, (side, side), interpolation=cv2.INTER_LINEAR)
+    unknowns = images.copy()
+    swapped = rng.random(n) < 0.5
+    for number in np.flatnonzero(swapped):
+        unknowns[number] = _swap_quarters(rng, images[number])
+    for number in np.flatnonzero(~swapped):
+        size = rng.integers(*CLOSE_UP, endpoint=True)
+        top, left = rng.integers(side // 4, 3 * side // 4 - size // 2, 2)  # near the centre
+        part = images[number, top : top + size, left : left + size]
+        unknowns[number] = cv2.resize(part, (side, side), interpolation=cv2.INTER_LINEAR)
     return unknowns
+
+
+def _swap_quarters(rng: np.random.Generator, image: npt.NDArray[np.uint8]) -> Images:
+    """Moves each quarter of an image (s, s) clockwise by one to three places."""
+    (a, b), (d, c) = (np.hsplit(half, 2) for half in np.vsplit(image, 2))
+    a, b, c, d = np.roll(np.stack([a, b, c, d]), rng.integers(1, 4), axis=0)
+    return np.block([[a, b], [d, c]])

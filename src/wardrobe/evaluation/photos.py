@@ -48,7 +48,9 @@ def score(predictions: Predictions, kinds: Kinds) -> dict[str, Any]:
 
 def is_correct(labels: list[str], kinds: Kinds) -> Bools:
     """Returns whether each label is one of the classes that are correct for the kind: (n,)."""
-    return np.array([label in KINDS.get(kind, ()) for label, kind in zip(labels, kinds, strict=True)])
+    return np.array(
+        [label in KINDS.get(kind, ()) for label, kind in zip(labels, kinds, strict=True)]
+    )
 
 
 def balanced_accuracy(correct: Bools, kinds: Kinds) -> float:

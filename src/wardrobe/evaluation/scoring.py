@@ -53,12 +53,11 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
     """
     views, validation = recipe.tta_views, dataset.validation
     predict = make_logits_function(model, views)
-    reference = ReferenceOutputs(
-        validation.images, validation.labels, predict(validation.images)
-    )
-    fitted, targets = reference.logits, validation.labels
-    if recipe.photo_fraction:
-        fitted, targets = _predict_known_photos(predict, dataset)
+    reference = ReferenceOutputs(validation.images, validation.labels, predict(validation.images))
+    fitted: Floats = reference.logits
+    targets: npt.NDArray[Any] = validation.labels
+    if dataset.photos is not None:
+        fitted, targets = _predict_known(predict, dataset.photos.validation, dataset.class_names)
     temperature, threshold = _fit(fitted, targets)
     scored = open_split(dataset, split)  # after fitting: nothing above sees these images
     logits = reference.logits if split == VALIDATION else predict(scored.images)
@@ -81,15 +80,14 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
     return Evaluation(scored.images, scored.labels, logits, temperatures, found, reference)
 
 
-def _predict_known_photos(
-    predict: Predict, dataset: Dataset
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Returns the logits of the photos for validation that show one of the classes, (n, k).
+def _predict_known(
+    predict: Predict, photos: Photos, class_names: tuple[str, ...]
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Returns the logits of the photos that show one of the classes, (n, k).
 
     Also returns the classes that count as correct for each, (n, k).
     """
-    photos = dataset.photos.validation
-    accepted = photos.targets(dataset.class_names)[:, :-1] > 0  # (n, k); the last is "none"
+    accepted = photos.targets(class_names)[:, :-1] > 0  # (n, k); the last column is "none"
     known = accepted.any(axis=1)
     return predict(photos.images[known]), accepted[known]
 
@@ -165,18 +163,6 @@ def open_photos(split: str, photos_dir: Path | None = None) -> Photos:
     return read_split(locate(photos_dir), split)
 
 
-def _simulate_inputs(dataset: Dataset, recipe: Recipe) -> npt.NDArray[Any]:
-    """Returns the validation images (n, 28, 28), 0-255, augmented as photos if the recipe is."""
-    images, labels = dataset.validation.images, dataset.validation.labels
-    if recipe.augment == "none":
-        return images
-    rng, masks = np.random.default_rng(0).garment_masks(images)
-    photos, _ = photo_augment.simulate_photos(
-        rng, images, masks, labels, dataset.class_names, unknown=0
-    )
-    return photos[..., 0]  # float32, 0-255
-
-
 def predict_logits(
     model: keras.Model, images: npt.NDArray[Any], tta_views: int = 1
 ) -> npt.NDArray[np.float32]:
@@ -184,9 +170,7 @@ def predict_logits(
     return make_logits_function(model, tta_views)(images)
 
 
-def make_logits_function(
-    model: keras.Model, tta_views: int = 1
-) -> Predict:
+def make_logits_function(model: keras.Model, tta_views: int = 1) -> Predict:
     """Returns a function from images (n, 28, 28), 0-255, to logits (n, k).
 
     It is faster than repeated `predict_logits`, as TensorFlow traces the model only once.

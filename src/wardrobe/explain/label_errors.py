@@ -132,7 +132,8 @@ def _cross_validate(dataset: Dataset, images: Split, seed: int) -> Floats:
     for fold in range(folds.max() + 1):
         trained, left_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         order = np.random.default_rng(seed).permutation(trained)  # whitening uses the first images
-        parts = replace(dataset, train=images[order], validation=images[left_out])
+        train, validation = images[order], images[left_out]
+        parts = replace(dataset, train=train, validation=validation, photos=None)
         recipe, hidden = choose_recipe(len(trained)), TrainingDisplay(io.StringIO())
         model = loop.fit(recipe, parts, None, seed, hidden)
         logits = scoring.predict_logits(model, parts.validation.images, recipe.tta_views)

@@ -20,6 +20,7 @@ from wardrobe.training.distributed import collectives
 Images = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating]
+Part = tuple[Images, Floats]  # (n, 28, 28) 0-255; (n, k + 1), as `clothing_photos.Photos.targets`
 
 WARMUP_EPOCHS = 2  # epochs over all images, before the losses tell which are hard
 EASY_FRACTION = 0.1  # of the images that are not hard; they are trained on as well
@@ -52,8 +53,12 @@ def make_epoch_batches(
         ]
     )
     targets: npt.NDArray[Any] = train.labels[chosen[np.concatenate(orders)]]  # (n,)
-    if recipe.photo_fraction:
-        images, targets = _mix_photos(recipe, dataset, images, targets, seed, epoch)
+    if dataset.photos is not None:
+        one_hot = np.eye(len(dataset.class_names) + 1, dtype=np.float32)[targets]
+        rng = make_rng("photos", seed, epoch)
+        photos = dataset.photos.train
+        multi_hot = photos.targets(dataset.class_names)
+        images, targets = _mix_photos(rng, recipe, (images, one_hot), (photos.images, multi_hot))
     images, targets = collectives.shard((images, targets), recipe.batch_size)
     batch_size = collectives.per_process_batch_size(recipe.batch_size)
     return batches.from_arrays(images[..., None], targets, batch_size)  # (n, 28, 28, 1) uint8
@@ -128,29 +133,25 @@ def _gather_losses(model: keras.Model, split: Split) -> Floats:
     return collectives.all_gather(part)[: len(split)]  # the last part may have wrapped around
 
 
-def _mix_photos(
-    recipe: Recipe, dataset: Dataset, images: Images, labels: Indices, seed: int, epoch: int
-) -> tuple[Images, Floats]:
-    """Replaces a fraction of an epoch's images by photos, and warps these and others.
+def _mix_photos(rng: np.random.Generator, recipe: Recipe, images: Part, photos: Part) -> Part:
+    """Replaces a fraction of an epoch's images by photos, warps these and others.
 
     Args:
-        images, labels: (n, 28, 28) and (n,), in random order.
+        images: in random order; photos: in any order.
 
     Returns:
-        Images (n, 28, 28), in random order; targets (n, k + 1) as in `Photos.targets`.
+        As many as `images`, in random order.
     """
-    photos, rng, n = dataset.photos.train, make_rng("photos", seed, epoch), len(labels)
-    targets = np.eye(len(dataset.class_names) + 1, dtype=np.float32)[labels]
-    count = round(recipe.photo_fraction * n)
-    # Several rounds over the photos, each in its own order.
-    rounds = -(-count // len(photos.images))
-    chosen = np.concatenate([rng.permutation(len(photos.images)) for _ in range(rounds)])[:count]
-    images[:count] = photos.images[chosen]
-    targets[:count] = photos.targets(dataset.class_names)[chosen]
+    pixels, targets = images[0].copy(), images[1].copy()
+    n, count = len(targets), round(recipe.photo_fraction * len(targets))
+    available = len(photos[0])  # several rounds over the photos, each in its own order
+    rounds = [rng.permutation(available) for _ in range(-(-count // available))]
+    chosen = np.concatenate([*rounds, np.empty(0, np.int64)])[:count]
+    pixels[:count], targets[:count] = photos[0][chosen], photos[1][chosen]
     warped = slice(0, count + round(recipe.warp_fraction * n))
-    images[warped] = warp.warp(rng, images[warped])
+    pixels[warped] = warp.warp(rng, pixels[warped])
     unknown = rng.random(n) < recipe.unknown_fraction
-    images[unknown] = warp.make_unknowns(rng, images[unknown])
-    targets[unknown] = np.eye(targets.shape[1])[-1]
+    pixels[unknown] = warp.make_unknowns(rng, pixels[unknown])
+    targets[unknown] = np.eye(targets.shape[1])[-1]  # the last column is "none"
     order = rng.permutation(n)
-    return images[order], targets[order]
+    return pixels[order], targets[order]

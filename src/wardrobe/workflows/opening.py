@@ -19,6 +19,11 @@ START_AGAIN = "start it again on every host"
 
 
 def check_model(run: Run) -> None:
+    """Refuses a run that has no model.keras.
+
+    Raises:
+        RunError: it has none.
+    """
     if not run.keras_path.is_file():
         raise RunError(f"{run.path} has no model.keras; resume its training: {run.resume_line}")
 
