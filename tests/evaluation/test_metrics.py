@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from wardrobe.evaluation import calibration, metrics, scoring
+from wardrobe.inference import confidence
 
 LABELS = np.array([0, 0, 1, 1])
 SURE = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])
@@ -96,3 +97,16 @@ def test_a_class_that_is_never_predicted_scores_0() -> None:
         "f1": 0.0,
         "support": 0,
     }
+
+
+def test_any_of_several_correct_classes_counts_as_one() -> None:
+    logits = np.random.default_rng(0).normal(0, 2, (50, 4))
+    accepted = np.zeros((50, 4), bool)
+    accepted[:, [1, 3]] = True
+    expected = -np.log(confidence.softmax(logits)[:, [1, 3]].sum(axis=1))
+    np.testing.assert_allclose(metrics.cross_entropies(logits, accepted), expected)
+    labels = logits.argmax(axis=1)
+    one_hot = np.eye(4, dtype=bool)[labels]
+    assert calibration.fit_temperature(logits, one_hot) == pytest.approx(
+        calibration.fit_temperature(logits, labels)
+    )

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from conftest import refused, wardrobe_here
 from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from wardrobe.data import Dataset, Split
+from wardrobe.data.clothing_photos import ClothingPhotos, Photos
 from wardrobe.data.test_split import open_test_split
 from wardrobe.evaluation import calibration, scoring
 from wardrobe.inference import confidence
@@ -53,18 +55,42 @@ def test_the_chosen_split_is_scored(small: Dataset, drawn_training: tuple[Run, o
         np.testing.assert_array_equal(evaluated.images, images)
 
 
+@pytest.fixture
+def predicted(monkeypatch: pytest.MonkeyPatch) -> list[npt.NDArray[np.uint8]]:
+    """Replaces the network by one whose logits follow from the pixels; lists what it is given."""
+    given: list[npt.NDArray[np.uint8]] = []
+
+    def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        given.append(images)
+        return (images[:, 9:19, 14] / 50).astype(np.float32)
+
+    monkeypatch.setattr(scoring, "make_logits_function", lambda *_: predict)
+    return given
+
+
 def test_validation_images_are_predicted_once(
-    small: Dataset, monkeypatch: pytest.MonkeyPatch
+    small: Dataset, predicted: list[npt.NDArray[np.uint8]]
 ) -> None:
-    predicted: list[int] = []
-
-    def predict(model: object, images: np.ndarray, views: int) -> np.ndarray:
-        predicted.append(len(images))
-        return np.eye(10, dtype=np.float32)[np.arange(len(images)) % 10]
-
-    monkeypatch.setattr(scoring, "predict_logits", predict)
     scoring.evaluate(None, small, BASELINE, "validation")
-    assert predicted == [200]
+    assert [len(each) for each in predicted] == [200]
+
+
+def test_photos_decide_temperature_and_threshold_if_there_are_any(
+    small: Dataset, predicted: list[npt.NDArray[np.uint8]]
+) -> None:
+    kinds = np.array(["dress", "shoes", "hat", "pants"] * 20)
+    photos = Photos(small.train.images[:80], kinds)
+    mixed = replace(small, photos=ClothingPhotos("", {}, photos, photos))
+    found = scoring.evaluate(None, mixed, BASELINE, "validation")
+    known = kinds != "hat"
+    logits = photos.images[known][:, 9:19, 14].astype(np.float32) / 50
+    accepted = photos.targets(small.class_names)[known, :-1] > 0
+    threshold = np.quantile(confidence.familiarity(logits), 0.05)
+    assert found.metrics["familiarity_threshold"] == pytest.approx(threshold)
+    temperature = calibration.fit_temperature(logits, accepted)
+    assert found.metrics["temperature"] == temperature
+    assert (found.temperatures == temperature).all(), "the images scored were not fitted on"
+    np.testing.assert_array_equal(found.validation.images, small.validation.images)
 
 
 def test_two_views_average_an_image_and_its_mirror_image(

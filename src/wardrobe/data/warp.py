@@ -39,12 +39,12 @@ def warp(rng: np.random.Generator, images: Images) -> Images:
     matrices[:, 1, 0], matrices[:, 1, 1] = sin * width, cos * height
     centre = np.full(2, (side - 1) / 2)
     matrices[:, :, 2] = centre + np.transpose(shift) - matrices[:, :, :2] @ centre
-    tones = (np.linspace(0, 1, 256) ** np.exp(gamma)[:, None] * 255).astype(np.uint8)  # (n, 256)
+    tones = np.rint(np.linspace(0, 1, 256) ** np.exp(gamma)[:, None] * 255)  # (n, 256)
     warped = [
         table[cv2.warpAffine(image, matrix, (side, side))]  # 0 outside, and 0 stays 0
         for image, matrix, table in zip(images, matrices, tones, strict=True)
     ]
-    return erase(rng, np.stack(warped), ERASE_PROBABILITY)
+    return erase(rng, np.array(warped, np.uint8).reshape(images.shape), ERASE_PROBABILITY)
 
 
 def make_unknowns(rng: np.random.Generator, images: Images) -> Images:

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from wardrobe.evaluation.metrics import Floats, Labels, negative_log_likelihood
+from wardrobe.evaluation.metrics import Bools, Floats, Labels, negative_log_likelihood
 
 ECE_BINS = 15  # of equal width, as in Guo et al. 2017, arXiv 1706.04599
 
 
-def fit_temperature(logits: Floats, labels: Labels) -> float:
+def fit_temperature(logits: Floats, labels: Labels | Bools) -> float:
     """Returns the temperature that maximises the likelihood of the labels, from e⁻³ to e³.
 
     A standard normal prior on its logarithm keeps it near 1 when there are too few images, or too

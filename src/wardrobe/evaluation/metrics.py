@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 def accuracy(logits: Floats, labels: Labels) -> float:
@@ -24,7 +25,7 @@ def accuracy_interval(correct: int, n: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def cross_entropies(logits: Floats, labels: Labels) -> Floats:
+def cross_entropies(logits: Floats, labels: Labels | Bools) -> Floats:
     """Returns -log p(label) of each image, in nats: (n,).
 
     From logits, as softmax rounds a small probability to 0 and its logarithm to infinity.
@@ -38,7 +39,7 @@ def cross_entropies(logits: Floats, labels: Labels) -> Floats:
     return -log_p[np.arange(len(labels)), labels]
 
 
-def negative_log_likelihood(logits: Floats, labels: Labels) -> float:
+def negative_log_likelihood(logits: Floats, labels: Labels | Bools) -> float:
     """Returns the mean of -log p(label), in nats."""
     return float(cross_entropies(logits, labels).mean())
 
