@@ -109,6 +109,17 @@ def test_losses_are_cross_entropies(dataset: Dataset) -> None:
     assert found.mean() == pytest.approx(expected, rel=1e-4)
 
 
+def test_batches_from_a_function_keep_their_order() -> None:
+    def batch(number: int) -> batches.Batch:
+        return np.full((2, 28, 28, 1), number, np.float32), np.full((2, 3), number, np.float32)
+
+    got = [
+        (float(x[0, 0, 0, 0]), float(y[0, 0]))
+        for x, y in batches.from_function(batch, 30)["x"].as_numpy_iterator()
+    ]
+    assert got == [(number, number) for number in range(30)]
+
+
 def test_an_epoch_has_the_recipes_shares_of_photos_warped_and_unknown_images(
     dataset: Dataset,
 ) -> None:

@@ -5,12 +5,16 @@ end of an epoch that thread may sleep for as long as the epoch took, and trainin
 pipelines here have autotuning off. Other backends get the arrays themselves.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
+
+Batch = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+
+PREFETCH = 16  # batches prepared in advance
 
 
 def from_arrays(
@@ -35,6 +39,26 @@ def slices(count: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, count))
 
 
+def from_function(batch: Callable[[int], Batch], count: int) -> dict[str, Any]:
+    """Returns the argument of `fit` for the batches `batch(0)` to `batch(count - 1)`, in float32.
+
+    A thread prepares them while the model trains.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return {"x": _FunctionDataset(batch, count)}
+    import tensorflow as tf
+
+    images, targets = batch(0)  # for the shapes; drawn again later, from its own stream
+    specs = [tf.TensorSpec((None, *each.shape[1:]), tf.float32) for each in (images, targets)]
+
+    def make_batch(number: Any) -> Any:
+        arrays = tf.numpy_function(lambda i: batch(int(i)), [number], [tf.float32, tf.float32])
+        pairs = zip(arrays, specs, strict=True)
+        return tuple(tf.ensure_shape(array, spec.shape) for array, spec in pairs)
+
+    return {"x": _without_autotune(tf.data.Dataset.range(count).map(make_batch).prefetch(PREFETCH))}
+
+
 def _make_dataset(arrays: Any, batch_size: int) -> Any:
     import tensorflow as tf
 
@@ -47,3 +71,15 @@ def _without_autotune(dataset: Any) -> Any:
     options = tf.data.Options()
     options.autotune.enabled = False  # saves up to a third of an epoch: see the docstring
     return dataset.with_options(options)
+
+
+class _FunctionDataset(keras.utils.PyDataset):
+    def __init__(self, batch: Callable[[int], Batch], count: int) -> None:
+        super().__init__(workers=1, max_queue_size=PREFETCH)  # one thread: batches in order
+        self.batch, self.count = batch, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> Batch:
+        return self.batch(number)
