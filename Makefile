@@ -3,7 +3,7 @@
 #   make test        lint, type-check, test
 #   make picture     make the README's picture again
 #   make browser     put the page that classifies without a server into runs/browser (needs npm)
-#   make pretrained  train the models that ship again, score on the test photos (PHOTOS=folder), write the card
+#   make pretrained  train the models that ship again, score them on the test photos, write the card
 #   make benchmark-NAME  measure again: write results/NAME.json and RESULTS.md; NAME as in python -m benchmarks --help,
 #                    with OPTIONS="…" for its options
 #   make lock        pin the newest versions that go together (needs uv)
@@ -63,14 +63,16 @@ browser:
 	cp src/wardrobe/pretrained/photo-int8.onnx $(BROWSER)/model.onnx
 	@echo "Written: $(BROWSER); see it with: python3 -m http.server --directory $(BROWSER)"
 
-PHOTOS ?= ../shared/data/clothing-photos/test
+SHIPPED := src/wardrobe/pretrained
 pretrained: .venv/train
+	$(BIN)/python -m wardrobe.training.finder --out runs/pretrained-finder
+	cp runs/pretrained-finder/finder-int8.onnx $(SHIPPED)
 	$(BIN)/wardrobe train photo --data fashion-mnist --out runs/pretrained
-	cp runs/pretrained/model.onnx src/wardrobe/pretrained/photo.onnx
-	$(BIN)/wardrobe export photo --int8 --out src/wardrobe/pretrained
+	cp runs/pretrained/model.onnx $(SHIPPED)/photo.onnx
+	$(BIN)/wardrobe export photo --int8 --out $(SHIPPED)
 	$(BIN)/wardrobe train baseline --data fashion-mnist --out runs/pretrained-baseline
-	cp runs/pretrained-baseline/model.onnx src/wardrobe/pretrained/baseline.onnx
-	$(BIN)/python -m benchmarks photos --photos $(PHOTOS)
+	cp runs/pretrained-baseline/model.onnx $(SHIPPED)/baseline.onnx
+	$(BIN)/python -m benchmarks photos --seeds 0
 
 benchmark-%: .venv/train
 	$(BIN)/python -m benchmarks $* $(OPTIONS)

@@ -1,6 +1,6 @@
 """Augmentation of training images, in NumPy, so that every backend trains on the same images.
 
-A whole epoch is augmented before it is trained. The recipe `photo` uses photo_augment.py instead.
+A whole epoch is augmented before it is trained. warp.py has stronger changes, for photos.
 
 Shapes: images (n, 28, 28) uint8, 0-255, on black.
 """

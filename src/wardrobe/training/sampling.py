@@ -75,14 +75,16 @@ def count_rounds(recipe: Recipe, count: int, epoch: int) -> int:
     return sum(rounds_if_mined if _is_mined(recipe, each) else 1 for each in range(epoch))
 
 
-def draw_samples(recipe: Recipe, dataset: Dataset, count: int) -> npt.NDArray[np.uint8]:
-    """Returns random training images as the recipe augments them: (count, 28, 28), 0-255."""
+def draw_samples(dataset: Dataset, count: int) -> Images:
+    """Returns random training images, half of them photos if there are any: (count, 28, 28)."""
     rng = make_rng("samples", 0)
-    images = dataset.train.images[rng.permutation(len(dataset.train))[:count]]
+    images = dataset.train.images
+    chosen = images[rng.permutation(len(images))[:count]]
     if dataset.photos is None:
-        return images
+        return chosen
     tiles = dataset.photos.train.images
-    return np.concatenate([images, tiles[rng.permutation(len(tiles))]])
+    half = count // 2
+    return np.concatenate([chosen[half:], tiles[rng.permutation(len(tiles))[:half]]])
 
 
 def shuffle_indices(count: int, seed: int, epoch: int, number: int = 0) -> Indices:

@@ -55,7 +55,7 @@ def export_model(
         metadata = describe_model(source, dataset, evaluated)
     path = (home if folder is None else folder) / engines.file_name(stem, to, int8)
     display.stage(f"Writing {path} and checking it against Keras")
-    samples = sampling.draw_samples(recipe, dataset, export.CALIBRATION_IMAGES) if int8 else None
+    samples = sampling.draw_samples(dataset, export.CALIBRATION_IMAGES) if int8 else None
     averaged = tta.with_tta(model, recipe.tta_views)
     parity = export.export_model(averaged, path, to, metadata, evaluated, samples)
     found = {"file": str(path), "format": to, "int8": int8, "bytes": export.file_size(path)}
