@@ -50,17 +50,18 @@ def _print_data(about: dict[str, Any]) -> None:
     for name, checksum in about["checksums"].items():
         print(f"checksum  {name}  {checksum}")
     sizes = ", ".join(f"{count:,} {split}" for split, count in about["splits"].items())
-    print(f"splits    {sizes}\n\n{'class':<16}{'train':>8}{'validation':>12}")
-    _print_counts(about["class_counts"])
+    print(f"splits    {sizes}\n")
+    _print_counts("class", about["class_counts"])
     print(f"\nsamples   {about['sheet']}")
     photos = about["photos"]
     if photos is None:
-        print("photos    not found; add --download-photos to download them (100 MB)")
+        print("photos    not found; add --download-photos to download them (104 MB)")
     else:
         print(f"photos    {photos['source']}\n")
-        _print_counts(photos["kinds"])
+        _print_counts("kind", photos["kinds"])
 
 
-def _print_counts(counts: dict[str, dict[str, int]]) -> None:
+def _print_counts(heading: str, counts: dict[str, dict[str, int]]) -> None:
+    print(f"{heading:<16}{'train':>8}{'validation':>12}")
     for label, each in counts.items():
         print(f"{label:<16}{each['train']:>8,}{each['validation']:>12,}")

@@ -8,10 +8,6 @@ Source: Alexey Grigorev, github.com/alexeygrigorev/clothing-dataset-small.
 import hashlib
 import os
 import re
-import shutil
-import tarfile
-import tempfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from wardrobe.data.dataset import TEST, VALIDATION
-from wardrobe.data.download import cache_folder, download, raise_if_of_disk
+from wardrobe.data.download import cache_folder, download_archive, raise_if_disk_error
 from wardrobe.data.image_folder import Tile, list_files, prepare_files
 from wardrobe.errors import DataError, DataMissingError, UsageError
 from wardrobe.labels import CLASS_NAMES
-from wardrobe.runs.locks import exclusive_lock
 from wardrobe.terminal import console
 
 # The ten kinds of photos, by folder name → class names that count as correct. No class is correct
@@ -44,6 +39,8 @@ KINDS: dict[str, tuple[str, ...]] = {
 KNOWN_KINDS = tuple(kind for kind, accepted in KINDS.items() if accepted)
 OTHER = "other"  # folder name of photos of one's own that show none of the ten classes
 TRAIN, EXTRA = "train", "extra"
+# Folder name in lower case → kind, class name or OTHER.
+FOLDER_NAMES = {name.casefold(): name for name in (*CLASS_NAMES, *KINDS, OTHER) if "/" not in name}
 NAME = "clothing-photos"
 
 COMMIT = "36364be1969242c019705255cd87aed00c73a939"
@@ -69,6 +66,11 @@ class Photos:
 
     def __len__(self) -> int:
         return len(self.kinds)
+
+    def __add__(self, other: "Photos") -> "Photos":
+        return Photos(
+            np.concatenate([self.images, other.images]), np.concatenate([self.kinds, other.kinds])
+        )
 
     def targets(self, class_names: Sequence[str]) -> npt.NDArray[np.float32]:
         """Returns multi-hot targets (n, k + 1): 1 for each class that counts as correct.
@@ -138,21 +140,24 @@ def load_photos(photos_dir: Path | None = None, extra: Path | None = None) -> Cl
 
     Raises:
         UsageError: a folder does not have the expected subfolders.
-        DataMissingError, DataError: as in `locate`; or a split has no readable photo, or the
-            cache does not have the published ones.
+        DataMissingError, DataError: as in `locate`; or a folder has no photo that can be
+            used, or the cache does not have the published ones.
     """
     root = locate(photos_dir)
-    listed = {split: list_photos(root / split) for split in (TRAIN, VALIDATION)}
-    checksums = {split: compute_checksum(root / split, paths) for split, paths in listed.items()}
-    _check_published(root, checksums)
+    folders = {TRAIN: root / TRAIN, VALIDATION: root / VALIDATION}
+    listed = {split: list_photos(folder) for split, folder in folders.items()}
     if extra is not None:
-        added = _drop_held_out(extra, list_photos(extra), root)
-        checksums[EXTRA] = compute_checksum(extra, added)
-        listed[TRAIN] |= added
+        folders[EXTRA], listed[EXTRA] = extra, _drop_held_out(extra, list_photos(extra), root)
+    checksums = {split: compute_checksum(folders[split], listed[split]) for split in listed}
+    _check_published(root, checksums)
     tiles = prepare_files(root, [path for paths in listed.values() for path in paths])
-    train, validation = (_collect(root / split, listed[split], tiles) for split in listed)
-    named = {f"{NAME}/{split}": checksum for split, checksum in checksums.items()}
-    return ClothingPhotos(str(root), named, train, validation)
+    photos = {split: _collect(folders[split], listed[split], tiles) for split in listed}
+    return ClothingPhotos(
+        source=str(root),
+        checksums={f"{NAME}/{split}": checksum for split, checksum in checksums.items()},
+        train=photos[TRAIN] + photos[EXTRA] if extra is not None else photos[TRAIN],
+        validation=photos[VALIDATION],
+    )
 
 
 def count_photos(root: Path) -> dict[str, dict[str, int]]:
@@ -170,7 +175,8 @@ def read_split(root: Path, split: str) -> Photos:
     """Prepares the photos of one split of the folder `root`.
 
     Raises:
-        UsageError: it does not have the expected subfolders. DataError: it has no readable photo.
+        UsageError: it does not have the expected subfolders. DataError: it has no photo
+        that can be used.
     """
     listed = list_photos(root / split)
     return _collect(root / split, listed, prepare_files(root / split, list(listed)))
@@ -182,17 +188,17 @@ def list_photos(folder: Path) -> dict[Path, str]:
     Raises:
         UsageError: it is not a folder, or a subfolder has another name.
     """
-    names = {name.casefold(): name for name in (*CLASS_NAMES, *KINDS, OTHER)}
-    allowed = f"{', '.join([*KINDS, OTHER])}, or a class name of Fashion-MNIST"
+    allowed = ", ".join(FOLDER_NAMES)
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; give one with subfolders named {allowed}")
+        raise UsageError(f"{folder} is not a folder; give one with subfolders such as {allowed}")
     listed: dict[Path, str] = {}
     for child in sorted(folder.iterdir()):
         if child.name.startswith(".") or not child.is_dir():
             continue
-        if child.name.casefold() not in names:
-            raise UsageError(f"{child} is not the name of a kind; rename the folder to {allowed}")
-        listed |= dict.fromkeys(list_files(child), names[child.name.casefold()])
+        name = FOLDER_NAMES.get(child.name.casefold())
+        if name is None:
+            raise UsageError(f"{child} is not named after a kind; rename it to one of {allowed}")
+        listed |= dict.fromkeys(list_files(child), name)
     return listed
 
 
@@ -220,14 +226,13 @@ def _check_layout(root: Path, given: str) -> Path:
 
 def _check_published(root: Path, checksums: Mapping[str, str]) -> None:
     """Warns if the photos are not the published ones; in the cache, that is an error."""
-    different = [split for split, found in checksums.items() if found != PUBLISHED[split]]
-    if different and root == cache_folder(NAME):
-        raise DataError(
-            f"{root} does not have the published photos in {' and '.join(different)}; "
-            "delete the folder to download them again"
-        )
-    if different:
-        console.warn(f"{root}: {' and '.join(different)} differ from {PAGE}; used as they are")
+    different = [split for split in (TRAIN, VALIDATION) if checksums[split] != PUBLISHED[split]]
+    if not different:
+        return
+    text = f"{root} does not have the published photos in {' and '.join(different)}"
+    if root == cache_folder(NAME):
+        raise DataError(f"{text}; delete this folder to download them again")
+    console.warn(f"{text}; its own are used")
 
 
 def _drop_held_out(extra: Path, listed: dict[Path, str], root: Path) -> dict[Path, str]:
@@ -241,8 +246,8 @@ def _drop_held_out(extra: Path, listed: dict[Path, str], root: Path) -> dict[Pat
     if len(kept) < len(listed):
         dropped = next(path for path in listed if path not in kept)
         console.warn(
-            f"{extra}: {len(listed) - len(kept)} photos are also among those that score the "
-            f"model, such as {dropped}; they are not trained on"
+            f"{dropped} is also among the photos that score the model; it is not trained on "
+            f"({len(listed) - len(kept)} such photos)"
         )
     return kept
 
@@ -251,68 +256,29 @@ def _collect(folder: Path, listed: Mapping[Path, str], tiles: Mapping[Path, Tile
     """Returns the photos that could be prepared, in the order of `listed`."""
     paths = [path for path in listed if path in tiles]
     if not paths:
-        raise DataError(f"{folder} has no readable photo; add some to its subfolders")
+        raise DataError(f"{folder} has no photo that can be used; add some to its subfolders")
     return Photos(np.stack([tiles[path] for path in paths]), np.array([listed[p] for p in paths]))
 
 
 def _fetch(target: Path) -> Path:
-    """Downloads the published photos to the folder `target`, in one step; returns it."""
+    """Downloads the published photos to the folder `target`; returns it."""
     advice = "give the folder of the photos with --photos-dir"
-    busy = DataError(f"another process is downloading to {target}; wait until it has ended")
-    archive = target.with_name(f"{NAME}.tar.gz")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive_lock(target.parent, busy):
-            if target.is_dir():  # another process has downloaded it meanwhile
-                return target
-            was_resumed = archive.exists()
-            download(URL, archive, "clothing photos")
-            if not _unpack(archive, target) and was_resumed:  # perhaps of two different archives
-                download(URL, archive, "clothing photos")
-                _unpack(archive, target)
+        is_published = download_archive(URL, target, MEMBER, _is_published)
     except OSError as error:
-        raise_if_of_disk(error, target, advice)
+        raise_if_disk_error(error, target, advice)
         raise DataMissingError(
             f"the clothing photos are not in {target}, and the download from {URL} failed "
             f"({type(error).__name__}); try again to resume it, or get {PAGE} and {advice}"
         ) from error
-    if not target.is_dir():
+    if not is_published:
         raise DataMissingError(
             f"{URL} does not have the published clothing photos; get {PAGE} and {advice}"
         )
     return target
 
 
-def _unpack(archive: Path, target: Path) -> bool:
-    """Extracts the photos, and moves them to `target` if they are the published ones.
-
-    The archive is removed. Returns whether they are.
-    """
-    with tempfile.TemporaryDirectory(prefix=f".{NAME}-", dir=target.parent) as temporary:
-        root = Path(temporary) / NAME
-        try:
-            _extract(archive, root)
-            found = {
-                split: compute_checksum(root / split, list_photos(root / split))
-                for split in PUBLISHED
-            }
-        except (tarfile.TarError, EOFError, zlib.error, UsageError):
-            found = {}
-        if found == PUBLISHED:
-            root.replace(target)
-    archive.unlink()
+def _is_published(root: Path) -> bool:
+    folders = {split: root / split for split in PUBLISHED}
+    found = {split: compute_checksum(each, list_files(each)) for split, each in folders.items()}
     return found == PUBLISHED
-
-
-def _extract(archive: Path, root: Path) -> None:
-    """Writes the photos, and no other file, to `root`/SPLIT/KIND/NAME.jpg."""
-    with tarfile.open(archive) as members:
-        for member in members:
-            match = MEMBER.fullmatch(member.name)
-            content = members.extractfile(member) if match and member.isfile() else None
-            if match is None or content is None:
-                continue
-            path = root / match[1]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                shutil.copyfileobj(content, file)

@@ -108,7 +108,7 @@ def _locate_file(file: File, folders: list[Path]) -> Path:
         return _find_or_download(file)
     except OSError as error:
         advice = "put the four files in a folder and give it with --data-dir"
-        download.raise_if_of_disk(error, cache_folder(), advice)
+        download.raise_if_disk_error(error, cache_folder(), advice)
         reason = f"the download failed from {len(MIRRORS)} mirrors ({type(error).__name__})"
     if wrong:
         raise DataError(f"{wrong}; {reason}; replace that file")
