@@ -10,7 +10,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from wardrobe.cli import DataDir, Epochs, Json, Limit, Model, run_app
+from wardrobe.cli import DataDir, Epochs, Json, Limit, Model, PhotosDir, run_app
 from wardrobe.errors import UsageError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -168,17 +168,36 @@ def benchmark_essay(
 
 @app.command("photos")
 def benchmark_photos(
-    photos: Annotated[
-        Path, typer.Option(help="Folder of a split, with one subfolder per category.")
-    ],
+    photos_dir: PhotosDir = None,
     model: Model = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of trainings of the recipe photo to score as well, with seeds 0, 1, …",
+            show_default="5; with --model: 0",
+        ),
+    ] = None,
+    epochs: Epochs = None,
+    limit: Limit = None,
+    data: Data = "fashion-mnist",
+    data_dir: DataDir = None,
     folder: ResultsFolder = REPOSITORY,
     as_json: Json = False,
 ) -> None:
-    """Score a model on photos of clothing, and on inputs of other classes."""
-    from benchmarks.accuracy.photos import score_photos
+    """Score a model, and trainings of its recipe, on photos of clothing and on other inputs."""
+    from benchmarks.accuracy import photo_seeds, photos
 
-    _print_written(score_photos(photos, model, folder), folder, as_json)
+    if seeds is None:
+        seeds = 5 if model is None else 0
+    if seeds < 0:
+        raise UsageError(f"--seeds {seeds} is too small; give 1 or more, or 0 for no training")
+    opened = photos.open_photos(photos_dir)
+    measured = photos.score_model(opened, model, folder)
+    if seeds:
+        options: dict[str, Any] = {"data": data, "data_dir": data_dir, "epochs": epochs}
+        options |= {"photos_dir": photos_dir, "limit": limit, "stream": _choose_stream(as_json)}
+        measured["seeds"] = photo_seeds.measure_seeds(opened, seeds, folder=folder, **options)
+    _print_written(measured, folder, as_json)
 
 
 @app.command("scale")

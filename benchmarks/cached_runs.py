@@ -30,6 +30,7 @@ def train_or_resume(
     data_dir: Path | None,
     epochs: int | None,
     limit: int | None = None,
+    photos_dir: Path | None = None,
     seed: int = 0,
     stream: TextIO | None = None,
 ) -> Run:
@@ -43,9 +44,9 @@ def train_or_resume(
     """
     chosen = recipes.with_epochs(recipes.get(recipe), epochs)
     if not path.exists():
-        options: dict[str, Any] = {"data": data, "data_dir": data_dir, "limit": limit, "seed": seed}
-        return api.train(chosen, out=path, stream=stream, **options)
-    dataset = load_training_data(chosen, data, data_dir, limit)
+        options: dict[str, Any] = {"data": data, "data_dir": data_dir, "photos_dir": photos_dir}
+        return api.train(chosen, out=path, limit=limit, seed=seed, stream=stream, **options)
+    dataset = load_training_data(chosen, data, data_dir, limit, photos_dir)
     run = open_cached(path, chosen, dataset, limit=limit, seed=seed)
     if run.info()["status"] != runs.DONE:
         return api.resume(path, data_dir=data_dir, stream=stream)
@@ -71,11 +72,10 @@ def open_cached(path: Path, recipe: Recipe, dataset: Dataset, **fields: Any) -> 
     """
     run = runs.find_run(path)
     info = run.info()
-    source = info.get("dataset", {}).get("source")  # the files may have moved
     expected = {
         **fields,
         "data": dataset.name,
-        "dataset": {**dataset.describe(), "source": source},
+        "dataset": dataset.describe(),
         "recipe": asdict(recipe),
         "resumed": MISSING,  # the run was never resumed elsewhere
     }
@@ -105,9 +105,14 @@ def provenance(done: Sequence[Run]) -> dict[str, Any]:
 
 
 def _list_differences(found: Any, expected: Any, name: str = "") -> Iterator[str]:
-    """Yields a description of each difference between two JSON values."""
+    """Yields a description of each difference between two JSON values, but for "source".
+
+    It is the folder of the data, which may have moved.
+    """
     if isinstance(expected, dict) and isinstance(found, dict):
         for key in dict.fromkeys([*expected, *found]):
+            if key == "source":
+                continue
             values = found.get(key, MISSING), expected.get(key, MISSING)
             yield from _list_differences(*values, f"{name} {key}".strip())
     elif found != expected:

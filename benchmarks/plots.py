@@ -14,7 +14,7 @@ from wardrobe.plots.style import BLUE, CORRECT, GREY, ORANGE, PALE, WRONG, Image
 
 @apply_style
 def plot_photo_steps(
-    strips: Sequence[Sequence[Images]], captions: Sequence[str], correct: Sequence[bool]
+    strips: Sequence[Sequence[Images]], captions: Sequence[str], correct: Sequence[bool], title: str
 ) -> Figure:
     """Draws the steps from each photo to the model's input.
 
@@ -27,8 +27,7 @@ def plot_photo_steps(
     columns = 3
     figure = style.new_figure(
         1.13 * -(-len(strips) // columns),
-        f"From photo to 28×28: {sum(correct)} of {len(strips)} predictions are correct (blue ✓), "
-        "the others wrong (orange ✗)",
+        title,
         "each strip: the photo;  the garment found in it;  its light, normalised and inverted;  "
         "the model's input",
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from wardrobe import report, runs
-from wardrobe.data import TEST
 from wardrobe.inference.classifier import SHIPPED
 
 
@@ -14,7 +13,7 @@ def write_results(measured: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Writes results/NAME.json, then RESULTS.md and the model card from all files in results/.
 
     The model card is written only if its folder exists and the photo results are those of the
-    shipped model on the test split.
+    shipped model on the published photos.
 
     Returns:
         The content of each results/NAME.json, by name.
@@ -27,11 +26,17 @@ def write_results(measured: dict[str, Any], folder: Path) -> dict[str, Any]:
     page = report.load_template("results.md", "benchmarks").render(tables=tables)
     write_page(folder / "RESULTS.md", page)
     card = folder / "src" / "wardrobe" / "pretrained" / "README.md"
-    photos = tables.get("photos", {"model": None, "split": None})
-    if (photos["model"], photos["split"]) == (SHIPPED, TEST) and card.parent.is_dir():
+    photos = tables.get("photos")
+    if photos and _is_for_card(photos) and card.parent.is_dir():
         template = report.load_template("model_card.md", "benchmarks")
-        write_page(card, template.render(p=photos))
+        write_page(card, template.render(p=photos, seeds=tables.get("photos-seeds")))
     return tables
+
+
+def _is_for_card(photos: dict[str, Any]) -> bool:
+    """Returns whether photo results are those of the shipped model on the published photos."""
+    is_published = all(split["is_published"] for split in photos["splits"].values())
+    return is_published and photos["model"] == SHIPPED
 
 
 def write_page(path: Path, text: str) -> None:

@@ -1,10 +1,15 @@
 """Synthetic photos: a garment on a plain or a wooden floor."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from wardrobe.data import synthetic
+from wardrobe.data.clothing_photos import KINDS
+from wardrobe.labels import CLASS_NAMES
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -50,3 +55,23 @@ def tiles(height: int = 160, width: int = 160) -> Pixels:
     joint = (rows % 20 < 2) | (columns % 20 < 2)
     noise = np.random.default_rng(2).normal(0, 6, (height, width, 3))
     return (np.where(joint, 190, 110)[..., None] + noise).clip(0, 255).astype(np.uint8)
+
+
+def draw_photo(path: Path, label: int, shade: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scene(white(), label, (shade, 60, 150))[0].save(path)
+    return path
+
+
+def draw_splits(root: Path, shades: Mapping[str, Sequence[int]]) -> Path:
+    """Draws a folder like that of the published photos, with a bag for kinds without a class.
+
+    Args:
+        shades: split → a number for each photo of a kind, 0-255.
+    """
+    for split, chosen in shades.items():
+        for kind, accepted in KINDS.items():
+            label = CLASS_NAMES.index((*accepted, "Bag")[0])
+            for shade in chosen:
+                draw_photo(root / split / kind / f"{shade}.jpg", label, shade)
+    return root

@@ -16,6 +16,7 @@ from PIL import Image
 
 from benchmarks import results
 from wardrobe.data.clothing_photos import PUBLISHED
+from wardrobe.models import recipes
 
 README = (ROOT / "README.md").read_text()
 PAGES = sorted(
@@ -95,13 +96,15 @@ def test_the_readme_states_the_mean_and_the_deviation() -> None:
 
 def test_the_scores_on_photos_are_those_of_the_test_split() -> None:
     photos = json.loads((ROOT / "results/photos.json").read_text())
-    assert (photos["split"], photos["sha256"]) == ("test", PUBLISHED["test"])
-    assert photos["command"].endswith("clothing-photos/test")
+    assert {split: each["sha256"] for split, each in photos["splits"].items()} == {
+        split: PUBLISHED[split] for split in ("test", "validation")
+    }
     assert not photos["git_commit"].endswith("changes")
-    interval = " to ".join(f"{100 * end:.2f} %" for end in photos["balanced_accuracy_interval_95"])
+    test = photos["splits"]["test"]
+    interval = " to ".join(f"{100 * end:.2f} %" for end in test["balanced_accuracy_interval_95"])
     stated = re.sub(r"\s+", " ", README)
-    balanced = f"balanced accuracy is **{100 * photos['balanced_accuracy']:.2f} %**"
-    assert f"{photos['photos']} test photos of seven classes, on which nothing was chosen" in stated
+    balanced = f"balanced accuracy is **{100 * test['balanced_accuracy']:.2f} %**"
+    assert f"{test['n']} test photos of seven classes, on which nothing was chosen" in stated
     assert f"{balanced} (95 % interval {interval})" in stated
     card = (ROOT / "src/wardrobe/pretrained/README.md").read_text()
     assert interval in card
@@ -126,6 +129,10 @@ def test_published_means_are_of_several_seeds_over_the_whole_split() -> None:
         assert row["seeds"] == len(row["accuracies"]) >= (3 if row["recipe"] == "champion" else 5)
         train_images = 59_000 if row["recipe"] == "champion" else 55_000
         assert (row["train_images"], row["test_images"]) == (train_images, 10_000)
+    seeds = json.loads((ROOT / "results/photos-seeds.json").read_text())
+    assert [row["seed"] for row in seeds["rows"]] == [*range(5)]
+    assert (seeds["data"], seeds["is_published"]) == ("fashion-mnist", True)
+    assert seeds["epochs"] == recipes.get("photo").epochs
 
 
 RUN_ELSEWHERE = (

@@ -12,6 +12,7 @@ def test_photo_steps_show_four_images_and_the_prediction() -> None:
         [(photo, photo, tile, tile)] * 5,
         ["dress: Dress 90 %"] * 4 + ["hat: Bag 80 %"],
         [True] * 4 + [False],
+        "From photo to tile",
     )
     texts = [text.get_text() for text in figure.findobj(Text)]
     shapes = [np.asarray(axes.images[0].get_array()).shape for axes in figure.axes]

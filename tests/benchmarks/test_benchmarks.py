@@ -2,168 +2,16 @@
 
 import inspect
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT, refused, run_benchmark
-from drawn_photos import scene, wood
 from PIL import Image
-from scipy import stats
 
-from benchmarks import results
 from benchmarks.__main__ import app
-from benchmarks.accuracy import photos as photo_benchmark
-from wardrobe.data.clothing_photos import KINDS, KNOWN_KINDS, PUBLISHED, compute_checksum
 from wardrobe.evaluation import calibration, out_of_distribution
-from wardrobe.inference.classifier import Predictions
-from wardrobe.labels import CLASS_NAMES
 from wardrobe.runs import Run
-
-
-def test_photos_are_scored_by_category(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for category in (*KNOWN_KINDS, "hat"):
-        (tmp_path / "test" / category).mkdir(parents=True)
-        drawn = CLASS_NAMES.index((*KINDS[category], "Bag")[0])
-        for number in range(2):
-            colour = (40 + 90 * number, 60, 150)
-            scene(wood(), drawn, colour)[0].save(tmp_path / "test" / category / f"{number}.jpg")
-    result = run_benchmark("photos", "--photos", "test", "--json", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    measured = json.loads(result.stdout)
-    assert measured == json.loads((tmp_path / "results/photos.json").read_text())
-    rows = {row["category"]: row for row in measured["rows"]}
-    assert [*rows] == [*KNOWN_KINDS, "hat"]
-    assert all(sum(row["predicted"]) == row["n"] == 2 for row in rows.values())
-    for category in KNOWN_KINDS:
-        hits = sum(rows[category]["predicted"][CLASS_NAMES.index(name)] for name in KINDS[category])
-        assert rows[category]["accuracy"] == hits / 2
-    assert measured["balanced_accuracy"] == pytest.approx(
-        np.mean([rows[category]["accuracy"] for category in KNOWN_KINDS])
-    )
-    assert measured["photos"] == 14
-    low, high = measured["balanced_accuracy_interval_95"]
-    assert low < measured["balanced_accuracy"] < high
-    never_drawn = measured["auroc"].keys() - measured["drawn_in_training"].keys()
-    assert never_drawn == {"hat", "crops of two photos"}
-    assert measured["auroc"].keys() - never_drawn == {"all other clothing", "digits", "noise"}
-    assert measured["auroc"]["hat"]["n"] == 2
-    assert measured["auroc"]["digits"]["n"] == 1797
-    for name, auroc in measured["auroc"].items():
-        low, high = auroc["interval_95"] or (0, 1)
-        assert low <= auroc["area"] <= high
-        assert (auroc["interval_95"] is None) == (name == "crops of two photos")
-    sheet = tmp_path / "runs/photo-steps.png"
-    with Image.open(sheet) as image:
-        assert image.width > 1000
-    sheet.unlink()
-    card = tmp_path / "src/wardrobe/pretrained/README.md"
-    card.parent.mkdir(parents=True)
-    results.write_results(measured, tmp_path)
-    assert (measured["split"], measured["folder"]) == (None, "test")
-    page = (tmp_path / "RESULTS.md").read_text()
-    assert f"from a folder `test` with the SHA-256 {measured['sha256']}, not the published" in page
-    assert not card.exists(), "the model card has scores of other photos than the published ones"
-
-    monkeypatch.setitem(PUBLISHED, "test", measured["sha256"])
-    measured = photo_benchmark.score_photos(tmp_path / "test", "baseline", tmp_path)
-    assert measured["split"] == "test"
-    assert measured["drawn_in_training"] == {}, "baseline was trained on clothing alone"
-    assert "They are the published test split of clothing" in (tmp_path / "RESULTS.md").read_text()
-    assert not sheet.exists(), "test photos were drawn, from which one could choose steps"
-    assert not card.exists(), "the model card has scores of another model"
-    results.write_results({**measured, "model": "photo"}, tmp_path)
-    assert card.exists()
-
-
-def test_the_checksum_of_photos_is_that_of_sha256sum(tmp_path: Path) -> None:
-    paths = [tmp_path / name for name in ("a/2.jpg", "a/1.jpg", "a b/3.jpg")]
-    for number, path in enumerate(paths):
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(bytes([number]))
-    checksum = compute_checksum(tmp_path, paths)
-    listed = "sha256sum */* | LC_ALL=C sort | sha256sum"
-    output = subprocess.run(listed, shell=True, cwd=tmp_path, capture_output=True, text=True).stdout
-    assert output == f"{checksum}  -\n"
-    paths[0].rename(tmp_path / "a/4.jpg")
-    moved = [tmp_path / "a/4.jpg", *paths[1:]]
-    assert compute_checksum(tmp_path, moved) != checksum
-
-
-def test_interval_of_auroc_is_that_of_a_bootstrap() -> None:
-    rng = np.random.default_rng(0)
-    known, other = rng.normal(1.5, 1, 300).round(1), rng.normal(0, 1, 60).round(1)
-    resampled = stats.bootstrap(
-        (known, other), out_of_distribution.auroc, n_resamples=500, method="percentile", rng=rng,
-        vectorized=False,
-    ).confidence_interval  # fmt: skip
-    interval = photo_benchmark.auroc_interval(known, other)
-    assert interval == pytest.approx((resampled.low, resampled.high), abs=0.015)
-    assert photo_benchmark.auroc_interval(known, other[:1]) is None
-
-
-def test_balanced_accuracy_weighs_every_category_equally() -> None:
-    categories = np.array(
-        ["dress"] * 8 + [category for category in KNOWN_KINDS if category != "dress"]
-    )
-    correct = np.array([True] * 8 + [False] * 6)
-    assert photo_benchmark.average_by_category(correct, categories) == pytest.approx(1 / 7)
-
-
-def test_interval_of_balanced_accuracy_is_near_that_of_a_stratified_bootstrap() -> None:
-    hits = {"dress": 11, "longsleeve": 19, "outwear": 29, "pants": 41, "shirt": 13, "shoes": 69}
-    hits |= {"t-shirt": 32}
-    sizes = (15, 72, 38, 42, 26, 73, 52)
-    groups = [np.arange(n) < k for k, n in zip(hits.values(), sizes, strict=True)]
-    resampled = stats.bootstrap(
-        groups,
-        lambda *samples, axis: np.mean([sample.mean(axis=axis) for sample in samples], axis=0),
-        vectorized=True,
-        n_resamples=2000,
-        method="BCa",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    interval = photo_benchmark.balanced_accuracy_interval(
-        np.concatenate(groups), np.repeat([*hits], sizes)
-    )
-    assert interval == pytest.approx((resampled.low, resampled.high), abs=0.01)
-
-
-def test_interval_of_balanced_accuracy_has_a_width_if_every_photo_is_correct() -> None:
-    low, high = photo_benchmark.balanced_accuracy_interval(
-        np.full(7, True), np.array([*KNOWN_KINDS])
-    )
-    # One photo of each: 1 - (1 - Wilson's bound) * sqrt(7) / 7.
-    assert low == pytest.approx(1 - 0.7935 / np.sqrt(7), abs=1e-4)
-    assert high == 1
-
-
-def test_calibration_error_on_photos_sums_the_probabilities_of_the_accepted_classes() -> None:
-    columns = [CLASS_NAMES.index(name) for name in ("Sandal", "Sneaker", "Ankle boot", "Bag")]
-    probabilities = np.zeros((20, 10))
-    # Shoes: any of three is correct, with 0.35 + 0.3 + 0.25 = 0.9.
-    probabilities[:10, columns] = 0.35, 0.3, 0.25, 0.1
-    # The answer is Bag, with 0.4, though all shoes together are more probable.
-    probabilities[10:, columns] = 0.3, 0.2, 0.1, 0.4
-    answers = Predictions(CLASS_NAMES, probabilities, np.ones(20), 0, np.full(20, False))
-    assert photo_benchmark.sum_over_kind(answers) == pytest.approx([0.9] * 10 + [0.4] * 10)
-    categories = np.array(["shoes"] * 9 + ["dress"] + ["shoes"] * 4 + ["pants"] * 6)
-    categories = np.append(categories, [each for each in KNOWN_KINDS if each != "shoes"])
-    more = np.eye(10)[[CLASS_NAMES.index(KINDS[each][0]) for each in categories[20:]]]
-    answers = Predictions(
-        CLASS_NAMES, np.concatenate([probabilities, more]), np.ones(26), 0, np.full(26, False)
-    )
-    # Gaps: 0.9 with 9 of 10 correct, 0.4 with none of 10 correct, 1.0 with all of 6 correct.
-    scores = photo_benchmark.score_predictions(answers, categories)
-    assert scores["ece"] == pytest.approx(0.4 * 10 / 26)
-
-
-def test_crops_of_photos_have_the_shape_of_the_models_input() -> None:
-    crops = photo_benchmark.draw_crops()
-    assert crops.shape == (out_of_distribution.COUNT, 28, 28)
-    assert crops.dtype == np.uint8
-    assert len(np.unique(crops, axis=0)) == len(crops)
 
 
 def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
@@ -303,9 +151,8 @@ def test_train_writes_results_and_page(tmp_path: Path, few_of_own: Path) -> None
     [
         (["speed"], 2, ["No such command 'speed'"]),
         (["train", "--recipes", "baselin"], 2, ["unknown recipe 'baselin'"]),
-        (["photos"], 2, ["Missing option '--photos'"]),
-        (["photos", "--photos", "nowhere"], 2, ["--photos nowhere is not a folder"]),
-        (["photos", "--photos", "."], 1, ["has no photos in dress, longsleeve"]),
+        (["photos", "--photos-dir", "nowhere"], 2, ["--photos-dir nowhere does not have the fold"]),
+        (["photos", "--seeds", "-1"], 2, ["--seeds -1 is too small"]),
         (["predict", "--rounds", "0"], 2, ["--rounds 0 is too small"]),
     ],
 )

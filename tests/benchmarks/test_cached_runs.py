@@ -10,8 +10,10 @@ import pytest
 from benchmarks import cached_runs
 from wardrobe import runs
 from wardrobe.data import Dataset, Split
+from wardrobe.data.clothing_photos import ClothingPhotos, Photos
 from wardrobe.errors import UsageError
 from wardrobe.models import recipes
+from wardrobe.workflows import api
 
 RECIPE = recipes.get("baseline")
 FIELDS = {"seed": 0, "limit": None}
@@ -37,6 +39,31 @@ def test_an_equal_run_is_reused_wherever_its_data_is(path: Path, dataset: Datase
     # Another commit with the same code, and a new kernel.
     run.update(git_commit="ab12", machine={**run.info()["machine"], "system": "Linux-7"})
     assert cached_runs.open_cached(path, RECIPE, moved, **FIELDS).path == path
+
+
+def test_a_run_with_photos_is_reused_if_they_are_the_same_wherever_they_are(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    none = Photos(dataset.train.images, np.zeros(0, str))
+    first, moved, other = (
+        replace(dataset, photos=ClothingPhotos(folder, {"photos/train": checksum}, none, none))
+        for folder, checksum in (("here", "9eb7"), ("there", "9eb7"), ("there", "04ff"))
+    )
+    about = {"data": dataset.name, "dataset": first.describe()}
+    path = runs.create_run(RECIPE, tmp_path / "1", **about, **FIELDS).path
+    assert cached_runs.open_cached(path, RECIPE, moved, **FIELDS).path == path
+    with pytest.raises(UsageError, match="dataset checksums photos/train is 9eb7, expected 04ff"):
+        cached_runs.open_cached(path, RECIPE, other, **FIELDS)
+
+
+def test_the_photos_folder_is_that_of_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(api, "train", lambda recipe, **options: given.append(options))
+    options: dict[str, Any] = {"data": "synthetic", "data_dir": None, "epochs": 1}
+    cached_runs.train_or_resume(tmp_path / "2", "photo", photos_dir=tmp_path, **options)
+    assert (given[0]["photos_dir"], given[0]["out"]) == (tmp_path, tmp_path / "2")
 
 
 @pytest.mark.parametrize(

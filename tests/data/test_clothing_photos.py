@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import refused, wardrobe_here
-from drawn_photos import scene, white
+from drawn_photos import draw_splits, scene, white
 
 from wardrobe import photo
 from wardrobe.data import clothing_photos, download
@@ -32,12 +32,8 @@ def draw_photo(path: Path, label: int, shade: int) -> Path:
 @pytest.fixture(scope="session")
 def drawn_splits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder like that of the published photos: two of each kind in train, one in the others."""
-    root = tmp_path_factory.mktemp("photos")
-    for split, shades in {"train": (20, 60), "validation": (90,), "test": (120,)}.items():
-        for label, kind in enumerate(KINDS):
-            for shade in shades:
-                draw_photo(root / split / kind / f"{shade}.jpg", label, shade)
-    return root
+    shades = {"train": (20, 60), "validation": (90,), "test": (120,)}
+    return draw_splits(tmp_path_factory.mktemp("photos"), shades)
 
 
 def list_files(root: Path) -> list[Path]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from conftest import refused, wardrobe_here
 from scipy.special import softmax
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, roc_auc_score
 
 from wardrobe.data import Dataset, Split
 from wardrobe.data.clothing_photos import ClothingPhotos, Photos
@@ -91,6 +91,27 @@ def test_photos_decide_temperature_and_threshold_if_there_are_any(
     assert found.metrics["temperature"] == temperature
     assert (found.temperatures == temperature).all(), "the images scored were not fitted on"
     np.testing.assert_array_equal(found.validation.images, small.validation.images)
+    assert [len(each) for each in predicted] == [200, 80]
+
+
+def test_photos_for_validation_are_scored_in_metrics(
+    small: Dataset, predicted: list[npt.NDArray[np.uint8]]
+) -> None:
+    labels = small.train.labels[:150]
+    kinds = np.array(["dress" if y == 3 else "shoes" if y in (5, 7) else "hat" for y in labels])
+    photos = Photos(small.train.images[:150], kinds)
+    mixed = replace(small, photos=ClothingPhotos("", {}, photos, photos))
+    found = scoring.evaluate(None, mixed, BASELINE, "validation").metrics["photos"]
+    logits = photos.images[:, 9:19, 14].astype(np.float32) / 50
+    answers, known = logits.argmax(axis=1), kinds != "hat"
+    correct = np.where(kinds == "dress", answers == 3, np.isin(answers, (5, 7, 9)))
+    assert (found["split"], found["n"]) == ("validation", known.sum())
+    assert found["n_others"] == 150 - known.sum()
+    assert found["accuracy"] == correct[known].mean() > 0
+    of_kinds = [correct[kinds == kind].mean() for kind in ("dress", "shoes")]
+    assert found["balanced_accuracy"] == pytest.approx(np.mean(of_kinds))
+    assert found["auroc"] == roc_auc_score(known, confidence.familiarity(logits))
+    assert "photos" not in scoring.evaluate(None, small, BASELINE, "validation").metrics
 
 
 def test_two_views_average_an_image_and_its_mirror_image(

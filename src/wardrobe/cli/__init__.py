@@ -6,9 +6,9 @@ predict, explain, serve, export: use them.
 runs, data: show what there is. `runs` also has the command `report`.
 """
 
-from wardrobe.cli.app import DataDir, Epochs, Json, Limit, Model, app, main, run_app
+from wardrobe.cli.app import DataDir, Epochs, Json, Limit, Model, PhotosDir, app, main, run_app
 
 # Importing a module registers its command. `wardrobe --help` lists them in this order.
 from wardrobe.cli import train, evaluate, tune, predict, explain, serve, export, runs, data  # noqa: F401  # isort: skip
 
-__all__ = ["DataDir", "Epochs", "Json", "Limit", "Model", "app", "main", "run_app"]
+__all__ = ["DataDir", "Epochs", "Json", "Limit", "Model", "PhotosDir", "app", "main", "run_app"]

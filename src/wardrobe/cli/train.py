@@ -134,6 +134,7 @@ def print_scores(summary: dict[str, Any], as_json: bool) -> None:
         f"[bold]{accuracy}[/bold] accuracy on {summary['n']:,} {summary['split']} "
         f"images (95 % interval {low} to {high})\n"
         f"{before} expected calibration error, {after} with temperature scaling\n"
+        f"{_format_photos(summary)}"
         f"run     {escape(run)}\nreport  {escape(str(Path(run) / 'report.html'))}"
     )
     title, style = escape(f"{summary['recipe']} on {summary['data']}"), "#4da3d8"
@@ -141,3 +142,12 @@ def print_scores(summary: dict[str, Any], as_json: bool) -> None:
         title, style = "SYNTHETIC WARDROBE, NOT FASHION-MNIST", "bold yellow"
     panel = Panel(text, title=title, border_style=style, padding=(1, 2), expand=False)
     Console(soft_wrap=True).print(panel)
+
+
+def _format_photos(summary: dict[str, Any]) -> str:
+    """Returns a line on the photos that a run was scored on, or nothing."""
+    if "photos" not in summary:
+        return ""
+    scores = summary["photos"]
+    balanced = format_percent(scores["balanced_accuracy"], 2)
+    return f"{balanced} balanced accuracy on {scores['n']:,} {scores['split']} photos\n"

@@ -63,6 +63,7 @@ class Photos:
 
     images: npt.NDArray[np.uint8]  # (n, 28, 28), 0-255, as `photo.prepare` returns
     kinds: npt.NDArray[np.str_]  # (n,), of KINDS; in photos of one's own also class names, OTHER
+    paths: tuple[Path, ...] = ()  # n files, if they are from files
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -257,7 +258,8 @@ def _collect(folder: Path, listed: Mapping[Path, str], tiles: Mapping[Path, Tile
     paths = [path for path in listed if path in tiles]
     if not paths:
         raise DataError(f"{folder} has no photo that can be used; add some to its subfolders")
-    return Photos(np.stack([tiles[path] for path in paths]), np.array([listed[p] for p in paths]))
+    kinds = np.array([listed[path] for path in paths])
+    return Photos(np.stack([tiles[path] for path in paths]), kinds, tuple(paths))
 
 
 def _fetch(target: Path) -> Path:

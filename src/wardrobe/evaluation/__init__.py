@@ -1,6 +1,7 @@
 """How good and how honest predictions are. The only package that opens the test split.
 
 scoring: a model's metrics on a split.
+photos: a model's metrics on photos.
 metrics: accuracy, log-likelihood, Brier score.
 calibration: temperature scaling, reliability, expected calibration error.
 selective: selective prediction.

@@ -1,7 +1,7 @@
 """Inputs that are not clothing, to see whether a model treats them as unfamiliar.
 
-They are not unseen kinds of input for a network that was trained on similar images: the recipe
-`photo` learns to reject noise, and strokes like those of digits (`photo_augment.make_unknowns`).
+No recipe is trained on such images. But the images of no class that the recipe `photo` makes from
+garments (`warp.make_unknowns`) were chosen by how well a network then rejects the images here.
 
 Each `draw_` function returns (n, 28, 28) uint8, 0-255.
 """
@@ -28,6 +28,20 @@ def auroc(known: Floats, other: Floats) -> float:
     """
     scores = np.concatenate([known, other])
     return float(roc_auc_score(np.arange(len(scores)) < len(known), scores))
+
+
+def auroc_interval(known: Floats, other: Floats) -> tuple[float, float] | None:
+    """Returns the 95 % interval of the AUROC, 0-1; None if a kind has fewer than 2 inputs.
+
+    Source: DeLong, DeLong, Clarke-Pearson 1988, doi 10.2307/2531595.
+    """
+    if min(len(known), len(other)) < 2:
+        return None
+    wins = (known[:, None] > other) + 0.5 * (known[:, None] == other)  # (m, n): 0, 0.5 or 1
+    # The mean wins of each known input vary, and so do those against each other input.
+    variance = sum(wins.mean(axis=1 - i).var(ddof=1) / wins.shape[i] for i in (0, 1))
+    low, high = np.clip(wins.mean() + 1.96 * np.sqrt(variance) * np.array([-1, 1]), 0, 1)
+    return float(low), float(high)
 
 
 def draw_digits() -> Images:

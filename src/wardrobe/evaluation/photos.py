@@ -1,16 +1,29 @@
 """How well a model classifies photos of clothing, and rejects those of other things.
 
-A kind is a folder of the photos, such as "shoes". Several classes can be correct for it, or none.
+A kind is what a photo shows, such as "shoes". Several classes can be correct for it, or none.
 
-Throughout: kinds (n,) str; correct (n,) bool, False for a photo without a correct class.
+Throughout: kinds (n,) str; correct (n,) bool, False for a photo without a correct class; scores
+0-1, None where there is no photo to compute them from.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe.data.clothing_photos import KINDS
+from wardrobe.data import TEST
+from wardrobe.data.clothing_photos import (
+    KINDS,
+    KNOWN_KINDS,
+    Photos,
+    accepted_classes,
+    locate,
+    read_split,
+)
+from wardrobe.data.test_split import open_test_photos
+from wardrobe.errors import DataError
 from wardrobe.evaluation import calibration, metrics, out_of_distribution
 from wardrobe.inference.classifier import Predictions
 
@@ -18,44 +31,73 @@ Floats = npt.NDArray[np.floating]
 Bools = npt.NDArray[np.bool_]
 Kinds = npt.NDArray[np.str_]
 
-KNOWN = [kind for kind, classes in KINDS.items() if classes]  # kinds with a correct class
+
+def open_photos(split: str, photos_dir: Path | None = None) -> Photos:
+    """Returns the photos of "test" or "validation" to measure on; nothing may be chosen on "test".
+
+    Args:
+        photos_dir: as in `clothing_photos.find`.
+    """
+    if split == TEST:
+        return open_test_photos(photos_dir)
+    return read_split(locate(photos_dir), split)
 
 
 def score(predictions: Predictions, kinds: Kinds) -> dict[str, Any]:
-    """Returns accuracy, coverage, calibration and rejection, each 0-1, and the photos counted."""
-    known, sure = np.isin(kinds, KNOWN), ~predictions.not_sure
+    """Returns what `score_answers` returns, and scores of calibration and of "not sure"."""
+    known, sure = is_known(kinds), ~predictions.not_sure
     correct = is_correct(predictions.labels, kinds)
-    answered, familiarity = known & sure, predictions.familiarity
     return {
-        "photos": int(known.sum()),
-        "accuracy": float(correct[known].mean()),
-        "balanced_accuracy": balanced_accuracy(correct, kinds),
-        "balanced_accuracy_interval_95": list(balanced_accuracy_interval(correct, kinds)),
-        "coverage": float(sure[known].mean()),
-        "accuracy_of_answered": float(correct[answered].mean()) if answered.any() else None,
-        "other_photos": int((~known).sum()),
-        "not_sure_of_others": float((~sure)[~known].mean()) if (~known).any() else None,
-        "auroc": (
-            out_of_distribution.auroc(familiarity[known], familiarity[~known])
-            if (~known).any()
-            else None
-        ),
+        **score_answers(predictions.labels, predictions.familiarity, kinds),
+        # "Not sure" is correct for photos without a correct class, and wrong for the others.
+        "accuracy_of_all": float(np.where(known, correct & sure, ~sure).mean()),
+        "coverage": _mean(sure[known]),
+        "accuracy_of_answered": _mean(correct[known & sure]),
+        "not_sure_of_others": _mean(~sure[~known]),
         "ece": calibration.expected_calibration_error(
             sum_over_kind(predictions)[known], correct[known]
         ),
     }
 
 
-def is_correct(labels: list[str], kinds: Kinds) -> Bools:
+def score_answers(labels: Sequence[str], familiarity: Floats, kinds: Kinds) -> dict[str, Any]:
+    """Returns the scores that depend on neither temperature nor threshold.
+
+    Args:
+        labels: n class names, the most probable ones.
+        familiarity: (n,); see `confidence.familiarity`.
+
+    Raises:
+        DataError: no photo has a correct class.
+    """
+    known, correct = is_known(kinds), is_correct(labels, kinds)
+    if not known.any():
+        raise DataError(f"no photo has a kind with a class; add some of {', '.join(KNOWN_KINDS)}")
+    ranks = familiarity[known], familiarity[~known]
+    return {
+        "n": int(known.sum()),
+        "n_others": int((~known).sum()),
+        "accuracy": _mean(correct[known]),
+        "balanced_accuracy": balanced_accuracy(correct, kinds),
+        "balanced_accuracy_interval_95": list(balanced_accuracy_interval(correct, kinds)),
+        "auroc": None if known.all() else out_of_distribution.auroc(*ranks),
+    }
+
+
+def is_known(kinds: Kinds) -> Bools:
+    """Returns whether each kind has a correct class: (n,)."""
+    return np.array([bool(accepted_classes(kind)) for kind in kinds])
+
+
+def is_correct(labels: Sequence[str], kinds: Kinds) -> Bools:
     """Returns whether each label is one of the classes that are correct for the kind: (n,)."""
-    return np.array(
-        [label in KINDS.get(kind, ()) for label, kind in zip(labels, kinds, strict=True)]
-    )
+    pairs = zip(labels, kinds, strict=True)
+    return np.array([label in accepted_classes(kind) for label, kind in pairs])
 
 
 def balanced_accuracy(correct: Bools, kinds: Kinds) -> float:
     """Returns the mean of the accuracies of the kinds that have a correct class, 0-1."""
-    return float(np.mean([correct[kinds == kind].mean() for kind in _present(kinds)]))
+    return float(np.mean([group.mean() for group in _group(correct, kinds)]))
 
 
 def balanced_accuracy_interval(correct: Bools, kinds: Kinds) -> tuple[float, float]:
@@ -67,11 +109,11 @@ def balanced_accuracy_interval(correct: Bools, kinds: Kinds) -> tuple[float, flo
 
     Source: MOVER, Zou, Huang, Zhang 2009, doi 10.1016/j.csda.2008.09.033.
     """
-    groups = [correct[kinds == kind] for kind in _present(kinds)]
-    accuracies = np.array([group.mean() for group in groups])  # (7,)
+    groups = _group(correct, kinds)
+    accuracies = np.array([group.mean() for group in groups])  # (k,)
     bounds = np.array(
         [metrics.accuracy_interval(int(group.sum()), len(group)) for group in groups]
-    )  # (7, 2)
+    )  # (k, 2)
     errors = np.linalg.norm(bounds - accuracies[:, None], axis=0) / len(groups)  # (2,)
     low, high = accuracies.mean() + errors * (-1, 1)
     return float(low), float(high)
@@ -90,5 +132,10 @@ def sum_over_kind(predictions: Predictions) -> Floats:
     return np.where(is_same_kind[answers], predictions.probabilities, 0).sum(axis=1)
 
 
-def _present(kinds: Kinds) -> list[str]:
-    return [kind for kind in KNOWN if (kinds == kind).any()]
+def _group(correct: Bools, kinds: Kinds) -> list[Bools]:
+    """Returns `correct` of each kind that has a correct class."""
+    return [correct[kinds == kind] for kind in np.unique(kinds[is_known(kinds)])]
+
+
+def _mean(values: Bools) -> float | None:
+    return float(values.mean()) if len(values) else None

@@ -1,8 +1,7 @@
-"""A model's metrics on a split. The only reader of the test split; nothing is chosen on it."""
+"""A model's metrics on a split of its data set; nothing is chosen on the test split."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,9 +10,10 @@ import numpy.typing as npt
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from wardrobe.data import TEST, VALIDATION, Dataset, Split, batches
-from wardrobe.data.clothing_photos import Photos, locate, read_split
-from wardrobe.data.test_split import open_test_photos, open_test_split
+from wardrobe.data.clothing_photos import Photos
+from wardrobe.data.test_split import open_test_split
 from wardrobe.evaluation import calibration, metrics
+from wardrobe.evaluation.photos import score_answers
 from wardrobe.inference import confidence
 from wardrobe.models import tta
 from wardrobe.models.recipes import Recipe
@@ -56,17 +56,16 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
     reference = ReferenceOutputs(validation.images, validation.labels, predict(validation.images))
     fitted: Floats = reference.logits
     targets: npt.NDArray[Any] = validation.labels
+    photo_scores: dict[str, Any] = {}
     if dataset.photos is not None:
-        fitted, targets = _predict_known(predict, dataset.photos.validation, dataset.class_names)
+        photos = dataset.photos.validation
+        fitted, targets, photo_scores = _score_photos(predict, photos, dataset.class_names)
     temperature, threshold = _fit(fitted, targets)
     scored = open_split(dataset, split)  # after fitting: nothing above sees these images
     logits = reference.logits if split == VALIDATION else predict(scored.images)
     temperatures, thresholds = (np.full(len(logits), each) for each in (temperature, threshold))
     if fitted is logits:
-        half = assign_halves(targets)
-        for each in (0, 1):
-            values = _fit(fitted[half != each], targets[half != each])
-            temperatures[half == each], thresholds[half == each] = values
+        temperatures, thresholds = _cross_fit(logits, targets)
     scaled = logits / temperatures[:, None]
     found = {
         "data": dataset.name,
@@ -76,26 +75,41 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
         "temperature": temperature,
         "familiarity_threshold": threshold,
         "sure": float((confidence.familiarity(logits) >= thresholds).mean()),
+        **photo_scores,
     }
     return Evaluation(scored.images, scored.labels, logits, temperatures, found, reference)
 
 
-def _predict_known(
+def _score_photos(
     predict: Predict, photos: Photos, class_names: tuple[str, ...]
-) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Returns the logits of the photos that show one of the classes, (n, k).
+) -> tuple[Floats, npt.NDArray[np.bool_], dict[str, Any]]:
+    """Scores photos; returns what temperature and threshold are fitted on as well.
 
-    Also returns the classes that count as correct for each, (n, k).
+    Returns:
+        Logits of the photos that show one of the classes, (n, k); the classes that count as correct
+        for each, (n, k); the entry "photos" of metrics.json, over all photos.
     """
-    accepted = photos.targets(class_names)[:, :-1] > 0  # (n, k); the last column is "none"
+    logits = predict(photos.images)
+    labels = [class_names[i] for i in logits.argmax(axis=1)]
+    scores = score_answers(labels, confidence.familiarity(logits), photos.kinds)
+    accepted = photos.targets(class_names)[:, :-1] > 0  # the last column is "none"
     known = accepted.any(axis=1)
-    return predict(photos.images[known]), accepted[known]
+    return logits[known], accepted[known], {"photos": {"split": VALIDATION, **scores}}
 
 
 def _fit(logits: Floats, targets: npt.NDArray[Any]) -> tuple[float, float]:
     """Returns the temperature, and the familiarity below which an answer is "not sure"."""
     threshold = np.quantile(confidence.familiarity(logits), 1 - ANSWERED)
     return calibration.fit_temperature(logits, targets), float(threshold)
+
+
+def _cross_fit(logits: Floats, targets: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+    """Returns what `_fit` returns for each image, (n,) both, fitted on the half without it."""
+    half, fitted = assign_halves(targets), np.empty((2, len(logits)))
+    for each in (0, 1):
+        values = _fit(logits[half != each], targets[half != each])
+        fitted[:, half == each] = np.array(values)[:, None]
+    return fitted[0], fitted[1]
 
 
 def assign_halves(labels: Labels) -> Labels:
@@ -150,17 +164,6 @@ def compute_metrics(
 def open_split(dataset: Dataset, split: str) -> Split:
     """Returns "test" or "validation" to measure on; nothing may be chosen on it."""
     return open_test_split(dataset) if split == TEST else dataset.validation
-
-
-def open_photos(split: str, photos_dir: Path | None = None) -> Photos:
-    """Returns the photos of "test" or "validation" to measure on; nothing may be chosen on "test".
-
-    Args:
-        photos_dir: as in `clothing_photos.find`.
-    """
-    if split == TEST:
-        return open_test_photos(photos_dir)
-    return read_split(locate(photos_dir), split)
 
 
 def predict_logits(
