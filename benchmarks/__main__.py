@@ -200,6 +200,21 @@ def benchmark_photos(
     _print_written(measured, folder, as_json)
 
 
+@app.command("prepare")
+def benchmark_prepare(
+    photos: Annotated[
+        Path, typer.Option(help="Folder of a split, with one subfolder per category.")
+    ],
+    rounds: Rounds = 5,
+    folder: ResultsFolder = REPOSITORY,
+    as_json: Json = False,
+) -> None:
+    """Time the preparation of photos on one thread, beside GrabCut in place of the finder."""
+    from benchmarks.speed.prepare import measure_preparation
+
+    _print_written(measure_preparation(photos, rounds, folder), folder, as_json)
+
+
 @app.command("scale")
 def benchmark_scale(
     images: Annotated[int, typer.Option(help="Number of 28x28 images.")] = 200_000,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, refused, run_benchmark
+from drawn_photos import scene, wood
 from PIL import Image
 
 from benchmarks.__main__ import app
@@ -76,6 +77,19 @@ def test_speed_is_measured_against_keras(tmp_path: Path) -> None:
     assert 30 < measured["memory"]["few_mib"] < 1000
     assert 30 < measured["memory"]["many_mib"] < 1000
     assert "## Speed of `wardrobe predict`" in (tmp_path / "RESULTS.md").read_text()
+
+
+def test_the_finder_is_timed_beside_grabcut(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "dress").mkdir(parents=True)
+    for label in (0, 3):
+        scene(wood(), label)[0].save(tmp_path / "photos" / "dress" / f"{label}.jpg")
+    arguments = ("prepare", "--photos", "photos", "--rounds", 1, "--json")
+    result = run_benchmark(*arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(result.stdout)
+    assert [row["finder"] for row in measured["rows"]] == ["finder", "GrabCut"]
+    assert measured["photos"] == 2 and measured["times_faster"] > 0
+    assert "| GrabCut |" in (tmp_path / "RESULTS.md").read_text()
 
 
 def test_train_writes_results_and_page(tmp_path: Path, few_of_own: Path) -> None:

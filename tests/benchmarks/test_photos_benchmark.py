@@ -18,9 +18,9 @@ from benchmarks.accuracy import photos as benchmark
 from wardrobe import photo, runs
 from wardrobe.data.clothing_photos import KINDS, KNOWN_KINDS, PUBLISHED
 from wardrobe.evaluation import out_of_distribution
-from wardrobe.inference.classifier import PRETRAINED
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.models import recipes
+from wardrobe.onnx_runtime import PRETRAINED
 from wardrobe.photo import steps
 from wardrobe.runs import Run
 

@@ -18,7 +18,7 @@ from wardrobe import photo
 from wardrobe.data import clothing_photos, download
 from wardrobe.data.clothing_photos import KINDS, PUBLISHED, Photos, compute_checksum
 from wardrobe.errors import DataError, DataMissingError, UsageError
-from wardrobe.evaluation import scoring
+from wardrobe.evaluation.photos import open_photos
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.runs.locks import exclusive_lock
 
@@ -276,11 +276,11 @@ def test_photos_are_prepared_as_in_predict_and_labelled_by_folder(published: Pat
 
 
 def test_the_evaluation_opens_the_test_photos(published: Path) -> None:
-    photos = scoring.open_photos("test", published)
+    photos = open_photos("test", published)
     (path,) = (published / "test/shoes").iterdir()
     (image,) = photos.images[photos.kinds == "shoes"]
     np.testing.assert_array_equal(image, photo.prepare(path))
-    validation = scoring.open_photos("validation", published)
+    validation = open_photos("validation", published)
     np.testing.assert_array_equal(
         validation.images, clothing_photos.load_photos(published).validation.images
     )

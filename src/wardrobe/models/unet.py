@@ -34,7 +34,7 @@ def build(filters: tuple[int, ...], for_training: bool = False) -> keras.Model:
         for number in (1, 2):
             x = _convolve(x, f"down{level}_{number}", width, for_training)
     for level in reversed(range(len(skipped))):
-        x = keras.layers.UpSampling2D(2, name=f"up{level}")(x)
+        x = keras.layers.UpSampling2D(2, interpolation="bilinear", name=f"up{level}")(x)
         x = keras.layers.Concatenate(name=f"skip{level}")([x, skipped[level]])
         for number in (1, 2):
             x = _convolve(x, f"up{level}_{number}", filters[level], for_training)

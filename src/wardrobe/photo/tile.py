@@ -26,12 +26,10 @@ def to_grey(rgb: Rgb) -> Grey:
 def is_tile(rgb: Rgb) -> bool:
     """Tells whether an image is 28x28, or an enlarged tile: square, grey, on black."""
     height, width, _ = rgb.shape
-    if (height, width) == (SIDE, SIDE):
-        return True
+    if height != width or height == SIDE:
+        return height == width
     on_black = rgb[edge_strip(rgb.shape, 0.01)].mean() < MAX_EDGE
-    return bool(
-        height == width and on_black and np.ptp(rgb.astype(int), axis=2).max() <= MAX_SATURATION
-    )
+    return bool(on_black and np.ptp(rgb.astype(int), axis=2).max() <= MAX_SATURATION)
 
 
 def light_on_dark(tile: Grey) -> Grey:
@@ -46,7 +44,7 @@ def light_on_dark(tile: Grey) -> Grey:
 def is_blank(tones: Grey) -> bool:
     """Tells whether an image has one tone apart from noise: a wall, a lens cap."""
     smoothed = cv2.GaussianBlur(tones, (5, 5), 0).ravel()  # without the camera's noise
-    return bool(int(quantile(smoothed, 0.99)) - int(quantile(smoothed, 0.01)) < MIN_RANGE)
+    return quantile(smoothed, 0.99) - quantile(smoothed, 0.01) < MIN_RANGE
 
 
 def normalise_light(tones: Grey, mask: Mask) -> Tones:

@@ -5,5 +5,6 @@
 - `losses`, `schedules`, `muon`: losses and metrics, learning rates, the Muon optimizer.
 - `precision`: bfloat16 or float32, as the devices allow.
 - `checkpoints`: the models that a run keeps on disk.
+- `finder/`: the network that finds the garment in a photo.
 - `distributed/`: several processes that train one model.
 """

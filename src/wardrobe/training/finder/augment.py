@@ -5,16 +5,20 @@ import numpy as np
 import numpy.typing as npt
 
 from wardrobe.models.unet import SIDE
+from wardrobe.photo.garment import largest_component
 from wardrobe.rng import make_rng
 from wardrobe.training.finder.recipe import FinderRecipe
+from wardrobe.training.finder.teacher import SIDE as PHOTO_SIDE
 from wardrobe.training.finder.teacher import Examples
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating]
+Tiles = npt.NDArray[np.uint8]  # (m, 28, 28), 0-255, light on black
 Rng = np.random.Generator
+ERODED = np.ones((3, 3), np.uint8)  # a pixel at the edge shows the old background
 
 
 def make_batch(
-    recipe: FinderRecipe, examples: Examples, seed: int, epoch: int, number: int
+    recipe: FinderRecipe, examples: Examples, tiles: Tiles, seed: int, epoch: int, number: int
 ) -> tuple[Floats, Floats]:
     """Returns batch `number` of an epoch: photos (b, 96, 96, 3), 0-255, and masks (b, 96, 96), 0-1.
 
@@ -23,9 +27,46 @@ def make_batch(
     order = make_rng("order", seed, epoch).permutation(len(examples))
     chosen = order[number * recipe.batch_size :][: recipe.batch_size]
     rng = make_rng("changes", seed, epoch, number)
-    pairs = [augment(recipe, rng, examples.photos[i], examples.masks[i]) for i in chosen]
+    pairs = [augment(recipe, rng, *compose(recipe, rng, examples, tiles, i)) for i in chosen]
     photos, masks = zip(*pairs, strict=True)
     return np.stack(photos), np.stack(masks)
+
+
+def compose(
+    recipe: FinderRecipe, rng: Rng, examples: Examples, tiles: Tiles, i: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Returns photo `i` and its mask, or puts another photo together: a garment on new ground."""
+    kind = rng.random()
+    if kind < recipe.tile_probability:
+        photo, mask = make_garment(rng, examples, tiles)
+    elif kind < recipe.tile_probability + recipe.crop_probability:
+        photo, mask = examples.photos[i], np.asarray(cv2.erode(examples.masks[i], ERODED), np.uint8)
+    else:
+        return examples.photos[i], examples.masks[i]
+    share = cv2.GaussianBlur(mask, (3, 3), 0)[..., None] / np.float32(255)
+    ground = crop_photo(rng, examples, 0.35, 0.6)
+    return (photo * share + ground * (1 - share)).astype(np.uint8), mask
+
+
+def make_garment(
+    rng: Rng, examples: Examples, tiles: Tiles
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Returns cloth of a photo with the shape and the light of a tile, and its mask, 0-255."""
+    tile = np.pad(tiles[rng.integers(len(tiles))], 2)
+    light = cv2.resize(tile, (PHOTO_SIDE, PHOTO_SIDE), interpolation=cv2.INTER_CUBIC)
+    mask = largest_component(light > 12).astype(np.uint8) * 255
+    cloth = crop_photo(rng, examples, 0.2, 0.4)
+    shade = np.float32(0.5) + light[..., None] / np.float32(510)  # 0.5 to 1
+    return (cloth * shade).astype(np.uint8), mask
+
+
+def crop_photo(rng: Rng, examples: Examples, least: float, most: float) -> npt.NDArray[np.uint8]:
+    """Returns a random square of a photo, `least` to `most` of its side, enlarged to its size."""
+    photo = examples.photos[rng.integers(len(examples))]
+    side = int(len(photo) * rng.uniform(least, most))
+    top, left = rng.integers(0, len(photo) - side, 2)
+    piece = photo[top : top + side, left : left + side]
+    return np.asarray(cv2.resize(piece, photo.shape[:2]), np.uint8)
 
 
 def augment(
@@ -70,11 +111,11 @@ def replace_background(rng: Rng, tones: Floats, share: Floats) -> Floats:
 
 def recolour(rng: Rng, tones: Floats) -> Floats:
     """Changes brightness, white balance, saturation, contrast and gamma, and adds noise."""
-    tones = tones * np.exp(rng.normal(0, 0.15) + rng.normal(0, 0.06, 3))
+    tones = tones * np.exp(rng.normal(0, 0.15) + rng.normal(0, 0.06, 3)).astype(np.float32)
     grey = tones.mean(2, keepdims=True)
     tones = grey + (tones - grey) * rng.uniform(0.5, 1.4)
     middle = tones.mean()
     tones = middle + (tones - middle) * rng.uniform(0.7, 1.3)
-    tones = 255 * (tones.clip(0, 255) / 255) ** np.exp(rng.normal(0, 0.2))
-    noisy = tones + rng.normal(0, rng.uniform(0, 5), tones.shape)
-    return noisy.clip(0, 255).astype(np.float32)
+    tones = 255 * (tones.clip(0, 255) / 255) ** float(np.exp(rng.normal(0, 0.2)))
+    noise = rng.standard_normal(tones.shape, np.float32) * np.float32(rng.uniform(0, 5))
+    return (tones + noise).clip(0, 255)

@@ -30,9 +30,16 @@ MAX_IOU_LOSS = 0.005  # of the int8 file, against Keras
 
 
 def fit(
-    recipe: FinderRecipe, training: Examples, validation: Examples, seed: int
+    recipe: FinderRecipe,
+    training: Examples,
+    validation: Examples,
+    tiles: npt.NDArray[np.uint8],
+    seed: int,
 ) -> tuple[keras.Model, list[dict[str, float]]]:
     """Trains the finder.
+
+    Args:
+        tiles: (m, 28, 28), 0-255, light on black, whose shapes are put on photos.
 
     Returns:
         The network for inference, and one row per epoch for history.csv.
@@ -47,7 +54,11 @@ def fit(
     history = []
     for epoch in range(recipe.epochs):
         started = time.perf_counter()
-        make = functools.partial(make_batch, recipe, training, seed, epoch)
+        if epoch == recipe.clean_after:
+            agrees = compute_iou(predict(model, training), training) >= recipe.clean_below
+            training = training.select(agrees)
+            steps = -(-len(training) // recipe.batch_size)
+        make = functools.partial(make_batch, recipe, training, tiles, seed, epoch)
         fed = batches.from_function(make, steps)
         losses = model.fit(**fed, shuffle=False, verbose=0).history["loss"]
         iou = compute_iou(predict(model, validation), validation).mean()

@@ -13,7 +13,7 @@ class FinderRecipe:
     filters: tuple[int, ...] = (12, 24, 40, 64)  # of each level of the U-Net
 
     # Optimization: Adam, linear warm-up, linear decay to 0
-    epochs: int = 10
+    epochs: int = 12
     batch_size: int = 32  # photos per step
     learning_rate: float = 4e-3  # its peak
 
@@ -22,7 +22,13 @@ class FinderRecipe:
     stretch: float = 0.12  # the logarithm of width to height, one standard deviation
     tilt: float = 0.15  # radians, one standard deviation
     shift: float = 0.07  # of the side, one standard deviation; cuts garments off at the edge
-    plain_probability: float = 0.1  # of a background of one colour
+    plain_probability: float = 0.12  # of a background of one colour
+    crop_probability: float = 0.2  # of a piece of another photo as the background
+    tile_probability: float = 0.15  # of a shoe or a bag of Fashion-MNIST's shape on such a piece
+
+    # Cleaning of the teacher's masks
+    clean_after: int = 5  # epochs; then photos are dropped on whose masks both disagree
+    clean_below: float = 0.6  # IoU of the finder's mask and the teacher's
 
 
 FINDER = FinderRecipe()

@@ -37,6 +37,10 @@ class Examples:
     def __len__(self) -> int:
         return len(self.photos)
 
+    def select(self, chosen: npt.NDArray[np.bool_]) -> "Examples":
+        """Returns the chosen photos (n,)."""
+        return Examples(self.photos[chosen], self.masks[chosen])
+
 
 def make_examples(paths: Sequence[Path]) -> Examples:
     """Returns the photos in which the teacher finds a garment, with its masks, on every core.
@@ -76,8 +80,9 @@ def _make_example(path: Path) -> tuple[Rgb, npt.NDArray[np.uint8]] | None:
 def segment(rgb: Rgb) -> Mask | None:
     """Returns the teacher's mask of the garment in a photo; None if it finds none."""
     for find in (segment_plain_background, segment_with_grabcut):
-        component = largest_component(find(rgb))
-        if is_garment_shaped(component):
+        mask = find(rgb)
+        component = None if mask is None else largest_component(mask)
+        if component is not None and is_garment_shaped(component):
             return component
     return None
 
