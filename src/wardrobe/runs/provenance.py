@@ -97,9 +97,12 @@ def describe_machine() -> dict[str, Any]:
 
 
 def compute_source_checksum() -> str:
-    """Returns the SHA-256 of the package's Python files, their names included."""
+    """Returns the SHA-256 of the package's Python files and the finder, their names included.
+
+    The finder is a network that photos are prepared with. It decides their pixels as code does.
+    """
     digest = hashlib.sha256()
-    for path in sorted(SOURCE.rglob("*.py")):
+    for path in sorted([*SOURCE.rglob("*.py"), *SOURCE.glob("pretrained/finder*.onnx")]):
         digest.update(f"{path.relative_to(SOURCE).as_posix()}\n".encode() + path.read_bytes())
     return digest.hexdigest()
 
