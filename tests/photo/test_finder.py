@@ -1,12 +1,15 @@
 """The shipped garment finder."""
 
 import multiprocessing
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from drawn_photos import Mask, Pixels, overlap, scene, tiles, white, wood
 
+from wardrobe import photo
 from wardrobe.models import unet
 from wardrobe.photo import finder
 
@@ -15,7 +18,7 @@ from wardrobe.photo import finder
 @pytest.mark.parametrize("floor", [wood(), white(), tiles()])
 def test_the_garment_is_found_on_any_floor(floor: Pixels, label: int) -> None:
     image, where = scene(floor, label)
-    assert overlap(finder.segment_with_network(np.asarray(image)), where) > 0.8
+    assert overlap(photo.prepare_steps(image).garment.mask, where) > 0.8
 
 
 def test_every_size_has_a_mask_of_its_own_size() -> None:
@@ -35,6 +38,11 @@ def test_threads_and_forks_find_the_same_mask() -> None:
         masks.append(processes.apply_async(segment_wood).get(timeout=60))
     for mask in masks:
         np.testing.assert_array_equal(mask, expected)
+
+
+def test_onnx_runtime_is_imported_at_the_first_photo() -> None:
+    code = "import sys, wardrobe.photo; assert 'onnxruntime' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_file_fits_the_package() -> None:

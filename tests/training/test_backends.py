@@ -1,4 +1,4 @@
-"""TensorFlow and JAX train the same recipe to the same losses."""
+"""TensorFlow and JAX train the same recipe, or the finder, to the same losses."""
 
 import json
 import os
@@ -21,6 +21,8 @@ warnings.simplefilter("ignore")
 from wardrobe.data import augment, synthetic
 from wardrobe.models import recipes
 from wardrobe.training import loop
+from wardrobe.training.finder import fit
+from wardrobe.training.finder.recipe import FINDER
 
 images, labels = synthetic.draw(640, 0)
 losses = {{}}
@@ -31,6 +33,13 @@ for name in {RECIPES}:
     changed = augment.augment(recipe, images, np.arange(len(images)), 0, 0)[..., None]
     batches = (slice(32 * i, 32 * i + 32) for i in range({STEPS}))
     losses[name] = [float(model.train_on_batch(changed[each], labels[each])[0]) for each in batches]
+model = fit.compile_model(FINDER, seed=0, steps={STEPS_PER_EPOCH})
+photos = np.kron(images[:, 2:26, 2:26], np.ones((4, 4), np.float32))  # (640, 96, 96)
+batches = (photos[8 * i : 8 * i + 8] for i in range({STEPS}))
+losses["finder"] = [
+    float(model.train_on_batch(np.stack([each] * 3, axis=3), np.float32(each > 0)))
+    for each in batches
+]
 print(json.dumps(losses))
 """
 
@@ -49,7 +58,7 @@ def both() -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     return losses("tensorflow"), losses("jax")
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [*RECIPES, "finder"])
 def test_both_backends_have_the_same_losses(
     both: tuple[dict[str, list[float]], dict[str, list[float]]], name: str
 ) -> None:

@@ -44,13 +44,8 @@ def fit(
     Returns:
         The network for inference, and one row per epoch for history.csv.
     """
-    keras.utils.set_random_seed(seed)
-    model = unet.build(recipe.filters, for_training=True)
-    initializers.initialize_weights(model, seed)
     steps = -(-len(training) // recipe.batch_size)  # batches an epoch, rounded up
-    rate = WarmupLinear(recipe.learning_rate, recipe.epochs * steps)
-    loss = keras.losses.BinaryCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(rate), loss, steps_per_execution=min(steps, 16))
+    model = compile_model(recipe, seed, steps)
     history = []
     for epoch in range(recipe.epochs):
         started = time.perf_counter()
@@ -65,6 +60,16 @@ def fit(
         row = {"epoch": epoch + 1, "seconds": round(time.perf_counter() - started, 3)}
         history.append(row | {"loss": losses[0], "val_iou": float(iou)})
     return unet.to_inference(model, recipe.filters), history
+
+
+def compile_model(recipe: FinderRecipe, seed: int, steps: int) -> keras.Model:
+    """Returns the network to train, with initial weights; `steps` are the batches an epoch."""
+    model = unet.build(recipe.filters, for_training=True)
+    initializers.initialize_weights(model, seed)  # NumPy draws them: equal on every backend
+    rate = WarmupLinear(recipe.learning_rate, recipe.epochs * steps)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(rate), loss, steps_per_execution=min(steps, 16))
+    return model
 
 
 def predict(network: keras.Model, examples: Examples) -> Masks:
