@@ -100,6 +100,11 @@ def test_both_splits_are_scored_by_kind(done: Done) -> None:
         assert f"are not the published ones, but have the SHA-256 {split['sha256']}." in page
 
 
+def test_each_split_is_read_from_its_own_folder(drawn: Path) -> None:
+    for split, opened in benchmark.open_photos(drawn).splits.items():
+        assert {path.parents[1] for path in opened.photos.paths} == {drawn / split}
+
+
 def test_photos_of_the_test_split_are_never_drawn(done: Done, drawn: Path) -> None:
     assert len(done.drawn_files) > 20
     assert {path.parents[1] for path in done.drawn_files} == {drawn / "validation"}

@@ -1,15 +1,19 @@
 """The report: one file that needs no network, with the run's metrics and every figure."""
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import wardrobe
 
 from wardrobe import report
+from wardrobe.cli.train import print_scores
 from wardrobe.explain.chapters import CHAPTERS
 from wardrobe.runs import Run
+from wardrobe.workflows import api
 
 
 class Page(HTMLParser):
@@ -65,6 +69,18 @@ def test_the_page_has_the_metrics_and_the_command_that_reproduces_them(
     assert "wardrobe train baseline --data fashion-mnist --seed 0 --epochs 2 --limit 2000" in text
     assert "225,034" in text
     assert "not Fashion-MNIST" not in text
+
+
+def test_scores_on_photos_are_said_to_be_of_the_validation_photos(
+    real_run: tuple[Run, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(shutil.copytree(real_run[0].path, tmp_path / "run"))
+    photos = {"split": "validation", "n": 290, "balanced_accuracy": 0.8312}
+    run.write_metrics({**run.metrics(), "photos": photos})
+    text = re.sub(r"<[^>]+>", " ", report.write_report(run, CHAPTERS).read_text())
+    assert re.search(r"83\.12 % +balanced accuracy on 290 validation photos +choices were", text)
+    print_scores(api.summarize(run), as_json=False)
+    assert "83.12 % balanced accuracy on 290 validation photos" in capsys.readouterr().out
 
 
 def test_the_report_command_writes_the_same_page_again(
