@@ -104,7 +104,7 @@ def test_the_scores_on_photos_are_those_of_the_test_split() -> None:
     interval = " to ".join(f"{100 * end:.2f} %" for end in test["balanced_accuracy_interval_95"])
     stated = re.sub(r"\s+", " ", README)
     balanced = f"balanced accuracy is **{100 * test['balanced_accuracy']:.2f} %**"
-    assert f"{test['n']} test photos of seven classes, on which nothing was chosen" in stated
+    assert f"{test['n']} test photos of seven kinds, on which nothing here was chosen" in stated
     assert f"{balanced} (95 % interval {interval})" in stated
     card = (ROOT / "src/wardrobe/pretrained/README.md").read_text()
     assert interval in card

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from wardrobe.data import synthetic, warp
+from wardrobe.data import augment, synthetic
 
 IMAGES, _ = synthetic.draw(200, seed=0)
 
 
 def test_a_warp_follows_from_its_generator_alone() -> None:
-    first, again, other = (warp.warp(np.random.default_rng(seed), IMAGES) for seed in (0, 0, 1))
+    first, again, other = (augment.warp(np.random.default_rng(seed), IMAGES) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any(axis=(1, 2)).all(), "every image is changed anew"
     assert first.shape == IMAGES.shape
@@ -17,8 +17,8 @@ def test_a_warp_follows_from_its_generator_alone() -> None:
 
 
 def test_warped_garments_stay_in_the_frame_on_black(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warp, "ERASE_PROBABILITY", 0)
-    warped = warp.warp(np.random.default_rng(0), IMAGES)
+    monkeypatch.setattr(augment, "ERASE_PROBABILITY", 0)
+    warped = augment.warp(np.random.default_rng(0), IMAGES)
     area, expected = (warped > 0).mean(axis=(1, 2)), (IMAGES > 0).mean(axis=(1, 2))
     assert (area / expected).min() > 0.6, "a garment was cut off"
     assert (area / expected).max() < 2
@@ -30,8 +30,8 @@ def test_warped_garments_stay_in_the_frame_on_black(monkeypatch: pytest.MonkeyPa
 
 def test_half_of_the_images_are_mirrored(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TURN", "SCALE", "ASPECT", "SHEAR", "SHIFT", "GAMMA", "ERASE_PROBABILITY"):
-        monkeypatch.setattr(warp, name, 0.0)
-    warped = warp.warp(np.random.default_rng(0), IMAGES)
+        monkeypatch.setattr(augment, name, 0.0)
+    warped = augment.warp(np.random.default_rng(0), IMAGES)
     is_same = (warped == IMAGES).all(axis=(1, 2))
     is_mirrored = (warped == IMAGES[:, :, ::-1]).all(axis=(1, 2))
     assert (is_same | is_mirrored).all(), "something else than the mirroring changed"
@@ -39,7 +39,7 @@ def test_half_of_the_images_are_mirrored(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_unknowns_are_no_garment_any_more() -> None:
-    unknowns = warp.make_unknowns(np.random.default_rng(0), IMAGES)
+    unknowns = augment.make_unknowns(np.random.default_rng(0), IMAGES)
     assert unknowns.shape == IMAGES.shape
     assert unknowns.dtype == np.uint8
     assert (unknowns != IMAGES).any(axis=(1, 2)).mean() > 0.99

@@ -5,7 +5,7 @@
 - `fashion_mnist`, `image_folder`, `synthetic`: the three sources of images
 - `clothing_photos`: photos to train on beside them
 - `download`: the cache, and downloads into it
-- `augment`, `warp`: changed training images
+- `augment`: changed training images
 - `batches`: arrays as each backend of Keras takes them fastest
 """
 

@@ -1,7 +1,7 @@
 """Inputs that are not clothing, to see whether a model treats them as unfamiliar.
 
 No recipe is trained on such images. But the images of no class that the recipe `photo` makes from
-garments (`warp.make_unknowns`) were chosen by how well a network then rejects the images here.
+garments (`augment.make_unknowns`) were chosen by how well a network then rejects the images here.
 
 Each `draw_` function returns (n, 28, 28) uint8, 0-255.
 """

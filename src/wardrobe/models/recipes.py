@@ -50,7 +50,7 @@ class Recipe:
     erase_probability: float = 0.0  # of a random rectangle in an image
     hard_fraction: float = 1.0  # from epoch 3: fraction of the images, those of highest loss
     photo_fraction: float = 0.0  # of an epoch's images: real photos; see data/clothing_photos.py
-    warp_fraction: float = 0.0  # of an epoch's images, besides the photos: see data/warp.py
+    warp_fraction: float = 0.0  # of an epoch's images, besides the photos: see augment.warp
     unknown_fraction: float = 0.0  # of these: made into images of no class
     held_out: int | None = None  # validation images kept out of training; None: all of them
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe.data import Dataset, Split, augment, batches, warp
+from wardrobe.data import Dataset, Split, augment, batches
 from wardrobe.evaluation import metrics
 from wardrobe.models import architecture
 from wardrobe.models.recipes import Recipe
@@ -151,9 +151,9 @@ def _mix_photos(rng: np.random.Generator, recipe: Recipe, images: Part, photos: 
     chosen = np.concatenate([*rounds, np.empty(0, np.int64)])[:count]
     pixels[:count], targets[:count] = photos[0][chosen], photos[1][chosen]
     warped = slice(0, count + round(recipe.warp_fraction * n))
-    pixels[warped] = warp.warp(rng, pixels[warped])
+    pixels[warped] = augment.warp(rng, pixels[warped])
     unknown = rng.random(n) < recipe.unknown_fraction
-    pixels[unknown] = warp.make_unknowns(rng, pixels[unknown])
+    pixels[unknown] = augment.make_unknowns(rng, pixels[unknown])
     targets[unknown] = np.eye(targets.shape[1])[-1]  # the last column is "none"
     order = rng.permutation(n)
     return pixels[order], targets[order]
