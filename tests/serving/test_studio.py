@@ -118,13 +118,13 @@ def test_a_selected_filter_is_enlarged(page: Page) -> None:
     page.locator("#steps figure").nth(2).wait_for()
     canvas = page.locator("#layers canvas").nth(0)
     canvas.hover(position={"x": 90, "y": 10})
-    expect(page.locator("#detail h3")).to_have_text("stem1, filter 1")
+    expect(page.locator("#detail h3")).to_have_text("conv1, filter 1")
     assert page.locator("#detail .weights canvas").count() == 1, (
         "the first layer has one input channel, the pixels"
     )
     canvas.focus()
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#detail h3")).to_have_text("stem1, filter 2")
+    expect(page.locator("#detail h3")).to_have_text("conv1, filter 2")
     page.get_by_role("button", name="baseline", exact=True).click()
     expect(page.locator("#layers h3").first).to_have_text("conv1 32 filters, each sees 3×3 pixels")
 
