@@ -33,7 +33,7 @@ for name in {RECIPES}:
     changed = augment.augment(recipe, images, np.arange(len(images)), 0, 0)[..., None]
     batches = (slice(32 * i, 32 * i + 32) for i in range({STEPS}))
     losses[name] = [float(model.train_on_batch(changed[each], labels[each])[0]) for each in batches]
-model = fit.compile_model(FINDER, seed=0, steps={STEPS_PER_EPOCH})
+model = fit.compile_model(replace(FINDER, filters=(4, 8)), seed=0, steps={STEPS_PER_EPOCH})
 photos = np.kron(images[:, 2:26, 2:26], np.ones((4, 4), np.float32))  # (640, 96, 96)
 batches = (photos[8 * i : 8 * i + 8] for i in range({STEPS}))
 losses["finder"] = [
