@@ -84,7 +84,8 @@ def train(
 
     stream = progress_stream(as_json)
     if process is not None and not process.is_first:
-        api.train_worker(process, data_dir, stream)
+        folders = {"photos_dir": photos_dir, "extra_photos": extra_photos}
+        api.train_worker(process, data_dir, stream, **folders)
         if as_json:
             numbers = {"process_id": process.process_id, "num_processes": process.num_processes}
             print_json({**numbers, "status": "done"})

@@ -73,7 +73,6 @@ class Dataset:
         }
         if self.photos is not None:
             splits = {"train": self.photos.train, "validation": self.photos.validation}
-            found["checksums"] = self.checksums | self.photos.checksums
             found["photos"] = {
                 "source": self.photos.source,
                 "splits": {name: len(each) for name, each in splits.items()},

@@ -89,7 +89,9 @@ def load_training_data(
             f"{name} has others; train another recipe on it"
         )
     paths = (Path(each) if each is not None else None for each in (photos_dir, extra_photos))
-    return replace(dataset, photos=clothing_photos.load_photos(*paths))
+    photos = clothing_photos.load_photos(*paths)
+    # One set of checksums, so that whatever compares data compares the photos too.
+    return replace(dataset, photos=photos, checksums=dataset.checksums | photos.checksums)
 
 
 def stratified_split(

@@ -134,12 +134,18 @@ def resume(
 
 
 def train_worker(
-    process: Process, data_dir: str | Path | None = None, stream: TextIO | None = None
+    process: Process,
+    data_dir: str | Path | None = None,
+    stream: TextIO | None = None,
+    *,
+    photos_dir: str | Path | None = None,
+    extra_photos: str | Path | None = None,
 ) -> None:
     """Trains together with process 0, on the data of this host; writes no files.
 
     Args:
         process: any process but 0.
+        data_dir, photos_dir, extra_photos: where this host has what process 0 is given.
 
     Raises:
         WardrobeError: process 0 cannot be reached or is lost, or its data is different.
@@ -155,7 +161,8 @@ def train_worker(
         task = collectives.broadcast_object(None)
         recipe = recipes.from_dict(task["recipe"])
         collectives.check_batch_size(recipe.batch_size)
-        dataset = load_training_data(recipe, task["data"], data_dir, task["limit"])
+        folders = photos_dir, extra_photos
+        dataset = load_training_data(recipe, task["data"], data_dir, task["limit"], *folders)
         collectives.check_equal("data", dataset.checksums)
     train_run.train_worker(recipe, dataset, task["seed"], display)
 
