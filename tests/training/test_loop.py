@@ -18,6 +18,7 @@ from conftest import WARDROBE, environment, refused, wardrobe, wardrobe_here
 
 from wardrobe import runs
 from wardrobe.data import Dataset, load_data
+from wardrobe.data.clothing_photos import ClothingPhotos, Photos
 from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
@@ -37,7 +38,7 @@ FEW_FILTERS: dict[str, Any] = {
     "pool_after": (1, 2),
 }  # quick
 SMALL_CHAMPION = replace(recipes.get("champion"), ensemble_size=2, **FEW_FILTERS)
-SMALL_PHOTO = replace(recipes.get("photo"), stem_filters=(4,), **FEW_FILTERS)
+SMALL_PHOTO = replace(recipes.get("photo"), stem_filters=(4,), dropout=0.2, **FEW_FILTERS)
 SMALL_STRONG = replace(recipes.get("strong"), **FEW_FILTERS)
 
 
@@ -89,6 +90,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(
 def test_other_recipes_are_reproducible_and_follow_their_schedule(
     dataset: Dataset, tmp_path: Path, recipe: Recipe
 ) -> None:
+    if recipe.photo_fraction:
+        photos = Photos(dataset.validation.images[:10], np.array(["hat", "shoes"] * 5))
+        dataset = replace(dataset, photos=ClothingPhotos("", {}, photos, photos))
     whole, expected = fitted(dataset, tmp_path / "whole", 1, epochs=4, recipe=recipe)
     rates, highest = [row["learning_rate"] for row in whole.history()], recipe.learning_rate
     assert rates == pytest.approx(
