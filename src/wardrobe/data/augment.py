@@ -104,8 +104,9 @@ def warp(rng: np.random.Generator, images: Images) -> Images:
     width, height = mirror * np.exp(scale + aspect / 2), np.exp(scale - aspect / 2)
     cos, sin = np.cos(turn), np.sin(turn)
     matrices = np.empty((n, 2, 3))  # output = A @ input + b, about the centre
-    matrices[:, 0, 0], matrices[:, 0, 1] = cos * width, (shear - sin) * height
-    matrices[:, 1, 0], matrices[:, 1, 1] = sin * width, cos * height
+    # Scaled, then sheared, then turned.
+    matrices[:, 0, 0], matrices[:, 0, 1] = cos * width, (cos * shear - sin) * height
+    matrices[:, 1, 0], matrices[:, 1, 1] = sin * width, (sin * shear + cos) * height
     centre = np.full(2, (side - 1) / 2)
     matrices[:, :, 2] = centre + np.transpose(shift) - matrices[:, :, :2] @ centre
     tones = np.rint(np.linspace(0, 1, 256) ** np.exp(gamma)[:, None] * 255)  # (n, 256)
@@ -129,7 +130,8 @@ def make_unknowns(rng: np.random.Generator, images: Images) -> Images:
         unknowns[number] = _swap_quarters(rng, images[number])
     for number in np.flatnonzero(~swapped):
         size = rng.integers(*CLOSE_UP, endpoint=True)
-        top, left = rng.integers(side // 4, 3 * side // 4 - size // 2, 2)  # near the centre
+        near = (side - size) // 2  # of a part in the middle; the garment is near it
+        top, left = rng.integers(max(near - side // 4, 0), min(near + side // 4, side - size), 2)
         part = images[number, top : top + size, left : left + size]
         unknowns[number] = cv2.resize(part, (side, side), interpolation=cv2.INTER_LINEAR)
     return unknowns

@@ -51,7 +51,7 @@ class Recipe:
     hard_fraction: float = 1.0  # from epoch 3: fraction of the images, those of highest loss
     photo_fraction: float = 0.0  # of an epoch's images: real photos; see data/clothing_photos.py
     warp_fraction: float = 0.0  # of an epoch's images, besides the photos: see augment.warp
-    unknown_fraction: float = 0.0  # of these: made into images of no class
+    unknown_fraction: float = 0.0  # of all images of an epoch: made into images of no class
     held_out: int | None = None  # validation images kept out of training; None: all of them
 
     # Inference
@@ -201,8 +201,9 @@ PHOTO = Recipe(
 Conv 32 twice, MaxPool 2x2, Conv 96 twice, MaxPool 2x2, Conv 128 twice, MaxPool 2x2, Flatten, Dense
 10 logits; convolutions are 3x3 with batch normalization and ReLU. It is trained from random weights
 on Fashion-MNIST and on real photos: in each epoch 40 % of the images are Fashion-MNIST's, 30 % are
-Fashion-MNIST's under random warps, and 30 % are photos under the same warps. Photos of hats, shorts
-and skirts teach it to answer "not sure". Answers are averaged over an image and its mirror image.
+Fashion-MNIST's under random warps, and 30 % are photos under the same warps. Of all of these, 5 %
+are then made into images of no class. They and the photos of hats, shorts and skirts teach it to
+answer "not sure". Answers are averaged over an image and its mirror image.
 
 Command:  wardrobe train photo
 Expected: see RESULTS.md and the model card, src/wardrobe/pretrained/README.md.

@@ -24,13 +24,19 @@ def build_loss_and_metric(recipe: Recipe) -> tuple[keras.losses.Loss, keras.metr
 class CrossEntropyWithUnknown(keras.losses.Loss):
     """Cross-entropy over k classes and "unknown", whose logit is fixed at 0.
 
-    Targets: (n, k + 1) one-hot, the last for unknown. Logits: (n, k). The network learns logits far
-    below 0 for images of no class, so that `confidence.familiarity` is the log-odds of a class
-    against unknown.
+    Targets: (n, k + 1), 1 for each class that counts as correct, the last for unknown. Logits:
+    (n, k). The loss is -log of the sum of the correct classes' probabilities, so that an image with
+    several correct classes does not say which of them it is. The network learns logits far below 0
+    for images of no class, so that `confidence.familiarity` is the log-odds of a class against
+    unknown.
+
+    Source: learning from partial labels, Cour, Sapp and Taskar 2011.
     """
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return ops.categorical_crossentropy(y_true, _append_unknown(y_pred), from_logits=True)
+        logits = _append_unknown(y_pred)  # (n, k + 1)
+        correct = ops.where(y_true > 0, logits, -1e9)  # exp of the others is 0
+        return ops.logsumexp(logits, axis=-1) - ops.logsumexp(correct, axis=-1)
 
 
 @keras.saving.register_keras_serializable("wardrobe")
@@ -65,7 +71,9 @@ class EnsembleMeanMetric(keras.metrics.MeanMetricWrapper):
 @keras.saving.register_keras_serializable("wardrobe")  # type: ignore[untyped-decorator]
 def accuracy_with_unknown(y_true: Any, y_pred: Any) -> Any:
     """Returns whether each answer is right, 0 or 1: (n,); for `CrossEntropyWithUnknown`."""
-    return keras.metrics.categorical_accuracy(y_true, _append_unknown(y_pred))
+    answers = ops.argmax(_append_unknown(y_pred), axis=-1)  # (n,)
+    chosen = ops.one_hot(answers, y_true.shape[-1])  # (n, k + 1)
+    return ops.sum(ops.cast(y_true, chosen.dtype) * chosen, axis=-1)
 
 
 def _append_unknown(logits: Any) -> Any:
