@@ -129,10 +129,11 @@ def test_published_means_are_of_several_seeds_over_the_whole_split() -> None:
         assert row["seeds"] == len(row["accuracies"]) >= (3 if row["recipe"] == "champion" else 5)
         train_images = 59_000 if row["recipe"] == "champion" else 55_000
         assert (row["train_images"], row["test_images"]) == (train_images, 10_000)
-    seeds = json.loads((ROOT / "results/photos-seeds.json").read_text())
-    assert len(seeds["rows"]) >= (5 if seeds["mean"]["fit_seconds"] < 30 * 60 else 3)
-    assert (seeds["data"], seeds["is_published"]) == ("fashion-mnist", True)
-    assert seeds["epochs"] == recipes.get("photo").epochs
+    for path in (ROOT / "results").glob("photos-seeds*.json"):
+        seeds = json.loads(path.read_text())
+        assert len(seeds["rows"]) >= (5 if seeds["mean"]["fit_seconds"] < 30 * 60 else 3)
+        assert (seeds["data"], seeds["is_published"]) == ("fashion-mnist", True)
+        assert seeds["epochs"] == recipes.get("photo").epochs
 
 
 RUN_ELSEWHERE = (

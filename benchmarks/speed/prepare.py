@@ -13,6 +13,7 @@ from benchmarks import results
 from benchmarks.speed.predict import check_counts
 from wardrobe import photo
 from wardrobe.data import clothing_photos
+from wardrobe.errors import DataError
 from wardrobe.photo import garment
 from wardrobe.training.finder import teacher
 
@@ -30,6 +31,8 @@ def measure_preparation(photos: Path, rounds: int, folder: Path) -> dict[str, An
     """
     check_counts(rounds=rounds)
     contents = [path.read_bytes() for path in clothing_photos.list_photos(photos)]
+    if not contents:
+        raise DataError(f"{photos} has no photos in its subfolders; give the folder of a split")
     cv2.setNumThreads(1)
     photo.prepare(contents[0])  # opens the finder
     pairs = [

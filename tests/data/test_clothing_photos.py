@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from conftest import refused, wardrobe_here
 from drawn_photos import draw_splits, scene, white
+from PIL import Image
 
 from wardrobe import photo
 from wardrobe.data import clothing_photos, download
@@ -362,7 +363,7 @@ def test_extra_photos_that_score_the_model_are_left_out(
     tiles = {image.tobytes() for image in loaded.train.images}
     assert photo.prepare(held_out).tobytes() not in tiles
     warned = capsys.readouterr().err
-    assert f"{copied} is also among the photos that score the model" in warned
+    assert f"{copied} is also in train, validation or test; it is not added" in warned
 
 
 def test_a_folder_of_extra_photos_must_name_kinds(published: Path, tmp_path: Path) -> None:
@@ -391,3 +392,35 @@ def test_wardrobe_data_says_where_the_photos_are(
     missing = wardrobe_here(*call, cwd=tmp_path)
     assert "photos    not found; add --download-photos to download them" in missing.stdout
     assert missing.stderr == "", "it tried to download them"
+
+
+def test_files_that_cannot_be_read_are_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = draw_splits(tmp_path, {"train": (20,), "validation": (90,)})
+    (root / "train/hat/broken.jpg").symlink_to("nowhere")
+    (root / "train/hat/text.jpg").write_text("no image")
+    loaded = clothing_photos.load_photos(root)
+    assert len(loaded.train) == 10
+    warned = capsys.readouterr().err
+    assert "broken.jpg skipped" in warned
+    assert "text.jpg skipped" in warned
+
+
+def test_an_extra_photo_that_is_in_train_is_not_added_twice(
+    published: Path, tmp_path: Path
+) -> None:
+    first = next((published / "train/pants").iterdir())
+    copy = tmp_path / "extra/trouser/again.png"
+    copy.parent.mkdir(parents=True)
+    with Image.open(first) as image:
+        image.save(copy)  # the same pixels in another file
+    assert len(clothing_photos.load_photos(published, tmp_path / "extra").train) == 20
+
+
+def test_validation_photos_must_show_some_of_the_classes(tmp_path: Path) -> None:
+    root = draw_splits(tmp_path, {"train": (20,), "validation": (90,)})
+    for kind in clothing_photos.KNOWN_KINDS:
+        shutil.rmtree(root / "validation" / kind)
+    with pytest.raises(DataError, match="validation has no photo of one of the ten classes; add"):
+        clothing_photos.load_photos(root)

@@ -45,7 +45,7 @@ def test_a_run_records_its_photos_and_refuses_changed_ones(
     assert dataset.photos is not None
     assert dataset.photos.train.kinds[-1] == "Bag"
     draw_photo(drawn / "train" / "hat" / "20.jpg", 8, 21)
-    with pytest.raises(RunError, match=r"is not what .* was trained on"):
+    with pytest.raises(RunError, match=rf"the data in {drawn} is not what .* was trained on"):
         opening.load_run_data(run, None)
 
 

@@ -6,6 +6,7 @@ Source: Alexey Grigorev, github.com/alexeygrigorev/clothing-dataset-small.
 """
 
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -67,6 +68,11 @@ class Photos:
 
     def __len__(self) -> int:
         return len(self.kinds)
+
+    def select(self, chosen: npt.NDArray[np.bool_]) -> "Photos":
+        """Returns the chosen photos (n,)."""
+        paths = tuple(itertools.compress(self.paths, chosen))
+        return Photos(self.images[chosen], self.kinds[chosen], paths)
 
     def __add__(self, other: "Photos") -> "Photos":
         return Photos(
@@ -136,23 +142,32 @@ def load_photos(photos_dir: Path | None = None, extra: Path | None = None) -> Cl
     Args:
         photos_dir: as in `find`; it may be another data set with the same layout.
         extra: folder of labelled photos to add to `train`, with one subfolder per kind, class
-            name, or `other` for none of the ten. Photos that are also in `validation` or `test`
-            are reported and left out.
+            name, or `other` for none of the ten. Photos that have the same 28x28 pixels as one in
+            `train` or `validation`, or are the same file as one in `test`, are left out.
 
     Raises:
         UsageError: a folder does not have the expected subfolders.
         DataMissingError, DataError: as in `locate`; or a folder has no photo that can be
-            used, or the cache does not have the published ones.
+            used, none of `validation` shows one of the ten classes, or the cache does not have the
+            published photos.
     """
     root = locate(photos_dir)
     folders = {TRAIN: root / TRAIN, VALIDATION: root / VALIDATION}
-    listed = {split: list_photos(folder) for split, folder in folders.items()}
     if extra is not None:
-        folders[EXTRA], listed[EXTRA] = extra, _drop_held_out(extra, list_photos(extra), root)
-    checksums = {split: compute_checksum(folders[split], listed[split]) for split in listed}
-    _check_published(root, checksums)
+        folders[EXTRA] = extra
+    listed = {split: list_photos(folder) for split, folder in folders.items()}
     tiles = prepare_files(root, [path for paths in listed.values() for path in paths])
     photos = {split: _collect(folders[split], listed[split], tiles) for split in listed}
+    if extra is not None:
+        photos[EXTRA] = _drop_known(photos, root / TEST)
+    if not any(accepted_classes(kind) for kind in photos[VALIDATION].kinds):
+        raise DataError(
+            f"{folders[VALIDATION]} has no photo of one of the ten classes; add some in "
+            f"{', '.join(KNOWN_KINDS)}"
+        )
+    # Of the files that could be read; each was just read, so none of them fails here.
+    checksums = {split: compute_checksum(folders[split], photos[split].paths) for split in photos}
+    _check_published(root, checksums)
     return ClothingPhotos(
         source=str(root),
         checksums={f"{NAME}/{split}": checksum for split, checksum in checksums.items()},
@@ -208,8 +223,9 @@ def compute_checksum(root: Path, paths: Iterable[Path]) -> str:
 
     In `root`, it is that of `sha256sum */* | LC_ALL=C sort | sha256sum`.
     """
-    lines = sorted(f"{_hash_file(path)}  {path.relative_to(root).as_posix()}\n" for path in paths)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    names = {path: os.fsencode(path.relative_to(root).as_posix()) for path in paths}
+    lines = sorted(_hash_file(path).encode() + b"  " + names[path] + b"\n" for path in names)
+    return hashlib.sha256(b"".join(lines)).hexdigest()
 
 
 def _hash_file(path: Path) -> str:
@@ -236,21 +252,26 @@ def _check_published(root: Path, checksums: Mapping[str, str]) -> None:
     console.warn(f"{text}; its own are used")
 
 
-def _drop_held_out(extra: Path, listed: dict[Path, str], root: Path) -> dict[Path, str]:
-    """Leaves out the photos that are also in `validation` or, if it is there, `test`.
+def _drop_known(photos: Mapping[str, Photos], test: Path) -> Photos:
+    """Returns the extra photos without those that are in another split.
 
-    Test photos are compared by checksum alone, not looked at.
+    Args:
+        test: folder of the test photos, if it is there. They are compared by checksum alone.
     """
-    folders = [root / split for split in (VALIDATION, TEST) if (root / split).is_dir()]
-    held_out = {_hash_file(path) for folder in folders for path in list_files(folder)}
-    kept = {path: kind for path, kind in listed.items() if _hash_file(path) not in held_out}
-    if len(kept) < len(listed):
-        dropped = next(path for path in listed if path not in kept)
+    extra = photos[EXTRA]
+    known = {tile.tobytes() for split in (TRAIN, VALIDATION) for tile in photos[split].images}
+    tested = {_hash_file(path) for path in list_files(test)} if test.is_dir() else set()
+    pairs = zip(extra.paths, extra.images, strict=True)
+    is_new = np.array(
+        [tile.tobytes() not in known and _hash_file(path) not in tested for path, tile in pairs]
+    )
+    if not is_new.all():
+        dropped = extra.paths[int(is_new.argmin())]  # the first that is not new
         console.warn(
-            f"{dropped} is also among the photos that score the model; it is not trained on "
-            f"({len(listed) - len(kept)} such photos)"
+            f"{dropped} is also in train, validation or test; it is not added "
+            f"({int((~is_new).sum())} such photos)"
         )
-    return kept
+    return extra.select(is_new)
 
 
 def _collect(folder: Path, listed: Mapping[Path, str], tiles: Mapping[Path, Tile]) -> Photos:

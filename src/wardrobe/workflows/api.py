@@ -77,7 +77,7 @@ def train(
         data=dataset.name,
         dataset=dataset.describe(),
         data_dir=_resolve(data_dir),
-        photos_dir=_resolve(photos_dir),
+        photos_dir=_resolve(dataset.photos.source) if dataset.photos is not None else None,
         extra_photos=_resolve(extra_photos),
         limit=limit,
         seed=seed,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
-from wardrobe.data import Dataset, load_training_data
+from wardrobe.data import Dataset, clothing_photos, load_training_data
 from wardrobe.errors import RunError, UsageError
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Run
@@ -41,15 +41,22 @@ def load_run_data(run: Run, data_dir: str | Path | None) -> Dataset:
     """Loads the run's data, and checks that it has not changed."""
     info = run.info()
     folder = data_dir or info["data_dir"]
-    photos = info.get("photos_dir"), info.get("extra_photos")  # older runs have neither
+    photos_dir = info.get("photos_dir")  # older runs have none
+    is_there = photos_dir is not None and Path(photos_dir).is_dir()
+    photos = photos_dir if is_there else None, info.get("extra_photos")  # else as for a new run
     try:
         dataset = load_training_data(run.recipe(), info["data"], folder, info["limit"], *photos)
     except UsageError as error:
         raise RunError(f"the data of {run.path} cannot be opened: {error}") from error
     found, expected = dataset.describe(), info["dataset"]
     if any(found[key] != expected[key] for key in ("checksums", "class_names")):
+        same = dataset.checksums.items() & expected["checksums"].items()
+        changed = {*dataset.checksums, *expected["checksums"]} - dict(same).keys()
+        is_of_photos = all(key.startswith(clothing_photos.NAME) for key in changed)
+        photos = info["dataset"].get("photos", {}).get("source")
+        source = photos if changed and is_of_photos else dataset.source
         raise RunError(
-            f"the data in {dataset.source} is not what {run.path} was trained on; "
+            f"the data in {source} is not what {run.path} was trained on; "
             "restore it, or train again"
         )
     return dataset

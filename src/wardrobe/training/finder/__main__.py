@@ -1,6 +1,6 @@
 """Trains the garment finder on photos of clothing and writes it into a folder.
 
-If interrupted, run the same command again: it starts over, and takes three minutes on two cores.
+If interrupted, run the same command again: it starts over, and takes five minutes on two cores.
 """
 
 import argparse

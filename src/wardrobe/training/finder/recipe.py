@@ -12,7 +12,7 @@ class FinderRecipe:
     # Network
     filters: tuple[int, ...] = (12, 24, 40, 64)  # of each level of the U-Net
 
-    # Optimization: Adam, linear warm-up, linear decay to 0
+    # Optimization: Adam, linear warm-up, linear decay towards 0
     epochs: int = 12
     batch_size: int = 32  # photos per step
     learning_rate: float = 4e-3  # its peak
