@@ -114,7 +114,7 @@ def fake(drawn_data: Dataset, monkeypatch: pytest.MonkeyPatch) -> FakeTraining:
 
     training = FakeTraining()
     monkeypatch.setattr(train_run, "validate", training.validate)
-    monkeypatch.setattr(ablation, "load_data", lambda *_: drawn_data)
+    monkeypatch.setattr(ablation, "load_training_data", lambda *_: drawn_data)
     return training
 
 

@@ -46,7 +46,11 @@ def test_a_run_with_photos_is_reused_if_they_are_the_same_wherever_they_are(
 ) -> None:
     none = Photos(dataset.train.images, np.zeros(0, str))
     first, moved, other = (
-        replace(dataset, photos=ClothingPhotos(folder, {"photos/train": checksum}, none, none))
+        replace(
+            dataset,
+            photos=ClothingPhotos(folder, {}, none, none),
+            checksums=dataset.checksums | {"photos/train": checksum},
+        )
         for folder, checksum in (("here", "9eb7"), ("there", "9eb7"), ("there", "04ff"))
     )
     about = {"data": dataset.name, "dataset": first.describe()}

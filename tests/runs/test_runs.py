@@ -55,7 +55,8 @@ def test_run_json_holds_recipe_versions_and_machine(tmp_path: Path) -> None:
         "ensemble_size": 1, "whitened_stem": False,
         "epochs": 10, "batch_size": 32, "optimizer": "adam", "learning_rate": 0.001,
         "schedule": "constant", "weight_decay": 0.0, "dropout": 0.0, "precision": "float32",
-        "augment": "none", "alternating_flip": False, "max_shift": 0, "erase_probability": 0.0,
+        "alternating_flip": False, "max_shift": 0, "erase_probability": 0.0,
+        "photo_fraction": 0.0, "warp_fraction": 0.0, "unknown_fraction": 0.0,
         "hard_fraction": 1.0, "held_out": None, "tta_views": 1,
     }  # fmt: skip
     assert {"python", "wardrobe", "keras", "numpy", "onnxruntime"} <= info["versions"].keys()

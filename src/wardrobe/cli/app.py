@@ -96,6 +96,7 @@ def run_app(app: typer.Typer, name: str) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM ends as tidily as Ctrl-C
     try:
         if app(arguments, prog_name=name, standalone_mode=False) != INTERRUPTED:
+            sys.stdout.flush()  # here, where a reader that has left is an error that is handled
             sys.exit(0)
         text, status = "interrupted", INTERRUPTED
     except Exception as error:
