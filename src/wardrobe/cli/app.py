@@ -96,7 +96,7 @@ def run_app(app: typer.Typer, name: str) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM ends as tidily as Ctrl-C
     try:
         if app(arguments, prog_name=name, standalone_mode=False) != INTERRUPTED:
-            sys.stdout.flush()  # here, where a reader that has left is an error that is handled
+            _discard_unread_output()  # Python's own flush at exit would complain
             sys.exit(0)
         text, status = "interrupted", INTERRUPTED
     except Exception as error:
@@ -129,7 +129,7 @@ def _make_streams_robust() -> None:
 
 
 def _discard_unread_output() -> None:
-    """Keeps Python quiet at exit if the reader of stdout is gone, as in `wardrobe runs | head`."""
+    """Flushes stdout, quietly if its reader is gone, as in `wardrobe runs | head`."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
