@@ -77,11 +77,11 @@ def load_training_data(
         UsageError, DataError: as in `load_data` and `load_photos`; photos are given for a recipe
             without, or the data set has other classes than Fashion-MNIST.
     """
+    if not recipe.photo_fraction and (photos_dir is not None or extra_photos is not None):
+        option = "--photos-dir" if extra_photos is None else "--extra-photos"
+        raise UsageError(f"{option} is for the recipe photo, not {recipe.name}; leave it out")
     dataset = load_data(name, data_dir, limit, recipe.held_out)
     if not recipe.photo_fraction:
-        if photos_dir is not None or extra_photos is not None:
-            option = "--photos-dir" if extra_photos is None else "--extra-photos"
-            raise UsageError(f"{option} is for the recipe photo, not {recipe.name}; leave it out")
         return dataset
     if dataset.class_names != CLASS_NAMES:
         raise UsageError(
