@@ -65,7 +65,7 @@ class Engine(Protocol):
     metadata: Mapping[str, str]
 
     def run(self, pixels: Floats) -> Floats:
-        """Returns the logits (n, k) of pixels (n, 28, 28, 1) float32, 0-255."""
+        """Returns the logits (n, k) of pixels (n, 28, 28, 1) float32, 0-255, n at least 1."""
 
 
 def open_engine(path: Path, threads: int = 0) -> Engine:
@@ -93,8 +93,10 @@ def open_engine(path: Path, threads: int = 0) -> Engine:
 
 def compute_logits(engine: Engine, images: npt.NDArray[np.uint8]) -> Floats:
     """Returns the logits (n, k) of images (n, 28, 28) uint8, 0-255, in batches of `BATCH`."""
+    if not len(images):  # engines refuse an empty batch, or crash
+        return np.empty((0, engine.outputs[0][2][1]), np.float32)
     pixels = images[..., None].astype(np.float32)  # (n, 28, 28, 1)
-    starts = range(0, max(len(pixels), 1), BATCH)  # without images, one empty batch
+    starts = range(0, len(pixels), BATCH)
     return np.concatenate([engine.run(pixels[start : start + BATCH]) for start in starts])
 
 
@@ -121,8 +123,6 @@ class OnnxEngine:
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
 
     def run(self, pixels: Floats) -> Floats:
-        if not len(pixels):  # on which int8 models with pooling crash ONNX Runtime
-            return np.empty((0, self.outputs[0][2][1]), np.float32)
         logits: Floats = self._session.run([LOGITS], {PIXELS: pixels})[0]
         return logits
 
@@ -150,8 +150,6 @@ class LiteRtEngine:
         self._batch_size, self._lock = 1, threading.Lock()  # an interpreter is not thread-safe
 
     def run(self, pixels: Floats) -> Floats:
-        if not len(pixels):
-            return np.empty((0, self.outputs[0][2][1]), np.float32)
         with self._lock:
             if len(pixels) != self._batch_size:  # resizing is slow; batches are mostly equal
                 self._interpreter.resize_tensor_input(self._input, pixels.shape)
@@ -184,8 +182,6 @@ class OpenVinoEngine:
         self._request, self._lock = compiled.create_infer_request(), threading.Lock()
 
     def run(self, pixels: Floats) -> Floats:
-        if not len(pixels):
-            return np.empty((0, self.outputs[0][2][1]), np.float32)
         with self._lock:
             logits: Floats = self._request.infer([pixels])[0].copy()  # the next call overwrites it
         return logits
