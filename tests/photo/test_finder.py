@@ -45,6 +45,5 @@ def test_onnx_runtime_is_imported_at_the_first_photo() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_file_fits_the_package() -> None:
-    """`photo` cannot import `models`, which needs Keras."""
-    assert finder.SIDE == unet.SIDE
+def test_the_network_has_the_size_of_what_photo_gives_it() -> None:
+    assert unet.build((4, 8)).input_shape == (None, finder.SIDE, finder.SIDE, 3)

@@ -9,8 +9,7 @@ from typing import Any
 import keras
 
 from wardrobe.models.batch_norm import BatchNorm, fold_batch_norm
-
-SIDE = 96  # pixels of the photo, squashed to a square, and of the mask
+from wardrobe.photo.finder import SIDE
 
 
 def build(filters: tuple[int, ...], for_training: bool = False) -> keras.Model:

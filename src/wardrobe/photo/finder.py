@@ -9,10 +9,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from wardrobe.photo.types import Mask, Rgb
 
-SIDE = 96  # pixels of the squares that the network sees; models/unet.py has the same
+SIDE = 96  # pixels of the squares that the network sees
 
 
 def segment_with_network(rgb: Rgb) -> Mask:
@@ -22,9 +23,9 @@ def segment_with_network(rgb: Rgb) -> Mask:
     return np.asarray(cv2.resize(logits, (width, height)) > 0)  # bilinear
 
 
-def squash(rgb: Rgb) -> Rgb:
-    """Returns the photo as the network sees it: (96, 96, 3)."""
-    return np.asarray(cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+def squash(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Returns a photo (h, w, 3), or a grey image (h, w), at the size of the network's input."""
+    return np.asarray(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @functools.cache

@@ -37,17 +37,22 @@ def find_garment(rgb: Rgb, opaque: Mask | None = None) -> Garment:
         (NETWORK, lambda: segment_with_network(rgb)),
     )
     for found_by, find in finders:
-        mask = find()  # lazy: the network, the slowest, is the last
-        component = None if mask is None else largest_component(mask)
-        if component is not None and is_garment_shaped(component):
+        component = select_component(find())  # lazy: the network, the slowest, is the last
+        if component is not None:
             return Garment(component, found_by)
     return Garment(whole, WHOLE)
+
+
+def select_component(mask: Mask | None) -> Mask | None:
+    """Returns the largest component of a mask; None if it does not have the shape of a garment."""
+    component = None if mask is None else largest_component(mask)
+    return component if component is not None and is_garment_shaped(component) else None
 
 
 def segment_plain_background(rgb: Rgb) -> Mask | None:
     """Segments a garment on a background of one colour by flood fill from the edge.
 
-    An edge of several colours gives None. Colours are compared in YCrCb, where brightness
+    Returns None if the edge has several colours. Colours are compared in YCrCb, where brightness
     weighs more than hue. CIELAB would do too, but OpenCV takes 0.12 s to build its tables.
     """
     tone = cv2.cvtColor(cv2.GaussianBlur(rgb, (3, 3), 0), cv2.COLOR_RGB2YCrCb)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe.models.unet import SIDE
+from wardrobe.photo.finder import SIDE
 from wardrobe.photo.garment import largest_component
 from wardrobe.rng import make_rng
 from wardrobe.training.finder.recipe import FinderRecipe
@@ -78,7 +78,7 @@ def augment(
         The photo (96, 96, 3), 0-255, and the mask (96, 96), 0-1.
     """
     matrix = _draw_matrix(recipe, rng, len(photo))
-    # The photo goes on mirrored outside its edge, as does its mask.
+    # Outside its edge, the photo is reflected, and so is its mask.
     warped, where = (
         cv2.warpAffine(each, matrix, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT_101)
         for each in (photo, mask)

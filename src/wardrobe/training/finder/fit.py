@@ -2,10 +2,9 @@
 
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import cv2
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from wardrobe.export import onnx
 from wardrobe.inference import engines
 from wardrobe.models import initializers, unet
 from wardrobe.onnx_runtime import open_session
+from wardrobe.photo.finder import squash
 from wardrobe.runs import atomic_write
 from wardrobe.training.finder.augment import make_batch
 from wardrobe.training.finder.recipe import FinderRecipe
@@ -24,6 +24,7 @@ from wardrobe.training.finder.teacher import Examples
 from wardrobe.training.schedules import WarmupLinear
 
 Masks = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.floating]
 
 PREDICTED = 64  # photos at once
 MAX_IOU_LOSS = 0.005  # of the int8 file, against Keras
@@ -74,17 +75,20 @@ def compile_model(recipe: FinderRecipe, seed: int, steps: int) -> keras.Model:
 
 def predict(network: keras.Model, examples: Examples) -> Masks:
     """Returns the masks of Keras's network: (n, 96, 96)."""
-    photos = resize(examples.photos).astype(np.float32)
-    parts = (photos[each] for each in batches.slices(len(photos), PREDICTED))
     convert = keras.ops.convert_to_numpy
-    return np.concatenate([convert(network.predict_on_batch(part)) > 0 for part in parts])
+    return _predict(lambda photos: convert(network.predict_on_batch(photos)), examples)
 
 
 def predict_with_onnx(path: Path, examples: Examples) -> Masks:
     """Returns the masks of a finder's file: (n, 96, 96)."""
-    session, photos = open_session(path), resize(examples.photos).astype(np.float32)
+    session = open_session(path)
+    return _predict(lambda photos: session.run(None, {engines.PIXELS: photos})[0], examples)
+
+
+def _predict(compute_logits: Callable[[Floats], Floats], examples: Examples) -> Masks:
+    photos = resize(examples.photos).astype(np.float32)
     parts = (photos[each] for each in batches.slices(len(photos), PREDICTED))
-    return np.concatenate([session.run(None, {engines.PIXELS: part})[0] > 0 for part in parts])
+    return np.concatenate([compute_logits(part) > 0 for part in parts])
 
 
 def compute_iou(masks: Masks, examples: Examples) -> npt.NDArray[np.float64]:
@@ -96,8 +100,7 @@ def compute_iou(masks: Masks, examples: Examples) -> npt.NDArray[np.float64]:
 
 def resize(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Resizes squares (n, s, s) or (n, s, s, 3) to the network's side."""
-    size = (unet.SIDE, unet.SIDE)
-    return np.stack([cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in images])
+    return np.stack([squash(each) for each in images])
 
 
 def export_finder(

@@ -15,12 +15,7 @@ import numpy.typing as npt
 
 from wardrobe import photo
 from wardrobe.errors import DataError, PhotoError
-from wardrobe.photo.garment import (
-    edge_strip,
-    is_garment_shaped,
-    largest_component,
-    segment_plain_background,
-)  # fmt: skip
+from wardrobe.photo.garment import edge_strip, segment_plain_background, select_component
 from wardrobe.photo.types import Mask, Rgb
 from wardrobe.terminal.progress import count_images
 
@@ -80,9 +75,8 @@ def _make_example(path: Path) -> tuple[Rgb, npt.NDArray[np.uint8]] | None:
 def segment(rgb: Rgb) -> Mask | None:
     """Returns the teacher's mask of the garment in a photo; None if it finds none."""
     for find in (segment_plain_background, segment_with_grabcut):
-        mask = find(rgb)
-        component = None if mask is None else largest_component(mask)
-        if component is not None and is_garment_shaped(component):
+        component = select_component(find(rgb))
+        if component is not None:
             return component
     return None
 
