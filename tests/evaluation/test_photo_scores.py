@@ -33,7 +33,7 @@ def draw_predictions(n: int = 400) -> tuple[Predictions, np.ndarray]:
 def test_balanced_accuracy_is_that_of_scikit_learn() -> None:
     predictions, kinds = draw_predictions()
     known = photos.is_known(kinds)
-    # A class stands for its kind; one that is correct for no kind, Bag, for a wrong one.
+    # Each class is replaced by its kind. Bag is correct for no kind, so it becomes a wrong kind.
     kind_of = {name: kind for kind, names in KINDS.items() for name in names}
     predicted = np.array([kind_of.get(name, "unknown") for name in predictions.labels])
     predicted[predicted == "unknown"] = np.where(kinds == "dress", "shirt", "dress")[

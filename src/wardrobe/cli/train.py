@@ -65,8 +65,13 @@ def train(
 ) -> None:
     """Train a model: data, training, test evaluation, plots, ONNX, report."""
     fixed = {
-        **{"--data": data, "--photos-dir": photos_dir, "--extra-photos": extra_photos},
-        **{"--epochs": epochs, "--seed": seed, "--limit": limit, "--out": out},
+        "--data": data,
+        "--photos-dir": photos_dir,
+        "--extra-photos": extra_photos,
+        "--epochs": epochs,
+        "--seed": seed,
+        "--limit": limit,
+        "--out": out,
     }
     clash = [name for name, value in fixed.items() if value is not None]
     if resume is not None and clash:

@@ -145,7 +145,8 @@ def write_json_object(
     """Prints one JSON object piece by piece.
 
     Args:
-        load: returns the model; called at the first answer, or at the end if there is none.
+        load: returns the model; called before the first prediction is printed, or at the end if
+            there is none.
         failures: read at the end.
     """
     is_empty = True

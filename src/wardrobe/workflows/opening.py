@@ -50,11 +50,9 @@ def load_run_data(run: Run, data_dir: str | Path | None) -> Dataset:
         raise RunError(f"the data of {run.path} cannot be opened: {error}") from error
     found, expected = dataset.describe(), info["dataset"]
     if any(found[key] != expected[key] for key in ("checksums", "class_names")):
-        same = dataset.checksums.items() & expected["checksums"].items()
-        changed = {*dataset.checksums, *expected["checksums"]} - dict(same).keys()
-        is_of_photos = all(key.startswith(clothing_photos.NAME) for key in changed)
-        photos = info["dataset"].get("photos", {}).get("source")
-        source = photos if changed and is_of_photos else dataset.source
+        changed = dataset.checksums.items() ^ expected["checksums"].items()  # (name, checksum)
+        is_photos = changed and all(name.startswith(clothing_photos.NAME) for name, _ in changed)
+        source = expected["photos"]["source"] if is_photos else dataset.source
         raise RunError(
             f"the data in {source} is not what {run.path} was trained on; "
             "restore it, or train again"
