@@ -22,10 +22,11 @@ def make_batch(
 ) -> tuple[Floats, Floats]:
     """Returns batch `number` of an epoch: photos (b, 96, 96, 3), 0-255, and masks (b, 96, 96), 0-1.
 
-    Each epoch takes every photo once, in another order.
+    Each epoch has another order, which starts again at its end.
     """
     order = make_rng("order", seed, epoch).permutation(len(examples))
-    chosen = order[number * recipe.batch_size :][: recipe.batch_size]
+    places = np.arange(recipe.batch_size) + number * recipe.batch_size
+    chosen = order.take(places, mode="wrap")
     rng = make_rng("changes", seed, epoch, number)
     pairs = [augment(recipe, rng, *compose(recipe, rng, examples, tiles, i)) for i in chosen]
     photos, masks = zip(*pairs, strict=True)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from wardrobe import export
 from wardrobe.data import batches
-from wardrobe.errors import WardrobeError
+from wardrobe.errors import DataError, WardrobeError
 from wardrobe.export import onnx
 from wardrobe.inference import engines
 from wardrobe.models import initializers, unet
@@ -44,16 +44,25 @@ def fit(
 
     Returns:
         The network for inference, and one row per epoch for history.csv.
+
+    Raises:
+        DataError: the network agrees with the teacher on no photo.
     """
-    steps = -(-len(training) // recipe.batch_size)  # batches an epoch, rounded up
+    # Of every epoch, so that the learning rate ends at 0 whatever photos are dropped.
+    steps = -(-len(training) // recipe.batch_size)
     model = compile_model(recipe, seed, steps)
     history = []
     for epoch in range(recipe.epochs):
         started = time.perf_counter()
         if epoch == recipe.clean_after:
             agrees = compute_iou(predict(model, training), training) >= recipe.clean_below
+            if not agrees.any():
+                raise DataError(
+                    f"after {epoch} epochs the finder agrees with the teacher on none of "
+                    f"{len(training)} photos; expected an IoU of {recipe.clean_below} on some; "
+                    "check the photos, or train with another --seed"
+                )
             training = training.select(agrees)
-            steps = -(-len(training) // recipe.batch_size)
         make = functools.partial(make_batch, recipe, training, tiles, seed, epoch)
         fed = batches.from_function(make, steps)
         losses = model.fit(**fed, shuffle=False, verbose=0).history["loss"]
@@ -119,9 +128,12 @@ def export_finder(
         WardrobeError: it is lower than that of Keras by more than `MAX_IOU_LOSS`. No file is kept.
     """
     of_keras = float(compute_iou(predict(network, validation), validation).mean())
+    # Spread over all photos, which are sorted by kind.
+    count = min(export.CALIBRATION_IMAGES, len(training))
+    chosen = training.photos[np.linspace(0, len(training) - 1, count).astype(int)]
     with atomic_write(path) as temporary:
         with export.suppress_output():
-            onnx.write(network, temporary, resize(training.photos[: export.CALIBRATION_IMAGES]))
+            onnx.write(network, temporary, resize(chosen))
         iou = float(compute_iou(predict_with_onnx(temporary, validation), validation).mean())
         if not iou >= of_keras - MAX_IOU_LOSS:  # true for NaN too
             raise WardrobeError(
