@@ -30,6 +30,10 @@ def serve(
     no_auth: Annotated[
         bool, Option("--no-auth", help="Let other machines connect without a token")
     ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        Option(help="Name by which clients reach the server, or '*.example.com'; repeatable"),
+    ] = None,
     cors: Annotated[
         list[str] | None, Option(help="Origin whose pages may call the API; repeatable")
     ] = None,
@@ -53,6 +57,7 @@ def serve(
         port=port,
         token=token,
         no_auth=no_auth,
+        allow_host=allow_host or (),
         cors=cors or (),
         access_log=access_log,
         body_timeout=body_timeout,

@@ -12,6 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Set
+from fnmatch import fnmatchcase
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wardrobe.errors import BodyError
 from wardrobe.serving.metrics import Metrics
-from wardrobe.serving.settings import Limits, Settings
+from wardrobe.serving.settings import Limits, Settings, normalize_host
 
 SECURITY_HEADERS = {  # of every response
     "content-security-policy": (
@@ -80,13 +81,16 @@ class RequestMiddleware:
     def _refuse(self, path: str, headers: Headers) -> Response | None:
         """Returns the response to a request that is not allowed, or None."""
         hosts, token = self.settings.hosts, self.settings.token
-        host = _parse_host(headers.get("host", ""))
+        host, is_public = headers.get("host", ""), path in self.public_paths
+        name = normalize_host(host) or host
         # A page on another host could resolve its own name to this machine (DNS rebinding). The
-        # browser would then send requests here, but with that name in the Host header.
-        if hosts is not None and host not in hosts:
-            error = f"the Host header is {host!r}; expected {', '.join(hosts)}"
-            return _make_response(421, error)
-        if token is not None and path not in self.public_paths:
+        # browser would then send requests here, but with that name in the Host header. A load
+        # balancer that checks the health in HTTP/1.0 sends none.
+        is_known = hosts is None or any(fnmatchcase(name, each) for each in hosts)
+        if not is_known and (host or not is_public):
+            expected = f"expected {', '.join(hosts or ())} or a name given with --allow-host"
+            return _make_response(421, f"the Host header is {name!r}; {expected}")
+        if token is not None and not is_public:
             sent = headers.get("authorization", "").encode("latin-1")
             # In constant time, so that the time does not give the token away.
             if not hmac.compare_digest(sent, f"Bearer {token}".encode()):
@@ -188,11 +192,6 @@ class _SendWrapper:
         if not self._has_ended:
             self._has_ended = True
             self._record()
-
-
-def _parse_host(header: str) -> str:
-    """Returns the host of a Host header, without port and without the brackets of IPv6."""
-    return header.rpartition("]")[0].lstrip("[") or header.partition(":")[0]
 
 
 def _make_response(

@@ -18,7 +18,7 @@ from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.engines import count_cores
 from wardrobe.serving.middleware import RequestMiddleware
 from wardrobe.serving.routes import ERROR_HANDLERS, PAGE, Service
-from wardrobe.serving.settings import LOOPBACK, Limits, Settings
+from wardrobe.serving.settings import Limits, Settings, accept_hosts, is_loopback
 from wardrobe.serving.workers import Callback, run_workers
 
 KEEP_ALIVE_SECONDS = 30  # that a connection may be idle
@@ -117,6 +117,7 @@ def run(
     port: int,
     token: str | None = None,
     no_auth: bool = False,
+    allow_host: Sequence[str] = (),
     cors: Sequence[str] = (),
     access_log: bool = False,
     body_timeout: float = Limits.body_seconds,
@@ -130,23 +131,23 @@ def run(
             model, no second model next to another.
         token: that every request must carry; None: no token, which hosts other than this machine
             allow only with `no_auth`.
+        allow_host: names of this server besides those of this machine, such as its name in DNS.
         body_timeout: seconds in which the body of a request must arrive.
         workers: processes, 1 or more, which share the cores.
 
     Raises:
-        UsageError: the address is not available, or other machines could send requests without a
-            token.
+        UsageError: the address is not available, a name is malformed, or other machines could send
+            requests without a token.
         ModelError, RunError: see `Classifier.load`.
     """
-    is_local = host in LOOPBACK
-    if not is_local and token is None and not no_auth:
+    if not is_loopback(host) and token is None and not no_auth:
         raise UsageError(
             f"--host {host} is open to other machines; give --token TOKEN, or --no-auth to allow "
             "everyone who can reach it"
         )
     compare_with = compare_with or (BASELINE if model is None else NO_MODEL)
     sources = [model] if compare_with == NO_MODEL else [model, compare_with]
-    hosts, limits = LOOPBACK if is_local else None, Limits(body_seconds=body_timeout)
+    hosts, limits = accept_hosts(host, allow_host), Limits(body_seconds=body_timeout)
     threads = max(count_cores() // workers, 1)  # of each worker
     settings = Settings(token, hosts, tuple(cors), limits, access_log, threads)
     # Loaded here even if workers answer, so that a bad model is reported once.

@@ -1,6 +1,13 @@
 """Settings of a server: access control, and limits that keep its memory and its queues bounded."""
 
+import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from wardrobe.errors import UsageError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -21,7 +28,57 @@ class Settings:
 
     token: str | None = None  # required as "Authorization: Bearer …"; None: no token
     hosts: tuple[str, ...] | None = LOOPBACK  # accepted in the Host header; None: any
-    cors: tuple[str, ...] = ()  # origins whose pages may send requests
+    cors: tuple[str, ...] = ()  # origins whose pages may send requests, or "*"
     limits: Limits = field(default_factory=Limits)
     access_log: bool = False  # whether to write a line of JSON on stderr for each request
     threads: int = 2  # that decode photos and run the model
+
+
+def accept_hosts(host: str, allow_host: Sequence[str]) -> tuple[str, ...] | None:
+    """Returns the hosts to accept in the Host header when the server listens on `host`.
+
+    Args:
+        allow_host: further names, "*.example.com" for all subdomains, or "*" for any.
+
+    Raises:
+        UsageError: a name is malformed.
+    """
+    if not (is_loopback(host) or allow_host):
+        return None
+    names = [*LOOPBACK, normalize_host(host) or host]
+    for each in allow_host:
+        name = normalize_host(each)
+        if name is None:
+            raise UsageError(
+                f"--allow-host {each!r} is not a host name; give one such as shop.example, or "
+                "*.shop.example for all its subdomains"
+            )
+        names.append(name)
+    return tuple(dict.fromkeys(names))
+
+
+def is_loopback(host: str) -> bool:
+    """Returns whether only this machine reaches a server that listens on `host`."""
+    name = normalize_host(host) or host
+    with suppress(ValueError):
+        return ip_address(name).is_loopback
+    return name in LOOPBACK
+
+
+def normalize_host(text: str) -> str | None:
+    """Returns a host as browsers write it, without its port, brackets and final dot.
+
+    None if the text is malformed. Browsers write names in lower case and punycode.
+    """
+    if not re.fullmatch(r"[^\s/?#@,]+", text):
+        return None
+    is_bare_ipv6 = text.count(":") > 1 and not text.startswith("[")
+    try:
+        parts = urlsplit(f"//[{text}]" if is_bare_ipv6 else f"//{text}")
+        host = (parts.hostname or "").removesuffix(".").encode("idna").decode()
+        is_valid = bool(host) and parts.port != 0  # the port of malformed text raises ValueError
+    except ValueError:
+        return None
+    with suppress(ValueError):
+        host = str(ip_address(host))
+    return host if is_valid else None
