@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 from conftest import Server, serving
 
 from wardrobe.data import synthetic
@@ -30,6 +31,56 @@ def memory(server: Server) -> float:
     """Returns the server's resident memory in MiB."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def peak_memory(server: Server, reset: bool = False) -> float:
+    """Returns the server's highest resident memory in MiB since the last reset."""
+    if reset:
+        Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def fill(unit: str, start: str = '{"instances":[') -> bytes:
+    """Returns half a megabyte of JSON: a list that repeats a unit, which ends with a comma."""
+    return (start + unit * (500_000 // len(unit)))[:-1].encode() + b"]}"
+
+
+INFLATED = {  # kind → JSON that takes much more memory once it is parsed
+    "one long string": fill('"a",', '{"instances":["' + "x" * 250_000 + '",'),
+    "strings": fill('"é",'),
+    "lists": fill("[],"),
+    "deep lists": fill("[" * 60 + "]" * 60 + ","),
+    "channels": fill("[0],"),
+    "ragged lists": fill("[1],[1,2],"),
+    "objects": fill('{"pixels":[]},'),
+    "numbers": fill("0.5,"),
+    "mixed": fill('1,"a",null,true,'),
+    "keys": fill('"pixels":[],', '{"k":[{')[:-2] + b"}]}",
+    "huge integer": fill("9" * 499_999 + ","),
+    "nested name": fill("[[0]],", '{"inputs":[{"name":[').replace(b"]]]}", b"]]]}]}"),
+}
+
+
+TENSOR = b'{"inputs":[{"name":"pixels","datatype":"INT8","shape":[1],"data":['
+
+
+@pytest.mark.parametrize("path", ["/v1/models/wardrobe:predict", "/v2/models/wardrobe/infer"])
+def test_parsed_json_takes_a_bounded_multiple_of_its_size(server: Server, path: str) -> None:
+    for kind, body in INFLATED.items():
+        if path.startswith("/v2"):
+            body = body.replace(b'{"instances":[', TENSOR)[:-1] + b"}]}"
+        before = peak_memory(server, reset=True)
+        answer = requests.post(server.url + path, data=body)
+        assert answer.status_code == 400, kind
+        assert len(answer.content) < 1_000, kind
+        assert peak_memory(server) < before + 30, kind
+
+
+def test_json_that_is_too_large_is_refused(server: Server) -> None:
+    answer = requests.post(server.url + "/v1/models/wardrobe:predict", data=b" " * 8_000_001)
+    assert answer.status_code == 413
+    assert "8,000,001 bytes; expected at most 8,000,000" in answer.json()["error"]
 
 
 def make_invalid_requests(seed: int, count: int) -> Iterator[tuple[str, bytes, dict[str, str]]]:

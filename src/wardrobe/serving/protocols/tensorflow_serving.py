@@ -1,6 +1,7 @@
 """The REST API of TensorFlow Serving. Source: https://www.tensorflow.org/tfx/serving/api_rest."""
 
 from collections.abc import Mapping
+from reprlib import repr as shorten
 from typing import Any
 
 from wardrobe.errors import RequestError
@@ -23,7 +24,7 @@ def parse_predict_request(body: bytes) -> tuple[Images, str]:
         raise RequestError(f"give exactly one of {ROWS} and {COLUMNS}")
     signature = request.get("signature_name", SIGNATURE)
     if signature != SIGNATURE:
-        raise RequestError(f"signature_name is {signature!r}; expected {SIGNATURE}")
+        raise RequestError(f"signature_name is {shorten(signature)}; expected {SIGNATURE}")
     key = ROWS if ROWS in request else COLUMNS
     values = request[key]
     if key == COLUMNS and isinstance(values, dict):
@@ -43,6 +44,6 @@ def describe_model_status() -> dict[str, Any]:
 
 def _get_input(named: Mapping[str, Any]) -> Any:
     if list(named) != [INPUT]:
-        names = ", ".join(named) or "nothing"
+        names = ", ".join(named)[:80] or "nothing"
         raise RequestError(f"the inputs are named {names}; expected {INPUT}")
     return named[INPUT]

@@ -7,6 +7,7 @@ import math
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from reprlib import repr as shorten
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def parse_infer_request(body: bytes, json_length: str | None) -> InferRequest:
     request = arrays.parse_json_object(json_part)
     request_id = request.get("id")
     if request_id is not None and not isinstance(request_id, str):
-        raise RequestError(f"id is {request_id!r}; expected a string")
+        raise RequestError(f"id is {shorten(request_id)}; expected a string")
     inputs = request.get("inputs")
     if not (isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], dict)):
         raise RequestError(f"inputs is not a list of one object; expected the input {INPUT!r}")
@@ -68,12 +69,14 @@ def _parse_length(text: str, limit: int) -> int:
 def _parse_input(tensor: Mapping[str, Any], binary_part: bytes) -> Images:
     name, datatype, shape = (tensor.get(key) for key in ("name", "datatype", "shape"))
     if name != INPUT:
-        raise RequestError(f"the input is named {name!r}; expected {INPUT!r}")
+        raise RequestError(f"the input is named {shorten(name)}; expected {INPUT!r}")
     if not isinstance(datatype, str) or datatype not in DTYPES:
-        raise RequestError(f"the datatype is {datatype!r}; expected one of {', '.join(DTYPES)}")
+        raise RequestError(
+            f"the datatype is {shorten(datatype)}; expected one of {', '.join(DTYPES)}"
+        )
     is_shape = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)  # no bool
-    if not isinstance(shape, list) or not is_shape or len(shape) > 4:
-        raise RequestError(f"the shape is {shape!r}; expected {arrays.SHAPES}")
+    if not isinstance(shape, list) or not is_shape or len(shape) > arrays.MAX_DIMENSIONS:
+        raise RequestError(f"the shape is {shorten(shape)}; expected {arrays.SHAPES}")
     dtype = np.dtype(DTYPES[datatype])
     binary_size = _get_parameters(tensor).get("binary_data_size")
     if binary_size is not None:
@@ -84,7 +87,8 @@ def _parse_input(tensor: Mapping[str, Any], binary_part: bytes) -> Images:
         raise RequestError("the input has no values; give data or the parameter binary_data_size")
     if values.size != math.prod(shape):
         raise RequestError(
-            f"{values.size} numbers were given; expected {math.prod(shape)} for the shape {shape}"
+            f"{values.size} numbers were given; expected {math.prod(shape)} for the shape "
+            f"{shorten(shape)}"
         )
     return arrays.to_images(values.reshape(shape), "the input")
 
@@ -92,8 +96,8 @@ def _parse_input(tensor: Mapping[str, Any], binary_part: bytes) -> Images:
 def _parse_binary(size: Any, binary_part: bytes, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     if type(size) is not int or size != len(binary_part) or size % dtype.itemsize:
         raise RequestError(
-            f"binary_data_size is {size!r}; expected {len(binary_part)}, the bytes after the JSON, "
-            f"in multiples of {dtype.itemsize}"
+            f"binary_data_size is {shorten(size)}; expected {len(binary_part)}, the bytes after "
+            f"the JSON, in multiples of {dtype.itemsize}"
         )
     return np.frombuffer(binary_part, dtype)  # no copy; read-only
 
@@ -103,7 +107,7 @@ def _parse_data(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     if not isinstance(data, list):
         raise RequestError(f"data is a JSON {type(data).__name__}; expected a list of numbers")
     array = arrays.parse_numbers(data, "data")
-    if dtype.kind != "f" and array.dtype.kind == "f" and (array != np.rint(array)).any():
+    if dtype.kind != "f" and (array != np.rint(array)).any():
         raise RequestError("data has fractions; expected integers or a floating-point datatype")
     return array.ravel()  # the shape is a field of its own
 
@@ -111,7 +115,7 @@ def _parse_data(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 def _get_parameters(tensor: Mapping[str, Any]) -> Mapping[str, Any]:
     parameters = tensor.get("parameters", {})
     if not isinstance(parameters, dict):
-        raise RequestError(f"parameters is {parameters!r}; expected an object")
+        raise RequestError(f"parameters is {shorten(parameters)}; expected an object")
     return parameters
 
 
@@ -120,11 +124,11 @@ def _parse_outputs(request: Mapping[str, Any]) -> dict[str, bool]:
     is_binary = _get_parameters(request).get("binary_data_output") is True
     outputs = request.get("outputs", [])
     if not (isinstance(outputs, list) and all(isinstance(each, dict) for each in outputs)):
-        raise RequestError(f"outputs is {str(outputs)[:40]}; expected a list of objects")
+        raise RequestError(f"outputs is {shorten(outputs)}; expected a list of objects")
     for each in outputs:
         if each.get("name") not in OUTPUTS:
             raise RequestError(
-                f"there is no output {each.get('name')!r}; expected {', '.join(OUTPUTS)}"
+                f"there is no output {shorten(each.get('name'))}; expected {', '.join(OUTPUTS)}"
             )
     if not outputs:
         return dict.fromkeys(OUTPUTS, is_binary)
