@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wardrobe.errors import BodyError
+from wardrobe.serving.content_encoding import decompress
 from wardrobe.serving.metrics import Metrics
 from wardrobe.serving.settings import Limits, Settings, normalize_host
 
@@ -60,7 +61,8 @@ class RequestMiddleware:
             self.metrics.in_flight.dec()
             self._record(scope, headers, send_wrapper, time.perf_counter() - started)
 
-        receive_wrapper = _ReceiveWrapper(receive, limits, self.metrics)
+        plain = decompress(receive, headers, limits.body_bytes)
+        receive_wrapper = _ReceiveWrapper(plain, limits, self.metrics)
         send_wrapper = _SendWrapper(send, record)
         self.metrics.requests_held += 1
         self.metrics.in_flight.inc()

@@ -25,6 +25,7 @@ from wardrobe.errors import BodyError, WardrobeError
 from wardrobe.inference.classifier import Classifier
 from wardrobe.serving import studio, uploads
 from wardrobe.serving.batching import BoundedThreadPool, ServedModel
+from wardrobe.serving.content_encoding import ACCEPT_ENCODING
 from wardrobe.serving.metrics import Metrics
 from wardrobe.serving.middleware import CLOSE
 from wardrobe.serving.protocols import tensorflow_serving, v2
@@ -179,7 +180,7 @@ async def _handle_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, WardrobeError)
     status = error.http_status
     headers = CLOSE if isinstance(error, BodyError) else {}  # the rest of the body is not read
-    retry = {"retry-after": "1"} if status == 503 else {}  # seconds
+    retry = {503: {"retry-after": "1"}, 415: ACCEPT_ENCODING}.get(status, {})  # 1: second
     return JSONResponse({"error": str(error)}, status, headers | retry)
 
 
