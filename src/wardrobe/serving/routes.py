@@ -6,6 +6,7 @@ openapi.json with the running server.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -29,11 +30,15 @@ from wardrobe.serving.content_encoding import ACCEPT_ENCODING
 from wardrobe.serving.metrics import Metrics
 from wardrobe.serving.middleware import CLOSE
 from wardrobe.serving.protocols import tensorflow_serving, v2
+from wardrobe.serving.protocols.arrays import VERSION
 
 NAME = "wardrobe"  # of the served model in both protocols
 WEB = Path(__file__).parent / "web"
 PAGE = {"/": WEB / "index.html", **{f"/{file.name}": file for file in sorted(WEB.iterdir())}}
 OPENAPI = Path(__file__).parent / "openapi.json"
+MODEL_PATH = re.compile(  # model, version or label, method
+    r"/v[12]/models/([^/:]+)(?:/(version|label)s/([^/:]+))?(?::(classify|regress)$)?"
+)
 MAX_WAITING_PHOTOS = 512  # in the queue of the threads; further photos are refused
 CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that disconnected
 
@@ -63,20 +68,29 @@ class Service:
 
         Each file has its own route, so that no path from a request reaches the disk.
         """
-        v1_model, v2_model, post = f"/v1/models/{NAME}", f"/v2/models/{NAME}", ["POST"]
-        server = {"name": NAME, "version": __version__, "extensions": ["binary_tensor_data"]}
+        post, classifier = ["POST"], self.model.classifier
+        model = NAME, len(classifier.class_names)
         constants: dict[str, dict[str, Any]] = {
-            "/v2": server,
+            "/v2": {"name": NAME, "version": __version__, "extensions": v2.EXTENSIONS},
             "/v2/health/live": {"live": True},
             "/v2/health/ready": {"ready": True},
-            v2_model: v2.describe_model(NAME, len(self.model.classifier.class_names)),
-            f"{v2_model}/ready": {"name": NAME, "ready": True},
-            v1_model: tensorflow_serving.describe_model_status(),
         }
+        inference: list[Route] = []
+        for path in (NAME, f"{NAME}/versions/{VERSION}"):
+            v1_model, v2_model = f"/v1/models/{path}", f"/v2/models/{path}"
+            constants |= {
+                v2_model: v2.describe_model(*model, classifier.path.suffix),
+                f"{v2_model}/ready": {"name": NAME, "ready": True},
+                v1_model: tensorflow_serving.describe_model_status(),
+                f"{v1_model}/metadata": tensorflow_serving.describe_model(*model),
+            }
+            inference += [
+                Route(f"{v2_model}/infer", self.v2_infer, methods=post),
+                Route(f"{v1_model}:predict", self.tensorflow_predict, methods=post),
+            ]
         files = PAGE | {"/openapi.json": OPENAPI}
         return [
-            Route(f"{v2_model}/infer", self.v2_infer, methods=post),
-            Route(f"{v1_model}:predict", self.tensorflow_predict, methods=post),
+            *inference,
             Route("/api/classify", self.classify, methods=post),
             Route("/api/look", self.look, methods=post),
             Route("/api/models", self.list_models),
@@ -160,7 +174,8 @@ class Service:
         """Answers a predict request of TensorFlow Serving's REST API."""
         images, key = tensorflow_serving.parse_predict_request(await request.body())
         probabilities = self.model.classifier.probabilities(await self.model.logits(images))
-        return JSONResponse({key: probabilities.tolist()})
+        content = tensorflow_serving.encode_predict_response(key, probabilities)
+        return Response(content, media_type="application/json")
 
     async def report_metrics(self, _: Request) -> Response:
         return Response(self.metrics.render(), media_type=CONTENT_TYPE_LATEST)
@@ -186,12 +201,31 @@ async def _handle_error(_: Request, error: Exception) -> Response:
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    messages = {
-        404: f"there is no path {request.url.path}; see /openapi.json",
-        405: f"{request.url.path} does not accept {request.method}; see /openapi.json",
-    }
-    message = messages.get(error.status_code, error.detail)
-    return JSONResponse({"error": message}, error.status_code, error.headers)
+    path, status, message = request.url.path, error.status_code, error.detail
+    headers = dict(error.headers or {})
+    if status == 404:
+        status, message = _describe_missing(path)
+    elif status == 405:
+        methods = headers["Allow"].split(", ")
+        methods += ["OPTIONS"] if "GET" in methods else []
+        headers["Allow"] = ", ".join(sorted(methods))
+        if request.method in methods:  # OPTIONS, with which load balancers check
+            return Response(headers=headers)
+        message = f"{path} does not accept {request.method}; see /openapi.json"
+    return JSONResponse({"error": message}, status, headers)
+
+
+def _describe_missing(path: str) -> tuple[int, str]:
+    """Returns the status and the error for a path that does not exist."""
+    match = MODEL_PATH.search(path)
+    name, kind, value, method = match.groups() if match else (None,) * 4
+    if name not in (None, NAME):
+        return 404, f"there is no model {name!r}; expected {NAME!r}"
+    if kind and (kind, value) != ("version", VERSION):
+        return 404, f"the model {NAME!r} has no {kind} {value!r}; expected the version {VERSION!r}"
+    if method:
+        return 400, f"the model {NAME!r} cannot {method}; expected predict"
+    return 404, f"there is no path {path}; see /openapi.json"
 
 
 async def _handle_disconnect(_: Request, error: Exception) -> Response:

@@ -17,15 +17,18 @@ import orjson
 from wardrobe.errors import RequestError
 from wardrobe.photo import SIDE
 from wardrobe.serving.protocols import arrays
-from wardrobe.serving.protocols.arrays import INPUT, Floats, Images
+from wardrobe.serving.protocols.arrays import INPUT, VERSION, Floats, Images
 
 JSON_LENGTH = "Inference-Header-Content-Length"  # header: bytes of JSON before the binary tensors
 PROBABILITIES, LOGITS, LABEL = OUTPUTS = ("probabilities", "logits", "label")
 DTYPES = {  # V2's datatype → NumPy's dtype; binary tensors are little-endian
     **{"UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8"},
     **{"INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8"},
-    **{"FP16": "<f2", "FP32": "<f4", "FP64": "<f8"},
+    **{"FP16": "<f2", "FP32": "<f4", "FP64": "<f8", "BF16": "<f4"},  # BF16: see _parse_binary
 }
+EXTENSIONS = ["binary_tensor_data"]
+UNSUPPORTED = ("classification", "shared_memory_region")  # parameters that would change the answer
+PLATFORMS = {".onnx": "onnxruntime_onnx", ".tflite": "litert_tflite", ".xml": "openvino_ir"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class InferRequest:
     """A checked infer request."""
 
     images: Images
+    scale: int = 1  # what the pixels were multiplied by
     id: str | None = None
     outputs: dict[str, bool] = field(default_factory=dict)  # name → whether as a binary tensor
 
@@ -56,8 +60,8 @@ def parse_infer_request(body: bytes, json_length: str | None) -> InferRequest:
     inputs = request.get("inputs")
     if not (isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], dict)):
         raise RequestError(f"inputs is not a list of one object; expected the input {INPUT!r}")
-    images = _parse_input(inputs[0], binary_part)
-    return InferRequest(images, request_id, _parse_outputs(request))
+    images, scale = _parse_input(inputs[0], binary_part)
+    return InferRequest(images, scale, request_id, _parse_outputs(request))
 
 
 def _parse_length(text: str, limit: int) -> int:
@@ -66,7 +70,7 @@ def _parse_length(text: str, limit: int) -> int:
     return int(text)
 
 
-def _parse_input(tensor: Mapping[str, Any], binary_part: bytes) -> Images:
+def _parse_input(tensor: Mapping[str, Any], binary_part: bytes) -> tuple[Images, int]:
     name, datatype, shape = (tensor.get(key) for key in ("name", "datatype", "shape"))
     if name != INPUT:
         raise RequestError(f"the input is named {shorten(name)}; expected {INPUT!r}")
@@ -77,12 +81,12 @@ def _parse_input(tensor: Mapping[str, Any], binary_part: bytes) -> Images:
     is_shape = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)  # no bool
     if not isinstance(shape, list) or not is_shape or len(shape) > arrays.MAX_DIMENSIONS:
         raise RequestError(f"the shape is {shorten(shape)}; expected {arrays.SHAPES}")
-    dtype = np.dtype(DTYPES[datatype])
+    is_integer = np.dtype(DTYPES[datatype]).kind in "ui"
     binary_size = _get_parameters(tensor).get("binary_data_size")
     if binary_size is not None:
-        values = _parse_binary(binary_size, binary_part, dtype)
-    elif "data" in tensor:
-        values = _parse_data(tensor["data"], dtype)
+        values = _parse_binary(binary_size, binary_part, datatype)
+    elif tensor.get("data") is not None:
+        values = _parse_data(tensor["data"], is_integer)
     else:
         raise RequestError("the input has no values; give data or the parameter binary_data_size")
     if values.size != math.prod(shape):
@@ -90,39 +94,45 @@ def _parse_input(tensor: Mapping[str, Any], binary_part: bytes) -> Images:
             f"{values.size} numbers were given; expected {math.prod(shape)} for the shape "
             f"{shorten(shape)}"
         )
-    return arrays.to_images(values.reshape(shape), "the input")
+    return arrays.to_images(values.reshape(shape), "the input", is_integer)
 
 
-def _parse_binary(size: Any, binary_part: bytes, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def _parse_binary(size: Any, binary_part: bytes, datatype: str) -> npt.NDArray[Any]:
+    dtype = np.dtype("<u2" if datatype == "BF16" else DTYPES[datatype])
     if type(size) is not int or size != len(binary_part) or size % dtype.itemsize:
         raise RequestError(
             f"binary_data_size is {shorten(size)}; expected {len(binary_part)}, the bytes after "
             f"the JSON, in multiples of {dtype.itemsize}"
         )
-    return np.frombuffer(binary_part, dtype)  # no copy; read-only
+    values = np.frombuffer(binary_part, dtype)  # no copy; read-only
+    # bfloat16 is the upper half of a float32.
+    return (values.astype("<u4") << 16).view("<f4") if datatype == "BF16" else values
 
 
-def _parse_data(data: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def _parse_data(data: Any, is_integer: bool) -> npt.NDArray[Any]:
     """Returns nested or flat lists of numbers as a flat array."""
     if not isinstance(data, list):
         raise RequestError(f"data is a JSON {type(data).__name__}; expected a list of numbers")
     array = arrays.parse_numbers(data, "data")
-    if dtype.kind != "f" and (array != np.rint(array)).any():
+    if is_integer and (array != np.rint(array)).any():
         raise RequestError("data has fractions; expected integers or a floating-point datatype")
     return array.ravel()  # the shape is a field of its own
 
 
 def _get_parameters(tensor: Mapping[str, Any]) -> Mapping[str, Any]:
-    parameters = tensor.get("parameters", {})
-    if not isinstance(parameters, dict):
+    parameters = tensor.get("parameters")
+    if not isinstance(parameters, dict | None):
         raise RequestError(f"parameters is {shorten(parameters)}; expected an object")
-    return parameters
+    given = {key: value for key, value in (parameters or {}).items() if value is not None}
+    for key in given.keys() & UNSUPPORTED:
+        raise RequestError(f"the parameter {key} is not supported; see the extensions in /v2")
+    return given
 
 
 def _parse_outputs(request: Mapping[str, Any]) -> dict[str, bool]:
     """Returns the requested outputs; all of them if the request names none."""
     is_binary = _get_parameters(request).get("binary_data_output") is True
-    outputs = request.get("outputs", [])
+    outputs = [] if request.get("outputs") is None else request["outputs"]
     if not (isinstance(outputs, list) and all(isinstance(each, dict) for each in outputs)):
         raise RequestError(f"outputs is {shorten(outputs)}; expected a list of objects")
     for each in outputs:
@@ -161,8 +171,10 @@ def encode_infer_response(
         else:
             output["data"] = list(value) if numbers is None else numbers.ravel()
         outputs.append(output)
-    request_id = {} if request.id is None else {"id": request.id}
-    response = {**request_id, "model_name": model, "model_version": "1", "outputs": outputs}
+    optional: dict[str, Any] = {} if request.id is None else {"id": request.id}
+    if request.scale != 1:
+        optional["parameters"] = {"pixels_multiplied_by": request.scale}
+    response = {"model_name": model, "model_version": VERSION, **optional, "outputs": outputs}
     json_part = orjson.dumps(response, option=orjson.OPT_SERIALIZE_NUMPY)
     return json_part + b"".join(tensors), len(json_part) if tensors else None
 
@@ -173,13 +185,14 @@ def _encode_strings(strings: Iterable[str]) -> bytes:
     return b"".join(struct.pack("<I", len(each)) + each for each in encoded)
 
 
-def describe_model(model: str, class_count: int) -> dict[str, Any]:
+def describe_model(model: str, class_count: int, file_extension: str) -> dict[str, Any]:
     """Returns the model metadata."""
     numbers = {"datatype": "FP32", "shape": [-1, class_count]}
     return {
         "name": model,
-        "versions": ["1"],
-        "platform": "onnxruntime_onnx",
+        "versions": [VERSION],
+        "platform": PLATFORMS[file_extension],
+        "parameters": {"pixels": arrays.RANGE},
         "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, SIDE, SIDE]}],
         "outputs": [
             {"name": PROBABILITIES, **numbers},
