@@ -9,13 +9,14 @@ import requests
 from conftest import Server, serving
 
 from wardrobe.errors import UsageError
-from wardrobe.serving.settings import accept_hosts
+from wardrobe.serving.settings import accept_hosts, accept_origins
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server behind a proxy."""
     options = ["--allow-host", "Bücher.example.", "--allow-host", "*.shop.example"]
+    options += ["--cors", "HTTPS://Shop.example:443/", "--cors", "chrome-extension://abc"]
     folder = tmp_path_factory.mktemp("access")
     with serving(folder, "--compare-with", "none", *options) as started:
         yield started
@@ -64,3 +65,79 @@ def test_a_server_for_other_machines_accepts_any_host_unless_names_are_given() -
 def test_a_malformed_host_name_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match=re.escape(f"--allow-host {name!r} is not a host name")):
         accept_hosts("127.0.0.1", [name])
+
+
+SHOP, EVIL = "https://shop.example", "https://evil.example"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 400),  # no browser
+        ({"Origin": SHOP, "Sec-Fetch-Site": "cross-site"}, 400),
+        ({"Origin": "chrome-extension://abc"}, 400),
+        ({"Origin": "https://proxy.example", "Sec-Fetch-Site": "same-origin"}, 400),
+        ({"Sec-Fetch-Site": "none"}, 400),
+        ({"Origin": EVIL}, 403),
+        ({"Origin": EVIL, "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "http://localhost:3000"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "https://shop.example.evil.example"}, 403),
+        # Over plain HTTP from another machine, and behind a proxy that answers HTTPS:
+        ({"Host": "eu.shop.example:443", "Origin": "https://eu.shop.example"}, 400),
+        ({"Host": "LOCALHOST:8000", "Origin": "http://localhost:8000"}, 400),
+        ({"Host": "[::1]:8000", "Origin": "http://[::1]:8000"}, 400),
+        ({"Host": "eu.shop.example:8000", "Origin": "http://eu.shop.example"}, 403),
+    ],
+)
+def test_pages_of_other_origins_are_refused(
+    server: Server, headers: dict[str, str], status: int
+) -> None:
+    text = {"Content-Type": "text/plain", **headers}  # which needs no preflight
+    answer = requests.post(server.url + "/v1/models/wardrobe:predict", data="{}", headers=text)
+    assert answer.status_code == status
+    assert ("an origin of --cors" in answer.json()["error"]) == (status == 403)
+    assert requests.get(server.url + "/v2", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(("origin", "status"), [(SHOP, 200), (EVIL, 400)])
+def test_a_preflight_request_gets_cors_headers_or_a_json_error(
+    server: Server, origin: str, status: int
+) -> None:
+    names = "authorization,content-encoding,content-type,inference-header-content-length"
+    headers = {"Origin": origin, "Access-Control-Request-Private-Network": "true"}
+    headers |= {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": names}
+    answer = requests.options(server.url + "/v2/models/wardrobe/infer", headers=headers)
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.headers["access-control-allow-origin"] == SHOP
+        assert answer.headers["access-control-allow-headers"] == names
+        assert answer.headers["access-control-allow-private-network"] == "true"
+        exposed = requests.get(server.url + "/v2", headers={"Origin": SHOP}).headers
+        assert exposed["access-control-expose-headers"] == (
+            "Inference-Header-Content-Length, Retry-After, X-Request-ID"
+        )
+    else:
+        assert "access-control-allow-origin" not in answer.headers
+        error = f"Disallowed CORS origin; --cors allows {SHOP}, chrome-extension://abc"
+        assert answer.json() == {"error": error}
+
+
+def test_origins_are_compared_as_browsers_write_them() -> None:
+    given = ("http://LOCALHOST:80/", "https://[0::1]:443", "http://bücher.example:443", "*")
+    expected = ("http://localhost", "https://[::1]", "http://xn--bcher-kva.example:443", "*")
+    assert accept_origins(given) == expected
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("shop.example", "localhost:3000", f"{SHOP}/app", f"{SHOP}?x", f"{SHOP}#x", "https://"),
+        *("https://*.shop.example", "https://a,https://b", "https://me@shop.example", "null", ""),
+    ],
+)
+def test_a_malformed_origin_is_refused(origin: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"--cors {origin!r} is not an origin")):
+        accept_origins([origin])

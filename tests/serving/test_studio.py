@@ -10,7 +10,7 @@ import pytest
 from chromium import CHROMIUM, QUIET
 from conftest import Server, serving
 from PIL import Image, ImageOps
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
 
 from wardrobe.data import synthetic
 from wardrobe.percent import format_percent
@@ -222,6 +222,24 @@ def test_the_page_reads_the_token_from_its_address(browser: Browser, tmp_path: P
         opened.get_by_role("button", name="Bag").click()
         expect(opened.locator(".verdict")).to_have_text("Bag")
         opened.close()
+
+
+def test_a_page_of_another_origin_needs_cors(
+    browser: Browser, server: Server, tmp_path: Path
+) -> None:
+    post = """async (url) => {
+        const response = await fetch(url + "/api/classify", { method: "POST", body: "no image" });
+        return [response.status, response.headers.has("x-request-id")];
+    }"""
+    page = browser.new_context(bypass_csp=True).new_page()
+    origin = server.url.replace("127.0.0.1", "localhost")  # for a browser, another origin
+    page.goto(origin)
+    with pytest.raises(Error, match="Failed to fetch"):
+        page.evaluate(post, server.url)
+    assert server.metric('wardrobe_requests_total{.*method="POST",.*status="403"}') == 1
+    with serving(tmp_path, "--compare-with", "none", "--cors", origin + "/") as allowing:
+        assert page.evaluate(post, allowing.url) == [422, True]
+    page.context.close()
 
 
 def test_without_javascript_the_page_shows_a_warning(browser: Browser, server: Server) -> None:

@@ -11,17 +11,18 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from fnmatch import fnmatchcase
 
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wardrobe.errors import BodyError
 from wardrobe.serving.content_encoding import decompress
 from wardrobe.serving.metrics import Metrics
-from wardrobe.serving.settings import Limits, Settings, normalize_host
+from wardrobe.serving.settings import ANY, Limits, Settings, normalize_host, normalize_origin
 
 SECURITY_HEADERS = {  # of every response
     "content-security-policy": (
@@ -67,7 +68,7 @@ class RequestMiddleware:
         self.metrics.requests_held += 1
         self.metrics.in_flight.inc()
         try:
-            app = self._refuse(scope["path"], headers) or self.app
+            app = self._refuse(scope["method"], scope["path"], headers) or self.app
             async with asyncio.timeout(limits.response_seconds):
                 await app(scope, receive_wrapper, send_wrapper)
         except TimeoutError:
@@ -80,7 +81,7 @@ class RequestMiddleware:
             receive_wrapper.release()  # after the response: until then the body is in memory
             self.metrics.requests_held -= 1
 
-    def _refuse(self, path: str, headers: Headers) -> Response | None:
+    def _refuse(self, method: str, path: str, headers: Headers) -> Response | None:
         """Returns the response to a request that is not allowed, or None."""
         hosts, token = self.settings.hosts, self.settings.token
         host, is_public = headers.get("host", ""), path in self.public_paths
@@ -98,10 +99,29 @@ class RequestMiddleware:
             if not hmac.compare_digest(sent, f"Bearer {token}".encode()):
                 error = "the token is missing or wrong; send Authorization: Bearer TOKEN"
                 return _make_response(401, error, {"www-authenticate": "Bearer"})
+        # Against pages of other sites, which can send anything but a token.
+        if token is None and method not in ("GET", "HEAD") and self._is_cross_origin(headers):
+            error = f"the request comes from a page of {headers.get('origin', 'another origin')}"
+            return _make_response(403, f"{error}; expected this server's, or an origin of --cors")
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self.settings.limits.body_bytes:
             return _make_response(413, _describe_too_large(self.settings.limits), CLOSE)
         return None
+
+    def _is_cross_origin(self, headers: Headers) -> bool:
+        """Returns whether a page that is neither the server's own nor of `cors` sent a request.
+
+        Browsers tell so in Sec-Fetch-Site, or, over plain HTTP from another machine, in Origin
+        alone. Other clients send neither. Source: https://words.filippo.io/csrf/.
+        """
+        origin, site = headers.get("origin", ""), headers.get("sec-fetch-site")
+        if ANY in self.settings.cors or origin in self.settings.cors:
+            return False
+        if site is not None or not origin:
+            return site not in (None, "same-origin", "none")
+        scheme = origin.partition(":")[0]  # that of a proxy may differ from the server's
+        own = normalize_origin(f"{scheme}://{headers.get('host', '')}")
+        return own is None or normalize_origin(origin) != own
 
     def _record(
         self, scope: Scope, headers: Headers, response: "_SendWrapper", seconds: float
@@ -124,6 +144,28 @@ class RequestMiddleware:
                 "bytes_out": response.bytes_sent,
             }
             print(json.dumps(line), file=sys.stderr, flush=True)
+
+
+class JSONCORSMiddleware(CORSMiddleware):
+    """Starlette's CORSMiddleware with errors in JSON."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        """Lets pages of `origins` send requests; "*" stands for any."""
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            allow_private_network=True,
+            expose_headers=["Inference-Header-Content-Length", "Retry-After", "X-Request-ID"],
+        )
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        error = f"{bytes(response.body).decode()}; --cors allows {', '.join(self.allow_origins)}"
+        return _make_response(response.status_code, error, {"vary": response.headers["vary"]})
 
 
 class _ReceiveWrapper:

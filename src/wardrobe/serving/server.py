@@ -11,14 +11,13 @@ from urllib.parse import quote
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware.cors import CORSMiddleware
 
 from wardrobe.errors import UsageError
 from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.engines import count_cores
-from wardrobe.serving.middleware import RequestMiddleware
+from wardrobe.serving.middleware import JSONCORSMiddleware, RequestMiddleware
 from wardrobe.serving.routes import ERROR_HANDLERS, PAGE, Service
-from wardrobe.serving.settings import Limits, Settings, accept_hosts, is_loopback
+from wardrobe.serving.settings import Limits, Settings, accept_hosts, accept_origins, is_loopback
 from wardrobe.serving.workers import Callback, run_workers
 
 KEEP_ALIVE_SECONDS = 30  # that a connection may be idle
@@ -49,9 +48,7 @@ def create_app(
     )
     if settings.cors:
         # The outermost middleware, because a browser's preflight request carries no token.
-        app.add_middleware(
-            CORSMiddleware, allow_origins=settings.cors, allow_methods=["*"], allow_headers=["*"]
-        )
+        app.add_middleware(JSONCORSMiddleware, origins=settings.cors)
     return app
 
 
@@ -136,8 +133,8 @@ def run(
         workers: processes, 1 or more, which share the cores.
 
     Raises:
-        UsageError: the address is not available, a name is malformed, or other machines could send
-            requests without a token.
+        UsageError: the address is not available, an option is malformed, or other machines could
+            send requests without a token.
         ModelError, RunError: see `Classifier.load`.
     """
     if not is_loopback(host) and token is None and not no_auth:
@@ -149,7 +146,7 @@ def run(
     sources = [model] if compare_with == NO_MODEL else [model, compare_with]
     hosts, limits = accept_hosts(host, allow_host), Limits(body_seconds=body_timeout)
     threads = max(count_cores() // workers, 1)  # of each worker
-    settings = Settings(token, hosts, tuple(cors), limits, access_log, threads)
+    settings = Settings(token, hosts, accept_origins(cors), limits, access_log, threads)
     # Loaded here even if workers answer, so that a bad model is reported once.
     app = _load_app(sources, settings)
     listening = _listen(host, port)

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from wardrobe.errors import UsageError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+DEFAULT_PORTS = {"http": 80, "https": 443}
+ANY = "*"
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,24 @@ def accept_hosts(host: str, allow_host: Sequence[str]) -> tuple[str, ...] | None
     return tuple(dict.fromkeys(names))
 
 
+def accept_origins(cors: Sequence[str]) -> tuple[str, ...]:
+    """Returns origins as browsers write them, or "*" for any.
+
+    Raises:
+        UsageError: one is malformed, or "null", which all pages without an origin share.
+    """
+    origins = []
+    for each in cors:
+        origin = each if each == ANY else normalize_origin(each)
+        if origin is None:
+            raise UsageError(
+                f"--cors {each!r} is not an origin; give scheme, host and port without a path, "
+                "such as https://shop.example, or '*' for any"
+            )
+        origins.append(origin)
+    return tuple(origins)
+
+
 def is_loopback(host: str) -> bool:
     """Returns whether only this machine reaches a server that listens on `host`."""
     name = normalize_host(host) or host
@@ -82,3 +102,19 @@ def normalize_host(text: str) -> str | None:
     with suppress(ValueError):
         host = str(ip_address(host))
     return host if is_valid else None
+
+
+def normalize_origin(text: str) -> str | None:
+    """Returns an origin as browsers write it, without a default port; None if it is malformed."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return None
+    host = normalize_host(parts.netloc)
+    rest = parts.path.strip("/") + parts.query + parts.fragment
+    if not parts.scheme or host is None or ANY in host or rest:
+        return None
+    name = f"[{host}]" if ":" in host else host
+    is_default = port in (None, DEFAULT_PORTS.get(parts.scheme))
+    return f"{parts.scheme}://{name}" if is_default else f"{parts.scheme}://{name}:{port}"
