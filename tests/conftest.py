@@ -218,7 +218,7 @@ def serving(cwd: Path, *arguments: object) -> Iterator[Server]:
             stderr.seek(0)
             raise AssertionError(stderr.read())
         address = first.split()[2].partition("/#")[0].rstrip("/")
-        server = Server(process, address.replace("0.0.0.0", "127.0.0.1"))
+        server = Server(process, address)
         try:
             yield server
         finally:  # also if the test fails: no server outlives it

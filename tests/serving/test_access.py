@@ -1,21 +1,24 @@
 """Who may send requests: host names, reverse proxies, pages of other origins."""
 
+import json
 import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
 from conftest import Server, serving
 
 from wardrobe.errors import UsageError
-from wardrobe.serving.settings import accept_hosts, accept_origins
+from wardrobe.serving.settings import accept_hosts, accept_origins, accept_proxies, accept_root_path
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server behind a proxy."""
     options = ["--allow-host", "Bücher.example.", "--allow-host", "*.shop.example"]
+    options += ["--root-path", "api/"]  # the beginning of routes too
     options += ["--cors", "HTTPS://Shop.example:443/", "--cors", "chrome-extension://abc"]
     folder = tmp_path_factory.mktemp("access")
     with serving(folder, "--compare-with", "none", *options) as started:
@@ -65,6 +68,57 @@ def test_a_server_for_other_machines_accepts_any_host_unless_names_are_given() -
 def test_a_malformed_host_name_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match=re.escape(f"--allow-host {name!r} is not a host name")):
         accept_hosts("127.0.0.1", [name])
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"], ids=["stripped", "kept"])
+def test_a_proxy_may_strip_the_root_path(server: Server, prefix: str) -> None:
+    url = server.url + prefix
+    for path in ("/", "/studio.js", "/v2", "/api/models"):
+        assert requests.get(url + path, allow_redirects=False).status_code == 200
+    answer = requests.get(url + "/v2/", allow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/api/v2")
+    assert requests.get(url + "/openapi.json").json()["servers"] == [{"url": "/api"}]
+    answer = requests.get(url + "/nothing")
+    assert (answer.status_code, answer.json()) == (
+        404,
+        {"error": "there is no path /api/nothing; see /api/openapi.json"},
+    )
+
+
+def test_the_page_of_the_root_path_ends_with_a_slash(server: Server) -> None:
+    answer = requests.get(server.url + "/api", allow_redirects=False)
+    assert answer.headers["location"] == "/api/"
+    assert requests.get(server.url + "/apiary").status_code == 404
+
+
+def test_a_root_path_is_normalized_or_refused() -> None:
+    given = ("", "/", "app", "/app/", "/a/b")
+    assert [accept_root_path(each) for each in given] == ["", "", "/app", "/app", "/a/b"]
+    for path in ("https://shop.example/app", "/a b", "/a?b"):
+        with pytest.raises(UsageError, match=re.escape(f"--root-path {path!r} is not a path")):
+            accept_root_path(path)
+
+
+def test_proxies_are_addresses_and_networks() -> None:
+    assert accept_proxies("") == ()
+    assert accept_proxies("*") == ("*",)
+    expected = ("10.0.0.0/8", "::1/128", "::ffff:10.0.0.0/104")
+    assert accept_proxies("10.0.0.0/8, ::1") == expected
+    with pytest.raises(UsageError, match=r"--forwarded-allow-ips: 'proxy\.local' does not"):
+        accept_proxies("proxy.local")
+
+
+def test_both_families_are_answered_and_only_proxies_name_the_client(tmp_path: Path) -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    options = ["--host", "::", "--no-auth", "--access-log", "--forwarded-allow-ips", "127.0.0.0/8"]
+    with serving(tmp_path, "--compare-with", "none", *options) as server:
+        assert server.url.startswith("http://[::1]:")
+        for url in (server.url, "http://{}:{}".format(*server.address)):
+            for headers in ({}, {"X-Forwarded-For": "203.0.113.9"}):
+                assert requests.get(url + "/v2", headers=headers).status_code == 200
+    clients = [json.loads(line)["client"] for line in server.stderr.splitlines()]
+    assert clients == ["::1", "::1", "127.0.0.1", "203.0.113.9"]
 
 
 SHOP, EVIL = "https://shop.example", "https://evil.example"

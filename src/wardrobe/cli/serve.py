@@ -37,6 +37,16 @@ def serve(
     cors: Annotated[
         list[str] | None, Option(help="Origin whose pages may call the API; repeatable")
     ] = None,
+    root_path: Annotated[
+        str, Option(help="Path prefix under which a proxy offers the server, such as /wardrobe")
+    ] = "",
+    forwarded_allow_ips: Annotated[
+        str,
+        Option(
+            envvar="FORWARDED_ALLOW_IPS",
+            help="Proxies whose X-Forwarded-For is believed: addresses, networks, or '*'",
+        ),
+    ] = "127.0.0.1,::1",
     body_timeout: Annotated[
         float, Option(min=0.1, help="Seconds to wait for a request's body")
     ] = 20,
@@ -59,6 +69,8 @@ def serve(
         no_auth=no_auth,
         allow_host=allow_host or (),
         cors=cors or (),
+        root_path=root_path,
+        forwarded_allow_ips=forwarded_allow_ips,
         access_log=access_log,
         body_timeout=body_timeout,
         workers=workers,

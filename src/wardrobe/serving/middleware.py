@@ -13,10 +13,12 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence, Set
 from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wardrobe.errors import BodyError
@@ -68,7 +70,8 @@ class RequestMiddleware:
         self.metrics.requests_held += 1
         self.metrics.in_flight.inc()
         try:
-            app = self._refuse(scope["method"], scope["path"], headers) or self.app
+            path = scope["path"].removeprefix(self.settings.root_path) or "/"
+            app = self._refuse(scope["method"], path, headers) or self.app
             async with asyncio.timeout(limits.response_seconds):
                 await app(scope, receive_wrapper, send_wrapper)
         except TimeoutError:
@@ -135,7 +138,7 @@ class RequestMiddleware:
             line = {
                 "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "id": response.id,
-                "client": (scope.get("client") or ["unknown"])[0],
+                "client": (scope.get("client") or ["unknown"])[0].removeprefix("::ffff:"),
                 "method": scope["method"],
                 "path": scope["path"],
                 "status": status,
@@ -144,6 +147,32 @@ class RequestMiddleware:
                 "bytes_out": response.bytes_sent,
             }
             print(json.dumps(line), file=sys.stderr, flush=True)
+
+
+class RootPathMiddleware:
+    """Answers under a path prefix, whether or not the proxy strips it from the path."""
+
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
+        """Wraps an ASGI application; `root_path` is the prefix, "" for none."""
+        self.app, self.root_path = app, root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        root, path = self.root_path, scope.get("path", "")
+
+        async def send_relative(message: Message) -> None:
+            headers = MutableHeaders(raw=message.get("headers", []))
+            if "location" in headers:  # the proxy may have changed scheme and host
+                location = urlsplit(headers["location"])
+                headers["location"] = location._replace(scheme="", netloc="").geturl()
+            await send(message)
+
+        if scope["type"] == "http" and root:
+            # The prefix may be the beginning of a route, as /api is.
+            is_route = any(each.matches(scope)[0] is not Match.NONE for each in scope["app"].routes)
+            if is_route or not f"{path}/".startswith(f"{root}/"):
+                scope["path"] = root + path  # as ASGI has it
+            scope["root_path"] = root
+        await self.app(scope, receive, send_relative if scope["type"] == "http" else send)
 
 
 class JSONCORSMiddleware(CORSMiddleware):

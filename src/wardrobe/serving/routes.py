@@ -6,6 +6,7 @@ openapi.json with the running server.
 """
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -88,7 +89,6 @@ class Service:
                 Route(f"{v2_model}/infer", self.v2_infer, methods=post),
                 Route(f"{v1_model}:predict", self.tensorflow_predict, methods=post),
             ]
-        files = PAGE | {"/openapi.json": OPENAPI}
         return [
             *inference,
             Route("/api/classify", self.classify, methods=post),
@@ -97,7 +97,8 @@ class Service:
             Route("/api/examples", self.list_examples),
             Route("/metrics", self.report_metrics),
             *(Route(path, partial(_send_json, each)) for path, each in constants.items()),
-            *(Route(path, partial(_send_file, file)) for path, file in files.items()),
+            *(Route(path, partial(_send_file, file)) for path, file in PAGE.items()),
+            Route("/openapi.json", partial(_send_openapi, json.loads(OPENAPI.read_text()))),
         ]
 
     async def classify(self, request: Request) -> Response:
@@ -185,6 +186,10 @@ async def _send_json(content: dict[str, Any], _: Request) -> Response:
     return JSONResponse(content)
 
 
+async def _send_openapi(content: dict[str, Any], request: Request) -> Response:
+    return JSONResponse({**content, "servers": [{"url": request.scope["root_path"] or "/"}]})
+
+
 async def _send_file(file: Path, _: Request) -> Response:
     # "no-cache": a browser asks with the ETag each time, so that a new version is shown at once.
     return FileResponse(file, headers={"cache-control": "no-cache"})
@@ -202,20 +207,20 @@ async def _handle_error(_: Request, error: Exception) -> Response:
 async def _handle_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path, status, message = request.url.path, error.status_code, error.detail
-    headers = dict(error.headers or {})
+    headers, openapi = dict(error.headers or {}), f"{request.scope['root_path']}/openapi.json"
     if status == 404:
-        status, message = _describe_missing(path)
+        status, message = _describe_missing(path, openapi)
     elif status == 405:
         methods = headers["Allow"].split(", ")
         methods += ["OPTIONS"] if "GET" in methods else []
         headers["Allow"] = ", ".join(sorted(methods))
         if request.method in methods:  # OPTIONS, with which load balancers check
             return Response(headers=headers)
-        message = f"{path} does not accept {request.method}; see /openapi.json"
+        message = f"{path} does not accept {request.method}; see {openapi}"
     return JSONResponse({"error": message}, status, headers)
 
 
-def _describe_missing(path: str) -> tuple[int, str]:
+def _describe_missing(path: str, openapi: str) -> tuple[int, str]:
     """Returns the status and the error for a path that does not exist."""
     match = MODEL_PATH.search(path)
     name, kind, value, method = match.groups() if match else (None,) * 4
@@ -225,7 +230,7 @@ def _describe_missing(path: str) -> tuple[int, str]:
         return 404, f"the model {NAME!r} has no {kind} {value!r}; expected the version {VERSION!r}"
     if method:
         return 400, f"the model {NAME!r} cannot {method}; expected predict"
-    return 404, f"there is no path {path}; see /openapi.json"
+    return 404, f"there is no path {path}; see {openapi}"
 
 
 async def _handle_disconnect(_: Request, error: Exception) -> Response:

@@ -11,13 +11,23 @@ from urllib.parse import quote
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from wardrobe.errors import UsageError
 from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.engines import count_cores
-from wardrobe.serving.middleware import JSONCORSMiddleware, RequestMiddleware
+from wardrobe.serving.middleware import JSONCORSMiddleware, RequestMiddleware, RootPathMiddleware
 from wardrobe.serving.routes import ERROR_HANDLERS, PAGE, Service
-from wardrobe.serving.settings import Limits, Settings, accept_hosts, accept_origins, is_loopback
+from wardrobe.serving.settings import (
+    PROXIES,
+    Limits,
+    Settings,
+    accept_hosts,
+    accept_origins,
+    accept_proxies,
+    accept_root_path,
+    is_loopback,
+)
 from wardrobe.serving.workers import Callback, run_workers
 
 KEEP_ALIVE_SECONDS = 30  # that a connection may be idle
@@ -47,8 +57,10 @@ def create_app(
         RequestMiddleware, metrics=service.metrics, settings=settings, public_paths={*PAGE, *HEALTH}
     )
     if settings.cors:
-        # The outermost middleware, because a browser's preflight request carries no token.
+        # Outside of RequestMiddleware, because a browser's preflight request carries no token.
         app.add_middleware(JSONCORSMiddleware, origins=settings.cors)
+    app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies))
     return app
 
 
@@ -116,6 +128,8 @@ def run(
     no_auth: bool = False,
     allow_host: Sequence[str] = (),
     cors: Sequence[str] = (),
+    root_path: str = "",
+    forwarded_allow_ips: str = PROXIES,
     access_log: bool = False,
     body_timeout: float = Limits.body_seconds,
     workers: int = 1,
@@ -129,6 +143,9 @@ def run(
         token: that every request must carry; None: no token, which hosts other than this machine
             allow only with `no_auth`.
         allow_host: names of this server besides those of this machine, such as its name in DNS.
+        root_path: path prefix under which a proxy offers the server.
+        forwarded_allow_ips: addresses and networks of proxies, with commas between them, whose
+            X-Forwarded-For is believed; "*" for all.
         body_timeout: seconds in which the body of a request must arrive.
         workers: processes, 1 or more, which share the cores.
 
@@ -144,13 +161,20 @@ def run(
         )
     compare_with = compare_with or (BASELINE if model is None else NO_MODEL)
     sources = [model] if compare_with == NO_MODEL else [model, compare_with]
-    hosts, limits = accept_hosts(host, allow_host), Limits(body_seconds=body_timeout)
-    threads = max(count_cores() // workers, 1)  # of each worker
-    settings = Settings(token, hosts, accept_origins(cors), limits, access_log, threads)
+    settings = Settings(
+        token=token,
+        hosts=accept_hosts(host, allow_host),
+        cors=accept_origins(cors),
+        root_path=accept_root_path(root_path),
+        proxies=accept_proxies(forwarded_allow_ips),
+        limits=Limits(body_seconds=body_timeout),
+        access_log=access_log,
+        threads=max(count_cores() // workers, 1),  # of each worker
+    )
     # Loaded here even if workers answer, so that a bad model is reported once.
     app = _load_app(sources, settings)
     listening = _listen(host, port)
-    url = _format_url(host, listening.getsockname()[1], token)
+    url = _format_url(host, listening, token)
     line = f"Wardrobe studio: {url}  (press Ctrl-C to stop)"
     on_ready = partial(print, line, flush=True)
     if workers == 1:
@@ -159,7 +183,10 @@ def run(
         run_workers(partial(_load_and_serve, sources, settings), listening, workers, on_ready)
 
 
-def _format_url(host: str, port: int, token: str | None) -> str:
+def _format_url(host: str, listening: socket.socket, token: str | None) -> str:
+    """Returns an address that a browser opens, even if the server listens on all interfaces."""
+    address, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, host)
     # A browser does not send what follows #; the page reads it.
     fragment = f"#token={quote(token)}" if token else ""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/{fragment}"
@@ -185,6 +212,7 @@ def _serve(app: Starlette, listening: socket.socket, on_ready: Callback) -> None
         log_level="error",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # they are in create_app
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
@@ -195,7 +223,11 @@ def _serve(app: Starlette, listening: socket.socket, on_ready: Callback) -> None
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        # Of IPv6 addresses, :: is that of IPv4 as well.
+        is_dual = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        return socket.create_server(
+            (host, port), family=family, backlog=2048, dualstack_ipv6=is_dual
+        )
     except OSError as error:
         reason = str(error.strerror or error).partition(" (while")[0]
         raise UsageError(

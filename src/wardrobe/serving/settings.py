@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 from wardrobe.errors import UsageError
@@ -12,6 +12,7 @@ from wardrobe.errors import UsageError
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 ANY = "*"
+PROXIES = "127.0.0.1,::1"  # uvicorn's default
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Settings:
     token: str | None = None  # required as "Authorization: Bearer …"; None: no token
     hosts: tuple[str, ...] | None = LOOPBACK  # accepted in the Host header; None: any
     cors: tuple[str, ...] = ()  # origins whose pages may send requests, or "*"
+    root_path: str = ""  # the path prefix under which a proxy offers the server
+    proxies: tuple[str, ...] = ()  # addresses and networks whose X-Forwarded headers are believed
     limits: Limits = field(default_factory=Limits)
     access_log: bool = False  # whether to write a line of JSON on stderr for each request
     threads: int = 2  # that decode photos and run the model
@@ -75,6 +78,38 @@ def accept_origins(cors: Sequence[str]) -> tuple[str, ...]:
             )
         origins.append(origin)
     return tuple(origins)
+
+
+def accept_root_path(root_path: str) -> str:
+    """Returns a path prefix with a slash at its beginning and none at its end; "" for none.
+
+    Raises:
+        UsageError: it is not a path.
+    """
+    path = "/" + root_path.strip("/")
+    if not re.fullmatch(r"/[^\s?#]*", path) or "//" in path:
+        raise UsageError(f"--root-path {root_path!r} is not a path; give one such as /wardrobe")
+    return path.rstrip("/")
+
+
+def accept_proxies(addresses: str) -> tuple[str, ...]:
+    """Returns the networks of a list with commas, "*" for any.
+
+    Raises:
+        UsageError: an element is not an IP address or network.
+    """
+    if addresses.strip() == ANY:
+        return (ANY,)
+    try:
+        given = filter(None, map(str.strip, addresses.split(",")))
+        networks = [ip_network(each, False) for each in given]
+    except ValueError as error:
+        raise UsageError(
+            f"--forwarded-allow-ips: {error}; give addresses such as 10.0.0.1,172.16.0.0/12, or '*'"
+        ) from error
+    # How a socket for IPv6 and IPv4 names IPv4 addresses.
+    mapped = [f"::ffff:{each.network_address}/{96 + each.prefixlen}" for each in networks]
+    return (*map(str, networks), *(name for name in mapped if "." in name))
 
 
 def is_loopback(host: str) -> bool:
