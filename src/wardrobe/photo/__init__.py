@@ -1,18 +1,19 @@
 """A photo → the tile that a model sees: (28, 28) uint8, light on black, as in Fashion-MNIST.
 
 - `steps`: `prepare`, all steps in a row
-- `decode`: image file → upright RGB pixels
+- `decode`: image file → upright RGB pixels; `limits`: what it may cost; `repair`: damaged files;
+  `depth`: more than 8 bits
 - `garment`, `finder`: pixels → mask of the garment
 - `tile`: pixels and mask → tile
 """
 
-from wardrobe.photo.decode import decode_full_size, open_image, read_photo
+from wardrobe.photo.decode import open_image, read_photo
 from wardrobe.photo.garment import TILE, Garment
 from wardrobe.photo.steps import Steps, prepare, prepare_or_reason, prepare_steps
 from wardrobe.photo.tile import SIDE, light_on_dark, square_window
-from wardrobe.photo.types import Source
+from wardrobe.photo.types import Rectangle, Source
 
 __all__ = [
-    "SIDE", "TILE", "Garment", "Source", "Steps", "decode_full_size", "light_on_dark", "open_image",
+    "SIDE", "TILE", "Garment", "Rectangle", "Source", "Steps", "light_on_dark", "open_image",
     "prepare", "prepare_or_reason", "prepare_steps", "read_photo", "square_window",
 ]  # fmt: skip

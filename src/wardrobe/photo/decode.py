@@ -5,19 +5,31 @@ Only pure image formats are read. No code in a file is ever run, as a PostScript
 
 import contextlib
 import io
+import math
+import struct
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+import numpy.typing as npt
+from PIL import ExifTags, IcoImagePlugin, Image, UnidentifiedImageError
+from PIL.Image import Transpose
 
 from wardrobe.errors import PhotoError
-from wardrobe.photo.types import Mask, Rgb, Source
+from wardrobe.photo import depth, limits, repair
+from wardrobe.photo.types import Mask, Rectangle, Rgb, Source
 
 WORKING_SIDE = 160  # pixels of the longer side at which the garment is searched for
-MIN_SIDE = 8  # pixels
-MAX_PIXELS = 50_000_000  # of all formats but JPEG; decoded they take 200 MB
-MAX_JPEG_PIXELS = 170_000_000  # a JPEG is decoded at a fraction of its size
+UPRIGHT = {  # EXIF orientation → what turns the image upright
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM")
 # Tried next, because importing their readers takes Pillow some time.
@@ -45,11 +57,8 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
     if not head:
         raise PhotoError("empty file; expected an image")
     try:
-        image = _open_by_format(source, head[4:12] in HEIC)  # the header alone; pixels come later
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        most = f"{MAX_PIXELS:,} ({MAX_JPEG_PIXELS:,} for a JPEG)"
-        raise PhotoError(f"too many pixels, expected at most {most}; make it smaller") from error
-    except MemoryError:
+        image = _open_by_format(source, head)  # the header alone; pixels come later
+    except (MemoryError, PhotoError):
         raise
     except Exception as error:  # Pillow raises almost any exception on a corrupted header
         if isinstance(error, OSError) and error.errno is not None:
@@ -57,23 +66,47 @@ def open_image(source: str | Path | bytes | BinaryIO) -> Image.Image:
         what = _describe_foreign(head)
         raise PhotoError(f"{what}; expected JPEG, PNG or another image format") from error
     try:
-        _check_size(image)
+        limits.check_size(image)
     except PhotoError:
         image.close()
         raise
     return image
 
 
-def _open_by_format(source: str | Path | bytes | BinaryIO, is_heic: bool) -> Image.Image:
-    """Opens an image with the first group of formats that recognises it."""
+def _open_by_format(source: str | Path | bytes | BinaryIO, head: bytes) -> Image.Image:
+    """Opens an image with the first format that recognises it.
+
+    Image.open would warn of 89 million pixels, and refuse 179 million, which `limits` decides here.
+    """
     Image.preinit()  # the common formats alone; init() imports all, 70 ms
+    is_heic = head[4:12] in HEIC
     if is_heic:
         _register_heic()
-    for formats in ((("HEIF",),) if is_heic else ()) + (FORMATS, FURTHER_FORMATS):
-        with contextlib.suppress(UnidentifiedImageError):
-            file = io.BytesIO(source) if isinstance(source, bytes) else source
-            return Image.open(file, formats=formats)
+    for name in (("HEIF",) if is_heic else ()) + FORMATS + FURTHER_FORMATS:
+        if name not in Image.OPEN:
+            Image.init()
+        factory, accept = Image.OPEN[name]
+        if accept is not None and accept(head) is not True:
+            continue
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
+            return _open_with(factory, name, file)
+        if not isinstance(file, str | Path):
+            file.seek(0)
     raise UnidentifiedImageError
+
+
+def _open_with(factory: Callable[..., Any], name: str, file: str | Path | BinaryIO) -> Image.Image:
+    """Opens an image with a format's reader."""
+    if name == "PNG":
+        file = repair.read_png(file)
+    if name == "ICO":  # its reader decodes at once the PNG in it, which can have any size
+        if isinstance(file, str | Path):
+            file = io.BytesIO(Path(file).read_bytes())
+        icon = IcoImagePlugin.IcoFile(file)
+        return icon.getimage(icon.entry[0].dim)
+    image: Image.Image = factory(file, "")
+    return image
 
 
 def _describe_foreign(head: bytes) -> str:
@@ -90,22 +123,14 @@ def _read_head(source: str | Path | bytes | BinaryIO) -> bytes:
     if isinstance(source, str | Path):
         with Path(source).open("rb") as file:
             return file.read(16)
-    head = source.read(16)
+    head = source.read(16) if hasattr(source, "read") else None
+    if not isinstance(head, bytes):
+        raise PhotoError(
+            f"{type(source).__name__} is not an image; give a path, bytes, a binary file, a Pillow "
+            "image or an array"
+        )
     source.seek(0)  # Pillow reads from the start
     return head
-
-
-def _check_size(image: Image.Image) -> None:
-    width, height = image.size
-    most = MAX_JPEG_PIXELS if image.format in ("JPEG", "MPO") else MAX_PIXELS
-    if width * height > most:
-        raise PhotoError(
-            f"{width}x{height} is too many pixels, expected at most {most:,}; make it smaller"
-        )
-    if min(width, height) < MIN_SIDE:
-        raise PhotoError(
-            f"{width}x{height} is too few pixels, expected at least {MIN_SIDE} per side"
-        )
 
 
 def _register_heic() -> None:
@@ -115,17 +140,40 @@ def _register_heic() -> None:
     register_heif_opener()
 
 
-def read_photo(source: Source) -> tuple[Rgb, Mask]:
-    """Opens and decodes a photo; returns as `decode`, raises as `prepare`."""
+def read_photo(source: Source, rectangle: Rectangle | None = None) -> tuple[Rgb, Mask]:
+    """Opens and decodes a photo, or a rectangle of it; returns as `decode`, raises as `prepare`."""
+    if isinstance(source, np.ndarray):
+        source = _to_image(source)
     if isinstance(source, Image.Image):
-        return decode(source)
+        limits.check_size(source)
+        return decode(source, rectangle)
     with open_image(source) as image:
+        size = image.size
+        left, top, right, bottom = rectangle or (0, 0, 1, 1)
         # Decodes a JPEG at a fraction of its size, both sides at least this: much faster.
-        image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
-        return decode(image)
+        side = WORKING_SIDE / min(right - left, bottom - top)
+        # A small rectangle needs the whole size, of which the memory may be too much.
+        shrink = math.ceil(math.sqrt(math.prod(size) / limits.MAX_PIXELS))
+        side = int(min(side, min(size) / shrink))
+        image.draft("RGB", (side, side))
+        limits.check_cost(image, size)
+        return decode(image, rectangle)
 
 
-def decode(image: Image.Image) -> tuple[Rgb, Mask]:
+def _to_image(pixels: npt.NDArray[Any]) -> Image.Image:
+    """Returns an array (h, w), or (h, w, 1), (h, w, 3) or (h, w, 4) of uint8, as an image."""
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    is_image = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))
+    if not is_image or pixels.dtype != np.uint8 or not pixels.size:
+        raise PhotoError(
+            f"an array of shape {pixels.shape} and dtype {pixels.dtype} is not an image; give "
+            "(height, width), or (height, width, 3) in the order RGB, of uint8 from 0 to 255"
+        )
+    return Image.fromarray(pixels)
+
+
+def decode(image: Image.Image, rectangle: Rectangle | None = None) -> tuple[Rgb, Mask]:
     """Reads the pixels: upright, RGB, at most `WORKING_SIDE` per side, transparency over white.
 
     The EXIF orientation is applied. Animations give their first frame. Pixels of 16 bits or
@@ -137,37 +185,45 @@ def decode(image: Image.Image) -> tuple[Rgb, Mask]:
     Raises:
         PhotoError: the image is corrupted or incomplete.
     """
-    image = decode_full_size(image)  # full size after `draft`: see read_photo
-    image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
-    if image.mode == "RGB":
-        return np.asarray(image), np.ones((image.height, image.width), bool)
-    over_white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.asarray(over_white.convert("RGB")), np.asarray(image)[..., 3] >= 128
-
-
-def decode_full_size(image: Image.Image) -> Image.Image:
-    """Reads the pixels as `decode` does, at full size: RGB, or RGBA if some are transparent.
-
-    Raises:
-        PhotoError: the image is corrupted or incomplete.
-    """
-    _check_size(image)
     try:
-        image = _to_eight_bits(ImageOps.exif_transpose(image))
-        return image.convert("RGBA" if image.has_transparency_data else "RGB")
-    except MemoryError:
+        small = _read_upright(image, rectangle)
+        small.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
+    except (MemoryError, PhotoError):
         raise
     except Exception as error:  # Pillow raises almost any exception on corrupted pixels
         reason = " ".join(str(error).split())
         raise PhotoError(f"corrupted or incomplete ({reason})") from error
+    if small.mode != "RGBA":
+        return np.asarray(small.convert("RGB")), np.ones((small.height, small.width), bool)
+    over_white = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small)
+    return np.asarray(over_white.convert("RGB")), np.asarray(small)[..., 3] >= 128
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Scales pixels of 16 or 32 bits or of floating point to 0-255; leaves others unchanged."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))  # 0-65535 → 0-255
-    if image.mode not in ("I", "F"):
-        return image
-    values = np.nan_to_num(np.asarray(image, np.float32), posinf=0).clip(0)  # NaN and infinity: 0
-    ranges = (top for top in (1.0, 255.0, 65535.0) if values.max() <= top)
-    return Image.fromarray((values / next(ranges, values.max()) * 255).astype(np.uint8))
+def _read_upright(image: Image.Image, rectangle: Rectangle | None) -> Image.Image:
+    """Reads an image, or a rectangle of it, upright: L, RGB or RGBA."""
+    content = depth.read_16_bit_colours(image)
+    repair.load(image)
+    orientation = _read_orientation(image)
+    pixels = depth.to_eight_bits(image) if content is None else depth.scale_colours(image, content)
+    if orientation in UPRIGHT:
+        pixels = pixels.transpose(UPRIGHT[orientation])
+    if rectangle is not None:
+        left, top, right, bottom = rectangle
+        width, height = pixels.size
+        pixels = pixels.crop(
+            (round(left * width), round(top * height), round(right * width), round(bottom * height))
+        )
+        limits.check_size(pixels)
+    mode = "RGBA" if pixels.has_transparency_data else "L" if pixels.mode == "L" else "RGB"
+    # A new image in any case, because it will be resized in place; it may share the pixels.
+    return pixels.convert(mode) if pixels.mode != mode else pixels._new(pixels.im)
+
+
+def _read_orientation(image: Image.Image) -> Any:
+    """Returns the EXIF orientation, whatever the other tags are; 1 if it cannot be read.
+
+    ImageOps.exif_transpose writes all tags again, and fails on one that is not valid.
+    """
+    with contextlib.suppress(Exception):  # Pillow raises almost any exception on corrupted EXIF
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    return 1

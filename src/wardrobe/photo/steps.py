@@ -10,7 +10,7 @@ from wardrobe.photo import tile
 from wardrobe.photo.decode import read_photo
 from wardrobe.photo.garment import NOTHING, TILE, Garment, find_garment
 from wardrobe.photo.tile import SIDE
-from wardrobe.photo.types import Grey, Rgb, Source, Tones
+from wardrobe.photo.types import Grey, Rectangle, Rgb, Source, Tones
 
 
 @dataclass(frozen=True)
@@ -27,21 +27,24 @@ def prepare(source: Source) -> Grey:
     """Returns the tile that a model sees for a photo: (28, 28) uint8, 0-255.
 
     Args:
-        source: a file's path, its bytes, an open binary file, or a Pillow image.
+        source: a file's path, its bytes, an open binary file, a Pillow image, or an array (h, w),
+            (h, w, 1), (h, w, 3) RGB or (h, w, 4) RGBA of uint8. Give `bgr[..., ::-1]` of an array
+            from OpenCV, which reads BGR.
 
     Raises:
-        PhotoError: not an image, corrupted, of an unknown format, or too small or too large.
+        PhotoError: not an image, corrupted, of an unknown format, too small, too large, or an array
+            of another shape or dtype.
         OSError: the file cannot be read.
     """
     return prepare_steps(source).pixels
 
 
-def prepare_steps(source: Source) -> Steps:
-    """Returns every step of `prepare`.
+def prepare_steps(source: Source, rectangle: Rectangle | None = None) -> Steps:
+    """Returns every step of `prepare`, of a photo or of a rectangle of it.
 
     An image in Fashion-MNIST's format, or its negative, is used whole. A blank image becomes black.
     """
-    rgb, opaque = read_photo(source)
+    rgb, opaque = read_photo(source, rectangle)
     grey = tile.to_grey(rgb)  # (height, width) uint8
     if tile.is_tile(rgb):  # first: a tile has no photo to search
         small = Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX)

@@ -141,7 +141,7 @@ class Service:
             pixels = studio.parse_pixels(content)
         else:
             rectangle = studio.parse_rectangle(query.get("rectangle"))
-            steps = await self.pool.run(studio.prepare, content, rectangle)
+            steps = await self.pool.run(photo.prepare_steps, content, rectangle)
             pixels = steps.pixels
         with_heat = query.get("heat", "true") == "true"
         answers = await asyncio.gather(*(model.classify(pixels[None]) for model in self.models))

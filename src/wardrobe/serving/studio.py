@@ -20,12 +20,11 @@ from wardrobe.inference.activations import ActivationModel, Layer
 from wardrobe.inference.classifier import Classifier, Predictions
 from wardrobe.inference.predict import to_json
 from wardrobe.labels import CLASS_NAMES
-from wardrobe.photo import Steps
+from wardrobe.photo import Rectangle, Steps
 from wardrobe.serving.batching import ServedModel
 
 Floats = npt.NDArray[np.floating]
 Pixels = npt.NDArray[np.uint8]
-Rectangle = tuple[float, float, float, float]  # left, top, right, bottom, 0-1 of width and height
 
 MAX_CHANNELS = 4  # shown for a filter
 # Activations above this quantile are all white, so that a few outliers do not darken the rest.
@@ -33,22 +32,6 @@ WHITE_QUANTILE = 0.997
 EXAMPLES_SEED = 110  # of 0 to 399 the only one whose ten examples are all classified correctly
 PIXELS_TYPE = "application/vnd.wardrobe.pixels"  # media type of 784 grey values
 EPSILON = 1e-9  # avoids a division by zero for maps that are 0 everywhere
-
-
-def prepare(content: bytes, rectangle: Rectangle | None) -> Steps:
-    """Returns the preprocessing steps of an image file, or of the part of it in a rectangle.
-
-    Raises:
-        PhotoError: the file cannot be read.
-    """
-    if rectangle is None:
-        return photo.prepare_steps(content)
-    with photo.open_image(content) as image:
-        whole = photo.decode_full_size(image)
-    left, top, right, bottom = rectangle
-    width, height = whole.size
-    box = (round(left * width), round(top * height), round(right * width), round(bottom * height))
-    return photo.prepare_steps(whole.crop(box))
 
 
 def parse_rectangle(text: str | None) -> Rectangle | None:
