@@ -1,6 +1,8 @@
 """Classifier: the pretrained model, probabilities, abstention, and errors for other files."""
 
+import copy
 import json
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -84,6 +86,24 @@ def test_probabilities_are_the_softmax_of_logits_over_temperature(tmp_path: Path
         predictions.familiarity, np.log(np.exp(logits).sum(axis=1)), rtol=1e-5
     )
     assert len(predictions) == 3
+
+
+def test_a_pickled_classifier_opens_its_file_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = save_tiny_model(Path("a.onnx"), GOOD)
+    images = np.full((2, 28, 28), 9, np.uint8)
+    for classifier in (Classifier.load(), Classifier.load(path, threads=1)):
+        content = pickle.dumps(classifier)
+        monkeypatch.chdir("/")  # the path is not relative
+        for again in (pickle.loads(content), copy.deepcopy(classifier)):
+            assert again.name == classifier.name
+            np.testing.assert_array_equal(again.logits(images), classifier.logits(images))
+        monkeypatch.chdir(tmp_path)
+    path.unlink()
+    with pytest.raises(ModelError, match=r"a\.onnx of the pickled model does not exist here"):
+        pickle.loads(content)
 
 
 def test_unfamiliar_or_empty_images_are_not_sure_with_a_reason(tmp_path: Path) -> None:

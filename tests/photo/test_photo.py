@@ -126,6 +126,18 @@ def test_an_enlarged_tile_is_not_treated_as_a_photo(fashion_mnist_dir: Path) -> 
     assert photo.prepare_steps(coloured).garment.found_by == photo.garment.PLAIN
 
 
+@pytest.mark.parametrize(("height", "width"), [(29, 28), (28, 29), (30, 28), (30, 30), (29, 27)])
+def test_a_tile_a_few_pixels_off_its_size_is_cropped_or_padded(height: int, width: int) -> None:
+    tile = np.zeros((28, 28), np.uint8)
+    tile[4:25, 8:21] = np.linspace(90, 250, 21)[:, None]
+    off = np.pad(tile, ((0, max(height - 28, 0)), (0, max(width - 28, 0))))[:height, :width]
+    for image in (off, 255 - off):
+        prepared = photo.prepare(image)
+        assert prepared.max() == tile.max() and prepared.sum() == tile.sum()
+    enlarged = np.kron(off, np.ones((10, 10), np.uint8))
+    assert photo.prepare_steps(enlarged).garment.found_by == photo.garment.TILE
+
+
 def test_the_callers_image_is_not_changed() -> None:
     with Image.open(io.BytesIO(encode(scene(white(1600, 1200))[0], "JPEG"))) as image:
         photo.prepare(image)

@@ -77,9 +77,9 @@ class Classifier:
         metadata: recipe, data, scores and the rest of the file's metadata.
     """
 
-    def __init__(self, name: str, path: Path, engine: Engine) -> None:
+    def __init__(self, name: str, path: Path, engine: Engine, threads: int = 0) -> None:
         self.name, self.path = name, path
-        self._engine = engine
+        self._engine, self._threads = engine, threads
         self.metadata = _parse_metadata(name, engine)
         self.class_names: tuple[str, ...] = tuple(self.metadata["class_names"])
         _check_shapes(name, engine, len(self.class_names))  # now, not at the first image
@@ -99,7 +99,11 @@ class Classifier:
         """
         path = resolve_model(source)
         name = path.stem.removesuffix(engines.INT8) if path.parent == PRETRAINED else str(path)
-        return cls(name, path, engines.open_engine(path, threads))
+        return cls(name, path.absolute(), engines.open_engine(path, threads), threads)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the path of the model's file, from which the other process opens it again."""
+        return _reopen, (type(self), self.name, self.path, self._threads)
 
     def logits(self, images: npt.NDArray[np.uint8]) -> Floats:
         """Returns the logits (n, k) float32 of images (n, 28, 28) uint8, 0-255, light on black.
@@ -136,6 +140,14 @@ class Classifier:
             threshold=self.metadata["familiarity_threshold"],
             empty=np.ptp(images.reshape(-1, SIDE**2), axis=1) == 0,  # (n,)
         )
+
+
+def _reopen(cls: type[Classifier], name: str, path: Path, threads: int) -> Classifier:
+    if path.parent.name == PRETRAINED.name and not path.is_file():
+        path = PRETRAINED / path.name  # a model that ships, in another installation
+    if not path.is_file():
+        raise ModelError(f"{path} of the pickled model does not exist here; load the model again")
+    return cls(name, path, engines.open_engine(path, threads), threads)
 
 
 def resolve_model(source: str | Path | Run | None) -> Path:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from wardrobe.errors import PhotoError
 from wardrobe.photo import tile
@@ -47,8 +46,7 @@ def prepare_steps(source: Source, rectangle: Rectangle | None = None) -> Steps:
     rgb, opaque = read_photo(source, rectangle)
     grey = tile.to_grey(rgb)  # (height, width) uint8
     if tile.is_tile(rgb):  # first: a tile has no photo to search
-        small = Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX)
-        pixels = tile.light_on_dark(np.asarray(small))
+        pixels = tile.light_on_dark(tile.fit_tile(grey))
         everything = Garment(np.ones((SIDE, SIDE), bool), TILE)
         return Steps(rgb, everything, (pixels / 255).astype(np.float32), pixels)
     is_cut_out = opaque.any() and not opaque.all()  # a white shirt cut out is not blank

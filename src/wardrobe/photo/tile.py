@@ -7,6 +7,7 @@ lighting. Nothing is sharpened, because the network is trained on images as soft
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from wardrobe.photo.garment import edge_strip, quantile
 from wardrobe.photo.types import Grey, Mask, Rgb, Tones
@@ -15,6 +16,7 @@ SIDE = 28  # pixels of the tile
 GARMENT_SIDE = 26  # pixels of the garment's longer side in it
 FLOOR = 0.12  # tone of the garment where the photo is brightest, above the black background
 MAX_EDGE, MAX_SATURATION = 64, 12  # 0-255, of an enlarged tile: mean of its edge, channel range
+OFF_SQUARE = 2  # pixels of a tile that a side may lack or have too many
 MIN_RANGE = 20  # 0-255; a smaller range of tones is noise
 
 
@@ -24,12 +26,37 @@ def to_grey(rgb: Rgb) -> Grey:
 
 
 def is_tile(rgb: Rgb) -> bool:
-    """Tells whether an image is 28x28, or an enlarged tile: square, grey, on black."""
+    """Tells whether an image is 28x28, or a grey, nearly square one that a tile became.
+
+    No photo is as small as a tile: up to OFF_SQUARE pixels from 28x28, a grey image is one, padded
+    or cropped. A larger one is an enlarged tile if it is on black. Both may be as far off square as
+    OFF_SQUARE pixels of the tile make it.
+    """
     height, width, _ = rgb.shape
-    if height != width or height == SIDE:
-        return height == width
-    on_black = rgb[edge_strip(rgb.shape, 0.01)].mean() < MAX_EDGE
-    return bool(on_black and np.ptp(rgb.astype(int), axis=2).max() <= MAX_SATURATION)
+    if height == width == SIDE:
+        return True
+    is_small = max(abs(height - SIDE), abs(width - SIDE)) <= OFF_SQUARE
+    is_square = abs(height - width) * SIDE <= OFF_SQUARE * max(height, width)
+    if not (is_small or is_square) or np.ptp(rgb.astype(int), axis=2).max() > MAX_SATURATION:
+        return False
+    return is_small or bool(rgb[edge_strip(rgb.shape, 0.01)].mean() < MAX_EDGE)
+
+
+def fit_tile(grey: Grey) -> Grey:
+    """Returns a tile of another size as 28x28: cropped or padded by few pixels, otherwise resized.
+
+    To crop and pad keeps the pixels as they are. The sides lose in turn their darker edge.
+    """
+    height, width = grey.shape
+    if max(abs(height - SIDE), abs(width - SIDE)) > OFF_SQUARE:
+        small = Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX)
+        return np.asarray(small)
+    for _ in range(2):  # once for the height, once for the width
+        while len(grey) > SIDE:
+            grey = grey[1:] if grey[0].sum() < grey[-1].sum() else grey[:-1]
+        missing = SIDE - len(grey)
+        grey = np.pad(grey, ((missing // 2, missing - missing // 2), (0, 0)), "edge").T
+    return grey
 
 
 def light_on_dark(tile: Grey) -> Grey:

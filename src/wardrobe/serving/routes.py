@@ -146,8 +146,9 @@ class Service:
         with_heat = query.get("heat", "true") == "true"
         answers = await asyncio.gather(*(model.classify(pixels[None]) for model in self.models))
         describing = (
-            self.pool.run(studio.describe_image, model, answer, pixels, with_heat)
-            for model, answer in zip(self.models, answers, strict=True)
+            # The studio shows the heat map of the first model alone.
+            self.pool.run(studio.describe_image, model, answer, pixels, with_heat and row == 0)
+            for row, (model, answer) in enumerate(zip(self.models, answers, strict=True))
         )
         response = {
             "steps": studio.describe_steps(steps) if steps else None,
