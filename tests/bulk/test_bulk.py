@@ -29,8 +29,8 @@ from PIL import Image, ImageDraw
 
 from wardrobe import photo
 from wardrobe.data import synthetic
-from wardrobe.inference.predict import Failure
 from wardrobe.labels import CLASS_NAMES
+from wardrobe.photo.listing import Failure
 from wardrobe.terminal import progress
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'wardrobe[scale]'")

@@ -20,8 +20,9 @@ from PIL import Image
 from wardrobe import photo
 from wardrobe.data import synthetic
 from wardrobe.inference.classifier import Classifier
-from wardrobe.inference.predict import Failure, find_images, to_json, unique_file_name
+from wardrobe.inference.predict import find_images, to_json, unique_file_name
 from wardrobe.labels import CLASS_NAMES
+from wardrobe.photo.listing import Failure
 from wardrobe.runs import Run
 
 

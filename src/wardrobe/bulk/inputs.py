@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from wardrobe.bulk.store import find_filesystem, is_address, open_file, printable, to_absolute
 from wardrobe.errors import UsageError
-from wardrobe.inference.predict import EXTENSIONS, Failure, find_images
+from wardrobe.inference.predict import find_images
+from wardrobe.photo.listing import EXTENSIONS, Failure, is_passed_over
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,15 @@ def _find_at_address(given: str) -> Iterator[str | Failure]:
         yield given
         return
     try:
-        matches = filesystem.glob(path) if "*" in first else filesystem.find(path)
+        if "*" in first:  # without a match, brackets are meant as they are
+            matches = filesystem.glob(path) or filesystem.glob(path.replace("[", "[[]"))
+        else:
+            matches = filesystem.find(path)
     except Exception as error:  # each file system has its own exceptions
         yield Failure(given, f"cannot be listed ({type(error).__name__}: {error})")
         return
+    runs = tuple(each.removesuffix("run.json") for each in matches if each.endswith("/run.json"))
+    matches = [e for e in matches if not (is_passed_over(e, path) or e.startswith(runs))]
     images = [each for each in matches if _has_suffix(each, EXTENSIONS)]
     found = images or [each for each in matches if _has_suffix(each, {".parquet"})]
     yield from (filesystem.unstrip_protocol(each) + separator + rest for each in found)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from wardrobe.bulk.inputs import Table, find_inputs
 from wardrobe.bulk.store import Store, open_file
 from wardrobe.errors import UsageError, WardrobeError
-from wardrobe.inference.predict import Failure
+from wardrobe.photo.listing import Failure
 
 JOB, INPUT = "_job.json", "_input.parquet"  # readers of Parquet folders skip names with "_"
 MAX_ROWS, MIN_ROWS = 1_000, 32  # images per part; an interrupted part is done again

@@ -22,7 +22,8 @@ from wardrobe.bulk.inputs import find_image_column, has_path_column
 from wardrobe.bulk.manifest import INPUT, Part
 from wardrobe.bulk.store import Store, find_filesystem, is_address, open_file, printable
 from wardrobe.inference.classifier import Classifier
-from wardrobe.inference.predict import CHUNK, Failure, to_json
+from wardrobe.inference.predict import CHUNK, to_json
+from wardrobe.photo.listing import Failure
 
 BATCH_ROWS = 256  # rows read at once, so that memory does not grow with the row group
 BUFFER_BYTES = 1 << 20  # of a column read at once; only a page, some 1,000 rows, is held whole

@@ -17,7 +17,6 @@ from PIL import Image
 from wardrobe.errors import UsageError
 from wardrobe.inference.classifier import Classifier, name_model, resolve_model
 from wardrobe.inference.predict import (
-    Failure,
     Prediction,
     find_images,
     predict_paths,
@@ -25,6 +24,7 @@ from wardrobe.inference.predict import (
     unique_file_name,
 )
 from wardrobe.percent import format_percent
+from wardrobe.photo.listing import Failure
 from wardrobe.runs.files import atomic_write
 from wardrobe.terminal import console
 

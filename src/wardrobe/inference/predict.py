@@ -4,6 +4,7 @@ Predictions are yielded one by one, so memory does not grow with the number of i
 """
 
 import contextlib
+import functools
 import math
 import os
 import stat
@@ -23,19 +24,13 @@ import numpy.typing as npt
 from wardrobe import photo
 from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.engines import count_cores
+from wardrobe.photo.listing import Failure, describe_passed_over, find_photos, is_passed_over
+from wardrobe.terminal import console
 
 STDIN = "-"
 CHUNK = 32  # images classified at once
 CHUNKS_AHEAD = 2  # prepared while one is classified
 MAX_STREAM = 100_000_000  # bytes of standard input or a pipe
-
-# Files in a folder with another extension are ignored. SVG, PDF and EPS are tried, so that the
-# error names them.
-EXTENSIONS = {
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".tif",
-    ".tiff", ".webp", ".avif", ".heic", ".heif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k",
-    ".tga", ".ico", ".svg", ".pdf", ".eps",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,14 +63,6 @@ class Tile:
 
     path: str
     pixels: npt.NDArray[np.uint8]  # (28, 28)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A path without a prediction, and why."""
-
-    path: str
-    error: str
 
 
 def predict_paths(
@@ -142,10 +129,9 @@ def _finite_or_none(value: float) -> float | None:
 
 
 def find_images(paths: Iterable[str]) -> Iterator[str | Failure]:
-    """Yields the path of every image in `paths`, folders sorted, and a failure for what is missing.
+    """Yields the path of every image in `paths`, and a failure for what is missing.
 
-    Links to files are followed. Links to folders inside a folder are not, so that none can loop.
-    Hidden files and folders are ignored, as are files without the extension of an image.
+    In folders, the images are those of `find_photos`. Links to files are followed.
     """
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112
@@ -160,34 +146,38 @@ def find_images(paths: Iterable[str]) -> Iterator[str | Failure]:
 
 
 def _find_in_folder(folder: str) -> Iterator[str | Failure]:
-    unreadable: list[OSError] = []
+    passed_over: dict[str, str] = {}
     is_empty = True
-    for parent, folders, names in os.walk(folder, onerror=unreadable.append):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS:  # noqa: PTH122
-                is_empty = False
-                path = os.path.join(parent, name)  # noqa: PTH118
-                is_file = os.path.isfile(path)  # noqa: PTH113
-                yield path if is_file else Failure(path, "not a file, or a broken link")
-    for error in unreadable:
-        yield Failure(str(error.filename), str(error.strerror).lower())
-    if is_empty and not unreadable:
+    for found in find_photos(folder, passed_over):
+        is_empty = False
+        yield found
+    if passed_over:
+        _warn_once(describe_passed_over(folder, passed_over))
+    if is_empty:
         yield Failure(folder, "no image in this folder")
+
+
+@functools.cache
+def _warn_once(text: str) -> None:
+    """Warns, but not again if the folder is listed again: to count its images, or to resume."""
+    console.warn(text)
 
 
 def _find_matches(pattern: str) -> Iterator[str | Failure]:
     """Yields the matches of a pattern, sorted, and the images in matching folders.
 
-    With "**", the folders themselves are skipped, because their files match too.
+    The longest part of it that exists is no pattern: a folder may be called "My [2024]". With
+    "**", the folders themselves are skipped, because their files match too.
     """
-    root, parts = Path(Path(pattern).anchor), Path(pattern).parts
+    root = next(each for each in Path(pattern).parents if os.path.isdir(each))  # noqa: PTH112
+    parts = Path(pattern).relative_to(root).parts
     is_recursive = "**" in parts
-    tail = str(Path(*parts[1:] if root.anchor else parts)) + ("/*" if parts[-1] == "**" else "")
+    tail = "/".join(parts) + ("/*" if parts[-1] == "**" else "")
+    # glob.glob would follow links and could loop. Without a match, brackets are meant as they are.
+    matches = sorted(root.glob(tail)) or sorted(root.glob(tail.replace("[", "[[]")))
     is_empty = True
-    for match in sorted(root.glob(tail)):  # glob.glob would follow links and could loop
-        is_hidden = any(part.startswith(".") and part not in parts for part in match.parts)
-        if is_hidden or (is_recursive and match.is_dir()):
+    for match in matches:
+        if is_passed_over(str(match), pattern) or (is_recursive and match.is_dir()):
             continue
         is_empty = False
         yield from _find_in_folder(str(match)) if match.is_dir() else [str(match)]
