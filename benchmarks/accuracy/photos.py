@@ -17,7 +17,8 @@ from sklearn.datasets import load_sample_images
 from benchmarks import plots, results
 from wardrobe import photo
 from wardrobe.data import TEST, VALIDATION, clothing_photos
-from wardrobe.data.clothing_photos import KINDS, PUBLISHED, TRAIN, Photos, accepted_classes
+from wardrobe.data.clothing_photos import KINDS, PUBLISHED, Photos, accepted_classes
+from wardrobe.data.dataset import TRAIN
 from wardrobe.evaluation import metrics, out_of_distribution
 from wardrobe.evaluation import photos as scoring
 from wardrobe.inference.classifier import SHIPPED, Classifier, Predictions

@@ -345,7 +345,7 @@ def test_extra_photos_are_added_to_the_training_photos_alone(
     np.testing.assert_array_equal(loaded.train.images[:20], plain.train.images)
     np.testing.assert_array_equal(loaded.validation.images, plain.validation.images)
     assert loaded.checksums.keys() - plain.checksums.keys() == {"clothing-photos/extra"}
-    draw_photo(tmp_path / "extra/shoes/more.png", 5, 10)
+    draw_photo(tmp_path / "extra/shoes/more.png", 5, 250)
     more = clothing_photos.load_photos(published, tmp_path / "extra")
     assert more.checksums["clothing-photos/extra"] != loaded.checksums["clothing-photos/extra"]
 
@@ -407,20 +407,13 @@ def test_files_that_cannot_be_read_are_skipped(
     assert "text.jpg skipped" in warned
 
 
+@pytest.mark.parametrize("side", [160, 120])
 def test_an_extra_photo_that_is_in_train_is_not_added_twice(
-    published: Path, tmp_path: Path
+    published: Path, tmp_path: Path, side: int
 ) -> None:
     first = next((published / "train/pants").iterdir())
     copy = tmp_path / "extra/trouser/again.png"
     copy.parent.mkdir(parents=True)
     with Image.open(first) as image:
-        image.save(copy)  # the same pixels in another file
+        image.resize((side, side)).save(copy)  # the same pixels in another file, or a thumbnail
     assert len(clothing_photos.load_photos(published, tmp_path / "extra").train) == 20
-
-
-def test_validation_photos_must_show_some_of_the_classes(tmp_path: Path) -> None:
-    root = draw_splits(tmp_path, {"train": (20,), "validation": (90,)})
-    for kind in clothing_photos.KNOWN_KINDS:
-        shutil.rmtree(root / "validation" / kind)
-    with pytest.raises(DataError, match="validation has no photo of one of the ten classes; add"):
-        clothing_photos.load_photos(root)

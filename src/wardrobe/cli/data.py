@@ -49,7 +49,12 @@ def _print_data(about: dict[str, Any]) -> None:
     print(f"data      {about['data']}\nsource    {about['source']}")
     for name, checksum in about["checksums"].items():
         print(f"checksum  {name}  {checksum}")
-    sizes = ", ".join(f"{count:,} {split}" for split, count in about["splits"].items())
+    folders = {
+        split: f" from {folder}/" for split, folder in about.get("split_folders", {}).items()
+    }
+    sizes = ", ".join(
+        f"{n:,} {split}{folders.get(split, '')}" for split, n in about["splits"].items()
+    )
     print(f"splits    {sizes}\n")
     _print_counts("class", about["class_counts"])
     print(f"\nsamples   {about['sheet']}")

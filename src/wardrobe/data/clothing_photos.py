@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe.data.dataset import TEST, VALIDATION
+from wardrobe.data.dataset import TEST, TRAIN, VALIDATION
 from wardrobe.data.download import cache_folder, download_archive, raise_if_disk_error
-from wardrobe.data.image_folder import Tile, list_files, prepare_files
+from wardrobe.data.image_folder import Prepared, group_photos, prepare_files
 from wardrobe.errors import DataError, DataMissingError, UsageError
 from wardrobe.labels import CLASS_NAMES
+from wardrobe.photo import copies
+from wardrobe.photo.listing import find_photos
 from wardrobe.terminal import console
 
 # The ten kinds of photos, by folder name → class names that count as correct. No class is correct
@@ -39,7 +41,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 KNOWN_KINDS = tuple(kind for kind, accepted in KINDS.items() if accepted)
 OTHER = "other"  # folder name of photos of one's own that show none of the ten classes
-TRAIN, EXTRA = "train", "extra"
+EXTRA = "extra"
 # Folder name in lower case → kind, class name or OTHER.
 FOLDER_NAMES = {name.casefold(): name for name in (*CLASS_NAMES, *KINDS, OTHER) if "/" not in name}
 NAME = "clothing-photos"
@@ -142,8 +144,8 @@ def load_photos(photos_dir: Path | None = None, extra: Path | None = None) -> Cl
     Args:
         photos_dir: as in `find`; it may be another data set with the same layout.
         extra: folder of labelled photos to add to `train`, with one subfolder per kind, class
-            name, or `other` for none of the ten. Photos that have the same 28x28 pixels as one in
-            `train` or `validation`, or are the same file as one in `test`, are left out.
+            name, or `other` for none of the ten. Photos that are one of `train` or `validation`,
+            also at another size or quality, or the same file as one of `test`, are left out.
 
     Raises:
         UsageError: a folder does not have the expected subfolders.
@@ -156,10 +158,10 @@ def load_photos(photos_dir: Path | None = None, extra: Path | None = None) -> Cl
     if extra is not None:
         folders[EXTRA] = extra
     listed = {split: list_photos(folder) for split, folder in folders.items()}
-    tiles = prepare_files(root, [path for paths in listed.values() for path in paths])
-    photos = {split: _collect(folders[split], listed[split], tiles) for split in listed}
+    prepared = prepare_files(root, [path for paths in listed.values() for path in paths])
+    photos = {split: _collect(folders[split], listed[split], prepared) for split in listed}
     if extra is not None:
-        photos[EXTRA] = _drop_known(photos, root / TEST)
+        photos[EXTRA] = _drop_known(photos, prepared, root / TEST)
     if not any(accepted_classes(kind) for kind in photos[VALIDATION].kinds):
         raise DataError(
             f"{folders[VALIDATION]} has no photo of one of the ten classes; add some in "
@@ -208,13 +210,13 @@ def list_photos(folder: Path) -> dict[Path, str]:
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give one with subfolders such as {allowed}")
     listed: dict[Path, str] = {}
-    for child in sorted(folder.iterdir()):
-        if child.name.startswith(".") or not child.is_dir():
-            continue
-        name = FOLDER_NAMES.get(child.name.casefold())
-        if name is None:
-            raise UsageError(f"{child} is not named after a kind; rename it to one of {allowed}")
-        listed |= dict.fromkeys(list_files(child), name)
+    for child, paths in group_photos(folder).items():
+        name = FOLDER_NAMES.get(child.casefold())
+        if child and name is None:
+            raise UsageError(
+                f"{folder / child} is not named after a kind; rename it to one of {allowed}"
+            )
+        listed |= dict.fromkeys(paths, name) if name else {}
     return listed
 
 
@@ -226,6 +228,11 @@ def compute_checksum(root: Path, paths: Iterable[Path]) -> str:
     names = {path: os.fsencode(path.relative_to(root).as_posix()) for path in paths}
     lines = sorted(_hash_file(path).encode() + b"  " + names[path] + b"\n" for path in names)
     return hashlib.sha256(b"".join(lines)).hexdigest()
+
+
+def _list_files(folder: Path) -> list[Path]:
+    found = find_photos(str(folder), {}) if folder.is_dir() else ()
+    return [Path(each) for each in found if isinstance(each, str)]
 
 
 def _hash_file(path: Path) -> str:
@@ -252,19 +259,24 @@ def _check_published(root: Path, checksums: Mapping[str, str]) -> None:
     console.warn(f"{text}; its own are used")
 
 
-def _drop_known(photos: Mapping[str, Photos], test: Path) -> Photos:
+def _drop_known(
+    photos: Mapping[str, Photos], prepared: Mapping[Path, Prepared], test: Path
+) -> Photos:
     """Returns the extra photos without those that are in another split.
 
     Args:
         test: folder of the test photos, if it is there. They are compared by checksum alone.
     """
     extra = photos[EXTRA]
-    known = {tile.tobytes() for split in (TRAIN, VALIDATION) for tile in photos[split].images}
-    tested = {_hash_file(path) for path in list_files(test)} if test.is_dir() else set()
-    pairs = zip(extra.paths, extra.images, strict=True)
-    is_new = np.array(
-        [tile.tobytes() not in known and _hash_file(path) not in tested for path, tile in pairs]
-    )
+    known = [*photos[TRAIN].paths, *photos[VALIDATION].paths]
+    thumbnails = np.stack([prepared[path].thumbnail for path in (*known, *extra.paths)])
+    is_copy = copies.group_copies(thumbnails)[len(known) :] < len(known)
+    tiles = {prepared[path].tile.tobytes() for path in known}
+    tested = {_hash_file(path) for path in _list_files(test)}
+    is_known = [
+        prepared[path].tile.tobytes() in tiles or _hash_file(path) in tested for path in extra.paths
+    ]
+    is_new = ~(is_copy | np.array(is_known))
     if not is_new.all():
         dropped = extra.paths[int(is_new.argmin())]  # the first that is not new
         console.warn(
@@ -274,13 +286,13 @@ def _drop_known(photos: Mapping[str, Photos], test: Path) -> Photos:
     return extra.select(is_new)
 
 
-def _collect(folder: Path, listed: Mapping[Path, str], tiles: Mapping[Path, Tile]) -> Photos:
+def _collect(folder: Path, listed: Mapping[Path, str], prepared: Mapping[Path, Prepared]) -> Photos:
     """Returns the photos that could be prepared, in the order of `listed`."""
-    paths = [path for path in listed if path in tiles]
+    paths = [path for path in listed if path in prepared]
     if not paths:
         raise DataError(f"{folder} has no photo that can be used; add some to its subfolders")
     kinds = np.array([listed[path] for path in paths])
-    return Photos(np.stack([tiles[path] for path in paths]), kinds, tuple(paths))
+    return Photos(np.stack([prepared[path].tile for path in paths]), kinds, tuple(paths))
 
 
 def _fetch(target: Path) -> Path:
@@ -303,5 +315,5 @@ def _fetch(target: Path) -> Path:
 
 def _is_published(root: Path) -> bool:
     folders = {split: root / split for split in PUBLISHED}
-    found = {split: compute_checksum(each, list_files(each)) for split, each in folders.items()}
+    found = {split: compute_checksum(each, _list_files(each)) for split, each in folders.items()}
     return found == PUBLISHED

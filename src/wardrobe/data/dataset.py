@@ -10,6 +10,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:  # that module needs this one
     from wardrobe.data.clothing_photos import ClothingPhotos
 
+TRAIN = "train"
 TEST, VALIDATION = "test", "validation"  # the splits that a model can be scored on
 AUTO, FASHION_MNIST, SYNTHETIC = "auto", "fashion-mnist", "synthetic"
 
@@ -45,6 +46,8 @@ class Dataset:
     validation: Split
     test_size: int  # images
     _load_test: Callable[[], Split]  # lazy: nothing reads it by accident
+    # Split → folder that it is from, if an image folder has folders for its splits.
+    split_folders: dict[str, str] | None = None
     photos: "ClothingPhotos | None" = None  # for a recipe that is trained on photos as well
 
     @property
@@ -71,6 +74,8 @@ class Dataset:
             "checksums": self.checksums,
             "splits": dict(zip(("train", "validation", "test"), sizes, strict=True)),
         }
+        if self.split_folders is not None:
+            found["split_folders"] = self.split_folders
         if self.photos is not None:
             splits = {"train": self.photos.train, "validation": self.photos.validation}
             found["photos"] = {

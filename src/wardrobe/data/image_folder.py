@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +12,40 @@ import numpy as np
 import numpy.typing as npt
 
 from wardrobe import photo
+from wardrobe.data.dataset import TEST, TRAIN, VALIDATION
 from wardrobe.errors import DataError, UsageError
+from wardrobe.photo import copies
+from wardrobe.photo.listing import Failure, describe_passed_over, find_photos, find_reason
 from wardrobe.terminal import console, progress
 
-MIN_IMAGES = 3  # of a class: one each for training, validation and test
 MAX_WARNINGS = 5  # of one kind, such as unreadable images; the others are only counted
 
-Tile = npt.NDArray[np.uint8]  # (28, 28), 0-255, as `photo.prepare` returns
+SPLITS = TEST, VALIDATION, TRAIN  # a photo in several is used in the first of them
+SPLIT_NAMES = {  # folder name in lower case → split
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
+    **dict.fromkeys(("test", "testing"), TEST),
+}
+Groups = dict[str, list[Path]]  # name of a subfolder → the photos in it, sorted
 # Pixels of an image → the first file that has them. The keys are pixels, so that a copy in another
 # format is recognised as a duplicate.
 Tiles = dict[bytes, Path]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is kept of a photo."""
+
+    tile: npt.NDArray[np.uint8]  # (28, 28), 0-255, as `photo.prepare` returns
+    thumbnail: npt.NDArray[np.uint8]  # (12, 12, 3), of the whole photo, to find copies of it
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The photos of a folder, by split and class."""
+
+    folders: dict[str, str]  # split → folder name; empty if the folder has no splits
+    classes: dict[str, Groups]  # split → class → photos; without splits, those of TRAIN
 
 
 @dataclass(frozen=True)
@@ -31,90 +55,272 @@ class FolderImages:
     class_names: tuple[str, ...]  # the subfolders' names, sorted
     images: npt.NDArray[np.uint8]  # (n, 28, 28), 0-255
     labels: npt.NDArray[np.int64]  # (n,), index into class_names
-    sha256: str  # of the path and bytes of every file used, in order
+    splits: npt.NDArray[np.str_]  # (n,), the split of each; without split folders, TRAIN
+    groups: npt.NDArray[np.int64]  # (n,), the same number for copies of one photo
+    split_folders: dict[str, str]  # split → folder name; empty if the folder has no splits
+    checksums: dict[str, str]  # SHA-256 of the path and bytes of every file used, in order
 
 
 def read_image_folder(root: Path) -> FolderImages:
-    """Reads every image below `root`.
+    """Reads every image below `root`: CLASS/…, or train/CLASS/…, validation/CLASS/…, test/CLASS/….
 
     Unreadable images, duplicates, and images that are in several classes are reported on stderr.
-    They are skipped, so that no two splits share an image.
+    They are skipped. So are copies, in another size or quality, of images in another split folder.
 
     Raises:
         UsageError: `root` is not a folder.
-        DataError: there are fewer than two classes, or a class has fewer than `MIN_IMAGES` images
-            that are readable and in no other class.
+        DataError: the layout is not clear, there are fewer than two classes, or a class has too few
+            images that are readable and in no other class.
     """
     if not root.is_dir():
         raise UsageError(
             f"--data {root} is neither 'auto', 'fashion-mnist', 'synthetic' nor a folder; "
             "give one of these, or a folder with one subfolder per class"
         )
-    class_folders = sorted(
-        child for child in root.iterdir() if child.is_dir() and not child.name.startswith(".")
-    )
-    if len(class_folders) < 2:
+    layout = find_layout(root)
+    names = sorted(layout.classes[TRAIN])
+    if len(names) < 2:
         raise DataError(
-            f"{root} has {len(class_folders)} subfolders, expected at least 2; put the images of "
-            "each class into their own subfolder"
+            f"{root} has {len(names)} subfolders, expected at least 2; put the images "
+            "of each class into their own subfolder"
         )
-    listed = [list_files(class_folder) for class_folder in class_folders]
-    tiles_of = prepare_files(root, [path for paths in listed for path in paths])
+    # Of duplicates, the first is kept: not the one to train on, if another is to score with.
+    listed = [
+        [p for split in SPLITS for p in layout.classes.get(split, {}).get(name, [])]
+        for name in names
+    ]
+    split_of = {
+        p: split for split, each in layout.classes.items() for paths in each.values() for p in paths
+    }
+    prepared = prepare_files(root, [path for paths in listed for path in paths])
     classes = [
-        _drop_duplicates(folder, {path: tiles_of[path] for path in paths if path in tiles_of})
-        for folder, paths in zip(class_folders, listed, strict=True)
+        _drop_duplicates(
+            f"{root}, class {name}", {path: prepared[path] for path in paths if path in prepared}
+        )
+        for name, paths in zip(names, listed, strict=True)
     ]
     _drop_contradictions(root, classes)
-    digest = hashlib.sha256()
-    for class_folder, tiles in zip(class_folders, classes, strict=True):
-        if len(tiles) < MIN_IMAGES:
-            raise DataError(
-                f"{class_folder} has {len(tiles)} usable images, expected at least "
-                f"{MIN_IMAGES} for training, validation and test; add images or remove the folder"
-            )
-        for path in tiles.values():
-            digest.update(os.fsencode(path.relative_to(root).as_posix()) + path.read_bytes())
-    pixels = np.frombuffer(b"".join(tile for tiles in classes for tile in tiles), np.uint8)
+    paths = [path for tiles in classes for path in tiles.values()]
     labels = np.repeat(np.arange(len(classes)), [len(tiles) for tiles in classes])
-    names = tuple(folder.name for folder in class_folders)
+    splits = np.array([split_of[path] for path in paths], str)
+    groups = copies.group_copies(np.array([prepared[path].thumbnail for path in paths], np.uint8))
+    used = _find_used(root, paths, splits, groups)
+    paths, labels, splits, groups = (
+        [paths[i] for i in used],
+        labels[used],
+        splits[used],
+        groups[used],
+    )
+    _check_counts(root, names, labels, splits, groups, layout.folders)
     return FolderImages(
-        names, pixels.reshape(-1, photo.SIDE, photo.SIDE), labels, digest.hexdigest()
+        tuple(names),
+        np.stack([prepared[path].tile for path in paths]),
+        labels,
+        splits,
+        groups,
+        layout.folders,
+        _compute_checksums(root, paths, splits, layout.folders),
     )
 
 
-def prepare_files(root: Path, paths: Sequence[Path]) -> dict[Path, Tile]:
-    """Prepares images on every core, with progress on stderr: path → tile, in the order of `paths`.
+def find_layout(root: Path) -> Layout:
+    """Lists the photos of an image folder by split and class.
+
+    Raises:
+        DataError: it is not clear which folders are the classes.
+    """
+    groups = group_photos(root)
+    splits = {name: SPLIT_NAMES.get(name.casefold()) for name in groups if name}
+    if any(splits.values()):
+        folders = {split: name for name, split in splits.items() if split}
+        classes = {split: _group(root / name, groups[name]) for split, name in folders.items()}
+        problem = _find_split_problem(groups, splits) or _find_class_problem(folders, classes)
+        for name in folders.values():
+            _report_passed_over(root / name, _group(root / name, groups[name]), {})
+    else:
+        folders, classes, problem = {}, {TRAIN: groups}, None
+        if stray := groups.pop("", []):
+            console.warn(
+                f"{root}: passed over {len(stray)} images outside the class folders, such as "
+                f"{stray[0].name}"
+            )
+    parents = {
+        path.parent.relative_to(root / folders.get(split, "") / name)
+        for split, each in classes.items()
+        for name, paths in each.items()
+        for path in paths
+    }
+    if parents and Path() not in parents:  # each of CLASS/…, where classes may be deeper
+        example = next(
+            path for each in classes.values() for paths in each.values() for path in paths
+        )
+        problem = problem or f"has images only deeper, such as {example.relative_to(root)}"
+    if problem:
+        raise DataError(
+            f"{root} {problem}; expected one subfolder per class, or the folders train, validation "
+            "and test with the same classes in each; move what differs, or give another folder"
+        )
+    return Layout(folders, classes)
+
+
+def _find_split_problem(groups: Groups, splits: Mapping[str, str | None]) -> str | None:
+    """Returns what is not clear about the folders beside train."""
+    names = ", ".join(splits)
+    if "" in groups:
+        return f"has images beside {names}, such as {groups[''][0].name}"
+    if others := [name for name, split in splits.items() if split is None]:
+        return f"has {', '.join(others)} beside {', '.join({*splits} - {*others})}"
+    if len({*splits.values()}) < len(splits):
+        return f"has several folders for one split: {names}"
+    return None if TRAIN in splits.values() else f"has {names}, but no train"
+
+
+def _find_class_problem(folders: Mapping[str, str], classes: Mapping[str, Groups]) -> str | None:
+    """Returns what is not clear about the classes of the splits."""
+    for split, groups in classes.items():
+        if "" in groups:
+            return (
+                f"has images in {folders[split]} outside of classes, such as {groups[''][0].name}"
+            )
+        if different := sorted(groups.keys() ^ classes[TRAIN].keys()):
+            names = ", ".join(different)
+            return f"has other classes in {folders[split]} than in {folders[TRAIN]}: {names}"
+    return None
+
+
+def group_photos(root: Path) -> Groups:
+    """Returns the photos in each subfolder; those beside the subfolders have the key "".
+
+    What is passed over or cannot be read is reported on stderr.
+    """
+    passed_over: dict[str, str] = {}
+    found = [*find_photos(str(root), passed_over)]
+    groups = _group(root, [Path(each) for each in found if isinstance(each, str)])
+    failures = [each for each in found if isinstance(each, Failure)]
+    for failure in failures[:MAX_WARNINGS]:
+        console.warn(f"{failure.path} skipped: {failure.error}")
+    if len(failures) > MAX_WARNINGS:
+        console.warn(f"{root}: {len(failures)} files or folders cannot be read; skipped")
+    _report_passed_over(root, groups, passed_over)
+    return groups
+
+
+def _group(folder: Path, paths: Sequence[Path]) -> Groups:
+    groups: Groups = {}
+    for path in sorted(paths):
+        first, *rest = path.relative_to(folder).parts
+        groups.setdefault(first if rest else "", []).append(path)
+    return dict(sorted(groups.items()))
+
+
+def _report_passed_over(folder: Path, groups: Groups, passed_over: dict[str, str]) -> None:
+    """Reports the folders that were passed over, and the subfolders without an image."""
+    empty: dict[str, str] = {}  # first in the report, as it may be a class
+    for child in sorted(folder.iterdir()):
+        path = os.path.join(str(folder), child.name)  # noqa: PTH118  as in `find_photos`
+        is_listed = child.name in groups or child.name.startswith(".") or path in passed_over
+        if child.is_dir() and not is_listed and not find_reason(path):
+            empty[path] = "no image"
+    if reasons := empty | passed_over:
+        console.warn(describe_passed_over(str(folder), reasons))
+
+
+def _find_used(
+    root: Path, paths: Sequence[Path], splits: npt.NDArray[np.str_], groups: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Returns the indices of images without a copy in a split that they would leak into.
+
+    A copy of a test image is neither trained on nor validated with. Copies are reported.
+    """
+    rank = np.array([SPLITS.index(split) for split in splits], int)
+    first_rank = np.full(len(paths), len(SPLITS))
+    np.minimum.at(first_rank, groups, rank)
+    is_used = rank == first_rank[groups]
+    copied = np.flatnonzero(groups != np.arange(len(paths)))
+    for which, what in (
+        (copied[is_used[copied]], "copies are kept in one split"),
+        (np.flatnonzero(~is_used), "the copy in the other split is not used"),
+    ):
+        if len(which):
+            console.warn(
+                f"{root}: {len(which)} copies of another size or quality, such as "
+                f"{paths[which[0]]} and {paths[groups[which[0]]]}; {what}"
+            )
+    return np.flatnonzero(is_used)
+
+
+def _check_counts(
+    root: Path,
+    names: Sequence[str],
+    labels: npt.NDArray[np.int64],
+    splits: npt.NDArray[np.str_],
+    groups: npt.NDArray[np.int64],
+    folders: Mapping[str, str],
+) -> None:
+    """Refuses classes with too few images, copies counted once, for what is split off of them."""
+    first = np.isin(np.arange(len(labels)), np.unique(groups, return_index=True)[1])
+    for split in SPLITS if folders else (TRAIN,):
+        if folders and split not in folders:
+            continue
+        counts = np.bincount(labels[first & (splits == split)], minlength=len(names))
+        least = 1 + len({*SPLITS} - {*folders, TRAIN}) if split == TRAIN else 1
+        for name, count in zip(names, counts, strict=True):
+            if count < least:
+                folder = root / folders.get(split, "") / name
+                raise DataError(
+                    f"{folder} has {count} usable images, expected at least {least} for training, "
+                    "validation and test; add images or remove the folder"
+                )
+
+
+def _compute_checksums(
+    root: Path, paths: Sequence[Path], splits: npt.NDArray[np.str_], folders: Mapping[str, str]
+) -> dict[str, str]:
+    names = {split: f"sha256/{folder}" for split, folder in folders.items()} or {TRAIN: "sha256"}
+    digests = {split: hashlib.sha256() for split in names}
+    for path, split in zip(paths, splits, strict=True):
+        digests[split].update(os.fsencode(path.relative_to(root).as_posix()) + path.read_bytes())
+    return {names[split]: digest.hexdigest() for split, digest in digests.items()}
+
+
+def prepare_files(root: Path, paths: Sequence[Path]) -> dict[Path, Prepared]:
+    """Prepares images on every core, with progress on stderr, in the order of `paths`.
 
     Files that are not readable images are reported on stderr and skipped.
 
     Args:
         root: the folder that has them, for the report.
     """
-    tiles: dict[Path, Tile] = {}
+    prepared: dict[Path, Prepared] = {}
     unreadable: dict[Path, str] = {}
     with progress.count_images(len(paths), 0) as advance, ThreadPoolExecutor() as pool:
         # Pillow and OpenCV release the GIL.
-        for path, tile in zip(paths, pool.map(photo.prepare_or_reason, paths), strict=True):
-            if isinstance(tile, str):
-                unreadable[path] = tile
+        for path, found in zip(paths, pool.map(_prepare, paths), strict=True):
+            if isinstance(found, str):
+                unreadable[path] = found
             else:
-                tiles[path] = tile
+                prepared[path] = found
             advance(1)
     for path in [*unreadable][:MAX_WARNINGS]:
         console.warn(f"{path} skipped: {unreadable[path]}")
     if unreadable:
-        console.warn(f"{root}: {len(unreadable)} files skipped, {len(tiles)} images used")
-    return tiles
+        console.warn(f"{root}: {len(unreadable)} files skipped, {len(prepared)} images used")
+    return prepared
 
 
-def _drop_duplicates(class_folder: Path, tiles: dict[Path, Tile]) -> Tiles:
+def _prepare(path: Path) -> Prepared | str:
+    steps = photo.prepare_steps_or_reason(path)
+    return steps if isinstance(steps, str) else Prepared(steps.pixels, copies.shrink(steps.photo))
+
+
+def _drop_duplicates(name: str, prepared: Mapping[Path, Prepared]) -> Tiles:
     """Keeps the first of images with the same pixels."""
     kept: Tiles = {}
-    for path, tile in tiles.items():
-        kept.setdefault(tile.tobytes(), path)
-    if len(kept) < len(tiles):
-        count = len(tiles) - len(kept)
-        console.warn(f"{class_folder}: {count} duplicates at 28x28 pixels, each used once")
+    for path, each in prepared.items():
+        kept.setdefault(each.tile.tobytes(), path)
+    if len(kept) < len(prepared):
+        count = len(prepared) - len(kept)
+        console.warn(f"{name}: {count} duplicates at 28x28 pixels, each used once")
     return kept
 
 
@@ -136,14 +342,3 @@ def _drop_contradictions(root: Path, classes: list[Tiles]) -> None:
         console.warn(
             f"{root}: {len(contradictions)} images are in several classes; none of them is used"
         )
-
-
-def list_files(folder: Path) -> list[Path]:
-    """Returns the files in a folder and those below it, sorted, without hidden ones."""
-    paths = [
-        Path(parent) / name
-        for parent, _, names in os.walk(folder)  # does not follow links, so it cannot loop
-        for name in names
-        if not name.startswith(".")
-    ]
-    return sorted(path for path in paths if not path.is_fifo())  # reading a FIFO would block

@@ -8,7 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from wardrobe.data import clothing_photos, fashion_mnist, image_folder, synthetic
-from wardrobe.data.dataset import AUTO, FASHION_MNIST, SYNTHETIC, Dataset, Split
+from wardrobe.data.dataset import (
+    AUTO,
+    FASHION_MNIST,
+    SYNTHETIC,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Dataset,
+    Split,
+)
 from wardrobe.errors import DataMissingError, UsageError
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.models.recipes import Recipe
@@ -30,7 +39,8 @@ def load_data(
 
     Args:
         name: "auto" (Fashion-MNIST if available, otherwise synthetic images), "fashion-mnist",
-            "synthetic", or a folder with one subfolder per class.
+            "synthetic", or a folder with one subfolder per class, or with train and, if wanted,
+            validation and test above them.
         data_dir: folder of the Fashion-MNIST files; `fashion_mnist.locate` says where else they
             are looked for.
         limit: number of training images, taken from the start of the split's fixed order; None:
@@ -178,16 +188,47 @@ def _draw_synthetic(limit: int | None) -> Dataset:
 def _load_folder(root: Path) -> Dataset:
     found = image_folder.read_image_folder(root)
     images = Split(found.images, found.labels)
-    held_out = round(FOLDER_FRACTION * len(images))  # images
-    rest, test = stratified_split(images.labels, held_out)  # test first: indices into `images`
-    train, validation = stratified_split(images.labels[rest], held_out)  # indices into `rest`
+    is_split = bool(found.split_folders)
+    order = np.arange(len(images))
+    if is_split:  # the order of a split that is carved from another is shuffled anyway
+        order = np.random.RandomState(0).permutation(order)
+    parts = {split: order[found.splits[order] == split] for split in (TRAIN, VALIDATION, TEST)}
+    held_out = round(FOLDER_FRACTION * len(parts[TRAIN]))  # images
+    for split in (TEST, VALIDATION):
+        if not len(parts[split]):
+            train = parts[TRAIN]  # indices into `images`
+            kept, out = _split_groups(images.labels[train], found.groups[train], held_out)
+            parts |= {TRAIN: train[kept], split: train[out]}
+    folders = (
+        {split: found.split_folders.get(split, found.split_folders[TRAIN]) for split in parts}
+        if is_split
+        else None
+    )
     return Dataset(
         name=str(root.resolve()),
         source=str(root.resolve()),
         class_names=found.class_names,
-        checksums={"sha256": found.sha256},
-        train=images[rest[train]],
-        validation=images[rest[validation]],
-        test_size=len(test),
-        _load_test=lambda: images[test],
+        checksums=found.checksums,
+        train=images[parts[TRAIN]],
+        validation=images[parts[VALIDATION]],
+        test_size=len(parts[TEST]),
+        _load_test=lambda: images[parts[TEST]],
+        split_folders=folders,
     )
+
+
+def _split_groups(
+    labels: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], held_out: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Splits indices as `stratified_split` does, but all images of a group into one part.
+
+    The first image of each group is split, and the others follow it.
+
+    Args:
+        labels, groups: (n,) class indices, and any number for each group.
+    """
+    first = np.sort(np.unique(groups, return_index=True)[1])
+    others = np.setdiff1d(np.arange(len(groups)), first)
+    kept, out = (first[part] for part in stratified_split(labels[first], held_out))
+    is_out = np.isin(groups[others], groups[out])
+    return np.concatenate([kept, others[~is_out]]), np.concatenate([out, others[is_out]])

@@ -60,8 +60,14 @@ def prepare_steps(source: Source, rectangle: Rectangle | None = None) -> Steps:
 
 def prepare_or_reason(source: Source) -> Grey | str:
     """Returns the tile as `prepare` does, or one line that says why there is none."""
+    steps = prepare_steps_or_reason(source)
+    return steps if isinstance(steps, str) else steps.pixels
+
+
+def prepare_steps_or_reason(source: Source) -> Steps | str:
+    """Returns the steps as `prepare_steps` does, or one line that says why there are none."""
     try:
-        return prepare(source)
+        return prepare_steps(source)
     except PhotoError as error:
         return str(error)
     except MemoryError:

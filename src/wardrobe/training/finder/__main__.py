@@ -15,7 +15,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from wardrobe.data import FASHION_MNIST, VALIDATION, Split, clothing_photos, load_data
-from wardrobe.data.clothing_photos import TRAIN, compute_checksum, list_photos
+from wardrobe.data.clothing_photos import compute_checksum, list_photos
+from wardrobe.data.dataset import TRAIN
 from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.runs import atomic_write, describe_provenance, write_json
