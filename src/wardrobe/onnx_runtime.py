@@ -23,4 +23,6 @@ def open_session(model: Path | bytes, threads: int = 0) -> onnxruntime.Inference
     options.log_severity_level = 4  # errors are raised instead
     # Spinning threads would take the cores that decode photos.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    # ONNX Runtime takes no path whose bytes are not UTF-8.
+    content = model if isinstance(model, bytes) else model.read_bytes()
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

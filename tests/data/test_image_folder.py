@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,29 @@ def test_images_get_the_same_preparation_as_photos_in_predict(tmp_path: Path) ->
     images = image_folder.read_image_folder(root).images
     np.testing.assert_array_equal(images[3], photo.prepare(root / "coats" / "z.jpg"))
     assert images[3].any()
+
+
+def test_class_names_are_printable_and_the_same_on_every_machine(tmp_path: Path) -> None:
+    names = [os.fsdecode(b"f\xfcr"), "a\nb", "\u202ec", "हिं\u200dदी", " <b>=1+1, %s$x^2$"]
+    composed, decomposed = (
+        [*names, unicodedata.normalize(form, "é가"), "f"] for form in ("NFC", "NFD")
+    )
+    first, second = (
+        image_folder.read_image_folder(
+            make_classes(tmp_path / str(number), **dict.fromkeys(each, 3))
+        )
+        for number, each in enumerate((composed, decomposed))
+    )
+    expected = {r"f\udcfcr", r"a\nb", r"\u202ec", *names[3:], "é가", "f"}
+    assert set(first.class_names) == expected
+    assert (first.class_names, first.checksums) == (second.class_names, second.checksums)
+    np.testing.assert_array_equal(first.labels, second.labels)
+
+
+def test_class_folders_with_one_name_are_refused(tmp_path: Path) -> None:
+    root = make_classes(tmp_path, **dict.fromkeys(["\u00e9", "e\u0301"], 3))
+    with pytest.raises(DataError, match="has the name of another class folder"):
+        image_folder.read_image_folder(root)
 
 
 def test_broken_files_are_skipped_named_and_counted(

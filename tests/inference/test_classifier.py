@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -210,6 +211,11 @@ def test_a_file_that_is_not_a_wardrobe_model_is_an_error(
         Classifier.load(tmp_path / "model.onnx")
     assert "model.onnx" in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_path_that_is_not_utf8_is_escaped_in_the_models_name(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"m\xf6del.onnx")
+    assert Classifier.load(save_tiny_model(path, GOOD)).name == rf"{tmp_path}/m\udcf6del.onnx"
 
 
 def test_an_unfinished_run_is_an_error(tmp_path: Path) -> None:

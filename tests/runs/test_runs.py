@@ -1,6 +1,7 @@
 """Run folders: atomic files, locks, finding a run by name or as the latest, the table of runs."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from wardrobe.errors import RunError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import provenance
+from wardrobe.runs.run import HISTORY_FIELDS
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
@@ -29,6 +31,25 @@ def test_a_write_replaces_the_old_file(tmp_path: Path) -> None:
     runs.write_json(path, {"a": "é"})
     assert json.loads(path.read_text()) == {"a": "é"}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_path_that_is_not_utf8_comes_back_from_run_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / os.fsdecode(b"l\xe4uft")
+    run = runs.create_run(recipes.get("sprint"), path, data=str(path))
+    run.write_history([dict.fromkeys(HISTORY_FIELDS[:-1], 1.0)])
+    assert run.info()["data"] == str(path)
+    assert len(run.history()) == 1
+    assert r"l\udce4uft" in (path / "run.json").read_text(encoding="utf-8")
+
+    def fail(*_: object) -> None:
+        raise OSError("full")
+
+    monkeypatch.setattr("wardrobe.runs.run.write_json", fail)
+    with pytest.raises(OSError, match="full"):
+        runs.create_run(recipes.get("sprint"), tmp_path / "new")
+    assert not (tmp_path / "new").exists()  # the same command can be given again
 
 
 def test_a_folder_is_locked_by_one_at_a_time_and_left_clean(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +53,7 @@ class Layout:
 class FolderImages:
     """The images of a folder."""
 
-    class_names: tuple[str, ...]  # the subfolders' names, sorted
+    class_names: tuple[str, ...]  # the subfolders' names, printable, sorted
     images: npt.NDArray[np.uint8]  # (n, 28, 28), 0-255
     labels: npt.NDArray[np.int64]  # (n,), index into class_names
     splits: npt.NDArray[np.str_]  # (n,), the split of each; without split folders, TRAIN
@@ -78,12 +79,13 @@ def read_image_folder(root: Path) -> FolderImages:
             "give one of these, or a folder with one subfolder per class"
         )
     layout = find_layout(root)
-    names = sorted(layout.classes[TRAIN])
+    names = sorted(layout.classes[TRAIN], key=normalize)  # of the folders
     if len(names) < 2:
         raise DataError(
             f"{root} has {len(names)} subfolders, expected at least 2; put the images "
             "of each class into their own subfolder"
         )
+    class_names = _name_classes(root, names)
     # Of duplicates, the first is kept: not the one to train on, if another is to score with.
     listed = [
         [p for split in SPLITS for p in layout.classes.get(split, {}).get(name, [])]
@@ -113,7 +115,7 @@ def read_image_folder(root: Path) -> FolderImages:
     )
     _check_counts(root, names, labels, splits, groups, layout.folders)
     return FolderImages(
-        tuple(names),
+        class_names,
         np.stack([prepared[path].tile for path in paths]),
         labels,
         splits,
@@ -121,6 +123,31 @@ def read_image_folder(root: Path) -> FolderImages:
         layout.folders,
         _compute_checksums(root, paths, splits, layout.folders),
     )
+
+
+def normalize(name: str) -> str:
+    """Returns a name with accents as single characters.
+
+    macOS may write é as e and an accent. The same folder has to give the same classes, splits and
+    checksum everywhere.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def normalize_parts(path: Path) -> list[str]:
+    """Returns a key that sorts paths in the same way everywhere."""
+    return [normalize(part) for part in path.parts]
+
+
+def _name_classes(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
+    """Returns the classes' names: those of the folders, normalized and printable."""
+    names = {console.make_printable(normalize(folder)): folder for folder in folders}
+    if len(names) < len(folders):
+        twin = next(folder for folder in folders if folder not in names.values())
+        raise DataError(
+            f"{root / twin} has the name of another class folder; rename or merge one of them"
+        )
+    return tuple(names)
 
 
 def find_layout(root: Path) -> Layout:
@@ -207,7 +234,7 @@ def group_photos(root: Path) -> Groups:
 
 def _group(folder: Path, paths: Sequence[Path]) -> Groups:
     groups: Groups = {}
-    for path in sorted(paths):
+    for path in sorted(paths, key=normalize_parts):
         first, *rest = path.relative_to(folder).parts
         groups.setdefault(first if rest else "", []).append(path)
     return dict(sorted(groups.items()))
@@ -279,7 +306,8 @@ def _compute_checksums(
     names = {split: f"sha256/{folder}" for split, folder in folders.items()} or {TRAIN: "sha256"}
     digests = {split: hashlib.sha256() for split in names}
     for path, split in zip(paths, splits, strict=True):
-        digests[split].update(os.fsencode(path.relative_to(root).as_posix()) + path.read_bytes())
+        name = normalize(path.relative_to(root).as_posix())
+        digests[split].update(os.fsencode(name) + path.read_bytes())
     return {names[split]: digest.hexdigest() for split, digest in digests.items()}
 
 

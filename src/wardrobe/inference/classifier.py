@@ -15,6 +15,7 @@ from wardrobe.inference import confidence, engines
 from wardrobe.inference.engines import LOGITS, PIXELS, SIDE, Engine
 from wardrobe.onnx_runtime import PRETRAINED
 from wardrobe.runs import LATEST, Run, find_run
+from wardrobe.terminal.console import make_printable
 
 Floats = npt.NDArray[np.floating]
 
@@ -99,6 +100,7 @@ class Classifier:
         """
         path = resolve_model(source)
         name = path.stem.removesuffix(engines.INT8) if path.parent == PRETRAINED else str(path)
+        name = make_printable(name)  # the server's JSON is UTF-8
         return cls(name, path.absolute(), engines.open_engine(path, threads), threads)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -138,7 +138,7 @@ class LiteRtEngine:
             with zipfile.ZipFile(path) as archive:
                 self.metadata = json.loads(archive.read(METADATA_FILE))
         with console.suppress_native_logs():
-            self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            self._interpreter = Interpreter(model_content=path.read_bytes(), num_threads=threads)
             self._interpreter.allocate_tensors()
         (pixels,) = self._interpreter.get_input_details()
         outputs = self._interpreter.get_output_details()

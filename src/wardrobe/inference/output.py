@@ -213,13 +213,15 @@ class Lines:
         """Prints path, class, confidence bar and further classes, cut to the terminal's width."""
         path = console.make_printable(prediction.path)
         first = islice(prediction.probabilities.items(), self.top)
-        classes = [f"{name} {format_percent(value)}" for name, value in first]
+        classes = [
+            f"{console.make_printable(name)} {format_percent(value)}" for name, value in first
+        ]
         if prediction.not_sure:
             verdict, style, bar = "not sure", AMBER, ""
             rest = f"{str(prediction.reason).partition(' (')[0]}; perhaps {classes[0]}"
         else:
             verdict, style, bar = (
-                prediction.label,
+                console.make_printable(prediction.label),
                 BLUE,
                 self._draw_bar(prediction.confidence, BLUE),
             )
@@ -241,7 +243,8 @@ class Lines:
         right.append("")
         for name, value in islice(prediction.probabilities.items(), self.top_card):
             style = BLUE if name == prediction.label and not prediction.not_sure else FAINT
-            right.append(f"{name:<{LABEL_WIDTH}} {self._draw_bar(value, style)}")
+            label = f"{console.make_printable(name):<{LABEL_WIDTH}}"
+            right.append(f"{label} {self._draw_bar(value, style)}")
         left = draw_half_blocks(prediction.pixels)
         left += [" " * (CARD_WIDTH - 3)] * (len(right) - len(left))
         right += [""] * (len(left) - len(right))

@@ -1,6 +1,7 @@
 """Arrays → figures. Nothing here loads or computes data.
 
 style: colours, fonts, the title block; writes PNG files.
+fonts: fonts for characters that matplotlib's own lacks.
 text: how numbers and class names are written.
 montage: many small images as one.
 training: training samples and learning curves.

@@ -27,6 +27,7 @@ from wardrobe.plots.style import (
 from wardrobe.plots.text import CAPTION, format_prediction, shorten
 
 MAP_COLUMNS = 3  # groups of an image and its heat maps in a row
+LONGEST_FILE = 50  # columns of an image's name in a title
 ERROR_COLUMNS = 10  # images in a row of the figure of label errors
 LINES: dict[str, tuple[str, str]] = {  # order of the blocks → its colour and line
     "occlusion": (BLUE, "-"),
@@ -64,7 +65,7 @@ def plot_heat_maps(
         label = int(labels[number])
         text, colour = format_prediction(probabilities[number], label, class_names)
         if colour == WRONG:
-            text += f"  (actual: {shorten(class_names[label])})"
+            text += f"  (actual: {shorten(class_names[label], CAPTION)})"
         overlays = [overlay_heat_map(images[number], each[number]) for each in maps.values()]
         draw_montage(axes, [[images[number], *overlays]])
         axes.set_title(text, fontsize=8.5, color=colour, pad=4)
@@ -186,8 +187,9 @@ def plot_image_sheet(story: Mapping[str, Any], class_names: Sequence[str]) -> Fi
     images = {**photo, "model input": pixels, **maps}
     heights = [2.2, max(0.98 * len(layers), 0.01), 0.01 if nearest is None else 1.55]  # inches
     probabilities, best = story["probabilities"], int(story["probabilities"].argmax())
-    prediction = f"{class_names[best]}, {format_percent(probabilities[best], 0)}"
-    title = f"{story['name']}: {'not sure, most likely ' if story['not_sure'] else ''}{prediction}"
+    prediction = f"{shorten(class_names[best])}, {format_percent(probabilities[best], 0)}"
+    name, unsure = shorten(story["name"], LONGEST_FILE), story["not_sure"]
+    title = f"{name}: {'not sure, most likely ' if unsure else ''}{prediction}"
     subtitle = story["not_sure"] or "from its pixels to the prediction"
     subtitle += ";  red supports the prediction, blue opposes it"
     figure = style.new_figure(sum(heights) + 0.2, title, subtitle)

@@ -31,7 +31,7 @@ def write_report(run: Run, chapters: Iterable[Chapter]) -> Path:
         figures=list(_load_figures(run, chapters)),
     )
     with atomic_write(run.report_path) as path:
-        path.write_text(page, encoding="utf-8")
+        path.write_text(page, encoding="utf-8", errors="backslashreplace")
     return run.report_path
 
 

@@ -29,7 +29,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON, indented by two spaces, in one step."""
+    r"""Writes JSON, indented by two spaces, in one step.
+
+    Bytes of a path that are not UTF-8 become escapes such as \udcfc, which Python's json restores.
+    """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)  # NaN is not JSON
     with atomic_write(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")

@@ -143,7 +143,7 @@ class Run:
         data, path = self.info()["data"], self.path / "history.csv"
         with (
             atomic_write(path) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as stream,
+            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
         ):
             writer = csv.DictWriter(stream, HISTORY_FIELDS)
             writer.writeheader()
@@ -180,11 +180,6 @@ def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
         RunError: `path` exists.
     """
     now = datetime.now(UTC)
-    if path is None:
-        path = _make_numbered_folder(f"{recipe.name}-{now.astimezone():%Y%m%d-%H%M%S}")
-    else:
-        check_new_folder(path)
-        path.mkdir(parents=True)
     facts = {
         "status": RUNNING,
         "started": now.isoformat(timespec="seconds"),
@@ -192,7 +187,16 @@ def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
         **fields,
         **describe_provenance(),
     }
-    write_json(path / "run.json", facts)
+    if path is None:
+        path = _make_numbered_folder(f"{recipe.name}-{now.astimezone():%Y%m%d-%H%M%S}")
+    else:
+        check_new_folder(path)
+        path.mkdir(parents=True)
+    try:
+        write_json(path / "run.json", facts)
+    except BaseException:
+        path.rmdir()  # an empty folder would refuse the same command
+        raise
     return Run(path)
 
 

@@ -2,11 +2,16 @@
 
 import os
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 # Starts the command line in another process.
 COMMAND = sys.executable, "-c", "from wardrobe.cli import main; main()"
+
+# Unicode categories and bidirectional classes of what could control a terminal or reorder a line,
+# and of bytes of a file name that are not UTF-8. The joiners of emoji and of Indic scripts stay.
+ESCAPED = {"Cc", "Cs", "Zl", "Zp", "LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 def warn(text: str) -> None:
@@ -15,8 +20,17 @@ def warn(text: str) -> None:
 
 
 def make_printable(text: str) -> str:
-    """Returns `text` with control characters escaped: a file name must not control a terminal."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    r"""Returns `text` as one line of valid Unicode, with escapes such as \n, and \udcfc for a byte.
+
+    A file name must not control a terminal, and may have bytes that are not UTF-8.
+    """
+    if text.isprintable():
+        return text
+    classes = unicodedata.category, unicodedata.bidirectional
+    return "".join(
+        repr(each)[1:-1] if any(find(each) in ESCAPED for find in classes) else each
+        for each in text
+    )
 
 
 def notice(title: str, text: str) -> None:

@@ -22,6 +22,7 @@ from rich.progress import (
 )
 
 from wardrobe.percent import format_percent
+from wardrobe.terminal.console import make_printable
 
 BAR_WIDTH = 28  # characters
 LINE_SECONDS = 10  # between two lines where there is no terminal
@@ -65,7 +66,7 @@ class TrainingDisplay:
 
     def stage(self, text: str) -> None:
         """Another part of the job starts."""
-        print(text, file=self.stream, flush=True)
+        print(make_printable(text), file=self.stream, flush=True)
 
     def close(self) -> None:
         """Training ended or failed."""
@@ -115,7 +116,7 @@ class LiveDisplay(TrainingDisplay):
             self.bars.reset(self.epoch_task, description=self._name_epoch(), note="")
 
     def stage(self, text: str) -> None:
-        self.console.print(f"[{BLUE}]•[/] {escape(text)}")
+        self.console.print(f"[{BLUE}]•[/] {escape(make_printable(text))}")
 
     def close(self) -> None:
         if self.bars:

@@ -14,6 +14,7 @@ from wardrobe.evaluation.scoring import Evaluation
 from wardrobe.inference import engines
 from wardrobe.models import tta
 from wardrobe.runs import Run
+from wardrobe.terminal import console
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import checkpoints, sampling
 
@@ -72,7 +73,7 @@ def describe_model(run: Run, dataset: Dataset, evaluated: Evaluation) -> dict[st
         "class_names": list(dataset.class_names),
         "recipe": info["recipe"]["name"],
         "tta_views": run.recipe().tta_views,
-        "data": dataset.name,
+        "data": console.make_printable(dataset.name),  # metadata is UTF-8, a path may not be
         "seed": info["seed"],
         "parameters": info["parameters"],
         **{key: evaluated.metrics[key] for key in METADATA_METRICS},
