@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from wardrobe.errors import BusyError
+from wardrobe.errors import BodyError, BusyError
 from wardrobe.serving import batching
 from wardrobe.serving.batching import Batcher, BoundedThreadPool
 
@@ -83,6 +83,27 @@ def test_a_full_queue_refuses_requests_until_it_has_room(monkeypatch: pytest.Mon
     asyncio.run(ask())
 
 
+def test_a_large_request_lets_others_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "MAX_BATCH", 2)
+    monkeypatch.setattr(batching, "MAX_WAITING", 9)
+    model = BlockedModel()
+
+    async def ask() -> None:
+        batcher = Batcher(model, lambda: 0)
+        large = asyncio.create_task(batcher.logits(images(*range(8))))
+        await asyncio.sleep(0)
+        small = asyncio.create_task(batcher.logits(images(9)))
+        model.release.set()
+        assert (await small).tolist() == [[9.0]]
+        assert not large.done()
+        assert (await large)[:, 0].tolist() == list(range(8))
+        with pytest.raises(BodyError, match="has 10 images; expected at most 9, send fewer") as e:
+            await batcher.logits(images(*range(10)))
+        assert e.value.http_status == 413
+
+    asyncio.run(ask())
+
+
 def test_a_disconnected_client_is_skipped() -> None:
     model = BlockedModel()
 
@@ -113,6 +134,23 @@ def test_an_error_reaches_every_request_of_the_batch() -> None:
         )
 
     assert [str(each) for each in asyncio.run(ask())] == ["no memory"] * 2
+
+
+def test_refused_and_failed_jobs_are_not_run() -> None:
+    calls, release = list[int](), threading.Event()
+
+    async def ask() -> None:
+        pool = BoundedThreadPool(1, max_waiting=2, unit="requests")
+        with pytest.raises(BusyError, match="busy: 0 requests are waiting, of at most 3"):
+            await pool.run_all([lambda: calls.append(1)] * 4)
+        with pytest.raises(ZeroDivisionError):
+            await pool.run_all([lambda: 1 / 0, release.wait, lambda: calls.append(2)])
+        release.set()
+        await pool.run(lambda: None)
+        pool.close()
+
+    asyncio.run(ask())
+    assert calls == []
 
 
 @pytest.mark.parametrize("leave", [False, True], ids=["waiting", "disconnected"])

@@ -31,6 +31,7 @@ from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.predict import to_json
 from wardrobe.serving import uploads
 from wardrobe.serving.batching import Batcher
+from wardrobe.serving.middleware import SECURITY_HEADERS
 from wardrobe.serving.protocols import v2
 from wardrobe.serving.routes import PAGE
 from wardrobe.serving.server import create_app
@@ -495,16 +496,22 @@ def test_a_request_is_counted_before_its_response_ends(method: str, path: str) -
 
 
 def test_a_request_that_raises_an_exception_is_counted(
-    monkeypatch: pytest.MonkeyPatch, images: Any
+    monkeypatch: pytest.MonkeyPatch, images: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def broken(*_: Any) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(Batcher, "logits", broken)
-    with served_here(create_app(Classifier.load())) as url:
+    with served_here(create_app(Classifier.load(), settings=Settings(access_log=True))) as url:
         question = {"instances": images.tolist()}
         answer = requests.post(url + "/v1/models/wardrobe:predict", json=question)
         assert answer.status_code == 500
+        assert answer.json() == {"error": "the server failed; its log says where"}
+        assert answer.headers.items() >= SECURITY_HEADERS.items()
+        (line,) = [
+            json.loads(each) for each in capfd.readouterr().err.splitlines() if each[0] == "{"
+        ]
+        assert (line["status"], line["id"]) == (500, answer.headers["x-request-id"])
         assert read_metric(url, 'wardrobe_requests_total{.*status="500"}') == 1
 
 

@@ -5,12 +5,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe.errors import BusyError
+from wardrobe.errors import BodyError, BusyError
 from wardrobe.inference.activations import ActivationModel
 from wardrobe.inference.classifier import Classifier, Predictions
 from wardrobe.serving.metrics import Metrics
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 MAX_DELAY = 0.002  # seconds that a batch waits for more images
 MAX_BATCH = 256  # images; a batch takes no further request once it has as many
-MAX_WAITING = 4_096  # images in the queue; further requests are refused
+MAX_WAITING = 16_384  # images in the queue; further requests are refused
 
 
 @dataclass
@@ -66,21 +67,33 @@ class Batcher:
     async def logits(self, images: Images) -> Floats:
         """Returns the logits (n, k) of images (n, 28, 28) uint8.
 
+        Many images are queued a batch at a time, so that other requests are answered in between.
+
         Raises:
+            BodyError: the request has more images than the queue.
             BusyError: the queue is full.
         """
-        if self.waiting and self.waiting + len(images) > MAX_WAITING:
-            raise _make_busy_error(self.waiting, MAX_WAITING)
-        job = _PendingRequest(images, self._loop.create_future())
+        if len(images) > MAX_WAITING:
+            problem = f"the request has {len(images):,} images; expected at most {MAX_WAITING:,}"
+            raise BodyError(413, f"{problem}, send fewer at once")
+        if self.waiting + len(images) > MAX_WAITING:
+            raise _make_busy_error(self.waiting, MAX_WAITING, "images")
         self.waiting += len(images)
         self._requests += 1
         try:
-            self._queue.append(job)
-            self._start_or_wait()
-            return await job.logits
+            starts = range(0, max(len(images), 1), MAX_BATCH)
+            return np.concatenate(
+                [await self._queue_batch(images[i : i + MAX_BATCH]) for i in starts]
+            )
         finally:
             self.waiting -= len(images)
             self._requests -= 1
+
+    async def _queue_batch(self, images: Images) -> Floats:
+        job = _PendingRequest(images, self._loop.create_future())
+        self._queue.append(job)
+        self._start_or_wait()
+        return await job.logits
 
     def close(self) -> None:
         """Ends the thread. Jobs in the queue get no answer."""
@@ -168,24 +181,36 @@ class ServedModel:
 class BoundedThreadPool:
     """Threads for slow work, such as decoding photos, with a bounded queue."""
 
-    def __init__(self, threads: int, max_waiting: int) -> None:
+    def __init__(self, threads: int, max_waiting: int, unit: str = "images") -> None:
         self._executor = ThreadPoolExecutor(threads, "prepare")
         self._max_jobs, self._jobs = threads + max_waiting, 0  # running or waiting
+        self._unit = unit  # of jobs, in errors
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Runs a function in a thread and returns its result.
+        """Runs a function in a thread and returns its result; raises as `run_all`."""
+        return (await self.run_all([partial(function, *arguments)]))[0]
+
+    async def run_all(self, functions: Sequence[Callable[[], T]]) -> list[T]:
+        """Runs functions in threads and returns their results.
+
+        Those that have not started are not run if one fails, or if the client disconnects.
 
         Raises:
-            BusyError: the queue is full.
+            BusyError: the queue has no room for all of them.
         """
-        if self._jobs >= self._max_jobs:
-            raise _make_busy_error(self._jobs, self._max_jobs)
-        self._jobs += 1
-        future = self._executor.submit(function, *arguments)
+        if self._jobs + len(functions) > self._max_jobs:
+            raise _make_busy_error(self._jobs, self._max_jobs, self._unit)
+        self._jobs += len(functions)
         loop = asyncio.get_running_loop()
-        # The thread works to the end even if the client disconnects, so the job counts until then.
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._end_job))
-        return await asyncio.wrap_future(future)
+        futures = [self._executor.submit(function) for function in functions]
+        for future in futures:
+            # A thread works to the end even if the client disconnects; the job counts until then.
+            future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._end_job))
+        try:
+            return await asyncio.gather(*map(asyncio.wrap_future, futures))
+        finally:
+            for future in futures:
+                future.cancel()
 
     def _end_job(self) -> None:
         self._jobs -= 1
@@ -194,8 +219,8 @@ class BoundedThreadPool:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _make_busy_error(waiting: int, limit: int) -> BusyError:
+def _make_busy_error(waiting: int, limit: int, unit: str) -> BusyError:
     return BusyError(
-        f"the server is busy: {waiting:,} images are waiting, of at most {limit:,}; "
+        f"the server is busy: {waiting:,} {unit} are waiting, of at most {limit:,}; "
         "retry in a second"
     )

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence, Set
 from fnmatch import fnmatchcase
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -40,6 +41,7 @@ SECURITY_HEADERS = {  # of every response
     "x-frame-options": "DENY",
 }
 RAW_SECURITY_HEADERS = [(k.encode(), v.encode()) for k, v in SECURITY_HEADERS.items()]
+CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that disconnected
 CLOSE = {"connection": "close"}  # for answers that leave the rest of a body unread
 
 
@@ -65,8 +67,8 @@ class RequestMiddleware:
             self._record(scope, headers, send_wrapper, time.perf_counter() - started)
 
         plain = decompress(receive, headers, limits.body_bytes)
-        receive_wrapper = _ReceiveWrapper(plain, limits, self.metrics)
         send_wrapper = _SendWrapper(send, record)
+        receive_wrapper = _ReceiveWrapper(plain, limits, self.metrics, send_wrapper)
         self.metrics.requests_held += 1
         self.metrics.in_flight.inc()
         try:
@@ -75,10 +77,15 @@ class RequestMiddleware:
             async with asyncio.timeout(limits.response_seconds):
                 await app(scope, receive_wrapper, send_wrapper)
         except TimeoutError:
-            if not send_wrapper.status:  # no response has started
-                error = f"there was no answer within {limits.response_seconds:g} s; retry in 5 s"
-                response = _make_response(503, error, {"retry-after": "5"})
-                await response(scope, receive, send_wrapper)
+            error = f"there was no answer within {limits.response_seconds:g} s; retry in 5 s"
+            await send_wrapper.send_error(503, error, {"retry-after": "5"})
+        except asyncio.CancelledError:  # by _ReceiveWrapper, or by a server that stops
+            await send_wrapper.send_error(
+                503, "the server stops; retry in 5 s", {"retry-after": "5"}
+            )
+        except Exception:
+            await send_wrapper.send_error(500, "the server failed; its log says where", CLOSE)
+            raise  # uvicorn logs the traceback
         finally:
             send_wrapper.end()  # for requests whose response did not end
             receive_wrapper.release()  # after the response: until then the body is in memory
@@ -200,8 +207,12 @@ class JSONCORSMiddleware(CORSMiddleware):
 class _ReceiveWrapper:
     """Receives a body within the limits."""
 
-    def __init__(self, receive: Receive, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self, receive: Receive, limits: Limits, metrics: Metrics, response: "_SendWrapper"
+    ) -> None:
         self._receive, self._limits, self._metrics = receive, limits, metrics
+        self._response = response
+        self._watcher: asyncio.Task[None] | None = None
         self._deadline = time.monotonic() + limits.body_seconds  # of the whole body: no slow drip
         self._bytes, self._is_complete = 0, False
 
@@ -224,10 +235,23 @@ class _ReceiveWrapper:
         if self._metrics.bytes_held > limits.all_body_bytes:
             held = f"the bodies in flight exceed {limits.all_body_bytes:,} bytes"
             raise BodyError(503, f"{held}; retry in a second")
+        request = asyncio.current_task()
+        if self._is_complete and message["type"] == "http.request" and request is not None:
+            self._watcher = asyncio.create_task(self._cancel_if_client_leaves(request))
         return message
 
+    async def _cancel_if_client_leaves(self, request: asyncio.Task[Any]) -> None:
+        """Cancels a request whose client disconnects, so that nothing is computed for it."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self._response.has_ended:
+            self._response.status = CLIENT_CLOSED_REQUEST
+            request.cancel()
+
     def release(self) -> None:
-        """Stops counting the body as held."""
+        """Stops counting the body as held, and waiting for the client to disconnect."""
+        if self._watcher is not None:
+            self._watcher.cancel()
         self._metrics.bytes_held -= self._bytes
         self._bytes = 0
 
@@ -243,7 +267,7 @@ class _SendWrapper:
         self._send, self._record = send, record
         self._start: Message = {}
         self.id, self.status, self.bytes_sent = uuid.uuid4().hex[:12], 0, 0
-        self._has_ended = False
+        self.has_ended = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -260,10 +284,19 @@ class _SendWrapper:
             await self._send({**self._start, "headers": headers})
         await self._send(message)
 
+    async def send_error(self, status: int, error: str, headers: Mapping[str, str]) -> None:
+        """Sends an error, unless a response has started or the client has disconnected."""
+        if not self.status:
+            response = _make_response(status, error, headers)
+            await self(
+                {"type": "http.response.start", "status": status, "headers": response.raw_headers}
+            )
+            await self({"type": "http.response.body", "body": response.body})
+
     def end(self) -> None:
         """Records the request, once."""
-        if not self._has_ended:
-            self._has_ended = True
+        if not self.has_ended:
+            self.has_ended = True
             self._record()
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -29,9 +29,11 @@ from wardrobe.serving import studio, uploads
 from wardrobe.serving.batching import BoundedThreadPool, ServedModel
 from wardrobe.serving.content_encoding import ACCEPT_ENCODING
 from wardrobe.serving.metrics import Metrics
-from wardrobe.serving.middleware import CLOSE
+from wardrobe.serving.middleware import CLIENT_CLOSED_REQUEST, CLOSE
 from wardrobe.serving.protocols import tensorflow_serving, v2
 from wardrobe.serving.protocols.arrays import VERSION
+
+T = TypeVar("T")
 
 NAME = "wardrobe"  # of the served model in both protocols
 WEB = Path(__file__).parent / "web"
@@ -41,7 +43,8 @@ MODEL_PATH = re.compile(  # model, version or label, method
     r"/v[12]/models/([^/:]+)(?:/(version|label)s/([^/:]+))?(?::(classify|regress)$)?"
 )
 MAX_WAITING_PHOTOS = 512  # in the queue of the threads; further photos are refused
-CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that disconnected
+LARGE_BODY = 64_000  # bytes; parsed in a thread, so that it does not block other requests
+MAX_WAITING_BODIES = 64  # large ones; one is parsed at a time, because that takes memory
 
 
 class Service:
@@ -52,17 +55,20 @@ class Service:
         self.models = [ServedModel(classifier, self.metrics) for classifier in classifiers]
         self.model = self.models[0]
         self.pool: BoundedThreadPool
+        self.parser: BoundedThreadPool
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Opens the queues and threads while the server runs."""
         self.pool = BoundedThreadPool(self._threads, MAX_WAITING_PHOTOS)
+        self.parser = BoundedThreadPool(1, MAX_WAITING_BODIES, "requests")
         for model in self.models:
             model.start()
         yield
         for model in self.models:
             model.batcher.close()
         self.pool.close()
+        self.parser.close()
 
     def routes(self) -> list[Route]:
         """Returns every route, the most frequent requests first.
@@ -104,9 +110,9 @@ class Service:
     async def classify(self, request: Request) -> Response:
         """Takes photos; answers in the form of `wardrobe predict --json`."""
         uploaded = await uploads.read_images(request)  # (name, bytes) of each
-        decoding = (self.pool.run(photo.prepare_or_reason, content) for _, content in uploaded)
+        decoding = [partial(photo.prepare_or_reason, content) for _, content in uploaded]
         names = [name for name, _ in uploaded]
-        prepared = list(zip(names, await asyncio.gather(*decoding), strict=True))
+        prepared = list(zip(names, await self.pool.run_all(decoding), strict=True))
         failed = [{"path": name, "error": each} for name, each in prepared if isinstance(each, str)]
         tiles = [(name, each) for name, each in prepared if not isinstance(each, str)]
         if not tiles:
@@ -145,22 +151,22 @@ class Service:
             pixels = steps.pixels
         with_heat = query.get("heat", "true") == "true"
         answers = await asyncio.gather(*(model.classify(pixels[None]) for model in self.models))
-        describing = (
+        describing = [
             # The studio shows the heat map of the first model alone.
-            self.pool.run(studio.describe_image, model, answer, pixels, with_heat and row == 0)
+            partial(studio.describe_image, model, answer, pixels, with_heat and row == 0)
             for row, (model, answer) in enumerate(zip(self.models, answers, strict=True))
-        )
+        ]
         response = {
             "steps": studio.describe_steps(steps) if steps else None,
             "pixels": studio.to_base64(pixels),
-            "models": await asyncio.gather(*describing),
+            "models": await self.pool.run_all(describing),
         }
         return JSONResponse(response)
 
     async def v2_infer(self, request: Request) -> Response:
         """Answers an infer request of the Open Inference Protocol, as KServe and Triton do."""
         body, json_length = await request.body(), request.headers.get(v2.JSON_LENGTH)
-        infer_request = v2.parse_infer_request(body, json_length)
+        infer_request = await self._parse(partial(v2.parse_infer_request, body, json_length), body)
         logits, classifier = await self.model.logits(infer_request.images), self.model.classifier
         values: dict[str, Callable[[], studio.Floats | Sequence[str]]] = {
             v2.PROBABILITIES: lambda: classifier.probabilities(logits),
@@ -174,10 +180,16 @@ class Service:
 
     async def tensorflow_predict(self, request: Request) -> Response:
         """Answers a predict request of TensorFlow Serving's REST API."""
-        images, key = tensorflow_serving.parse_predict_request(await request.body())
+        body = await request.body()
+        parse = partial(tensorflow_serving.parse_predict_request, body)
+        images, key = await self._parse(parse, body)
         probabilities = self.model.classifier.probabilities(await self.model.logits(images))
         content = tensorflow_serving.encode_predict_response(key, probabilities)
         return Response(content, media_type="application/json")
+
+    async def _parse(self, parse: Callable[[], T], body: bytes) -> T:
+        """Returns the parsed body; a large one is parsed in a thread."""
+        return parse() if len(body) <= LARGE_BODY else await self.parser.run(parse)
 
     async def report_metrics(self, _: Request) -> Response:
         return Response(self.metrics.render(), media_type=CONTENT_TYPE_LATEST)

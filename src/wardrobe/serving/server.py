@@ -1,12 +1,14 @@
 """`wardrobe serve`: starts and stops the studio and the API on one port, without TensorFlow."""
 
-import asyncio
 import contextlib
+import gc
 import logging
+import os
 import socket
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import NoReturn
 from urllib.parse import quote
 
 import uvicorn
@@ -16,6 +18,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from wardrobe.errors import UsageError
 from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.engines import count_cores
+from wardrobe.serving.connections import IDLE_SECONDS, SHUTDOWN_SECONDS, Connection, Server
 from wardrobe.serving.middleware import JSONCORSMiddleware, RequestMiddleware, RootPathMiddleware
 from wardrobe.serving.routes import ERROR_HANDLERS, PAGE, Service
 from wardrobe.serving.settings import (
@@ -29,11 +32,8 @@ from wardrobe.serving.settings import (
     is_loopback,
 )
 from wardrobe.serving.workers import Callback, run_workers
+from wardrobe.terminal import console
 
-KEEP_ALIVE_SECONDS = 30  # that a connection may be idle
-SHUTDOWN_SECONDS = 30  # that requests in flight have to finish after SIGTERM
-# Seconds, least and most, that open connections have to send their first request after SIGTERM.
-MIN_GRACE_SECONDS, MAX_GRACE_SECONDS = 0.1, 2.0
 HEALTH = "/v2/health/live", "/v2/health/ready"  # for load balancers, which have no token
 BASELINE = "baseline"  # the model that is shown next to the default model
 NO_MODEL = "none"  # value of --compare-with
@@ -62,60 +62,6 @@ def create_app(
     app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies))
     return app
-
-
-class Server(uvicorn.Server):
-    """Answers every open connection before it stops.
-
-    uvicorn drops connections that it has not accepted yet, and those without a request.
-    """
-
-    def __init__(self, config: uvicorn.Config, on_ready: Callback) -> None:
-        """Prepares a server that calls `on_ready` once it accepts connections."""
-        super().__init__(config)
-        self._on_ready = on_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_ready()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stops accepting connections, answers the open ones, then stops."""
-        pending = [connection for each in sockets or () for connection in _accept_pending(each)]
-        for each in sockets or ():
-            each.close()  # new connections are refused from here on
-        for server in self.servers:
-            server.close()
-        loop = asyncio.get_running_loop()
-        for connection in pending:
-            await loop.connect_accepted_socket(self._make_protocol, connection)
-        await self._wait_for_requests()
-        await super().shutdown(sockets)
-
-    async def _wait_for_requests(self) -> None:
-        """Waits until each connection has sent a request: on a busy machine that takes a while."""
-        await asyncio.sleep(MIN_GRACE_SECONDS)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + MAX_GRACE_SECONDS - MIN_GRACE_SECONDS
-        while loop.time() < deadline and any(
-            # `cycle` is a connection's current request; None before the first.
-            getattr(connection, "cycle", connection) is None
-            for connection in self.server_state.connections
-        ):
-            await asyncio.sleep(MIN_GRACE_SECONDS)
-
-    def _make_protocol(self) -> asyncio.Protocol:
-        protocol_class: Any = self.config.http_protocol_class
-        state = self.lifespan.state
-        return protocol_class(config=self.config, server_state=self.server_state, app_state=state)
-
-
-def _accept_pending(listening: socket.socket) -> Iterator[socket.socket]:
-    """Yields the connections in the socket's backlog."""
-    listening.setblocking(False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            yield listening.accept()[0]
 
 
 def run(
@@ -203,21 +149,34 @@ def _load_and_serve(
     _serve(_load_app(sources, settings), listening, on_ready)
 
 
-def _serve(app: Starlette, listening: socket.socket, on_ready: Callback) -> None:
-    """Answers requests until Ctrl-C or SIGTERM."""
+def _serve(app: Starlette, listening: socket.socket, on_ready: Callback) -> NoReturn:
+    """Answers requests until Ctrl-C or SIGTERM, then exits: 1 if some had none, else 0."""
     # A malformed form is reported to the client; the parser would also log it.
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+    # A parsed body is many lists without cycles; looking for cycles would take most of its time.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
     config = uvicorn.Config(
         app,
         log_level="error",
         access_log=False,
         server_header=False,
         proxy_headers=False,  # they are in create_app
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        http=Connection,
+        ws="none",
+        timeout_keep_alive=IDLE_SECONDS,
     )
+    server = Server(config, on_ready)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after the shutdown
-        Server(config, on_ready).run(sockets=[listening])
+        server.run(sockets=[listening])
+    if server.unanswered:
+        stopped = (
+            f"{server.unanswered} requests had no answer {SHUTDOWN_SECONDS} s after the signal"
+        )
+        console.warn(f"error: {stopped} to stop; the clients have to send them again")
+    sys.stdout.flush()
+    # At once: Python would wait for threads that decode images, without a limit.
+    os._exit(1 if server.unanswered else 0)
 
 
 def _listen(host: str, port: int) -> socket.socket:

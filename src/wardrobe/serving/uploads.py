@@ -1,5 +1,6 @@
 """Image files from the body of a request. They stay in memory; nothing is written to disk."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 from starlette.datastructures import UploadFile
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from wardrobe.errors import RequestError
 
 MAX_FILES = 64  # per request
+CHUNK = 64_000  # bytes of a form that are parsed at a time
 FORM = "multipart/form-data"
 
 
@@ -34,7 +36,11 @@ async def read_images(request: Request) -> list[tuple[str, bytes]]:
         return [("-", body)]
 
     async def stream() -> AsyncGenerator[bytes, None]:
-        yield body  # read before, within the limits of RequestMiddleware
+        # Read before, within the limits of RequestMiddleware. The parser is slow on some bodies, so
+        # other requests are answered between two chunks.
+        for start in range(0, len(body), CHUNK):
+            yield body[start : start + CHUNK]
+            await asyncio.sleep(0)
 
     parser = _MemoryParser(request.headers, stream(), max_files=MAX_FILES, max_fields=MAX_FILES)
     try:
