@@ -31,7 +31,10 @@ EXTRAS = {
 RunName = Annotated[str, Argument(metavar="RUN", help="Run folder, or 'latest'")]
 Epochs = Annotated[int | None, Option(help="Number of epochs", show_default="as in the recipe")]
 Limit = Annotated[int | None, Option(help="Train on at most this many images")]
-DataDir = Annotated[Path | None, Option(help="Folder with the four Fashion-MNIST files")]
+DataDir = Annotated[
+    Path | None,
+    Option(help="Folder or file of Fashion-MNIST: IDX, gzipped or not, CSV, .npz or Parquet"),
+]
 PhotosDir = Annotated[
     Path | None,
     Option(
@@ -52,7 +55,11 @@ Model = Annotated[
     ),
 ]
 Json = Annotated[bool, Option("--json", help="Print only one JSON object on stdout")]
-DATA_HELP = "'auto', 'fashion-mnist', 'synthetic', or a folder with one subfolder per class"
+DATA_HELP = (
+    "'auto', 'fashion-mnist', 'synthetic', a folder with one subfolder per class, or a folder or "
+    "file of Fashion-MNIST"
+)
+Data = Annotated[str | None, Option(help="Where the run's data is now, if it was moved")]
 # The panels of `wardrobe --help`.
 TRAINING, INFERENCE, LOOKUP = "Train", "Use a model", "Look up"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe.data import clothing_photos, fashion_mnist, image_folder, synthetic
+from wardrobe.data import clothing_photos, image_folder, synthetic
 from wardrobe.data.dataset import (
     AUTO,
     FASHION_MNIST,
@@ -18,6 +18,7 @@ from wardrobe.data.dataset import (
     Dataset,
     Split,
 )
+from wardrobe.data.fashion_mnist import files, forms
 from wardrobe.errors import DataMissingError, UsageError
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.models.recipes import Recipe
@@ -39,10 +40,10 @@ def load_data(
 
     Args:
         name: "auto" (Fashion-MNIST if available, otherwise synthetic images), "fashion-mnist",
-            "synthetic", or a folder with one subfolder per class, or with train and, if wanted,
-            validation and test above them.
-        data_dir: folder of the Fashion-MNIST files; `fashion_mnist.locate` says where else they
-            are looked for.
+            "synthetic", a folder with one subfolder per class, or with train and, if wanted,
+            validation and test above them, or a folder or file of Fashion-MNIST.
+        data_dir: folder or file of Fashion-MNIST; `fashion_mnist.files.find` says where else it is
+            looked for.
         limit: number of training images, taken from the start of the split's fixed order; None:
             all. Validation and test stay whole.
         held_out: number of validation images to keep; the others are added to training. None:
@@ -56,13 +57,15 @@ def load_data(
         raise UsageError(f"--limit {limit} is too small; give 1 or more, or leave it out for all")
     if not name:
         raise UsageError("--data is empty; give 'auto', 'fashion-mnist', 'synthetic', or a folder")
-    files = Path(data_dir) if data_dir is not None else None
+    place = Path(data_dir) if data_dir is not None else None
     if name == AUTO:
-        dataset = _load_fashion_mnist_or_synthetic(files, limit)
+        dataset = _load_fashion_mnist_or_synthetic(place, limit)
     elif name == FASHION_MNIST:
-        dataset = _load_fashion_mnist(files)
+        dataset = _load_fashion_mnist(place)
     elif name == SYNTHETIC:
         dataset = _draw_synthetic(limit)
+    elif files.is_copy(Path(name)):
+        dataset = _load_fashion_mnist(Path(name))
     else:
         dataset = _load_folder(Path(name))
     dataset = dataset.with_validation_size(held_out)
@@ -144,25 +147,25 @@ def _load_fashion_mnist_or_synthetic(data_dir: Path | None, limit: int | None) -
 
 
 def _load_fashion_mnist(data_dir: Path | None) -> Dataset:
-    paths = fashion_mnist.locate(data_dir)
+    copies = files.find(data_dir)
 
-    def read(split: str) -> Split:
+    def parse(split: str) -> Split:
         return Split(
-            fashion_mnist.read_images(paths[f"{split}_images"]),
-            fashion_mnist.read_labels(paths[f"{split}_labels"]),
+            forms.parse_images(copies[f"{split}_images"].content),
+            forms.parse_labels(copies[f"{split}_labels"].content),
         )
 
-    published = read("train")
+    published = parse("train")
     train, validation = stratified_split(published.labels, VALIDATION_IMAGES)
     return Dataset(
         name=FASHION_MNIST,
-        source=", ".join(sorted({str(path.parent) for path in paths.values()})),
+        source=", ".join(sorted({str(copy.path.parent) for copy in copies.values()})),
         class_names=CLASS_NAMES,
-        checksums={file.name: file.md5 for file in fashion_mnist.FILES.values()},
+        checksums={file.name: file.md5 for file in files.FILES.values()},
         train=published[train],
         validation=published[validation],
         test_size=10_000,
-        _load_test=lambda: read("test"),
+        _load_test=lambda: parse("test"),
     )
 
 
