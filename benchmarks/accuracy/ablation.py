@@ -21,10 +21,10 @@ from wardrobe import runs
 from wardrobe.data import VALIDATION, Dataset, load_training_data
 from wardrobe.data.load import stratified_split
 from wardrobe.errors import UsageError
-from wardrobe.models import recipes
+from wardrobe.models import keras_settings, recipes
 from wardrobe.models.recipes import BFLOAT16, FLOAT32, Recipe
 from wardrobe.runs import Run
-from wardrobe.terminal import console, progress
+from wardrobe.terminal import progress
 
 FULL, NO_TTA, NO_FLIP = "the full recipe", "no TTA", "no alternating flip"
 ADAM_RATE = 2e-3  # for Adam in place of Muon; from the recipe `photo`
@@ -176,7 +176,7 @@ def _match_epochs(
     root: Path, trainings: dict[str, Recipe], dataset: Dataset, limit: int | None, stream: TextIO
 ) -> dict[str, Recipe]:
     """Returns the trainings with as many epochs as come nearest to the training time of FULL."""
-    with console.suppress_native_logs():
+    with keras_settings.loading_keras():
         from wardrobe.training.sampling import WARMUP_EPOCHS
     print("cost of an epoch", file=stream)
     short = {what: replace(each, epochs=WARMUP_EPOCHS + 2) for what, each in trainings.items()}
@@ -247,7 +247,7 @@ def _train_variant(
     stream: TextIO,
 ) -> Run:
     """Returns the finished run in `path`: trained, resumed, or copied from `trained`."""
-    with console.suppress_native_logs():
+    with keras_settings.loading_keras():
         from wardrobe.workflows import train_run
     if path.exists():
         run = cached_runs.open_cached(path, recipe, dataset, **fields)

@@ -11,7 +11,7 @@ from wardrobe.data import TEST, Dataset, Split, load_data
 from wardrobe.errors import UsageError
 from wardrobe.evaluation import corruptions
 from wardrobe.inference.classifier import Classifier
-from wardrobe.terminal import console
+from wardrobe.models import keras_settings
 
 
 def score_corruptions(
@@ -38,7 +38,7 @@ def score_corruptions(
     """
     dataset = load_data(data, data_dir)
     classifiers = _load_classifiers(models, dataset)
-    with console.suppress_native_logs():
+    with keras_settings.loading_keras():
         from wardrobe.evaluation import scoring
     test = scoring.open_split(dataset, TEST)
     rows = []

@@ -1,6 +1,7 @@
 """A run of the recipe `photo` knows the photos that it was trained on."""
 
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,18 @@ def test_a_run_records_its_photos_and_refuses_changed_ones(
     draw_photo(drawn / "train" / "hat" / "20.jpg", 8, 21)
     with pytest.raises(RunError, match=rf"the data in {drawn} is not what .* was trained on"):
         opening.load_run_data(run, None)
+
+
+def test_photos_that_were_moved_are_opened_at_their_new_place(
+    drawn: Path, tmp_path: Path, fashion_mnist_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_run, "train", lambda *_: None)
+    places = {"photos_dir": drawn, "data_dir": fashion_mnist_dir, "out": tmp_path / "run"}
+    run = api.train("photo", data="fashion-mnist", stream=io.StringIO(), **places)  # type: ignore[arg-type]
+    shutil.move(drawn, tmp_path / "new")
+    dataset = opening.load_run_data(run, None, photos_dir=tmp_path / "new")
+    assert dataset.photos is not None
+    assert dataset.photos.source == str(tmp_path / "new")
 
 
 def test_photos_for_a_recipe_without_are_refused(drawn: Path, tmp_path: Path) -> None:

@@ -4,7 +4,17 @@ from typing import Annotated
 
 from typer import Option
 
-from wardrobe.cli.app import TRAINING, DataDir, Json, RunName, app, progress_stream
+from wardrobe.cli.app import (
+    TRAINING,
+    Data,
+    DataDir,
+    ExtraPhotos,
+    Json,
+    PhotosDir,
+    RunName,
+    app,
+    progress_stream,
+)
 from wardrobe.cli.train import print_scores
 
 
@@ -20,11 +30,16 @@ def evaluate(
             show_default="as in the recipe",
         ),
     ] = None,
+    data: Data = None,
     data_dir: DataDir = None,
+    photos_dir: PhotosDir = None,
+    extra_photos: ExtraPhotos = None,
     as_json: Json = False,
 ) -> None:
     """Score a run, and update its metrics, plots and report."""
     from wardrobe.workflows import api
+    from wardrobe.workflows.opening import Moved
 
-    scored = api.evaluate(run, split, data_dir, tta_views, progress_stream(as_json))
+    moved: Moved = {"data": data, "photos_dir": photos_dir, "extra_photos": extra_photos}
+    scored = api.evaluate(run, split, data_dir, tta_views, progress_stream(as_json), **moved)
     print_scores(api.summarize(scored), as_json)

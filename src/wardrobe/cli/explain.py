@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from wardrobe.cli.app import INFERENCE, DataDir, app
+from wardrobe.cli.app import INFERENCE, Data, DataDir, ExtraPhotos, PhotosDir, app
 from wardrobe.errors import UsageError
 
 
@@ -22,14 +22,19 @@ def explain(
         str | None, Argument(metavar="[IMAGE]", help="Explain only this image")
     ] = None,
     layer: Annotated[str | None, Option(help="Draw only what this layer detects")] = None,
+    data: Data = None,
     data_dir: DataDir = None,
+    photos_dir: PhotosDir = None,
+    extra_photos: ExtraPhotos = None,
 ) -> None:
     """Explain a model: what each layer learnt, why it answers, how far to trust it.
 
     With only an image, explains the answer of the shipped model.
     """
     from wardrobe.workflows import api
+    from wardrobe.workflows.opening import Moved
 
+    moved: Moved = {"data": data, "photos_dir": photos_dir, "extra_photos": extra_photos}
     is_image = Path(run).is_file() and Path(run).suffix != ".onnx"
     if image is not None and is_image:
         raise UsageError(
@@ -38,8 +43,8 @@ def explain(
     if image is None and Path(run).suffix and not Path(run).exists():
         raise UsageError(f"{run} does not exist; give a run folder, 'latest', or an image")
     if image is None and not is_image:
-        api.explain_run(run, layer, data_dir)
+        api.explain_run(run, layer, data_dir, **moved)
     elif layer is not None:
         raise UsageError("--layer and IMAGE were both given; choose one")
     else:
-        print(api.explain_image(image or run, None if is_image else run, data_dir))
+        print(api.explain_image(image or run, None if is_image else run, data_dir, **moved))

@@ -5,7 +5,17 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from wardrobe.cli.app import INFERENCE, DataDir, Json, app, print_json, progress_stream
+from wardrobe.cli.app import (
+    INFERENCE,
+    Data,
+    DataDir,
+    ExtraPhotos,
+    Json,
+    PhotosDir,
+    app,
+    print_json,
+    progress_stream,
+)
 from wardrobe.percent import format_percent
 
 
@@ -27,13 +37,18 @@ def export(
             help="Output folder", show_default="the run; the current folder for a shipped model"
         ),
     ] = None,
+    data: Data = None,
     data_dir: DataDir = None,
+    photos_dir: PhotosDir = None,
+    extra_photos: ExtraPhotos = None,
     as_json: Json = False,
 ) -> None:
     """Export a model to ONNX, LiteRT or OpenVINO, and check it against Keras."""
     from wardrobe.workflows import api
+    from wardrobe.workflows.opening import Moved
 
-    found = api.export_model(run, to, int8, out, data_dir, progress_stream(as_json))
+    moved: Moved = {"data": data, "photos_dir": photos_dir, "extra_photos": extra_photos}
+    found = api.export_model(run, to, int8, out, data_dir, progress_stream(as_json), **moved)
     if as_json:
         return print_json(found)
     keys = "accuracy", "keras_accuracy", "same_answers"

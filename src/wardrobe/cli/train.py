@@ -64,15 +64,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a model: data, training, test evaluation, plots, ONNX, report."""
-    fixed = {
-        "--data": data,
-        "--photos-dir": photos_dir,
-        "--extra-photos": extra_photos,
-        "--epochs": epochs,
-        "--seed": seed,
-        "--limit": limit,
-        "--out": out,
-    }
+    fixed = {"--epochs": epochs, "--seed": seed, "--limit": limit, "--out": out}
     clash = [name for name, value in fixed.items() if value is not None]
     if resume is not None and clash:
         raise UsageError(
@@ -86,6 +78,7 @@ def train(
     if process is not None:
         _supervise(process, resume, out)
     from wardrobe.workflows import api
+    from wardrobe.workflows.opening import Moved
 
     stream = progress_stream(as_json)
     if process is not None and not process.is_first:
@@ -96,7 +89,8 @@ def train(
             print_json({**numbers, "status": "done"})
         return
     if resume is not None:
-        run = api.resume(resume, recipe, data_dir, stream, process)
+        moved: Moved = {"data": data, "photos_dir": photos_dir, "extra_photos": extra_photos}
+        run = api.resume(resume, recipe, data_dir, stream, process, **moved)
     else:
         run = api.train(
             recipe or "baseline",

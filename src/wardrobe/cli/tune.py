@@ -12,6 +12,7 @@ from wardrobe.cli.app import (
     Epochs,
     Json,
     Limit,
+    PhotosDir,
     app,
     print_json,
     progress_stream,
@@ -28,6 +29,7 @@ def tune(
     fields: Annotated[str, Option(help="Hyperparameters to tune, separated by commas")] = FIELDS,
     data: Annotated[str, Option(help=DATA_HELP)] = "fashion-mnist",
     data_dir: DataDir = None,
+    photos_dir: PhotosDir = None,
     epochs: Epochs = None,
     limit: Limit = None,
     out: Annotated[
@@ -51,6 +53,7 @@ def tune(
         fields.split(","),
         data=data,
         data_dir=data_dir,
+        photos_dir=photos_dir,
         epochs=epochs,
         limit=limit,
         out=out or Path("runs") / f"tune-{recipe}",

@@ -1,6 +1,7 @@
 """Recipes as data, and the Keras models that they describe.
 
-- `recipes`: the fields of a recipe, and the recipes that ship. The only module without Keras.
+- `recipes`: the fields of a recipe, and the recipes that ship. It needs no Keras.
+- `keras_settings`: Keras is loaded with the settings that Wardrobe needs.
 - `architecture`: recipe → model; what is found in a model by its layers' names.
 - `initializers`: initial weights, and the whitened first convolution.
 - `batch_norm`: batch normalization, fused where the backend can.

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 from wardrobe import runs
 from wardrobe.data import Dataset, load_training_data
 from wardrobe.errors import UsageError, WardrobeError
-from wardrobe.models import recipes
+from wardrobe.models import keras_settings, recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.percent import format_percent
-from wardrobe.terminal import console
 from wardrobe.terminal.progress import TrainingDisplay
 
 if TYPE_CHECKING:
@@ -69,6 +68,7 @@ def tune(
     out: Path,
     storage: str | None,
     stream: TextIO,
+    photos_dir: Path | None = None,
 ) -> dict[str, Any]:
     """Tries values of a recipe's fields until the study has `trials` trials, and returns the best.
 
@@ -80,7 +80,7 @@ def tune(
         name: recipe name.
         trials: number of trials in total, earlier ones included, 1 or more.
         fields: fields to vary, keys of `SEARCH_SPACE`.
-        data, data_dir, limit: as in `load_data`.
+        data, data_dir, limit, photos_dir: as in `load_training_data`.
         epochs: epochs of each trial; None: the recipe's.
         out: folder for study.db and for the run of the current trial.
         storage: where the trials are kept instead of study.db, so that several hosts can search
@@ -106,7 +106,7 @@ def tune(
         raise UsageError(f"--trials {trials} is too small; give 1 or more")
     opened = _open_storage(storage, out)  # before the data, which may take long to load
     whole = replace(recipe, held_out=None)  # trials are compared on all validation images
-    dataset = load_training_data(whole, data, data_dir, limit)
+    dataset = load_training_data(whole, data, data_dir, limit, photos_dir)
     title = name_study(recipe, dataset, limit)
     study = _open_study(title, recipe, fields, opened, storage is not None)
     done = _count_finished(study)
@@ -212,7 +212,7 @@ def _validate(
     recipe: Recipe, dataset: Dataset, path: Path, report: Callable[[float], None]
 ) -> float:
     """Trains a recipe and returns its validation accuracy. Its run folder exists only meanwhile."""
-    with console.suppress_native_logs():
+    with keras_settings.loading_keras():
         from wardrobe.workflows import train_run
     shutil.rmtree(path, ignore_errors=True)  # left by a killed process
     run = runs.create_run(recipe, path, data=dataset.name, seed=0)

@@ -7,7 +7,7 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, Unpack
 
 from wardrobe import runs
 from wardrobe.data import AUTO, FASHION_MNIST, TEST, VALIDATION, load_training_data
@@ -18,7 +18,9 @@ from wardrobe.runs import Run
 from wardrobe.terminal import console, progress
 from wardrobe.training.distributed.launch import Process
 from wardrobe.workflows.opening import (
+    NAMES,
     START_AGAIN,
+    Moved,
     check_model,
     connect_workers,
     load_run_data,
@@ -71,12 +73,13 @@ def train(
     with loading_keras(display):
         from wardrobe.workflows import train_run
     connect_workers(process, chosen, dataset, limit, seed, display)
+    is_copy = dataset.name == FASHION_MNIST and data not in NAMES
     run = runs.create_run(
         chosen,
         folder,
         data=dataset.name,
         dataset=dataset.describe(),
-        data_dir=_resolve(data_dir),
+        data_dir=_resolve(data if is_copy else data_dir),
         photos_dir=_resolve(dataset.photos.source) if dataset.photos is not None else None,
         extra_photos=_resolve(extra_photos),
         limit=limit,
@@ -93,6 +96,7 @@ def resume(
     data_dir: str | Path | None = None,
     stream: TextIO | None = None,
     process: Process | None = None,
+    **moved: Unpack[Moved],
 ) -> Run:
     """Resumes an interrupted run, bit for bit with the same machine, threads and versions.
 
@@ -101,7 +105,7 @@ def resume(
     Args:
         name: the run folder, or "latest".
         recipe: if given, must be the run's.
-        data_dir: where the data is now; None: where it was.
+        data_dir, moved: where the data is now; None: where it was. run.json keeps the new place.
         process: as in `train`; the number of processes may differ from before.
 
     Raises:
@@ -118,17 +122,23 @@ def resume(
         )
     with run.lock():  # fails before Keras is loaded if another process trains the run
         pass
-    display, dataset = open_run_data(run, data_dir, stream)
+    display, dataset = open_run_data(run, data_dir, stream, **moved)
     with loading_keras(display):
         from wardrobe.workflows import train_run
     connect_workers(process, run.recipe(), dataset, info["limit"], info["seed"], display)
-    moved: dict[str, Any] = {} if data_dir is None else {"data_dir": _resolve(data_dir)}
+    data = moved.get("data")
+    is_copy = dataset.name == FASHION_MNIST and data is not None and data not in NAMES
+    places = {**moved, "data_dir": data if is_copy else data_dir, "data": None}
+    changes: dict[str, Any] = {
+        key: _resolve(str(place)) for key, place in places.items() if place is not None
+    }
+    changes["data"] = dataset.name  # of a folder of images, its new path
     differences = runs.list_differences(info, runs.describe_provenance())
     if differences and not run.keras_path.exists():  # it is written when training ends
         changed = "; ".join(differences)
         console.warn(f"the weights may differ from those of an uninterrupted run: {changed}")
-        moved["resumed"] = [*info.get("resumed", []), differences]
-    run.update(status=runs.RUNNING, **moved)
+        changes["resumed"] = [*info.get("resumed", []), differences]
+    run.update(status=runs.RUNNING, **changes)
     train_run.train(run, dataset, display)
     return run
 
@@ -173,10 +183,12 @@ def evaluate(
     data_dir: str | Path | None = None,
     tta_views: int | None = None,
     stream: TextIO | None = None,
+    **moved: Unpack[Moved],
 ) -> Run:
     """Scores a run on "test" or "validation", and rewrites its metrics, figures and report.
 
     Args:
+        data_dir, moved: where the data is now; None: where it was.
         tta_views: views in test-time augmentation, 1, 2 or 6; None: the recipe's. The run's
             model.onnx does not change.
 
@@ -192,7 +204,7 @@ def evaluate(
         )
     run = runs.find_run(name)
     check_model(run)
-    display, dataset = open_run_data(run, data_dir, stream)
+    display, dataset = open_run_data(run, data_dir, stream, **moved)
     with loading_keras(display):
         from wardrobe.workflows import train_run
     train_run.evaluate(run, dataset, split, tta_views or run.recipe().tta_views, display)
@@ -206,6 +218,7 @@ def export_model(
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
     stream: TextIO | None = None,
+    **moved: Unpack[Moved],
 ) -> dict[str, Any]:
     """Exports a model for another engine, and checks it against Keras on the validation images.
 
@@ -217,6 +230,7 @@ def export_model(
         int8: quantise weights and activations to 8-bit integers.
         out: the folder for the file, created if missing; None: the run folder, or the working
             directory for a shipped model.
+        data_dir, moved: where the run's data is now; None: where it was.
 
     Returns:
         "model", "file", "format", "int8", "bytes"; "n" test images, "largest_logit_difference",
@@ -237,11 +251,13 @@ def export_model(
         source = PRETRAINED / f"{name}.onnx"
         display = progress.make_training_display(stream or sys.stdout)
         display.stage("Opening the data")
-        dataset = load_training_data(recipes.get(str(name)), FASHION_MNIST, data_dir)
+        data = moved.get("data") or FASHION_MNIST
+        photos = moved.get("photos_dir"), moved.get("extra_photos")
+        dataset = load_training_data(recipes.get(str(name)), data, data_dir, None, *photos)
     else:
         source = runs.find_run(name)
         check_model(source)
-        display, dataset = open_run_data(source, data_dir, stream)
+        display, dataset = open_run_data(source, data_dir, stream, **moved)
     target = None if out is None else Path(out)
     if target is not None:
         target.mkdir(parents=True, exist_ok=True)
@@ -256,11 +272,13 @@ def explain_run(
     layer: str | None = None,
     data_dir: str | Path | None = None,
     stream: TextIO | None = None,
+    **moved: Unpack[Moved],
 ) -> Run:
     """Explains a run: writes figures, explain.json, and new chapters of the report.
 
     Args:
         layer: only draw what activates the filters of this layer, into plots/layer-NAME.png.
+        data_dir, moved: where the data is now; None: where it was.
 
     Raises:
         RunError: there is no such run, it has not been scored yet, or its data has changed.
@@ -269,7 +287,7 @@ def explain_run(
     run = runs.find_run(name)
     if not run.metrics_path.is_file():
         raise RunError(f"{run.path} has no scores yet; resume its training: {run.resume_line}")
-    display, dataset = open_run_data(run, data_dir, stream)
+    display, dataset = open_run_data(run, data_dir, stream, **moved)
     with loading_keras(display):
         from wardrobe.workflows import explain_run as workflow
     if layer is None:
@@ -285,12 +303,14 @@ def explain_image(
     data_dir: str | Path | None = None,
     out: str | Path | None = None,
     stream: TextIO | None = None,
+    **moved: Unpack[Moved],
 ) -> Path:
     """Explains the prediction for one image in one figure.
 
     Args:
         image: a photo, or a 28x28 image like those of the data.
         model: a run, "latest", an .onnx file, or None for the default shipped model.
+        data_dir, moved: where the run's data is now; None: where it was.
         out: the PNG to write; None: `explain-<image>.png` in the run folder, or in the working
             directory if there is no run.
 
@@ -318,7 +338,7 @@ def explain_image(
     dataset = None
     if is_run and folder.keras_path.is_file():
         display.stage("Opening the data")
-        dataset = load_run_data(folder, data_dir)
+        dataset = load_run_data(folder, data_dir, **moved)
     home = folder.path if is_run else Path()
     target = Path(out) if out is not None else home / f"explain-{Path(image).stem}.png"
     with loading_keras(display):

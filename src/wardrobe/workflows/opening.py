@@ -1,20 +1,29 @@
 """Opens what a command needs before it starts: a run's data and model, other processes, Keras."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, TypedDict, Unpack
 
-from wardrobe.data import Dataset, clothing_photos, load_training_data
+from wardrobe.data import (
+    AUTO,
+    FASHION_MNIST,
+    SYNTHETIC,
+    Dataset,
+    clothing_photos,
+    load_training_data,
+)
 from wardrobe.errors import RunError, UsageError
+from wardrobe.models import keras_settings
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Run
-from wardrobe.terminal import console, progress
+from wardrobe.terminal import progress
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training.distributed.launch import Process
 
+NAMES = AUTO, FASHION_MNIST, SYNTHETIC  # of data sets; all others are folders or files
 START_AGAIN = "start it again on every host"
 
 
@@ -28,43 +37,89 @@ def check_model(run: Run) -> None:
         raise RunError(f"{run.path} has no model.keras; resume its training: {run.resume_line}")
 
 
+class Moved(TypedDict, total=False):
+    """Where the data of a run is now; what is missing or None is where it was.
+
+    data: a folder of images, or Fashion-MNIST as in `wardrobe.load_data`.
+    photos_dir, extra_photos: as in `load_training_data`.
+    """
+
+    data: str | None
+    photos_dir: str | Path | None
+    extra_photos: str | Path | None
+
+
 def open_run_data(
-    run: Run, data_dir: str | Path | None, stream: TextIO | None
+    run: Run, data_dir: str | Path | None, stream: TextIO | None, **moved: Unpack[Moved]
 ) -> tuple[TrainingDisplay, Dataset]:
     """Returns a display, and the run's data."""
     display = progress.make_training_display(stream or sys.stdout)
     display.stage("Opening the data")
-    return display, load_run_data(run, data_dir)
+    return display, load_run_data(run, data_dir, **moved)
 
 
-def load_run_data(run: Run, data_dir: str | Path | None) -> Dataset:
-    """Loads the run's data, and checks that it has not changed."""
+def load_run_data(run: Run, data_dir: str | Path | None, **moved: Unpack[Moved]) -> Dataset:
+    """Loads the run's data, and checks that it has not changed.
+
+    Args:
+        data_dir: where Fashion-MNIST, or the run's folder of images, is now.
+
+    Raises:
+        RunError: the data is not there, or not what the run was trained on.
+    """
     info = run.info()
-    folder = data_dir or info["data_dir"]
-    photos_dir = info.get("photos_dir")  # older runs have none
-    is_there = photos_dir is not None and Path(photos_dir).is_dir()
-    photos = photos_dir if is_there else None, info.get("extra_photos")  # else as for a new run
+    data = moved.get("data") or info["data"]
+    if data_dir is not None and data == info["data"] and data not in NAMES:
+        data = str(data_dir)
+    # A recorded folder that is gone is left out: the data is looked for as for a new run.
+    recorded = (info.get(key) for key in ("data_dir", "photos_dir"))  # older runs have no photos
+    folder, photos_dir = (each if each and Path(each).exists() else None for each in recorded)
+    photos_dir = moved.get("photos_dir") or photos_dir
+    extra_photos = moved.get("extra_photos") or info.get("extra_photos")
+    for option, place in (("--data", data), ("--extra-photos", extra_photos)):
+        if place is not None and place not in NAMES and not Path(place).exists():
+            raise RunError(
+                f"the data of {run.path} is not in {place}; if it was moved, give its folder with "
+                f"{option}"
+            )
     try:
-        dataset = load_training_data(run.recipe(), info["data"], folder, info["limit"], *photos)
+        places = data_dir or folder, info["limit"], photos_dir, extra_photos
+        dataset = load_training_data(run.recipe(), data, *places)
     except UsageError as error:
         raise RunError(f"the data of {run.path} cannot be opened: {error}") from error
-    found, expected = dataset.describe(), info["dataset"]
-    if any(found[key] != expected[key] for key in ("checksums", "class_names")):
-        changed = dataset.checksums.items() ^ expected["checksums"].items()  # (name, checksum)
-        is_photos = changed and all(name.startswith(clothing_photos.NAME) for name, _ in changed)
-        source = expected["photos"]["source"] if is_photos else dataset.source
-        raise RunError(
-            f"the data in {source} is not what {run.path} was trained on; "
-            "restore it, or train again"
-        )
+    _check_unchanged(run, dataset, info["dataset"])
     return dataset
+
+
+def _check_unchanged(run: Run, dataset: Dataset, expected: Mapping[str, Any]) -> None:
+    """Compares data with the entry "dataset" of run.json.
+
+    Raises:
+        RunError: they differ; the message says in what.
+    """
+    found: Mapping[str, Any] = dataset.describe()
+    if all(found[key] == expected[key] for key in ("checksums", "class_names")):
+        return
+    changed = dataset.checksums.items() ^ expected["checksums"].items()  # (name, checksum)
+    is_photos = changed and all(name.startswith(clothing_photos.NAME) for name, _ in changed)
+    facts = (expected["photos"], found["photos"]) if is_photos else (expected, found)
+    was, now = ({**each["splits"], "classes": each.get("class_names")} for each in facts)
+    what = "; ".join(
+        f"{key}: {now[key]} instead of {was[key]}" for key in was if now.get(key) != was[key]
+    )
+    option = "--photos-dir or --extra-photos" if is_photos else "--data"
+    raise RunError(
+        f"the data in {facts[1]['source']} is not what {run.path} was trained on "
+        f"({what or 'as many images, but other files or file names'}); restore it, give the right "
+        f"folder with {option}, or train again"
+    )
 
 
 @contextmanager
 def loading_keras(display: TrainingDisplay) -> Iterator[None]:
-    """Says that Keras is being loaded, which takes seconds, and silences its messages."""
+    """Says that Keras is being loaded, which takes seconds; see `keras_settings.loading_keras`."""
     display.stage("Starting Keras")
-    with console.suppress_native_logs():
+    with keras_settings.loading_keras():
         yield
 
 

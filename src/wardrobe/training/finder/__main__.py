@@ -19,6 +19,7 @@ from wardrobe.data.clothing_photos import compute_checksum, list_photos
 from wardrobe.data.dataset import TRAIN
 from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.labels import CLASS_NAMES
+from wardrobe.models import keras_settings
 from wardrobe.runs import atomic_write, describe_provenance, write_json
 from wardrobe.training.finder import teacher
 from wardrobe.training.finder.recipe import FINDER, FinderRecipe
@@ -54,7 +55,8 @@ def train(root: Path, tiles: Split, out: Path, seed: int, recipe: FinderRecipe =
     Args:
         tiles: the training images of Fashion-MNIST.
     """
-    from wardrobe.training.finder import fit  # here: Keras is slow to load
+    with keras_settings.loading_keras():
+        from wardrobe.training.finder import fit  # here: Keras is slow to load
 
     out.mkdir(parents=True, exist_ok=True)
     listed = {split: [*list_photos(root / split)] for split in (TRAIN, VALIDATION)}
