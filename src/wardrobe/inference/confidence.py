@@ -9,6 +9,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.floating]
 
 
+@np.errstate(invalid="ignore")  # infinite logits give NaN
 def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
     """Returns the softmax of logits / temperature: (n, k) float64, rows sum to 1."""
     scaled = logits.astype(np.float64) / temperature
@@ -16,6 +17,7 @@ def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+@np.errstate(invalid="ignore")
 def familiarity(logits: Floats) -> Floats:
     """Returns the log-sum-exp of the logits: (n,) float64, higher for familiar images.
 
