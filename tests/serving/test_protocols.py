@@ -193,6 +193,13 @@ def test_unknown_models_versions_and_methods(
     assert (answer.status_code, words in answer.json()["error"]) == (status, True), answer.text
 
 
+@pytest.mark.parametrize("shape", [[0, 5, 2**63, 9], [0, 28], [1, 28, 28.0], [True, 28, 28], None])
+def test_other_shapes_are_refused(server: Server, shape: Any) -> None:
+    tensor = {**BLACK, "shape": shape, "data": []}
+    answer = requests.post(f"{server.url}{MODEL}/infer", json={"inputs": [tensor]})
+    assert (answer.status_code, "the input has the shape" in answer.text) == (400, True)
+
+
 def test_null_is_as_absent(server: Server) -> None:
     output = {"name": "label", "parameters": {"binary_data": None}}
     inputs = [{**BLACK, "parameters": None}]
@@ -215,9 +222,9 @@ def test_null_is_as_absent(server: Server) -> None:
 def test_logits_that_are_not_finite_are_sent(tmp_path: Path) -> None:
     model = onnx.load(PRETRAINED / "baseline.onnx")
     bias = next(each for each in model.graph.initializer if list(each.dims) == [10])
-    bias.CopyFrom(onnx.numpy_helper.from_array(np.full(10, np.nan, np.float32), bias.name))
-    onnx.save(model, tmp_path / "nan.onnx")
-    with serving(tmp_path, "--model", "nan.onnx") as server:
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.full(10, np.inf, np.float32), bias.name))
+    onnx.save(model, tmp_path / "inf.onnx")
+    with serving(tmp_path, "--model", "inf.onnx") as server:
         predictions = requests.post(server.url + PREDICT, data=BODY)
         inferred = requests.post(f"{server.url}{MODEL}/infer", json={"inputs": [BLACK]})
     # TensorFlow Serving writes NaN, JSON has no such value.

@@ -26,6 +26,7 @@ DTYPES = {  # V2's datatype → NumPy's dtype; binary tensors are little-endian
     **{"INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8"},
     **{"FP16": "<f2", "FP32": "<f4", "FP64": "<f8", "BF16": "<f4"},  # BF16: see _parse_binary
 }
+IMAGE_SHAPES = [SIDE, SIDE], [SIDE, SIDE, 1]
 EXTENSIONS = ["binary_tensor_data"]
 UNSUPPORTED = ("classification", "shared_memory_region")  # parameters that would change the answer
 PLATFORMS = {".onnx": "onnxruntime_onnx", ".tflite": "litert_tflite", ".xml": "openvino_ir"}
@@ -79,8 +80,8 @@ def _parse_input(tensor: Mapping[str, Any], binary_part: bytes) -> tuple[Images,
             f"the datatype is {shorten(datatype)}; expected one of {', '.join(DTYPES)}"
         )
     is_shape = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)  # no bool
-    if not isinstance(shape, list) or not is_shape or len(shape) > arrays.MAX_DIMENSIONS:
-        raise RequestError(f"the shape is {shorten(shape)}; expected {arrays.SHAPES}")
+    if not isinstance(shape, list) or not is_shape or shape[1:] not in IMAGE_SHAPES:
+        raise RequestError(f"the input has the shape {shorten(shape)}; expected {arrays.SHAPES}")
     is_integer = np.dtype(DTYPES[datatype]).kind in "ui"
     binary_size = _get_parameters(tensor).get("binary_data_size")
     if binary_size is not None:
