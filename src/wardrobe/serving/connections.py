@@ -99,16 +99,15 @@ class Connection(HttpToolsProtocol):
 
     def _make_room(self) -> None:
         """Closes the connection that is idle for longest, or this one if all others are busy."""
-        idle = [
-            each for each in self.connections if isinstance(each, Connection) and each.is_idle()
-        ]
-        oldest = min(idle, key=lambda each: each.idle_since)
-        if oldest is self:
+        others = (each for each in self.connections if isinstance(each, Connection))
+        idle = [each for each in others if each is not self and each.is_idle()]
+        if not idle:
             self._refusal = 503, f"{_count_allowed():,} connections are open; retry in a second"
             self.send_400_response("")
-        else:
-            oldest.transport.abort()
-            self.connections.discard(oldest)  # now: several connections are accepted at once
+            return
+        oldest = min(idle, key=lambda each: each.idle_since)
+        oldest.transport.abort()
+        self.connections.discard(oldest)  # now: several connections are accepted at once
 
 
 def _count_allowed() -> int:
