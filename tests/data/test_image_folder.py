@@ -121,7 +121,8 @@ def test_a_decompression_bomb_is_skipped(
     Image.new("1", (12_000, 12_000)).save(root / "hats" / "bomb.png")
     assert len(image_folder.read_image_folder(root).images) == 6
     assert (
-        "bomb.png skipped: too many pixels, expected at most 50,000,000" in capsys.readouterr().err
+        "bomb.png skipped: 12000x12000 is too many pixels, expected at most 50,000,000"
+        in capsys.readouterr().err
     )
 
 

@@ -47,7 +47,8 @@ def test_a_blank_photo_becomes_a_black_image(size: tuple[int, int], tone: str) -
         assert not photo.prepare(image).any()
 
 
-def test_without_a_garment_the_whole_photo_is_used() -> None:
+def test_without_a_garment_the_whole_photo_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photo.garment, "segment_with_network", lambda _: None)
     steps = photo.prepare_steps(Image.linear_gradient("L").rotate(90).resize((300, 200)))
     assert steps.garment.found_by == photo.garment.WHOLE
     assert steps.garment.mask.all()

@@ -25,7 +25,7 @@ def test_a_run_records_its_photos_and_refuses_changed_ones(
     drawn: Path, tmp_path: Path, fashion_mnist_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train_run, "train", lambda *_: None)
-    extra = draw_photo(tmp_path / "extra" / "bag" / "1.jpg", 8, 30).parents[1]
+    extra = draw_photo(tmp_path / "extra" / "bag" / "1.jpg", 8, 250).parents[1]
     run = api.train(
         "photo",
         data="fashion-mnist",
