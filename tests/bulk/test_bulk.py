@@ -29,6 +29,7 @@ from PIL import Image, ImageDraw
 
 from wardrobe import photo
 from wardrobe.data import synthetic
+from wardrobe.errors import WardrobeError
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.photo.listing import Failure
 from wardrobe.terminal import progress
@@ -40,8 +41,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wardrobe.bulk import inputs as bulk_inputs
-from wardrobe.bulk import manifest
-from wardrobe.bulk.store import Store, printable
+from wardrobe.bulk import lease, manifest
+from wardrobe.bulk.store import JOB, Store, printable
 from wardrobe.bulk.worker import Worker
 from wardrobe.onnx_runtime import PRETRAINED
 
@@ -268,6 +269,45 @@ def test_one_process_writes_at_a_time(finished: tuple[Result, Any], shop: Path) 
     )
 
 
+def test_a_second_job_writes_nothing_before_it_holds_the_folder(
+    tmp_path: Path, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.01)
+
+    def predict(out: str) -> Result:
+        return wardrobe_here("predict", "--engine", "ray", "a.png", "--out", out, cwd=tmp_path)
+
+    for out in (str(tmp_path / "o"), "memory://o"):
+        store = Store(out)
+        with store.lock():
+            before = store.list_names()
+            refused(predict(out), 1, f"--out {out} is in use by another process")
+            assert store.list_names() == before
+        assert store.list_names() == set()
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_lease_of_a_killed_job_is_taken_over(
+    memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "DEAD_SECONDS", 0)
+    memory.pipe_file("/o/_lease-000003", b"left")
+    with Store("memory://o").lock():
+        assert Store("memory://o").list_names() == {"_lease-000004"}
+    memory.pipe_file("/o/_lease-000001", b"left")
+    create = memory.pipe_file
+
+    def lose(path: str, value: bytes, mode: str) -> None:  # another that waits is faster
+        create("/o/_lease-000002", b"its")
+        create(path, value, mode=mode)
+
+    monkeypatch.setattr(type(memory), "pipe_file", lambda _, *given, **named: lose(*given, **named))
+    with pytest.raises(WardrobeError, match="in use"), Store("memory://o").lock():
+        pass
+    assert memory.cat_file("/o/_lease-000002") == b"its"
+
+
 def test_the_answers_of_another_job_are_kept(finished: tuple[Result, Any], shop: Path) -> None:
     before = {path.name: path.read_bytes() for path in (shop / "answers").iterdir()}
     given = json.loads((shop / "answers/_job.json").read_text())["inputs"]
@@ -275,17 +315,33 @@ def test_the_answers_of_another_job_are_kept(finished: tuple[Result, Any], shop:
     def predict(*arguments: str) -> Result:
         return wardrobe_here("predict", "--engine", "ray", *arguments, cwd=shop)
 
-    refused(predict("my photos", "--out", "answers"), 2, "holds the answers for", "another folder")
+    refused(predict("my photos", "--out", "answers"), 2, "6 inputs (", "now 1 (", "another folder")
     refused(
         predict(*given, "--out", "answers", "--model", "baseline"),
         2,
-        "holds the answers of another model (photo)",
+        "model photo (",
+        "now baseline (",
     )
     refused(predict("apart.png", "--out", "my photos"), 2, "is not empty")
     stored = shop / "answers/_job.json"
     job = json.loads(stored.read_text())
-    stored.write_text(json.dumps(job | {"versions": job["versions"] | {"onnxruntime": "0.1"}}))
-    refused(predict(*given, "--out", "answers"), 2, "holds the answers of onnxruntime 0.1; give")
+    code = {"versions": job["code"]["versions"] | {"onnxruntime": "0.1"}, "source_sha256": ""}
+    stored.write_text(json.dumps(job | {"code": job["code"] | code}))
+    refused(
+        predict(*given, "--out", "answers"),
+        2,
+        "onnxruntime 0.1, now",
+        "; the source code of commit",
+    )
+    (table,) = (each for each in job["tables"] if each["file"].endswith("hf.parquet"))
+    part = shop / "answers/part-000004.parquet"  # of that file
+    part.write_bytes(before[part.name][:100])  # damaged, so it would be done again
+    table["state"] = "1 bytes"
+    stored.write_text(json.dumps(job))
+    refused(predict(*given, "--out", "answers"), 2, "hf.parquet has changed", "(1 bytes, now")
+    stored.write_text("{")
+    refused(predict(*given, "--out", "answers"), 2, "_job.json is corrupted, or of another version")
+    part.write_bytes(before[part.name])
     stored.write_bytes(before[stored.name])
     assert {path.name: path.read_bytes() for path in (shop / "answers").iterdir()} == before
 
@@ -371,7 +427,7 @@ def test_each_image_is_answered_once_whatever_is_killed(
     out, err = second.communicate()
     *shown, last = err.splitlines()
     assert (out, last) == ("", "wardrobe: error: interrupted")
-    assert all(re.match(r"\d+ of \d+ images", line) for line in shown), err
+    assert all(re.match(r"\d+ of \d+ images|wardrobe: resuming", line) for line in shown), err
     assert second.returncode == 130
     wait_until(lambda: not find_ray_workers(head))
     assert done.items() <= list_parts(answers).items()
@@ -389,7 +445,7 @@ def test_each_image_is_answered_once_whatever_is_killed(
     names = [Path(row["path"]).name for row in read_rows(answers)]
     assert sorted(names) == sorted(path.name for path in (many / "many").iterdir())
     assert {path.name for path in answers.iterdir()} == {
-        *list_parts(answers), manifest.JOB, manifest.INPUT, "_model.onnx"
+        *list_parts(answers), JOB, manifest.INPUT, "_model.onnx"
     }  # fmt: skip
 
 
@@ -407,9 +463,10 @@ def memory() -> Iterator[Any]:
 def run_job(out: str, inputs: list[str], workers: int = 1) -> tuple[manifest.Job, Rows]:
     """Classifies every part of a job in this process."""
     store, model = Store(out), manifest.read_model_files(PRETRAINED / "photo-int8.onnx")
-    job = manifest.write_job(
-        store, manifest.Job(inputs, "photo", "", {}, []), inputs, model, workers
-    )
+    with store.lock():
+        job = manifest.write_job(
+            store, manifest.Job(inputs, "photo", "", {}, "", []), inputs, model, workers
+        )
     worker = Worker(list(model), out)
     for part in job.parts():
         report = worker.classify_part(part)
@@ -444,7 +501,8 @@ def test_the_size_of_parts_grows_with_the_number_of_images(tmp_path: Path) -> No
     def rows_of_parts(images: int, workers: int) -> list[int]:
         out, paths = tmp_path / f"{images}", tmp_path / "list.txt"
         paths.write_text("".join(f"/{i}.png\n" for i in range(images)))
-        asked = manifest.Job([], "", "", {}, [])
+        out.mkdir()
+        asked = manifest.Job([], "", "", {}, "", [])
         return [
             part.rows
             for part in manifest.write_job(
@@ -498,8 +556,15 @@ def test_a_folder_without_images_is_read_as_parquet(tmp_path: Path) -> None:
     for name in ("b.parquet", "a.parquet", "_old/c.parquet", ".d.parquet"):
         pq.write_table(pa.table({"bytes": [b"x", b"y"]}), tmp_path / name)
     names = ["a.parquet", "b.parquet"]
-    tables = [bulk_inputs.Table(f"{tmp_path}/{name}", [2]) for name in names]
-    assert list(bulk_inputs.find_inputs([str(tmp_path)])) == tables
+    (tmp_path / "answers").mkdir()  # of an earlier job, in the same folder
+    for name in (JOB, "part-000000.parquet"):
+        pq.write_table(pa.table({"path": ["x.png"]}), tmp_path / "answers" / name)
+    for given in (str(tmp_path), f"file://{tmp_path}/[ab]*"):
+        found = list(bulk_inputs.find_inputs([given]))
+        tables = [each for each in found if isinstance(each, bulk_inputs.Table)]
+        assert [(Path(each.file).name, each.rows) for each in tables] == [(x, [2]) for x in names]
+        assert len(found) == 2
+    assert list(bulk_inputs.find_inputs([f"{tmp_path}/answers/p*.parquet"])) == []
     (tmp_path / "c.png").write_bytes(b"")
     (tmp_path / "e.parquet").write_bytes(b"?")
     assert list(bulk_inputs.find_inputs([str(tmp_path)])) == [f"{tmp_path}/c.png"]

@@ -1,5 +1,6 @@
 """Finds the images that the arguments name: files, folders, patterns, lists, Parquet, addresses."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wardrobe.bulk.store import find_filesystem, is_address, open_file, printable, to_absolute
+from wardrobe.bulk.store import JOB, find_filesystem, is_address, open_file, printable, to_absolute
 from wardrobe.errors import UsageError
 from wardrobe.inference.predict import find_images
 from wardrobe.photo.listing import EXTENSIONS, Failure, is_passed_over
@@ -17,10 +18,23 @@ from wardrobe.photo.listing import EXTENSIONS, Failure, is_passed_over
 
 @dataclass(frozen=True)
 class Table:
-    """A Parquet file, and the number of rows in each of its row groups."""
+    """A Parquet file, the number of rows in each row group, and its size and time of change."""
 
     file: str
     rows: list[int]
+    state: str  # from `read_state`; "" for the job's own file
+
+
+def read_state(file: str) -> str:
+    """Returns size and time of change of a file, as far as its file system knows them."""
+    filesystem, path = find_filesystem(file)
+    try:
+        size = f"{filesystem.info(path)['size']:,} bytes"
+    except FileNotFoundError:
+        return "missing"
+    with contextlib.suppress(NotImplementedError):
+        return f"{size} of {filesystem.modified(path)}"
+    return size
 
 
 def find_inputs(inputs: Sequence[str]) -> Iterator[str | Failure | Table]:
@@ -69,6 +83,8 @@ def _expand(given: str) -> Iterator[str | Failure | Table]:
         if isinstance(found, Failure):
             yield Failure(to_absolute(found.path), found.error)
         elif found.lower().endswith(".parquet"):
+            if found != given and _is_answer(found):  # of a job below the same folder
+                continue
             yield from _open_parquet(to_absolute(found))
         else:
             yield to_absolute(found)
@@ -130,6 +146,12 @@ def _find_at_address(given: str) -> Iterator[str | Failure]:
         yield Failure(given, "no image found")
 
 
+def _is_answer(file: str) -> bool:
+    """Returns whether a Parquet file is in the folder of a job."""
+    filesystem, path = find_filesystem(file)
+    return bool(filesystem.exists(f"{path.rpartition('/')[0]}/{JOB}"))
+
+
 def _has_suffix(path: str, suffixes: set[str]) -> bool:
     return os.path.splitext(path)[1].lower() in suffixes  # noqa: PTH122  a Path is slow
 
@@ -139,9 +161,13 @@ def _open_parquet(file: str) -> Iterator[str | Failure | Table]:
     try:
         with open_file(file) as stream, pq.ParquetFile(stream) as table:
             schema, metadata = table.schema_arrow, table.metadata
+            if not metadata.num_rows:
+                yield Failure(file, "no row in this Parquet file")
+                return
             if find_image_column(schema) is not None:
                 groups = range(metadata.num_row_groups)  # from the footer: no image is read
-                yield Table(file, [metadata.row_group(group).num_rows for group in groups])
+                rows = [metadata.row_group(group).num_rows for group in groups]
+                yield Table(file, rows, read_state(file))
                 return
             if not has_path_column(schema):
                 raise UsageError(
@@ -149,7 +175,8 @@ def _open_parquet(file: str) -> Iterator[str | Failure | Table]:
                     "'image', or text 'path'"
                 )
             for batch in table.iter_batches(columns=["path"]):
-                yield from (to_absolute(path) for path in batch.column(0).to_pylist() if path)
+                paths = batch.column(0).cast(pa.large_binary()).to_pylist()  # may not be UTF-8
+                yield from (to_absolute(os.fsdecode(path)) for path in paths if path)
     except (OSError, pa.ArrowException) as error:
         reason = printable(str(error)).splitlines()[0]
         yield Failure(file, f"not a Parquet file, or corrupted ({reason})")

@@ -11,28 +11,27 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pyarrow.dataset
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from wardrobe.bulk import manifest, ray_cluster
 from wardrobe.bulk.manifest import Job, Part
 from wardrobe.bulk.ray_cluster import LOCAL
-from wardrobe.bulk.store import Store, printable, to_absolute
+from wardrobe.bulk.store import Store, open_file, printable, to_absolute
 from wardrobe.bulk.worker import Worker
 from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.inference.classifier import name_model, resolve_model
 from wardrobe.inference.engines import count_cores
-from wardrobe.runs.provenance import package_versions
-from wardrobe.terminal import progress
+from wardrobe.terminal import console, progress
 
 MAX_TRIES = 6  # of a part whose worker dies: Ray would retry for ever an image that kills it
-ANSWER_PACKAGES = (  # they affect the answers
-    *("wardrobe", "onnxruntime", "opencv-python-headless", "pillow", "numpy"),
-)
+READ_THREADS = 16  # finished parts read at once
 CLUSTER_WORKERS = 64  # that a cluster's parts are sized for, if --workers is not given
 
 
@@ -65,12 +64,16 @@ def classify(
         raise ModuleNotFoundError("no package ray", name="ray")
     start = time.perf_counter()
     store, address = Store(out), ray_address or os.environ.get("RAY_ADDRESS", LOCAL)
-    job, model_names = _prepare_job(store, inputs, model, address, workers)
+    file = resolve_model(model)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(store.lock())  # before the names are read
+        stack.enter_context(store.lock())  # before anything is read or written
+        job, model_names = _prepare_job(store, inputs, model, file, address, workers)
         names = store.list_names()
-        left = [part for part in job.parts() if part.name not in names]  # a file means done
-        before, failed = _count_answers(store, [part for part in job.parts() if part.name in names])
+        parts = list(job.parts())
+        counts = _count_answers(store, [part for part in parts if part.name in names])
+        left = [part for part in parts if part.name not in counts]
+        before, failed = (sum(each) for each in zip((0, 0), *counts.values(), strict=True))
+        manifest.check_unchanged(job, {part.file for part in left})
         done, processes = before, 0
         if left:
             processes = stack.enter_context(ray_cluster.connect(address, workers))
@@ -94,17 +97,28 @@ def classify(
 
 
 def _prepare_job(
-    store: Store, inputs: Sequence[str], model: str | None, address: str, workers: int | None
+    store: Store,
+    inputs: Sequence[str],
+    model: str | None,
+    file: Path,
+    address: str,
+    workers: int | None,
 ) -> tuple[Job, list[str]]:
     """Returns the job of a folder, or a new one; and the names of the model's files there."""
-    file = resolve_model(model)
     files = manifest.read_model_files(file)
     checksum = hashlib.sha256(b"".join(files.values())).hexdigest()
     absolute = [printable(to_absolute(each)) for each in inputs]
-    new = Job(absolute, name_model(model, file), checksum, package_versions(), [])
+    code = manifest.describe_code(file.suffix)
+    new = Job(absolute, name_model(model, file), checksum, code, manifest.now(), [])
     job = manifest.read_job(store)
     if job is not None:
-        _check_same(store, job, new)
+        differences = manifest.list_changes(job, new)
+        if differences:
+            raise UsageError(
+                f"--out {store.location} holds a job that differs: {'; '.join(differences)}; "
+                "restore what it was started with to resume it, or give another folder"
+            )
+        console.warn(f"resuming the job of {job.listed}: images added since are not part of it")
     ray_cluster.check_reachable(address)  # before ten million images are listed
     if job is None:
         expected = workers or (count_cores() if address == LOCAL else CLUSTER_WORKERS)
@@ -112,35 +126,23 @@ def _prepare_job(
     return job, list(files)
 
 
-def _check_same(store: Store, job: Job, new: Job) -> None:
-    """Raises UsageError if a folder has answers for other inputs, another model or versions."""
-    older = [
-        f"{name} {job.versions.get(name)}"
-        for name in ANSWER_PACKAGES
-        if job.versions.get(name) != new.versions.get(name)
-    ]
-    if job.inputs != new.inputs:
-        was = f"the answers for {', '.join(job.inputs)}"
-    elif job.model_sha256 != new.model_sha256:
-        was = f"the answers of another model ({job.model})"
-    elif older:
-        was = f"the answers of {', '.join(older)}"
-    else:
-        return
-    raise UsageError(
-        f"--out {store.location} holds {was}; give the same inputs, model and versions "
-        "to resume, or another folder"
-    )
+def _count_answers(store: Store, parts: Sequence[Part]) -> dict[str, tuple[int, int]]:
+    """Returns the number of answers in each finished part, and how many have an error.
 
+    A part that is damaged, such as by a power failure, is left out: it is done again.
+    """
 
-def _count_answers(store: Store, parts: Sequence[Part]) -> tuple[int, int]:
-    """Returns the number of answers in the parts that are done, and how many have an error."""
-    if not parts:
-        return 0, 0
-    files = [f"{store.root}/{part.name}" for part in parts]
-    answers = pyarrow.dataset.dataset(files, format="parquet", filesystem=store.filesystem)
-    has_error = pyarrow.dataset.field("error").is_valid()  # not null
-    return answers.count_rows(), answers.count_rows(filter=has_error)
+    def count(part: Part) -> tuple[int, int] | None:
+        try:
+            with open_file(store / part.name) as file, pq.ParquetFile(file) as answers:
+                errors = answers.read(["error"])["error"]
+        except (OSError, pa.ArrowException):
+            return None
+        return (part.rows, part.rows - errors.null_count) if len(errors) == part.rows else None
+
+    with ThreadPoolExecutor(READ_THREADS) as pool:
+        counts = zip(parts, pool.map(count, parts), strict=True)
+        return {part.name: each for part, each in counts if each is not None}
 
 
 def _check_written(store: Store, name: str) -> None:

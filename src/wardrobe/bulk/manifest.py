@@ -7,22 +7,34 @@ is answered once, however often the job is interrupted and resumed.
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wardrobe.bulk.inputs import Table, find_inputs
-from wardrobe.bulk.store import Store, open_file
+from wardrobe.bulk.inputs import Table, find_inputs, read_state
+from wardrobe.bulk.store import JOB, Store, open_file
 from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.photo.listing import Failure
+from wardrobe.runs.provenance import (
+    compute_source_checksum,
+    git_commit,
+    list_differences,
+    package_versions,
+)
 
-JOB, INPUT = "_job.json", "_input.parquet"  # readers of Parquet folders skip names with "_"
+INPUT = "_input.parquet"  # readers of Parquet folders skip names with "_"
 MAX_ROWS, MIN_ROWS = 1_000, 32  # images per part; an interrupted part is done again
 PARTS_PER_WORKER = 16  # at least, where MIN_ROWS allows: no worker waits long for the last one
+ANSWER_PACKAGES = (  # they affect the answers
+    *("wardrobe", "onnxruntime", "opencv-python-headless", "pillow", "numpy"),
+)
+ENGINE_PACKAGES = {".xml": ("openvino",), ".tflite": ("ai-edge-litert",)}  # by model file
 INPUT_SCHEMA = pa.schema([("path", pa.binary()), ("error", pa.string())])  # paths may not be UTF-8
 
 
@@ -57,14 +69,16 @@ class Job:
         inputs: the arguments, as absolute paths or addresses.
         model: the model, as the user named it.
         model_sha256: SHA-256 of the model's files.
-        versions: package → version.
+        code: versions and source code that affect the answers, from `describe_code`.
+        listed: when the images were listed.
         tables: the Parquet files whose row groups are the parts.
     """
 
     inputs: list[str]
     model: str
     model_sha256: str
-    versions: dict[str, str]
+    code: dict[str, Any]
+    listed: str
     tables: list[Table]
 
     def parts(self) -> Iterator[Part]:
@@ -88,15 +102,59 @@ def read_job(store: Store) -> Job | None:
     """
     names = store.list_names()
     if JOB in names:
-        with open_file(store / JOB) as file:
-            fields = json.load(file)
-        return Job(**{**fields, "tables": [Table(**table) for table in fields["tables"]]})
+        try:
+            with open_file(store / JOB) as file:
+                fields = json.load(file)
+            return Job(**{**fields, "tables": [Table(**table) for table in fields["tables"]]})
+        except (ValueError, TypeError, KeyError):
+            raise UsageError(
+                f"{store / JOB} is corrupted, or of another version of Wardrobe; give --out a new "
+                "folder"
+            ) from None
     if any(not name.startswith((".", "_")) for name in names):
         raise UsageError(
             f"--out {store.location} is not empty and holds no job to resume; give a new or empty "
             "folder"
         )
     return None
+
+
+def now() -> str:
+    """Returns the time in UTC, such as 2026-11-28 09:30 UTC."""
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def describe_code(suffix: str) -> dict[str, Any]:
+    """Returns the versions and the source code that affect the answers of a model file."""
+    versions = package_versions()
+    names = *ANSWER_PACKAGES, *ENGINE_PACKAGES.get(suffix, ())
+    return {
+        "versions": {name: versions.get(name) for name in names},
+        "git_commit": git_commit(),
+        "source_sha256": compute_source_checksum(),
+    }
+
+
+def list_changes(job: Job, new: Job) -> list[str]:
+    """Returns in what a job differs from a new one, such as "numpy 2.3, now 2.4"."""
+    changes = []
+    if job.inputs != new.inputs:
+        given = [", ".join(each.inputs[:3]) for each in (job, new)]
+        changes.append(f"{len(job.inputs)} inputs ({given[0]}), now {len(new.inputs)} ({given[1]})")
+    if job.model_sha256 != new.model_sha256:
+        pairs = [f"{each.model} (SHA-256 {each.model_sha256[:8]})" for each in (job, new)]
+        changes.append(f"model {pairs[0]}, now {pairs[1]}")
+    return changes + list_differences(job.code, new.code)
+
+
+def check_unchanged(job: Job, files: Set[str]) -> None:
+    """Raises UsageError if a Parquet file that still has to be read has changed."""
+    for table in job.tables:
+        if table.file in files and table.state and (now := read_state(table.file)) != table.state:
+            raise UsageError(
+                f"{table.file} has changed since the job was started ({table.state}, now {now}); "
+                "restore it to resume, or give --out another folder"
+            )
 
 
 def read_model_files(file: Path) -> dict[str, bytes]:
@@ -136,7 +194,6 @@ def write_job(
         failure = next((each for each in first if isinstance(each, Failure)), None)
         reason = f"{failure.path}: {failure.error}" if failure else f"{inputs[0]}: empty"
         raise WardrobeError(f"{reason}; give images, or a folder, list or Parquet file of them")
-    store.create()  # only now: a mistyped input leaves no folder
     listed = _write_input(store, chain(first, images), workers)
     for name, content in model.items():
         with store.atomic_write(name) as path:
@@ -161,4 +218,4 @@ def _write_input(store: Store, images: Iterator[str | Failure], workers: int) ->
             columns = [paths, [error for _, error in pairs]]
             writer.write_table(pa.table(columns, INPUT_SCHEMA), row_group_size=size)
             rows.append(len(group))
-    return Table(INPUT, rows)
+    return Table(INPUT, rows, "")

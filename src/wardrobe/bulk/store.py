@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import fsspec
 from fsspec.core import url_to_fs
 
+from wardrobe.bulk.lease import hold_lease
 from wardrobe.errors import UsageError, WardrobeError
 from wardrobe.runs.files import atomic_write
 from wardrobe.runs.locks import exclusive_lock
@@ -55,6 +56,9 @@ def find_filesystem(address: str) -> tuple[Any, str]:
         ) from error
 
 
+JOB = "_job.json"  # in the folder of each job
+
+
 class Store:
     """A folder of files, on this machine or at an address.
 
@@ -86,28 +90,35 @@ class Store:
             return {path.rstrip("/").rpartition("/")[2] for path in paths}
         return set()
 
-    def create(self) -> None:
-        """Creates the folder, if it does not exist."""
-        self.filesystem.makedirs(self.root, exist_ok=True)
-
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Holds the folder for this process. At an address, does nothing.
+        """Creates the folder and holds it for this process. A folder left empty is removed.
 
         Raises:
             WardrobeError: another process holds it.
         """
+        busy = WardrobeError(
+            f"--out {self.location} is in use by another process; wait for it, or stop it"
+        )
         if not self.is_local:
-            yield
+            with hold_lease(self.filesystem, self.root, busy):
+                yield
             return
-        busy = f"--out {self.location} is in use by another process; wait for it, or stop it"
-        with exclusive_lock(Path(self.location), WardrobeError(busy)):
-            yield
+        folder = Path(self.location)
+        new = [each for each in (folder, *folder.parents) if not each.exists()]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with exclusive_lock(folder, busy):
+                yield
+        finally:
+            for each in new:
+                with contextlib.suppress(OSError):  # not empty
+                    each.rmdir()
 
     def remove_partial_files(self) -> None:
         """Removes files that killed processes left unfinished. Call it when no one writes."""
         if self.is_local:
-            for path in Path(self.location).glob(".*.parquet"):
+            for path in Path(self.location).glob(".[0-9]*-*"):  # as `atomic_write` names them
                 path.unlink(missing_ok=True)
 
     @contextmanager
