@@ -111,6 +111,19 @@ def benchmark_serve(
     _print_written(measured, folder, as_json)
 
 
+@app.command("soak")
+def benchmark_soak(
+    minutes: Annotated[float, typer.Option(help="Duration.")] = 10,
+    folder: ResultsFolder = REPOSITORY,
+    as_json: Json = False,
+) -> None:
+    """Send good and bad requests to `wardrobe serve` for a long time; compare its memory."""
+    from benchmarks.speed import soak
+
+    measured = soak.measure_soak(minutes, folder, _choose_stream(as_json))
+    _print_written(measured, folder, as_json)
+
+
 @app.command("export")
 def benchmark_export(
     models: Annotated[str, typer.Option(help="Comma-separated recipes and shipped models.")] = (

@@ -52,7 +52,7 @@ class Onnx(MLModel):
         return InferenceResponse(model_name=self.name, outputs=[output])
 """
 
-StartServer = Callable[[], AbstractContextManager[int]]  # yields the port
+StartServer = Callable[[], AbstractContextManager[tuple[int, int]]]  # yields port, process id
 Key = tuple[str, str, int]  # request, server, connections
 
 
@@ -95,8 +95,8 @@ def measure_server(
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
         starts: dict[str, StartServer] = {
-            ONE: lambda: _start_wardrobe(here, 1),
-            MANY: lambda: _start_wardrobe(here, count_cores()),
+            ONE: lambda: start_wardrobe(here, 1),
+            MANY: lambda: start_wardrobe(here, count_cores()),
         }
         if mlserver is not None:
             starts[MLSERVER] = lambda: _start_mlserver(here, mlserver)
@@ -128,7 +128,7 @@ def _measure_rounds(
     measured: dict[Key, list[dict[str, Any]]] = {}
     for number in range(rounds):
         for server, start in starts.items():
-            with start() as port:
+            with start() as (port, _):
                 for request in requests:
                     for count in connections if server in request.servers else ():
                         text = f"{server}: {request.name}, {count} connections"
@@ -181,15 +181,17 @@ def _generate_load(
 
 
 @contextmanager
-def _start_wardrobe(here: Path, workers: int) -> Iterator[int]:
+def start_wardrobe(here: Path, workers: int) -> Iterator[tuple[int, int]]:
+    """Starts `wardrobe serve`; yields its port and its process id."""
     port = _find_free_port()
     command = [*console.COMMAND, "serve", "--compare-with", "none"]
-    with _run_server([*command, "--workers", str(workers), "--port", str(port)], here, port):
-        yield port
+    command += ["--workers", str(workers), "--port", str(port)]
+    with _run_server(command, here, port) as pid:
+        yield port, pid
 
 
 @contextmanager
-def _start_mlserver(here: Path, environment: Path) -> Iterator[int]:
+def _start_mlserver(here: Path, environment: Path) -> Iterator[tuple[int, int]]:
     home = here / "mlserver"
     home.mkdir(exist_ok=True)
     port = _find_free_port()
@@ -209,13 +211,15 @@ def _start_mlserver(here: Path, environment: Path) -> Iterator[int]:
     (home / "settings.json").write_text(json.dumps(settings))
     (home / "model-settings.json").write_text(json.dumps(model))
     (home / "runtime.py").write_text(RUNTIME)
-    with _run_server([str(environment.resolve() / "bin/mlserver"), "start", "."], home, port):
-        yield port
+    with _run_server(
+        [str(environment.resolve() / "bin/mlserver"), "start", "."], home, port
+    ) as pid:
+        yield port, pid
 
 
 @contextmanager
-def _run_server(command: Sequence[str], cwd: Path, port: int) -> Iterator[None]:
-    """Starts a server, waits until it is ready, and stops it at the end."""
+def _run_server(command: Sequence[str], cwd: Path, port: int) -> Iterator[int]:
+    """Starts a server, waits until it is ready, yields its process id, and stops it at the end."""
     with (cwd / "log").open("w+") as log:
         process = subprocess.Popen(command, cwd=cwd, stdout=log, stderr=log)
         try:
@@ -226,7 +230,7 @@ def _run_server(command: Sequence[str], cwd: Path, port: int) -> Iterator[None]:
                     name, text = Path(command[0]).name, log.read()[-300:]
                     raise WardrobeError(f"{name} did not become ready: {text}")
                 time.sleep(0.1)
-            yield
+            yield process.pid
         finally:
             process.terminate()
             process.wait()

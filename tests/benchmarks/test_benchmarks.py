@@ -11,6 +11,7 @@ from drawn_photos import scene, wood
 from PIL import Image
 
 from benchmarks.__main__ import app
+from benchmarks.speed import soak
 from wardrobe.evaluation import calibration, out_of_distribution
 from wardrobe.runs import Run
 
@@ -77,6 +78,23 @@ def test_speed_is_measured_against_keras(tmp_path: Path) -> None:
     assert 30 < measured["memory"]["few_mib"] < 1000
     assert 30 < measured["memory"]["many_mib"] < 1000
     assert "## Speed of `wardrobe predict`" in (tmp_path / "RESULTS.md").read_text()
+
+
+def test_a_soak_of_the_server_counts_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soak, "WARM_UP", 20)  # each kind once
+    result = run_benchmark("soak", "--minutes", 0.01, "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(result.stdout)
+    assert measured["wrong"] == []
+    assert set(measured["good"]) == {"V2 JSON", "V2 binary", "TensorFlow Serving", "JPEG"}
+    statuses = {row["request"]: set(row["statuses"]) for row in measured["rows"]}
+    assert statuses["zip bomb"] == {"413"}
+    assert statuses["other origin"] == {"403"}
+    assert statuses["disconnect"] == {"closed"}
+    assert measured["after"]["threads"] <= measured["before"]["threads"] + 4
+    assert "Every good request was answered correctly" in (tmp_path / "RESULTS.md").read_text()
 
 
 def test_the_finder_is_timed_beside_grabcut(tmp_path: Path) -> None:
@@ -167,6 +185,7 @@ def test_train_writes_results_and_page(tmp_path: Path, few_of_own: Path) -> None
         (["train", "--recipes", "baselin"], 2, ["unknown recipe 'baselin'"]),
         (["photos", "--photos-dir", "nowhere"], 2, ["--photos-dir nowhere does not have the fold"]),
         (["photos", "--seeds", "-1"], 2, ["--seeds -1 is too small"]),
+        (["soak", "--minutes", "0"], 2, ["--minutes 0.0 is too short"]),
         (["predict", "--rounds", "0"], 2, ["--rounds 0 is too small"]),
     ],
 )

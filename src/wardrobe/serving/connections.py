@@ -1,7 +1,7 @@
 """uvicorn with limits on its connections, and with a shutdown that answers the open ones.
 
 uvicorn limits neither the head of a request, nor its time, nor the number of idle connections. Its
-other parser, h11, limits the head's bytes, but answers a third fewer requests per second.
+other parser, h11, limits the bytes of the head, but answers a tenth fewer requests per second.
 """
 
 import asyncio
