@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from benchmarks import results
 from benchmarks.speed import predict
@@ -238,7 +238,8 @@ def _run_server(command: Sequence[str], cwd: Path, port: int) -> Iterator[int]:
 
 def _is_ready(port: int) -> bool:
     try:
-        with urlopen(f"http://127.0.0.1:{port}{READY}", timeout=1) as response:
+        without_proxy = build_opener(ProxyHandler({}))
+        with without_proxy.open(f"http://127.0.0.1:{port}{READY}", timeout=1) as response:
             return bool(response.status == 200)
     except (URLError, OSError):
         return False
