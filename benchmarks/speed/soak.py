@@ -97,7 +97,7 @@ def measure_soak(minutes: float, folder: Path, stream: TextIO) -> dict[str, Any]
 
 
 def _read_process(pid: int) -> dict[str, int]:
-    """Returns a process's memory, now and at most (MiB), threads and open connections (sockets)."""
+    """Returns memory now and at most in MiB, threads and sockets of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
     sockets = 0
     for each in Path(f"/proc/{pid}/fd").iterdir():
