@@ -29,7 +29,7 @@ from wardrobe import photo
 from wardrobe.data import synthetic
 from wardrobe.errors import UsageError
 from wardrobe.inference.classifier import Classifier
-from wardrobe.serving.connections import IDLE_SECONDS
+from wardrobe.serving.http.connections import IDLE_SECONDS
 from wardrobe.serving.protocols import arrays, v2
 
 THREADS = 4  # of clients

@@ -211,8 +211,8 @@ def test_folders_of_splits_are_the_splits(
     assert to_tiles(open_test_split(dataset)) == read_tiles(root / "TEST")
     assert dataset.checksums.keys() == {"sha256/Train", "sha256/valid", "sha256/TEST"}
     warned = capsys.readouterr().err
-    assert f"{root}: passed over labels (no image)\n" in warned
-    assert f"{root / 'Train'}: passed over sashes (no image)\n" in warned
+    assert f"{root}: ignored labels (no image)\n" in warned
+    assert f"{root / 'Train'}: ignored sashes (no image)\n" in warned
     result = wardrobe_here("data", "--data", root, cwd=tmp_path)
     assert "10 train from Train/, 6 validation from valid/, 8 test from TEST/" in result.stdout
 
@@ -259,7 +259,7 @@ def test_an_unclear_layout_is_refused(tmp_path: Path, folders: list[str], proble
     refused(result, 1, f"{root} {problem}; expected one subfolder per class, or the folders train")
 
 
-def test_what_is_no_photo_of_the_person_is_passed_over(
+def test_what_is_no_photo_of_the_person_is_ignored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tmp_path / "own"
@@ -278,7 +278,7 @@ def test_what_is_no_photo_of_the_person_is_passed_over(
     for line in ("empty (no image), ", "Trained (run folder), ", "and 3 more"):
         assert line in warned
     assert set(map(Path, map(str, find_images([str(root)])))) == expected
-    assert "passed over" in capsys.readouterr().err
+    assert "ignored" in capsys.readouterr().err
 
 
 def test_links_to_folders_are_followed_once(

@@ -139,7 +139,7 @@ def test_the_orientation_is_read_beside_a_tag_that_is_not_valid(orientation: int
         "<HHLL", 0x11A, 10, 1, 38
     )
     exif = b"Exif\0\0II*\0" + struct.pack("<LH", 8, 2) + tags + bytes(4) + struct.pack("<ll", -1, 0)
-    turn = (None, *photo.decode.UPRIGHT.values())[orientation - 1]
+    turn = (None, *photo.decoding.decode.UPRIGHT.values())[orientation - 1]
     upright = PHOTO if turn is None else PHOTO.transpose(turn)
     content = encode(PHOTO, "JPEG", exif=exif, quality=95)
     assert np.abs(photo.prepare(content) - photo.prepare(upright).astype(int)).mean() < 4

@@ -199,7 +199,7 @@ def encode_heic(image: Image.Image) -> bytes:
 
 
 def test_transparent_pixels_become_white() -> None:
-    rgb, opaque = photo.decode.decode(Image.new("RGBA", (28, 28), (0, 0, 0, 0)))
+    rgb, opaque = photo.decoding.decode.decode(Image.new("RGBA", (28, 28), (0, 0, 0, 0)))
     assert (rgb == 255).all()
     assert not opaque.any()
 
@@ -211,7 +211,7 @@ def test_exif_orientation_is_applied(file_format: str, mode: str) -> None:
     half.paste(light, (0, 0, 80, 30))  # the light half is on top
     exif = Image.Exif()
     exif[0x0112] = 6  # rotate by 90 degrees clockwise
-    rgb, _ = photo.decode.decode(photo.open_image(encode(half, file_format, exif=exif)))
+    rgb, _ = photo.decoding.decode.decode(photo.open_image(encode(half, file_format, exif=exif)))
     assert rgb.shape == (80, 60, 3)
     assert rgb[:, 34:].min() > 245 and rgb[:, :26].max() < 10  # now it is on the right
 
@@ -269,7 +269,7 @@ def test_a_108_megapixel_jpeg_is_read_in_little_memory() -> None:
 def test_formats_that_run_other_programs_are_not_opened(tmp_path: Path) -> None:
     """Pillow opens PostScript with Ghostscript, and some other formats with other programs."""
     external = {"EPS", "FPX", "MIC", "WMF", "GRIB", "HDF5", "BUFR"}
-    assert not external & {*photo.decode.FORMATS, *photo.decode.FURTHER_FORMATS}
+    assert not external & {*photo.decoding.decode.FORMATS, *photo.decoding.decode.FURTHER_FORMATS}
     eps = tmp_path / "a.png"
     Image.new("RGB", (50, 50)).save(eps, "EPS")
     with pytest.raises(PhotoError, match="PostScript"):

@@ -20,8 +20,8 @@ from conftest import Server, environment, read_metric, serving, wait_until
 from wardrobe import photo
 from wardrobe.data import synthetic
 from wardrobe.inference.classifier import Classifier
-from wardrobe.serving import connections
-from wardrobe.serving.middleware import SECURITY_HEADERS
+from wardrobe.serving.http import connections
+from wardrobe.serving.http.middleware import SECURITY_HEADERS
 from wardrobe.serving.protocols import tensorflow_serving
 from wardrobe.serving.server import create_app
 
@@ -217,7 +217,8 @@ def test_a_large_body_is_parsed_beside_other_requests(monkeypatch: pytest.Monkey
 BLOCKED = """
 import sys, time
 from wardrobe import photo
-from wardrobe.serving import connections, server
+from wardrobe.serving import server
+from wardrobe.serving.http import connections
 photo.prepare_or_reason = lambda _: time.sleep(1000)
 connections.SHUTDOWN_SECONDS = server.SHUTDOWN_SECONDS = 0.5
 from wardrobe.cli import main

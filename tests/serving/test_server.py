@@ -31,7 +31,7 @@ from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.predict import to_json
 from wardrobe.serving import uploads
 from wardrobe.serving.batching import Batcher
-from wardrobe.serving.middleware import SECURITY_HEADERS
+from wardrobe.serving.http.middleware import SECURITY_HEADERS
 from wardrobe.serving.protocols import v2
 from wardrobe.serving.routes import PAGE
 from wardrobe.serving.server import create_app

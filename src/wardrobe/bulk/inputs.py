@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from wardrobe.bulk.store import JOB, find_filesystem, is_address, open_file, printable, to_absolute
 from wardrobe.errors import UsageError
 from wardrobe.inference.predict import find_images
-from wardrobe.photo.listing import EXTENSIONS, Failure, is_passed_over
+from wardrobe.photo.listing import EXTENSIONS, Failure, is_ignored
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _find_at_address(given: str) -> Iterator[str | Failure]:
         yield Failure(given, f"cannot be listed ({type(error).__name__}: {error})")
         return
     runs = tuple(each.removesuffix("run.json") for each in matches if each.endswith("/run.json"))
-    matches = [e for e in matches if not (is_passed_over(e, path) or e.startswith(runs))]
+    matches = [e for e in matches if not (is_ignored(e, path) or e.startswith(runs))]
     images = [each for each in matches if _has_suffix(each, EXTENSIONS)]
     found = images or [each for each in matches if _has_suffix(each, {".parquet"})]
     yield from (filesystem.unstrip_protocol(each) + separator + rest for each in found)

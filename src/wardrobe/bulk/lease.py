@@ -1,7 +1,7 @@
-"""A lock where there are no locks: an object in the folder, which its holder rewrites as it works.
+"""A lock for object stores, which have none: an object that its holder rewrites while it works.
 
-It uses only what all object stores have: an object is created if there is none of its name. No
-clocks are compared. Whoever finds a lease watches whether it changes.
+It needs only that a store can create an object on the condition that none has its name. Clocks are
+not compared. A process that finds a lease waits to see whether it changes.
 """
 
 import contextlib
@@ -15,9 +15,9 @@ from typing import Any
 from wardrobe.errors import WardrobeError
 from wardrobe.terminal import console
 
-LEASE = "_lease-"  # followed by a number: whoever takes over creates the next one
+LEASE = "_lease-"  # followed by a number; the next holder uses the next number
 RENEW_SECONDS = 10.0  # between two writes of the holder
-DEAD_SECONDS = 60.0  # without a write, after which the holder is dead
+DEAD_SECONDS = 60.0  # without a write, after which the holder counts as dead
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def _claim(files: Any, root: str, busy: WardrobeError) -> str:
     path = f"{root}/{LEASE}{number + 1:06d}"
     try:
         files.pipe_file(path, secrets.token_bytes(), mode="create")
-    except FileExistsError:  # of several that wait, one creates it
+    except FileExistsError:  # another waiting process created it first
         raise busy from None
     if number:
         files.rm_file(f"{root}/{LEASE}{number:06d}")
@@ -63,7 +63,7 @@ def _claim(files: Any, root: str, busy: WardrobeError) -> str:
 
 
 def _is_dead(files: Any, path: str) -> bool:
-    """Returns whether the holder of a lease has ended without a word, or removed it meanwhile."""
+    """Returns whether the holder of a lease no longer renews it, or has removed it."""
     console.warn(f"{path} exists; waiting up to {DEAD_SECONDS:.0f} s to see if its process lives")
     end = time.monotonic() + DEAD_SECONDS
     try:

@@ -150,9 +150,9 @@ def list_changes(job: Job, new: Job) -> list[str]:
 def check_unchanged(job: Job, files: Set[str]) -> None:
     """Raises UsageError if a Parquet file that still has to be read has changed."""
     for table in job.tables:
-        if table.file in files and table.state and (now := read_state(table.file)) != table.state:
+        if table.file in files and table.state and (state := read_state(table.file)) != table.state:
             raise UsageError(
-                f"{table.file} has changed since the job was started ({table.state}, now {now}); "
+                f"{table.file} has changed since the job was started ({table.state}, now {state}); "
                 "restore it to resume, or give --out another folder"
             )
 

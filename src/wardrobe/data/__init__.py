@@ -3,6 +3,7 @@
 - `load`: opens a data set by name and splits it; `dataset`: its types
 - `test_split`: opens the test split, for `wardrobe.evaluation` alone
 - `fashion_mnist`, `image_folder`, `synthetic`: the three sources of images
+- `folder_layout`: the splits and classes of an image folder
 - `clothing_photos`: photos to train on beside them
 - `download`: the cache, and downloads into it
 - `augment`: changed training images

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from wardrobe.data.dataset import TEST, TRAIN, VALIDATION
 from wardrobe.data.download import cache_folder, download_archive, raise_if_disk_error
-from wardrobe.data.image_folder import Prepared, group_photos, prepare_files
+from wardrobe.data.folder_layout import group_photos
+from wardrobe.data.image_folder import Prepared, prepare_files
 from wardrobe.errors import DataError, DataMissingError, UsageError
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.photo import copies
@@ -210,13 +211,15 @@ def list_photos(folder: Path) -> dict[Path, str]:
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give one with subfolders such as {allowed}")
     listed: dict[Path, str] = {}
-    for child, paths in group_photos(folder).items():
+    groups = group_photos(folder)
+    groups.pop("", None)  # photos beside the folders have no kind
+    for child, paths in groups.items():
         name = FOLDER_NAMES.get(child.casefold())
-        if child and name is None:
+        if name is None:
             raise UsageError(
                 f"{folder / child} is not named after a kind; rename it to one of {allowed}"
             )
-        listed |= dict.fromkeys(paths, name) if name else {}
+        listed |= dict.fromkeys(paths, name)
     return listed
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,21 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from wardrobe import photo
-from wardrobe.data.dataset import TEST, TRAIN, VALIDATION
+from wardrobe.data.dataset import TRAIN
+from wardrobe.data.folder_layout import MAX_WARNINGS, SPLITS, find_layout, normalize
 from wardrobe.errors import DataError, UsageError
 from wardrobe.photo import copies
-from wardrobe.photo.listing import Failure, describe_passed_over, find_photos, find_reason
 from wardrobe.terminal import console, progress
 
-MAX_WARNINGS = 5  # of one kind, such as unreadable images; the others are only counted
-
-SPLITS = TEST, VALIDATION, TRAIN  # a photo in several is used in the first of them
-SPLIT_NAMES = {  # folder name in lower case → split
-    **dict.fromkeys(("train", "training"), TRAIN),
-    **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
-    **dict.fromkeys(("test", "testing"), TEST),
-}
-Groups = dict[str, list[Path]]  # name of a subfolder → the photos in it, sorted
 # Pixels of an image → the first file that has them. The keys are pixels, so that a copy in another
 # format is recognised as a duplicate.
 Tiles = dict[bytes, Path]
@@ -39,14 +29,6 @@ class Prepared:
 
     tile: npt.NDArray[np.uint8]  # (28, 28), 0-255, as `photo.prepare` returns
     thumbnail: npt.NDArray[np.uint8]  # (12, 12, 3), of the whole photo, to find copies of it
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The photos of a folder, by split and class."""
-
-    folders: dict[str, str]  # split → folder name; empty if the folder has no splits
-    classes: dict[str, Groups]  # split → class → photos; without splits, those of TRAIN
 
 
 @dataclass(frozen=True)
@@ -86,14 +68,7 @@ def read_image_folder(root: Path) -> FolderImages:
             "of each class into their own subfolder"
         )
     class_names = _name_classes(root, names)
-    # Of duplicates, the first is kept: not the one to train on, if another is to score with.
-    listed = [
-        [p for split in SPLITS for p in layout.classes.get(split, {}).get(name, [])]
-        for name in names
-    ]
-    split_of = {
-        p: split for split, each in layout.classes.items() for paths in each.values() for p in paths
-    }
+    listed = [layout.list_class(name) for name in names]
     prepared = prepare_files(root, [path for paths in listed for path in paths])
     classes = [
         _drop_duplicates(
@@ -104,15 +79,12 @@ def read_image_folder(root: Path) -> FolderImages:
     _drop_contradictions(root, classes)
     paths = [path for tiles in classes for path in tiles.values()]
     labels = np.repeat(np.arange(len(classes)), [len(tiles) for tiles in classes])
+    split_of = layout.find_splits()
     splits = np.array([split_of[path] for path in paths], str)
     groups = copies.group_copies(np.array([prepared[path].thumbnail for path in paths], np.uint8))
     used = _find_used(root, paths, splits, groups)
-    paths, labels, splits, groups = (
-        [paths[i] for i in used],
-        labels[used],
-        splits[used],
-        groups[used],
-    )
+    paths = [paths[i] for i in used]
+    labels, splits, groups = labels[used], splits[used], groups[used]
     _check_counts(root, names, labels, splits, groups, layout.folders)
     return FolderImages(
         class_names,
@@ -125,20 +97,6 @@ def read_image_folder(root: Path) -> FolderImages:
     )
 
 
-def normalize(name: str) -> str:
-    """Returns a name with accents as single characters.
-
-    macOS may write é as e and an accent. The same folder has to give the same classes, splits and
-    checksum everywhere.
-    """
-    return unicodedata.normalize("NFC", name)
-
-
-def normalize_parts(path: Path) -> list[str]:
-    """Returns a key that sorts paths in the same way everywhere."""
-    return [normalize(part) for part in path.parts]
-
-
 def _name_classes(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
     """Returns the classes' names: those of the folders, normalized and printable."""
     names = {console.make_printable(normalize(folder)): folder for folder in folders}
@@ -148,108 +106,6 @@ def _name_classes(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
             f"{root / twin} has the name of another class folder; rename or merge one of them"
         )
     return tuple(names)
-
-
-def find_layout(root: Path) -> Layout:
-    """Lists the photos of an image folder by split and class.
-
-    Raises:
-        DataError: it is not clear which folders are the classes.
-    """
-    groups = group_photos(root)
-    splits = {name: SPLIT_NAMES.get(name.casefold()) for name in groups if name}
-    if any(splits.values()):
-        folders = {split: name for name, split in splits.items() if split}
-        classes = {split: _group(root / name, groups[name]) for split, name in folders.items()}
-        problem = _find_split_problem(groups, splits) or _find_class_problem(folders, classes)
-        for name in folders.values():
-            _report_passed_over(root / name, _group(root / name, groups[name]), {})
-    else:
-        folders, classes, problem = {}, {TRAIN: groups}, None
-        if stray := groups.pop("", []):
-            console.warn(
-                f"{root}: passed over {len(stray)} images outside the class folders, such as "
-                f"{stray[0].name}"
-            )
-    parents = {
-        path.parent.relative_to(root / folders.get(split, "") / name)
-        for split, each in classes.items()
-        for name, paths in each.items()
-        for path in paths
-    }
-    if parents and Path() not in parents:  # each of CLASS/…, where classes may be deeper
-        example = next(
-            path for each in classes.values() for paths in each.values() for path in paths
-        )
-        problem = problem or f"has images only deeper, such as {example.relative_to(root)}"
-    if problem:
-        raise DataError(
-            f"{root} {problem}; expected one subfolder per class, or the folders train, validation "
-            "and test with the same classes in each; move what differs, or give another folder"
-        )
-    return Layout(folders, classes)
-
-
-def _find_split_problem(groups: Groups, splits: Mapping[str, str | None]) -> str | None:
-    """Returns what is not clear about the folders beside train."""
-    names = ", ".join(splits)
-    if "" in groups:
-        return f"has images beside {names}, such as {groups[''][0].name}"
-    if others := [name for name, split in splits.items() if split is None]:
-        return f"has {', '.join(others)} beside {', '.join({*splits} - {*others})}"
-    if len({*splits.values()}) < len(splits):
-        return f"has several folders for one split: {names}"
-    return None if TRAIN in splits.values() else f"has {names}, but no train"
-
-
-def _find_class_problem(folders: Mapping[str, str], classes: Mapping[str, Groups]) -> str | None:
-    """Returns what is not clear about the classes of the splits."""
-    for split, groups in classes.items():
-        if "" in groups:
-            return (
-                f"has images in {folders[split]} outside of classes, such as {groups[''][0].name}"
-            )
-        if different := sorted(groups.keys() ^ classes[TRAIN].keys()):
-            names = ", ".join(different)
-            return f"has other classes in {folders[split]} than in {folders[TRAIN]}: {names}"
-    return None
-
-
-def group_photos(root: Path) -> Groups:
-    """Returns the photos in each subfolder; those beside the subfolders have the key "".
-
-    What is passed over or cannot be read is reported on stderr.
-    """
-    passed_over: dict[str, str] = {}
-    found = [*find_photos(str(root), passed_over)]
-    groups = _group(root, [Path(each) for each in found if isinstance(each, str)])
-    failures = [each for each in found if isinstance(each, Failure)]
-    for failure in failures[:MAX_WARNINGS]:
-        console.warn(f"{failure.path} skipped: {failure.error}")
-    if len(failures) > MAX_WARNINGS:
-        console.warn(f"{root}: {len(failures)} files or folders cannot be read; skipped")
-    _report_passed_over(root, groups, passed_over)
-    return groups
-
-
-def _group(folder: Path, paths: Sequence[Path]) -> Groups:
-    groups: Groups = {}
-    for path in sorted(paths, key=normalize_parts):
-        first, *rest = path.relative_to(folder).parts
-        groups.setdefault(first if rest else "", []).append(path)
-    return dict(sorted(groups.items()))
-
-
-def _report_passed_over(folder: Path, groups: Groups, passed_over: dict[str, str]) -> None:
-    """Reports the folders that were passed over, and the subfolders without an image."""
-    empty: dict[str, str] = {}  # first in the report, as it may be a class
-    for child in sorted(folder.iterdir()):
-        path = os.path.join(str(folder), child.name)  # noqa: PTH118  as in `find_photos`
-        is_listed = child.name in groups or child.name.startswith(".") or path in passed_over
-        if child.is_dir() and not is_listed and not find_reason(path):
-            empty[path] = "no image"
-    if reasons := empty | passed_over:
-        console.warn(describe_passed_over(str(folder), reasons))
 
 
 def _find_used(
@@ -284,7 +140,7 @@ def _check_counts(
     groups: npt.NDArray[np.int64],
     folders: Mapping[str, str],
 ) -> None:
-    """Refuses classes with too few images, copies counted once, for what is split off of them."""
+    """Raises a DataError if a class has too few images for its splits. Copies count once."""
     first = np.isin(np.arange(len(labels)), np.unique(groups, return_index=True)[1])
     for split in SPLITS if folders else (TRAIN,):
         if folders and split not in folders:

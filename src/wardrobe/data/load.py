@@ -149,13 +149,8 @@ def _load_fashion_mnist_or_synthetic(data_dir: Path | None, limit: int | None) -
 def _load_fashion_mnist(data_dir: Path | None) -> Dataset:
     copies = files.find(data_dir)
 
-    def parse(split: str) -> Split:
-        return Split(
-            forms.parse_images(copies[f"{split}_images"].content),
-            forms.parse_labels(copies[f"{split}_labels"].content),
-        )
-
-    published = parse("train")
+    published = _parse_split(copies["train_images"], copies["train_labels"])
+    test = copies["test_images"], copies["test_labels"]  # alone kept in memory, for later
     train, validation = stratified_split(published.labels, VALIDATION_IMAGES)
     return Dataset(
         name=FASHION_MNIST,
@@ -165,8 +160,12 @@ def _load_fashion_mnist(data_dir: Path | None) -> Dataset:
         train=published[train],
         validation=published[validation],
         test_size=10_000,
-        _load_test=lambda: parse("test"),
+        _load_test=lambda: _parse_split(*test),
     )
+
+
+def _parse_split(images: files.Copy, labels: files.Copy) -> Split:
+    return Split(forms.parse_images(images.content), forms.parse_labels(labels.content))
 
 
 def _draw_synthetic(limit: int | None) -> Dataset:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from wardrobe import photo
 from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.engines import count_cores
-from wardrobe.photo.listing import Failure, describe_passed_over, find_photos, is_passed_over
+from wardrobe.photo.listing import Failure, describe_ignored, find_photos, is_ignored
 from wardrobe.terminal import console
 
 STDIN = "-"
@@ -146,13 +146,13 @@ def find_images(paths: Iterable[str]) -> Iterator[str | Failure]:
 
 
 def _find_in_folder(folder: str) -> Iterator[str | Failure]:
-    passed_over: dict[str, str] = {}
+    ignored: dict[str, str] = {}
     is_empty = True
-    for found in find_photos(folder, passed_over):
+    for found in find_photos(folder, ignored):
         is_empty = False
         yield found
-    if passed_over:
-        _warn_once(describe_passed_over(folder, passed_over))
+    if ignored:
+        _warn_once(describe_ignored(folder, ignored))
     if is_empty:
         yield Failure(folder, "no image in this folder")
 
@@ -177,7 +177,7 @@ def _find_matches(pattern: str) -> Iterator[str | Failure]:
     matches = sorted(root.glob(tail)) or sorted(root.glob(tail.replace("[", "[[]")))
     is_empty = True
     for match in matches:
-        if is_passed_over(str(match), pattern) or (is_recursive and match.is_dir()):
+        if is_ignored(str(match), pattern) or (is_recursive and match.is_dir()):
             continue
         is_empty = False
         yield from _find_in_folder(str(match)) if match.is_dir() else [str(match)]

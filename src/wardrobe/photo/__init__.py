@@ -2,13 +2,12 @@
 
 - `steps`: `prepare`, all steps in a row
 - `listing`: a folder → the photos in it; `copies`: photos → which are copies of another
-- `decode`: image file → upright RGB pixels; `limits`: what it may cost; `repair`: damaged files;
-  `depth`: more than 8 bits
+- `decoding`: image file → upright RGB pixels
 - `garment`, `finder`: pixels → mask of the garment
 - `tile`: pixels and mask → tile
 """
 
-from wardrobe.photo.decode import open_image, read_photo
+from wardrobe.photo.decoding.decode import open_image, read_photo
 from wardrobe.photo.garment import TILE, Garment
 from wardrobe.photo.steps import (
     Steps,

@@ -28,7 +28,7 @@ def shrink(photo: Rgb) -> npt.NDArray[np.uint8]:
 def group_copies(thumbnails: Thumbnails) -> npt.NDArray[np.int64]:
     """Returns the first photo that each is a copy of, directly or through others: (n,) indices.
 
-    60,000 photos take seconds. Photos of one tone are no copies of anything.
+    60,000 photos take seconds. A photo of one tone is never a copy.
     """
     # Imported here, because `wardrobe.photo` is also for inference, which has no SciPy.
     from scipy.sparse import coo_matrix
@@ -49,7 +49,7 @@ def group_copies(thumbnails: Thumbnails) -> npt.NDArray[np.int64]:
     coarse = unit @ axes[:, -COMPONENTS:]  # (m, 16)
     _, near = KDTree(coarse).query(coarse, NEIGHBOURS, distance_upper_bound=MAX_DISTANCE)
     pairs = np.stack([np.repeat(np.arange(len(unit)), NEIGHBOURS), near.ravel()], axis=1)
-    pairs = pairs[pairs[:, 1] < len(unit)]  # that number stands for "no further neighbour"
+    pairs = pairs[pairs[:, 1] < len(unit)]  # len(unit): no further neighbour
     chunks = np.array_split(pairs, len(pairs) // CHUNK + 1)
     distances = [np.linalg.norm(unit[a] - unit[b], axis=1) for a, b in (c.T for c in chunks)]
     left, right = pairs[np.concatenate(distances) <= MAX_DISTANCE].T

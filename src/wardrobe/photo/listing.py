@@ -1,4 +1,4 @@
-"""Which files in a folder are photos: one rule for training, `predict`, own photos and Ray."""
+"""Which files in a folder are photos: one rule for training, `predict`, your own photos and Ray."""
 
 import os
 import re
@@ -21,7 +21,7 @@ AN_IMAGE = re.compile(
     rb"|....ftyp(he|hevc|avi|mif1|msf1)|\0\0\0\x0cjP  |\xff\x4f\xff\x51",
     re.DOTALL,
 )
-RUNS = "run folder"  # why it is passed over
+RUNS = "run folder"  # a reason, as messages give it
 # Folders that programs put among photos, in lower case, and what they are.
 NOT_PHOTOS = {
     "runs": RUNS,
@@ -40,15 +40,15 @@ class Failure:
     error: str
 
 
-def find_photos(root: str, passed_over: dict[str, str]) -> Iterator[str | Failure]:
+def find_photos(root: str, ignored: dict[str, str]) -> Iterator[str | Failure]:
     """Yields the path of every photo below a folder, and a failure for what cannot be read.
 
     A photo has the extension of an image. A file without an extension is one if it begins as one.
-    Hidden names, the folders of `NOT_PHOTOS` and run folders are passed over. Names are sorted.
+    Hidden files and folders, run folders and those of `NOT_PHOTOS` are ignored. Names are sorted.
     Links to folders come last. Each folder is entered once, so that no link loops or repeats one.
 
     Args:
-        passed_over: filled with the folders that are passed over and not hidden: path → reason.
+        ignored: filled with the ignored folders that are not hidden: path → reason.
     """
     unreadable: list[OSError] = []
     # A link to a folder that contains `root` would list it again.
@@ -56,7 +56,7 @@ def find_photos(root: str, passed_over: dict[str, str]) -> Iterator[str | Failur
     waiting = [root]
     for start in waiting:  # grows by links to folders, as they are found
         if not _enter(start, seen):
-            passed_over[start] = "link to a folder that is listed already"
+            ignored[start] = "link to a folder that is listed already"
             continue
         for parent, folders, names in os.walk(start, onerror=unreadable.append):
             visible = [name for name in sorted(folders) if not name.startswith(".")]
@@ -64,7 +64,7 @@ def find_photos(root: str, passed_over: dict[str, str]) -> Iterator[str | Failur
             for name in visible:
                 path = os.path.join(parent, name)
                 if reason := find_reason(path):
-                    passed_over[path] = reason
+                    ignored[path] = reason
                 elif os.path.islink(path):
                     waiting.append(path)
                 elif _enter(path, seen):
@@ -93,7 +93,7 @@ def _identify(folder: str) -> tuple[int, int]:
 
 
 def find_reason(folder: str) -> str | None:
-    """Returns why a folder is passed over; None if it is not."""
+    """Returns why a folder is ignored; None if it is not."""
     is_run = os.path.isfile(os.path.join(folder, "run.json"))
     return RUNS if is_run else NOT_PHOTOS.get(os.path.basename(folder).lower())
 
@@ -115,7 +115,7 @@ def _is_photo(path: str) -> bool:
         return True
 
 
-def is_passed_over(path: str, given: str) -> bool:
+def is_ignored(path: str, given: str) -> bool:
     """Returns whether a match of the pattern `given` is hidden or in a folder of `NOT_PHOTOS`.
 
     Parts that the pattern names itself are not: `runs/*.png` has those in runs.
@@ -124,11 +124,11 @@ def is_passed_over(path: str, given: str) -> bool:
     return any(part.startswith(".") or part.lower() in NOT_PHOTOS for part in parts)
 
 
-def describe_passed_over(root: str, passed_over: dict[str, str]) -> str:
-    """Returns one line that says which folders below `root` were passed over, and why."""
+def describe_ignored(root: str, ignored: dict[str, str]) -> str:
+    """Returns one line that says which folders below `root` were ignored, and why."""
     named = [
         f"{os.path.relpath(path, root)} ({reason})"
-        for path, reason in [*passed_over.items()][:MAX_NAMED]
+        for path, reason in [*ignored.items()][:MAX_NAMED]
     ]
-    more = len(passed_over) - len(named)
-    return f"{root}: passed over {', '.join(named)}{f' and {more} more' if more else ''}"
+    more = len(ignored) - len(named)
+    return f"{root}: ignored {', '.join(named)}{f' and {more} more' if more else ''}"

@@ -6,7 +6,7 @@ import numpy as np
 
 from wardrobe.errors import PhotoError
 from wardrobe.photo import tile
-from wardrobe.photo.decode import read_photo
+from wardrobe.photo.decoding.decode import read_photo
 from wardrobe.photo.garment import NOTHING, TILE, Garment, find_garment
 from wardrobe.photo.tile import SIDE
 from wardrobe.photo.types import Grey, Rectangle, Rgb, Source, Tones
@@ -59,13 +59,13 @@ def prepare_steps(source: Source, rectangle: Rectangle | None = None) -> Steps:
 
 
 def prepare_or_reason(source: Source) -> Grey | str:
-    """Returns the tile as `prepare` does, or one line that says why there is none."""
+    """Returns the tile as `prepare` does, or a one-line error message."""
     steps = prepare_steps_or_reason(source)
     return steps if isinstance(steps, str) else steps.pixels
 
 
 def prepare_steps_or_reason(source: Source) -> Steps | str:
-    """Returns the steps as `prepare_steps` does, or one line that says why there are none."""
+    """Returns the steps as `prepare_steps` does, or a one-line error message."""
     try:
         return prepare_steps(source)
     except PhotoError as error:

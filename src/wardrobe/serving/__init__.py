@@ -3,7 +3,7 @@
 - `server`: start and stop
 - `workers`: several processes on one port
 - `settings`: access control and limits
-- `middleware`: access control, limits and the access log, applied to every request
+- `http`: connections, compressed bodies, and what is applied to every request
 - `metrics`: what `/metrics` reports
 - `routes`: what each path answers
 - `uploads`: request body → image files

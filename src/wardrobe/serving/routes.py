@@ -27,9 +27,9 @@ from wardrobe.errors import BodyError, WardrobeError
 from wardrobe.inference.classifier import Classifier
 from wardrobe.serving import studio, uploads
 from wardrobe.serving.batching import BoundedThreadPool, ServedModel
-from wardrobe.serving.content_encoding import ACCEPT_ENCODING
+from wardrobe.serving.http.content_encoding import ACCEPT_ENCODING
+from wardrobe.serving.http.middleware import CLIENT_CLOSED_REQUEST, CLOSE
 from wardrobe.serving.metrics import Metrics
-from wardrobe.serving.middleware import CLIENT_CLOSED_REQUEST, CLOSE
 from wardrobe.serving.protocols import tensorflow_serving, v2
 from wardrobe.serving.protocols.arrays import VERSION
 

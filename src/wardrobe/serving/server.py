@@ -18,8 +18,12 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from wardrobe.errors import UsageError
 from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.engines import count_cores
-from wardrobe.serving.connections import IDLE_SECONDS, SHUTDOWN_SECONDS, Connection, Server
-from wardrobe.serving.middleware import JSONCORSMiddleware, RequestMiddleware, RootPathMiddleware
+from wardrobe.serving.http.connections import IDLE_SECONDS, SHUTDOWN_SECONDS, Connection, Server
+from wardrobe.serving.http.middleware import (
+    JSONCORSMiddleware,
+    RequestMiddleware,
+    RootPathMiddleware,
+)
 from wardrobe.serving.routes import ERROR_HANDLERS, PAGE, Service
 from wardrobe.serving.settings import (
     PROXIES,
@@ -150,7 +154,7 @@ def _load_and_serve(
 
 
 def _serve(app: Starlette, listening: socket.socket, on_ready: Callback) -> NoReturn:
-    """Answers requests until Ctrl-C or SIGTERM, then exits: 1 if some had none, else 0."""
+    """Answers requests until Ctrl-C or SIGTERM, then exits: 1 if one was not answered, or 0."""
     # A malformed form is reported to the client; the parser would also log it.
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     # A parsed body is many lists without cycles; looking for cycles would take most of its time.

@@ -69,7 +69,7 @@ def run_workers(serve: Serve, listening: socket.socket, count: int, on_ready: Ca
             for worker in workers:
                 worker.terminate()  # SIGTERM: requests in flight finish
             for worker in workers:
-                worker.join()  # each bounds its time; see connections.Server
+                worker.join()  # limited in time by connections.Server
             del os.environ[SHARED_FOLDER]
         if any(worker.exitcode == 1 for worker in workers):  # not: killed while it started
             raise WardrobeError("a worker stopped before it had answered all requests")

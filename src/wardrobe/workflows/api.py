@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO, Unpack
 
 from wardrobe import runs
-from wardrobe.data import AUTO, FASHION_MNIST, TEST, VALIDATION, load_training_data
+from wardrobe.data import AUTO, FASHION_MNIST, TEST, VALIDATION, Dataset, load_training_data
 from wardrobe.errors import PhotoError, RunError, UsageError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import TTA_VIEWS, Recipe
@@ -73,13 +73,12 @@ def train(
     with loading_keras(display):
         from wardrobe.workflows import train_run
     connect_workers(process, chosen, dataset, limit, seed, display)
-    is_copy = dataset.name == FASHION_MNIST and data not in NAMES
     run = runs.create_run(
         chosen,
         folder,
         data=dataset.name,
         dataset=dataset.describe(),
-        data_dir=_resolve(data if is_copy else data_dir),
+        data_dir=_resolve(_find_data_dir(dataset, data, data_dir)),
         photos_dir=_resolve(dataset.photos.source) if dataset.photos is not None else None,
         extra_photos=_resolve(extra_photos),
         limit=limit,
@@ -126,9 +125,11 @@ def resume(
     with loading_keras(display):
         from wardrobe.workflows import train_run
     connect_workers(process, run.recipe(), dataset, info["limit"], info["seed"], display)
-    data = moved.get("data")
-    is_copy = dataset.name == FASHION_MNIST and data is not None and data not in NAMES
-    places = {**moved, "data_dir": data if is_copy else data_dir, "data": None}
+    places = {
+        **moved,
+        "data_dir": _find_data_dir(dataset, moved.get("data"), data_dir),
+        "data": None,
+    }
     changes: dict[str, Any] = {
         key: _resolve(str(place)) for key, place in places.items() if place is not None
     }
@@ -369,6 +370,14 @@ def summarize(run: Run) -> dict[str, Any]:
 
 def _resolve(path: str | Path | None) -> str | None:
     return str(Path(path).resolve()) if path is not None else None
+
+
+def _find_data_dir(
+    dataset: Dataset, data: str | None, data_dir: str | Path | None
+) -> str | Path | None:
+    """Returns where Fashion-MNIST is: in `data` if that is a folder or file, else in `data_dir`."""
+    is_place = dataset.name == FASHION_MNIST and data is not None and data not in NAMES
+    return data if is_place else data_dir
 
 
 def _format_command(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from wardrobe.photo import limits
+from wardrobe.photo.decoding import limits
 
 FULL_SCALES = (1, 2**8 - 1, 2**10 - 1, 2**12 - 1, 2**14 - 1, 2**16 - 1)
 STRIP = 256  # rows scaled at once

@@ -17,7 +17,7 @@ from PIL import ExifTags, IcoImagePlugin, Image, UnidentifiedImageError
 from PIL.Image import Transpose
 
 from wardrobe.errors import PhotoError
-from wardrobe.photo import depth, limits, repair
+from wardrobe.photo.decoding import depth, limits, repair
 from wardrobe.photo.types import Mask, Rectangle, Rgb, Source
 
 WORKING_SIDE = 160  # pixels of the longer side at which the garment is searched for

@@ -23,7 +23,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wardrobe.errors import BodyError
-from wardrobe.serving.content_encoding import decompress
+from wardrobe.serving.http.content_encoding import decompress
 from wardrobe.serving.metrics import Metrics
 from wardrobe.serving.settings import ANY, Limits, Settings, normalize_host, normalize_origin
 

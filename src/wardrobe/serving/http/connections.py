@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from wardrobe.serving.middleware import RAW_SECURITY_HEADERS
+from wardrobe.serving.http.middleware import RAW_SECURITY_HEADERS
 
 try:
     import resource
