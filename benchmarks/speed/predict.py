@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -125,12 +126,19 @@ def run_command(command: Sequence[str]) -> str:
 
 
 def write_photo(folder: Path) -> Path:
-    """Writes a JPEG of a synthetic garment on a noisy floor, 1200x1600 pixels as from a phone."""
+    """Writes a JPEG of a synthetic garment on a wooden floor, 1200x1600 pixels as from a phone.
+
+    The boards differ in tone, as most floors do, so that their colour alone does not tell the
+    garment from them.
+    """
+    rng = np.random.default_rng(0)
+    boards = np.repeat(rng.normal(150, 35, (1600 // 100, 1)), 100, axis=0)  # (height, 1)
+    grain = cv2.GaussianBlur(rng.normal(0, 60, (1600, 1200)), (0, 0), 12, sigmaY=1.5)
+    # (height, width, 3): the tone of each pixel, plus the colour of wood.
+    wood = (boards + grain)[..., None] + np.array([25.0, 0, -35])
+    floor = Image.fromarray(wood.clip(0, 255).astype(np.uint8))
     drawn = Image.fromarray(synthetic.draw_one(2, np.random.default_rng(0)))
     garment = drawn.resize((900, 900), Image.Resampling.BICUBIC)
-    # One noise value per pixel, (height, width, 1), plus the colour of the floor.
-    noise = np.random.default_rng(0).normal(170, 14, (1600, 1200, 1)) + np.array([20.0, 0, -30])
-    floor = Image.fromarray(noise.clip(0, 255).astype(np.uint8))
     floor.paste((40, 60, 140), (150, 350), garment.point(lambda tone: 255 * (tone > 30)))
     path = folder / "photo.jpg"
     floor.save(path, quality=90)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
@@ -122,6 +123,7 @@ def is_loopback(host: str) -> bool:
     return name in LOOPBACK
 
 
+@lru_cache(1024)  # of every request, and nearly always the same
 def normalize_host(text: str) -> str | None:
     """Returns a host as browsers write it, without its port, brackets and final dot.
 
