@@ -56,6 +56,14 @@ def serve(
     workers: Annotated[
         int, Option(min=1, help="Number of processes; one per core for heavy load")
     ] = 1,
+    allow_training: Annotated[
+        bool | None,
+        Option(
+            "--allow-training/--no-allow-training",
+            help="Let pages start trainings on this machine",
+            show_default="if only pages of this machine can send requests",
+        ),
+    ] = None,
 ) -> None:
     """Serve the studio, a page that shows how the network decides, and the API."""
     from wardrobe.serving import server
@@ -74,4 +82,5 @@ def serve(
         access_log=access_log,
         body_timeout=body_timeout,
         workers=workers,
+        allow_training=allow_training,
     )

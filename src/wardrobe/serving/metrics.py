@@ -16,7 +16,7 @@ class Metrics:
     """The metrics of one process.
 
     Attributes:
-        requests_held: requests in flight in this process.
+        requests_held: requests of this process whose response has not begun.
         bytes_held: bytes of their bodies.
     """
 

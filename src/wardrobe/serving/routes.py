@@ -29,15 +29,21 @@ from wardrobe.serving import studio, uploads
 from wardrobe.serving.batching import BoundedThreadPool, ServedModel
 from wardrobe.serving.http.content_encoding import ACCEPT_ENCODING
 from wardrobe.serving.http.middleware import CLIENT_CLOSED_REQUEST, CLOSE
+from wardrobe.serving.learn.routes import Learn
 from wardrobe.serving.metrics import Metrics
 from wardrobe.serving.protocols import tensorflow_serving, v2
 from wardrobe.serving.protocols.arrays import VERSION
+from wardrobe.serving.settings import Settings
 
 T = TypeVar("T")
 
 NAME = "wardrobe"  # of the served model in both protocols
 WEB = Path(__file__).parent / "web"
-PAGE = {"/": WEB / "index.html", **{f"/{file.name}": file for file in sorted(WEB.iterdir())}}
+PAGE = {  # path → file
+    "/": WEB / "index.html",
+    "/learn": WEB / "learn" / "index.html",
+    **{f"/{file.relative_to(WEB).as_posix()}": file for file in WEB.rglob("*") if file.is_file()},
+}
 OPENAPI = Path(__file__).parent / "openapi.json"
 MODEL_PATH = re.compile(  # model, version or label, method
     r"/v[12]/models/([^/:]+)(?:/(version|label)s/([^/:]+))?(?::(classify|regress)$)?"
@@ -50,10 +56,11 @@ MAX_WAITING_BODIES = 64  # large ones; one is parsed at a time, because that tak
 class Service:
     """The models and the handlers of all routes. The first model answers every protocol."""
 
-    def __init__(self, classifiers: Sequence[Classifier], threads: int) -> None:
-        self.metrics, self._threads = Metrics(), threads
+    def __init__(self, classifiers: Sequence[Classifier], settings: Settings) -> None:
+        self.metrics, self._threads = Metrics(), settings.threads
         self.models = [ServedModel(classifier, self.metrics) for classifier in classifiers]
         self.model = self.models[0]
+        self.learn = Learn(settings.training_refusal, self.models)
         self.pool: BoundedThreadPool
         self.parser: BoundedThreadPool
 
@@ -62,11 +69,13 @@ class Service:
         """Opens the queues and threads while the server runs."""
         self.pool = BoundedThreadPool(self._threads, MAX_WAITING_PHOTOS)
         self.parser = BoundedThreadPool(1, MAX_WAITING_BODIES, "requests")
+        self.learn.start()
         for model in self.models:
             model.start()
         yield
         for model in self.models:
             model.batcher.close()
+        self.learn.close()
         self.pool.close()
         self.parser.close()
 
@@ -101,6 +110,7 @@ class Service:
             Route("/api/look", self.look, methods=post),
             Route("/api/models", self.list_models),
             Route("/api/examples", self.list_examples),
+            *self.learn.routes(),
             Route("/metrics", self.report_metrics),
             *(Route(path, partial(_send_json, each)) for path, each in constants.items()),
             *(Route(path, partial(_send_file, file)) for path, file in PAGE.items()),

@@ -34,6 +34,7 @@ from wardrobe.serving.settings import (
     accept_proxies,
     accept_root_path,
     is_loopback,
+    refuse_training,
 )
 from wardrobe.serving.workers import Callback, run_workers
 from wardrobe.terminal import console
@@ -53,7 +54,7 @@ def create_app(
         others: further models for the studio to compare.
     """
     settings = settings or Settings()
-    service = Service((classifier, *others), settings.threads)
+    service = Service((classifier, *others), settings)
     app = Starlette(
         routes=service.routes(), exception_handlers=ERROR_HANDLERS, lifespan=service.lifespan
     )
@@ -65,6 +66,7 @@ def create_app(
         app.add_middleware(JSONCORSMiddleware, origins=settings.cors)
     app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies))
+    app.state.stop = service.learn.stop
     return app
 
 
@@ -83,6 +85,7 @@ def run(
     access_log: bool = False,
     body_timeout: float = Limits.body_seconds,
     workers: int = 1,
+    allow_training: bool | None = None,
 ) -> None:
     """Serves a model until Ctrl-C or SIGTERM, then finishes the requests in flight.
 
@@ -98,6 +101,8 @@ def run(
             X-Forwarded-For is believed; "*" for all.
         body_timeout: seconds in which the body of a request must arrive.
         workers: processes, 1 or more, which share the cores.
+        allow_training: whether a page may start trainings; None: if only pages of this machine can
+            send requests.
 
     Raises:
         UsageError: the address is not available, an option is malformed, or other machines could
@@ -120,6 +125,9 @@ def run(
         limits=Limits(body_seconds=body_timeout),
         access_log=access_log,
         threads=max(count_cores() // workers, 1),  # of each worker
+        training_refusal=refuse_training(
+            allow_training, workers, is_loopback(host) and not (allow_host or cors or root_path)
+        ),
     )
     # Loaded here even if workers answer, so that a bad model is reported once.
     app = _load_app(sources, settings)
@@ -170,7 +178,7 @@ def _serve(app: Starlette, listening: socket.socket, on_ready: Callback) -> NoRe
         ws="none",
         timeout_keep_alive=IDLE_SECONDS,
     )
-    server = Server(config, on_ready)
+    server = Server(config, on_ready, app.state.stop)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after the shutdown
         server.run(sockets=[listening])
     if server.unanswered:

@@ -1,10 +1,12 @@
 """Settings of a server: access control, and limits that keep its memory and its queues bounded."""
 
 import re
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
@@ -40,6 +42,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     access_log: bool = False  # whether to write a line of JSON on stderr for each request
     threads: int = 2  # that decode photos and run the model
+    training_refusal: str | None = None  # why a page may not train, in one line; None: it may
 
 
 def accept_hosts(host: str, allow_host: Sequence[str]) -> tuple[str, ...] | None:
@@ -113,6 +116,27 @@ def accept_proxies(addresses: str) -> tuple[str, ...]:
     # How a socket for IPv6 and IPv4 names IPv4 addresses.
     mapped = [f"::ffff:{each.network_address}/{96 + each.prefixlen}" for each in networks]
     return (*map(str, networks), *(name for name in mapped if "." in name))
+
+
+def refuse_training(allow: bool | None, workers: int, is_local: bool) -> str | None:
+    """Returns why a page may not start a training, in one line; None if it may.
+
+    Args:
+        allow: what --allow-training says; None: neither yes nor no.
+        workers: processes of the server.
+        is_local: whether only pages of this machine can send requests.
+    """
+    if allow is False:
+        return "Training is switched off; start the server without --no-allow-training."
+    if allow is None and not is_local:
+        return "Others may use this server; start it with --allow-training to train here."
+    if workers > 1:
+        return "Training needs one process; start the server without --workers."
+    if sys.platform == "win32":
+        return "A page cannot train on Windows; use the command: wardrobe train."
+    if any(find_spec(name) is None for name in ("keras", "tensorflow")):
+        return "Keras is not installed; run: pip install 'wardrobe[train]'."
+    return None
 
 
 def is_loopback(host: str) -> bool:

@@ -126,10 +126,20 @@ class Server(uvicorn.Server):
         unanswered: requests that were not finished in time when it stopped.
     """
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], object]) -> None:
-        """Prepares a server that calls `on_ready` once it accepts connections."""
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_ready: Callable[[], object],
+        on_stop: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Prepares a server.
+
+        Args:
+            on_ready: called once it accepts connections.
+            on_stop: called when it begins to stop; it has to end the responses without end.
+        """
         super().__init__(config)
-        self._on_ready, self.unanswered = on_ready, 0
+        self._on_ready, self._on_stop, self.unanswered = on_ready, on_stop, 0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -145,6 +155,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops accepting connections, answers the open ones, then stops."""
+        self._on_stop()
         pending = [connection for each in sockets or () for connection in _accept_pending(each)]
         for each in sockets or ():
             each.close()  # new connections are refused from here on

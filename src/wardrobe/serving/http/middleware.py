@@ -67,14 +67,14 @@ class RequestMiddleware:
             self._record(scope, headers, send_wrapper, time.perf_counter() - started)
 
         plain = decompress(receive, headers, limits.body_bytes)
-        send_wrapper = _SendWrapper(send, record)
+        send_wrapper = _SendWrapper(send, limits, self.metrics, record)
         receive_wrapper = _ReceiveWrapper(plain, limits, self.metrics, send_wrapper)
         self.metrics.requests_held += 1
         self.metrics.in_flight.inc()
         try:
             path = scope["path"].removeprefix(self.settings.root_path) or "/"
             app = self._refuse(scope["method"], path, headers) or self.app
-            async with asyncio.timeout(limits.response_seconds):
+            async with send_wrapper.timeout:
                 await app(scope, receive_wrapper, send_wrapper)
         except TimeoutError:
             error = f"there was no answer within {limits.response_seconds:g} s; retry in 5 s"
@@ -89,7 +89,6 @@ class RequestMiddleware:
         finally:
             send_wrapper.end()  # for requests whose response did not end
             receive_wrapper.release()  # after the response: until then the body is in memory
-            self.metrics.requests_held -= 1
 
     def _refuse(self, method: str, path: str, headers: Headers) -> Response | None:
         """Returns the response to a request that is not allowed, or None."""
@@ -263,11 +262,15 @@ class _SendWrapper:
     ask another process for the metrics before this one runs again.
     """
 
-    def __init__(self, send: Send, record: Callable[[], None]) -> None:
-        self._send, self._record = send, record
+    def __init__(
+        self, send: Send, limits: Limits, metrics: Metrics, record: Callable[[], None]
+    ) -> None:
+        self._send, self._metrics, self._record = send, metrics, record
+        self._seconds = limits.response_seconds
+        self.timeout = asyncio.timeout(self._seconds)
         self._start: Message = {}
         self.id, self.status, self.bytes_sent = uuid.uuid4().hex[:12], 0, 0
-        self.has_ended = False
+        self.has_begun = self.has_ended = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -276,7 +279,10 @@ class _SendWrapper:
             return
         is_first, self.status = not self.status, self._start["status"]
         self.bytes_sent += len(message.get("body", b""))
-        if not message.get("more_body", False):
+        self.begin()
+        if message.get("more_body", False):  # the client may be slow, or the response has no end
+            self.timeout.reschedule(asyncio.get_running_loop().time() + self._seconds)
+        else:
             self.end()
         if is_first:
             request_id = (b"x-request-id", self.id.encode())
@@ -293,8 +299,15 @@ class _SendWrapper:
             )
             await self({"type": "http.response.body", "body": response.body})
 
+    def begin(self) -> None:
+        """Stops counting the request as held, once: it has nothing more to classify."""
+        if not self.has_begun:
+            self.has_begun = True
+            self._metrics.requests_held -= 1
+
     def end(self) -> None:
         """Records the request, once."""
+        self.begin()
         if not self.has_ended:
             self.has_ended = True
             self._record()

@@ -1,0 +1,4 @@
+"""Learn, the page that shows a network while it is trained: its API.
+
+- `routes`: what each path answers
+"""
