@@ -3,19 +3,24 @@
 // With a token, the page's address is …/#token=…; a browser does not send what follows #.
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 
-/** Sends a request, with the token if there is one; resolves to the JSON of the response.
+export const PIXELS_TYPE = "application/vnd.wardrobe.pixels"; // 784 grey values, row by row
+
+/** Sends a request, with the token if there is one; resolves to the response.
  *
  * An error response becomes an Error with the server's message.
  */
-async function request(path, options = {}) {
+export async function send(path, options = {}) {
   const headers = { ...options.headers, ...(token && { authorization: `Bearer ${token}` }) };
   const response = await fetch(path, { ...options, headers });
+  if (response.ok) return response;
   const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(body.error ?? `The server answered with status ${response.status}.`);
-  return body;
+  throw new Error(body.error ?? `The server answered with status ${response.status}.`);
 }
 
-const post = (path, body, type) => request(path, { method: "POST", body, headers: { "content-type": type } });
+/** Sends a request; resolves to the JSON of the response. */
+export const request = async (path, options) => (await send(path, options)).json();
+
+export const post = (path, body, type) => request(path, { method: "POST", body, headers: { "content-type": type } });
 
 export const getModels = async () => (await request("api/models")).models;
 export const getExamples = async () => (await request("api/examples")).examples;
@@ -29,7 +34,7 @@ export function explainPhoto(photo, rectangle) {
 }
 
 /** Explains 784 grey values, row by row; `heat`: whether to compute the heat map. */
-export const explainPixels = (pixels, heat) => post(`api/look?heat=${heat}`, pixels, "application/vnd.wardrobe.pixels");
+export const explainPixels = (pixels, heat) => post(`api/look?heat=${heat}`, pixels, PIXELS_TYPE);
 
 /** Returns the bytes of base64 text. */
 export const decode = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));

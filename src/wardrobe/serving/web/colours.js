@@ -1,5 +1,7 @@
 // Values → colours.
 
+import { decodeSigned } from "./api.js";
+
 // Matplotlib's "magma" at nine points (CC0, van der Walt and Smith 2015).
 const MAGMA = [[0, 0, 4], [28, 16, 68], [79, 18, 123], [129, 37, 129], [181, 54, 122], [229, 80, 100], [251, 135, 97], [254, 194, 135], [252, 253, 191]];
 
@@ -24,6 +26,17 @@ export function paint(canvas, values, width, height, colour) {
     image.data.set([red, green, blue, alpha], 4 * i);
   }
   canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+/** Draws the first channel of a layer's filters as tiles, eight a row; `filters`: FILTERS of the server's answers. */
+export function paintFilters(canvas, { side, count, weights }) {
+  const columns = Math.min(count, 8), cell = side + 1, width = columns * cell - 1, height = Math.ceil(count / columns) * cell - 1;
+  const values = new Array(width * height).fill(null); // null: between the tiles
+  decodeSigned(weights).forEach((weight, i) => {
+    const filter = Math.floor(i / side ** 2), y = Math.floor(i / side) % side, x = i % side;
+    values[(Math.floor(filter / columns) * cell + y) * width + (filter % columns) * cell + x] = weight;
+  });
+  paint(canvas, values, width, height, (value) => (value === null ? [0, 0, 0, 0] : signed(value)));
 }
 
 export const grey = (value) => [value, value, value];

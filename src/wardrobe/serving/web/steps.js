@@ -1,6 +1,7 @@
 // The preprocessing steps, from the photo to what the model sees.
 
 import { grey, paint } from "./colours.js";
+import { createFigure } from "./elements.js";
 
 const GARMENT_CAPTIONS = { // by `found_by`
   "plain background": "The garment, separated from a plain background",
@@ -32,9 +33,7 @@ function createImage(source, alt) {
 }
 
 function append(list, content, text) {
-  const item = document.createElement("li"), figure = document.createElement("figure"), caption = document.createElement("figcaption");
-  caption.textContent = text;
-  figure.append(content, caption);
-  item.append(figure);
+  const item = document.createElement("li");
+  item.append(createFigure(content, text)[0]);
   list.append(item);
 }
