@@ -324,7 +324,7 @@ def own_run(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> Run:
     def train_and_explain(cwd: Path) -> Any:
         shutil.copytree(few_of_own, cwd / "own")
         trained = wardrobe_here(
-            "train", "sprint", "--data", "own", "--epochs", 12, "--out", "run", cwd=cwd
+            "train", "sprint", "--data", "own", "--set", "epochs=12", "--out", "run", cwd=cwd
         )
         assert trained.returncode == 0, trained.stderr
         return explain_here("run", cwd)

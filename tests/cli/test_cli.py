@@ -1,6 +1,7 @@
 """The command line: fast help, one-line errors, JSON on stdout, runs on synthetic data."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from conftest import WARDROBE, Result, environment, refused, wardrobe, wardrobe_here
 from PIL import Image
 
+from wardrobe.models import recipes, settings
 from wardrobe.runs import Run
 
 
@@ -52,6 +54,10 @@ def test_the_python_package_is_loaded_lazily() -> None:
         (["train", "baselin"], 2, ["unknown recipe 'baselin'", "did you mean 'baseline'?"]),
         (["train", "--epochs", "0"], 2, ["--epochs 0 is too small", "give 1 or more"]),
         (["train", "--epochs", "few"], 2, ["--epochs"]),
+        (["train", "--set", "droput=0.1"], 2, ["no such field", "did you mean 'dropout'?"]),
+        (["train", "--epochs", "3", "--set", "epochs=4"], 2, ["are both given; give one"]),
+        (["train", "--resume", "x", "--set", "epochs=4"], 2, ["--set cannot be given with"]),
+        (["recipes", "sprin"], 2, ["unknown recipe 'sprin'", "did you mean 'sprint'?"]),
         (["train", "--limit", "-1", "--data", "synthetic"], 2, ["--limit -1 is too small"]),
         (["train", "--seed", "-1"], 2, ["--seed -1 is out of range"]),
         (
@@ -92,6 +98,18 @@ def test_wrong_usage_is_one_line(
     (tmp_path / "taken").mkdir()
     refused(wardrobe(*arguments, cwd=tmp_path, home=tmp_path.parent), status, *words)
     assert [path.name for path in tmp_path.iterdir()] == ["taken"], "files are left behind"
+
+
+def test_recipes_are_listed_with_every_field(tmp_path: Path) -> None:
+    listed = wardrobe_here("recipes", cwd=tmp_path)
+    assert all(name in listed.stdout for name in recipes.RECIPES)
+    one = wardrobe_here("recipes", "strong", cwd=tmp_path).stdout
+    assert all(f" {name} " in one for name in settings.FIELDS)
+    assert re.search(r"dropout +0\.0 +a number from 0\.0 to 0\.95 +dropout rate before", one)
+    about = json.loads(wardrobe_here("recipes", "strong", "--json", cwd=tmp_path).stdout)
+    assert about == json.loads(json.dumps({**settings.describe(), "recipes": about["recipes"]}))
+    (strong,) = about["recipes"]
+    assert strong["fields"]["conv_strides"] == [1, 1, 2, 1, 1]
 
 
 def test_without_a_command_it_prints_its_help(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from wardrobe.data import load_data
 from wardrobe.evaluation import adversarial, scoring
 from wardrobe.explain import attribution, embedding, faithfulness
 from wardrobe.models import architecture, gradients, initializers, recipes
+from wardrobe.models.layers import member_prefixes
 from wardrobe.runs import Run
 from wardrobe.training import checkpoints
 
@@ -184,7 +185,7 @@ def test_the_map_of_an_ensemble_is_the_mean_over_its_members(noise: Images) -> N
     initializers.initialize_weights(model, 0)
     classes = np.array([2, 0, 1])
     members = []
-    for prefix in architecture.member_prefixes(ensemble):
+    for prefix in member_prefixes(ensemble):
         member = architecture.build(TINY, 3)
         for name in ("conv1", "logits"):
             member.get_layer(name).set_weights(model.get_layer(prefix + name).get_weights())
@@ -251,7 +252,7 @@ def test_an_ensemble_randomizes_the_same_layer_of_every_member() -> None:
     model, other = (initializers.build_untrained(recipe, 10, seed, some) for seed in (0, 1))
     name, randomized = next(faithfulness.randomize_layers(model, other, recipe))
     assert name == "logits"
-    for prefix in architecture.member_prefixes(recipe):
+    for prefix in member_prefixes(recipe):
         changed, expected = (each.get_layer(prefix + name) for each in (randomized, other))
         np.testing.assert_array_equal(changed.kernel, expected.kernel)
 

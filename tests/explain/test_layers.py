@@ -9,6 +9,7 @@ import pytest
 from wardrobe.data import Dataset, Split
 from wardrobe.explain import activation_maximization, embedding, filters, probes
 from wardrobe.models import architecture, gradients, initializers, recipes
+from wardrobe.models.layers import compute_receptive_fields
 from wardrobe.runs import Run
 from wardrobe.training import checkpoints
 
@@ -26,7 +27,7 @@ def test_a_unit_depends_only_on_its_receptive_field(name: str) -> None:
     model = architecture.build(recipe, 10)
     initializers.initialize_weights(model, 0)
     images = np.random.default_rng(0).uniform(0, 255, (4, 28, 28, 1))
-    for layer, (first, step, size) in architecture.compute_receptive_fields(recipe).items():
+    for layer, (first, step, size) in compute_receptive_fields(recipe).items():
         inner = architecture.build_intermediates(model, [layer])
         middle = model.get_layer(layer).output.shape[1] // 2
 

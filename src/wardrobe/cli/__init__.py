@@ -3,7 +3,7 @@
 app: the Typer app, the options that commands share, errors and exit status.
 train, evaluate, tune: make and score models.
 predict, explain, serve, export: use them.
-runs, data: show what there is. `runs` also has the command `report`.
+runs, data: show what there is. `runs` also has the command `report`, `data` the command `recipes`.
 """
 
 from wardrobe.cli.app import DataDir, Epochs, Json, Limit, Model, PhotosDir, app, main, run_app

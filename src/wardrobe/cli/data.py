@@ -1,9 +1,10 @@
-"""`wardrobe data`."""
+"""`wardrobe data` and `wardrobe recipes`: what can be trained, and on what."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Option
+from typer import Argument, Option
 
 from wardrobe.cli.app import DATA_HELP, LOOKUP, DataDir, Json, PhotosDir, app, print_json
 
@@ -70,3 +71,52 @@ def _print_counts(heading: str, counts: dict[str, dict[str, int]]) -> None:
     print(f"{heading:<16}{'train':>8}{'validation':>12}")
     for label, each in counts.items():
         print(f"{label:<16}{each['train']:>8,}{each['validation']:>12,}")
+
+
+@app.command("recipes", rich_help_panel=LOOKUP)
+def show_recipes(
+    name: Annotated[
+        str | None, Argument(metavar="RECIPE", help="Recipe to show", show_default="all")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the recipes; of one, every field with its value, what it takes, and its meaning."""
+    from wardrobe.models import recipes, settings
+
+    about = settings.describe()
+    if name is not None:
+        recipes.get(name)  # raises if there is none
+        about["recipes"] = [each for each in about["recipes"] if each["name"] == name]
+    if as_json:
+        print_json(about)
+    elif name is None:
+        rows = [
+            (each["name"], each["fields"]["epochs"], f"{each['parameters']:,}", each["summary"])
+            for each in about["recipes"]
+        ]
+        _print_table(("recipe", "epochs", "parameters", "what it is"), rows)
+        print("\nEvery field of a recipe: wardrobe recipes baseline")
+    else:
+        values = recipes.get(name)
+        rows = [
+            (
+                field,
+                settings.format_value(getattr(values, field)) or "(empty)",
+                settings.format_expected(field),
+                each.meaning,
+            )
+            for field, (_, _, each) in settings.FIELDS.items()
+        ]
+        _print_table(("field", "value", "takes", "meaning"), rows)
+        print(f"\nChange a field: wardrobe train {name} --set epochs={values.epochs + 1}")
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(*columns, box=None)
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    Console(width=max(Console().width, 100)).print(table)

@@ -38,6 +38,14 @@ def train(
     photos_dir: PhotosDir = None,
     extra_photos: ExtraPhotos = None,
     epochs: Epochs = None,
+    changes: Annotated[
+        list[str] | None,
+        Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Change a field of the recipe; see: wardrobe recipes RECIPE",
+        ),
+    ] = None,
     seed: Annotated[
         int | None, Option(help="Seed of initial weights and image order", show_default="0")
     ] = None,
@@ -64,7 +72,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a model: data, training, test evaluation, plots, ONNX, report."""
-    fixed = {"--epochs": epochs, "--seed": seed, "--limit": limit, "--out": out}
+    fixed = {"--epochs": epochs, "--set": changes, "--seed": seed, "--limit": limit, "--out": out}
     clash = [name for name, value in fixed.items() if value is not None]
     if resume is not None and clash:
         raise UsageError(
@@ -72,6 +80,7 @@ def train(
             "leave it out"
         )
 
+    from wardrobe.models import settings
     from wardrobe.training.distributed import launch
 
     process = launch.detect_process(coordinator, num_processes, process_id)
@@ -99,6 +108,7 @@ def train(
             photos_dir=photos_dir,
             extra_photos=extra_photos,
             epochs=epochs,
+            settings=settings.split_pairs(changes or []),
             seed=seed or 0,
             limit=limit,
             out=out,

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.decomposition import PCA
 
-from wardrobe.models import architecture, gradients
-from wardrobe.models.architecture import SIDE
+from wardrobe.models import gradients
+from wardrobe.models.layers import SIDE, compute_receptive_fields
 from wardrobe.models.recipes import Recipe
 
 Floats = npt.NDArray[np.floating]
@@ -77,7 +77,7 @@ def _compose(mean: Floats, weights: Floats, patterns: Floats, side: int) -> Floa
 
 def _middle_window(model: keras.Model, recipe: Recipe, layer: str) -> slice:
     """Returns the rows (and columns) that the middle unit of a convolution sees; else all."""
-    fields = architecture.compute_receptive_fields(recipe)
+    fields = compute_receptive_fields(recipe)
     if layer not in fields:
         return slice(0, SIDE)
     first, step, size = fields[layer]

@@ -11,7 +11,7 @@ from wardrobe.data import batches
 from wardrobe.inference import occlusion
 from wardrobe.inference.occlusion import Classes, Floats, Images, Logits
 from wardrobe.models import architecture, gradients
-from wardrobe.models.architecture import SIDE
+from wardrobe.models.layers import SIDE, compute_receptive_fields, member_prefixes
 from wardrobe.models.recipes import Recipe
 
 BATCH = 500  # images
@@ -75,11 +75,11 @@ def class_activation_maps(
     for some in batches.slices(len(images), BATCH):
         members = [
             _differentiate(model, prefix, images[some], classes[some])
-            for prefix in architecture.member_prefixes(recipe)
+            for prefix in member_prefixes(recipe)
         ]
         for name, cam in CAMS.items():
             maps[name].append(np.mean([cam(*each) for each in members], axis=0))  # (some, h, w)
-    first, step, _ = list(architecture.compute_receptive_fields(recipe).values())[-1]
+    first, step, _ = list(compute_receptive_fields(recipe).values())[-1]
     return {name: _enlarge(np.concatenate(each), first, step) for name, each in maps.items()}
 
 

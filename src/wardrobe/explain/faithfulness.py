@@ -15,8 +15,7 @@ from scipy.stats import spearmanr
 from wardrobe.data import batches
 from wardrobe.inference.confidence import softmax
 from wardrobe.inference.occlusion import BATCH, Logits, blur
-from wardrobe.models import architecture
-from wardrobe.models.architecture import SIDE
+from wardrobe.models.layers import SIDE, member_prefixes
 from wardrobe.models.recipes import Recipe
 from wardrobe.rng import make_rng
 
@@ -106,7 +105,7 @@ def randomize_layers(
 
     Source: cascading randomisation, Adebayo et al. 2018, arXiv 1810.03292.
     """
-    prefixes = architecture.member_prefixes(recipe)
+    prefixes = member_prefixes(recipe)
     trained = [
         layer.name for layer in untrained.layers if hasattr(layer, "kernel") and layer.trainable
     ]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from wardrobe.data import batches
 from wardrobe.models import architecture
+from wardrobe.models.layers import compute_receptive_fields
 from wardrobe.models.recipes import Recipe
 
 Floats = npt.NDArray[np.floating]
@@ -80,7 +81,7 @@ def find_top_images(
             flat = maps[name].reshape(len(maps[name]), -1, maps[name].shape[-1])  # (n, h * w, f)
             highest[name].append(flat.max(axis=1))  # (n, f)
             places[name].append(flat.argmax(axis=1))  # (n, f), row * width + column
-    fields = architecture.compute_receptive_fields(recipe)
+    fields = compute_receptive_fields(recipe)
     top = {}
     for name in names:
         activations, at = np.concatenate(highest[name]), np.concatenate(places[name])

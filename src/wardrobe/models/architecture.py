@@ -1,15 +1,13 @@
 """Recipe → Keras Functional model. Every layer has a name, so that other packages can find it."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
 from wardrobe.models.batch_norm import BatchNorm, fold_batch_norm
+from wardrobe.models.layers import SIDE, iterate_convolutions, member_prefixes
 from wardrobe.models.recipes import BFLOAT16, FLOAT32, Recipe
-
-SIDE = 28  # pixels
 
 
 def build(
@@ -50,20 +48,13 @@ def build(
     return model
 
 
-def member_prefixes(recipe: Recipe) -> list[str]:
-    """Returns the prefix of the layer names of each ensemble member; "" for a single network."""
-    if recipe.ensemble_size == 1:
-        return [""]
-    return [f"member{number}_" for number in range(1, recipe.ensemble_size + 1)]
-
-
 def _build_member(
     recipe: Recipe, scaled: Any, class_count: int, policy: str, has_norm: bool, prefix: str
 ) -> Any:
     """Returns the logits of one network, whose layer names begin with `prefix`."""
     x = scaled
     activation = {"activation": None if has_norm else "relu", "use_bias": not has_norm}
-    for short_name, filters, size, strides, padding, pool in _iterate_convolutions(recipe):
+    for short_name, filters, size, strides, padding, pool in iterate_convolutions(recipe):
         name = prefix + short_name
         options = {"name": name, "dtype": policy, **activation}
         x = keras.layers.Conv2D(filters, size, strides, padding, **options)(x)
@@ -85,19 +76,6 @@ def _build_member(
     return keras.layers.Dense(class_count, name=f"{prefix}logits", dtype=FLOAT32)(x)  # (n, classes)
 
 
-def _iterate_convolutions(recipe: Recipe) -> Iterator[tuple[str, int, int, int, str, str]]:
-    """Yields (name, filters, kernel size, stride, padding, name of the pooling after it or "")."""
-    for depth, filters in enumerate(recipe.stem_filters, start=1):
-        # At stride 2, windows of 4x4 cover every pixel equally often, those of 3x3 do not.
-        yield f"stem{depth}", filters, 4 if depth == 1 else 3, 2, "same", ""
-    strides = recipe.conv_strides or [1] * len(recipe.conv_filters)  # None: stride 1 everywhere
-    pools = {depth: f"pool{number}" for number, depth in enumerate(recipe.pool_after, start=1)}
-    layers = enumerate(zip(recipe.conv_filters, strides, strict=True), start=1)
-    for depth, (filters, stride) in layers:
-        pool = pools.get(depth, "")
-        yield f"conv{depth}", filters, recipe.kernel_size, stride, recipe.padding, pool
-
-
 def to_inference(model: keras.Model, recipe: Recipe) -> keras.Model:
     """Returns a trained model's network for inference: float32, one answer per image.
 
@@ -117,8 +95,9 @@ def find_convolutions(model: keras.Model, prefix: str = "member1_") -> list[kera
 
 
 def find_first_convolutions(model: keras.Model) -> list[keras.layers.Conv2D]:
-    """Returns each member's convolution over the image itself, the one with one input channel."""
-    return [layer for layer in find_convolutions(model, prefix="") if layer.kernel.shape[2] == 1]
+    """Returns each member's convolution over the image itself."""
+    scaled = model.get_layer("scale").output
+    return [layer for layer in find_convolutions(model, prefix="") if layer.input is scaled]
 
 
 def find_logits_layer(model: keras.Model) -> keras.layers.Dense:
@@ -137,30 +116,6 @@ def extract_first_member(model: keras.Model) -> keras.Model:
 def build_intermediates(model: keras.Model, names: list[str]) -> keras.Model:
     """Returns a model with the same input that returns the named layers' outputs by name."""
     return keras.Model(model.input, {name: model.get_layer(name).output for name in names})
-
-
-def compute_receptive_fields(recipe: Recipe) -> dict[str, tuple[float, int, int]]:
-    """Returns each convolution's receptive fields: layer name → (first, step, size), in pixels.
-
-    The window of unit i along a side is centred at pixel `first + i * step` and is `size` pixels
-    wide. At the image's edge a part of it can be outside. For an ensemble: the first member's.
-    """
-    prefix = member_prefixes(recipe)[0]
-    side, first, step, size = SIDE, 0.0, 1, 1
-    fields = {}
-    for name, _, kernel, stride, padding, pool in _iterate_convolutions(recipe):
-        if padding == "same":
-            outputs = -(-side // stride)  # rounded up, as in TensorFlow
-            before = max((outputs - 1) * stride + kernel - side, 0) // 2  # zeros at the start
-        else:
-            outputs, before = (side - kernel) // stride + 1, 0  # valid: windows inside the image
-        first += ((kernel - 1) / 2 - before) * step  # the center of the first window
-        size += (kernel - 1) * step  # step: input pixels between two units
-        side, step = outputs, step * stride
-        fields[prefix + name] = first, step, size
-        if pool:  # 2x2 with stride 2
-            first, size, side, step = first + step / 2, size + step, side // 2, step * 2
-    return fields
 
 
 def count_forward_flops(model: keras.Model) -> int:

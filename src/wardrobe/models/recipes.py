@@ -7,12 +7,27 @@ are on validation images, on which the settings were chosen; those in RESULTS.md
 
 import difflib
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 from wardrobe.errors import UsageError
 
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 TTA_VIEWS = 1, 2, 6  # numbers of test-time augmentation views; see tta.with_tta
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a field of a recipe means, and the values that it may have."""
+
+    meaning: str
+    minimum: float | None = None  # of a number, or of each number of a list
+    maximum: float | None = None
+    choices: tuple[Any, ...] | None = None  # None: any value between the two
+
+
+# Limits keep a mistyped number from using all memory or time. They say nothing about what is good.
+Fraction = partial(Field, minimum=0.0, maximum=1.0)
 
 
 @dataclass(frozen=True)
@@ -22,40 +37,94 @@ class Recipe:
     name: str
 
     # Network
-    conv_filters: tuple[int, ...]  # filters of each convolution, first to last
-    pool_after: tuple[int, ...]  # convolutions followed by 2x2 max pooling, 1 is the first
-    kernel_size: int = 3  # pixels per side
-    conv_strides: tuple[int, ...] | None = None  # pixels, one per convolution; None: 1 everywhere
-    # Filters of stride-2 convolutions before the others: the first is 4x4, the rest 3x3.
-    stem_filters: tuple[int, ...] = ()
-    padding: str = "valid"  # of the convolutions: "valid" or "same", as in Keras
-    dense_units: int | None = None  # units of the hidden dense layer; None: no such layer
-    batch_norm: bool = False  # batch normalization after each convolution
-    ensemble_size: int = 1  # networks trained side by side, whose mean logits are the answer
-    whitened_stem: bool = False  # fix the first convolution: see initializers.whiten_stem
+    conv_filters: Annotated[
+        tuple[int, ...], Field("filters of each convolution, first to last", 1, 2048)
+    ]
+    pool_after: Annotated[
+        tuple[int, ...], Field("convolutions followed by 2x2 max pooling, 1 is the first", 1, 64)
+    ]
+    kernel_size: Annotated[int, Field("pixels per side of each convolution's kernel", 1, 28)] = 3
+    conv_strides: Annotated[
+        tuple[int, ...] | None,
+        Field("stride of each convolution in pixels; none: 1 everywhere", 1, 28),
+    ] = None
+    stem_filters: Annotated[
+        tuple[int, ...],
+        Field("filters of stride-2 convolutions before the others: first 4x4, then 3x3", 1, 2048),
+    ] = ()
+    padding: Annotated[
+        str, Field("padding of the convolutions, as in Keras", choices=("valid", "same"))
+    ] = "valid"
+    dense_units: Annotated[
+        int | None, Field("units of the hidden dense layer; none: no such layer", 1, 65_536)
+    ] = None
+    batch_norm: Annotated[bool, Field("batch normalization after each convolution")] = False
+    ensemble_size: Annotated[
+        int, Field("networks trained side by side, whose mean logits are the answer", 1, 32)
+    ] = 1
+    # See initializers.whiten_stem.
+    whitened_stem: Annotated[
+        bool, Field("fix the first convolution to whiten image patches, and do not train it")
+    ] = False
 
     # Optimization
-    epochs: int = 10
-    batch_size: int = 32  # images per step
-    optimizer: str = "adam"  # "adam" or "muon"; see training/muon.py
-    learning_rate: float = 1e-3  # with a schedule, its peak
-    schedule: str = "constant"  # "constant", or "warmup-linear": linear warm-up, linear decay to 0
-    weight_decay: float = 0.0  # decoupled, times the learning rate, on kernels only
-    dropout: float = 0.0  # dropout rate before each dense layer
-    precision: str = FLOAT32  # of training; "bfloat16" only where the processor supports it
+    epochs: Annotated[int, Field("passes over the training images", 1, 9_999)] = 10
+    batch_size: Annotated[int, Field("images per step", 1, 16_384)] = 32
+    # See training/muon.py.
+    optimizer: Annotated[
+        str, Field("Adam, or Muon for hidden layers", choices=("adam", "muon"))
+    ] = "adam"
+    learning_rate: Annotated[
+        float, Field("learning rate; with a schedule, its peak", 1e-7, 10.0)
+    ] = 1e-3
+    schedule: Annotated[
+        str,
+        Field(
+            "of the learning rate; warmup-linear: linear warm-up, then linear decay to 0",
+            choices=("constant", "warmup-linear"),
+        ),
+    ] = "constant"
+    weight_decay: Annotated[
+        float, Field("weight decay, decoupled, times the learning rate, on kernels only", 0.0, 10.0)
+    ] = 0.0
+    dropout: Annotated[float, Field("dropout rate before each dense layer", 0.0, 0.95)] = 0.0
+    precision: Annotated[
+        str,
+        Field(
+            "of the layers in training; bfloat16 only where the device has it",
+            choices=(FLOAT32, BFLOAT16),
+        ),
+    ] = FLOAT32
 
     # Training images
-    alternating_flip: bool = False  # mirror each image in every other epoch
-    max_shift: int = 0  # pixels, each way
-    erase_probability: float = 0.0  # of a random rectangle in an image
-    hard_fraction: float = 1.0  # from epoch 3: fraction of the images, those of highest loss
-    photo_fraction: float = 0.0  # of an epoch's images: real photos; see data/clothing_photos.py
-    warp_fraction: float = 0.0  # of an epoch's images, besides the photos: see augment.warp
-    unknown_fraction: float = 0.0  # of all images of an epoch: made into images of no class
-    held_out: int | None = None  # validation images kept out of training; None: all of them
+    alternating_flip: Annotated[bool, Field("mirror each image in every other epoch")] = False
+    max_shift: Annotated[int, Field("pixels that an image is shifted, each way", 0, 27)] = 0
+    erase_probability: Annotated[
+        float, Fraction("probability that a rectangle of an image is erased")
+    ] = 0.0
+    hard_fraction: Annotated[
+        float,
+        Fraction("fraction of the images, those of highest loss, that are trained on from epoch 3"),
+    ] = 1.0
+    # See data/clothing_photos.py, augment.warp and augment.make_unknowns.
+    photo_fraction: Annotated[
+        float, Fraction("fraction of an epoch's images that are real photos")
+    ] = 0.0
+    warp_fraction: Annotated[
+        float,
+        Fraction("fraction of an epoch's images, besides the photos, that are warped at random"),
+    ] = 0.0
+    unknown_fraction: Annotated[
+        float, Fraction("fraction of an epoch's images that are made into images of no class")
+    ] = 0.0
+    held_out: Annotated[
+        int | None, Field("validation images kept out of training; none: all of them", 1, 1_000_000)
+    ] = None
 
     # Inference
-    tta_views: int = 1  # views averaged at inference: one of TTA_VIEWS
+    tta_views: Annotated[
+        int, Field("views of an image whose logits are averaged", choices=TTA_VIEWS)
+    ] = 1
 
 
 BASELINE = Recipe(
@@ -213,6 +282,15 @@ Source:   photos: Alexey Grigorev, clothing-dataset-small; Muon, batch normaliza
           from partial labels, Cour, Sapp, Taskar 2011; random erasing: arXiv 1708.04896.
 """
 
+SUMMARIES = {
+    "baseline": "The standard tutorial network for Fashion-MNIST, and the baseline of every "
+    "comparison here.",
+    "sprint": "The recipe that reaches 91 % in the shortest time.",
+    "strong": "The most accurate recipe within the training time of `baseline`.",
+    "champion": "The most accurate recipe that two cores train in an hour.",
+    "photo": "The network that ships with the package, for the user's own photos and for "
+    "Fashion-MNIST alike.",
+}
 RECIPES = {recipe.name: recipe for recipe in (BASELINE, SPRINT, STRONG, CHAMPION, PHOTO)}
 
 

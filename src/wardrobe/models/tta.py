@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from wardrobe.models.architecture import SIDE
+from wardrobe.models.layers import SIDE
 
 
 def with_tta(model: keras.Model, tta_views: int) -> keras.Model:

@@ -3,9 +3,8 @@
 They check arguments, open data and run, and load Keras last, so a wrong argument fails at once.
 """
 
-import shlex
 import sys
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO, Unpack
 
@@ -17,6 +16,7 @@ from wardrobe.models.recipes import TTA_VIEWS, Recipe
 from wardrobe.runs import Run
 from wardrobe.terminal import console, progress
 from wardrobe.training.distributed.launch import Process
+from wardrobe.workflows import plan
 from wardrobe.workflows.opening import (
     NAMES,
     START_AGAIN,
@@ -41,6 +41,7 @@ def train(
     limit: int | None = None,
     photos_dir: str | Path | None = None,
     extra_photos: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     stream: TextIO | None = None,
     process: Process | None = None,
@@ -52,6 +53,8 @@ def train(
         data, data_dir, limit: as in `wardrobe.load_data`.
         photos_dir, extra_photos: photos for the recipe `photo`; see `load_training_data`.
         epochs: 1 or more; None: the recipe's.
+        settings: fields of the recipe to change, with their values or texts; see
+            `models.settings.apply`.
         seed: of the initial weights and the image order, 0 to 2**32 - 1.
         out: the new run folder; None: `runs/<recipe>-<date>-<time>`.
         stream: where progress is printed; None: stdout.
@@ -61,7 +64,7 @@ def train(
     Raises:
         WardrobeError: the message says what failed and what to do.
     """
-    chosen = recipes.with_epochs(recipes.get(recipe) if isinstance(recipe, str) else recipe, epochs)
+    chosen = plan.choose_recipe(recipe, settings or {}, epochs)
     if not 0 <= seed < SEED_LIMIT:
         raise UsageError(f"--seed {seed} is out of range; give 0 to {SEED_LIMIT - 1}")
     folder = Path(out) if out is not None else None
@@ -83,7 +86,7 @@ def train(
         extra_photos=_resolve(extra_photos),
         limit=limit,
         seed=seed,
-        reproduce=_format_command(chosen, dataset.name, seed, limit, extra_photos),
+        reproduce=plan.format_command(chosen, dataset.name, seed, limit, extra_photos),
     )
     train_run.train(run, dataset, display)
     return run
@@ -378,18 +381,3 @@ def _find_data_dir(
     """Returns where Fashion-MNIST is: in `data` if that is a folder or file, else in `data_dir`."""
     is_place = dataset.name == FASHION_MNIST and data is not None and data not in NAMES
     return data if is_place else data_dir
-
-
-def _format_command(
-    recipe: Recipe, data: str, seed: int, limit: int | None, extra_photos: str | Path | None
-) -> str:
-    """Returns the shell command that repeats this run; Python if the recipe does not ship."""
-    shipped = recipes.RECIPES.get(recipe.name)
-    if shipped is None or replace(shipped, epochs=recipe.epochs) != recipe:
-        photos = f", extra_photos={str(extra_photos)!r}" if extra_photos else ""
-        return f"wardrobe.train({recipe!r}, data={data!r}, seed={seed}, limit={limit}{photos})"
-    words = ["wardrobe", "train", recipe.name, "--data", shlex.quote(data), "--seed", str(seed)]
-    words += ["--epochs", str(recipe.epochs)] if recipe.epochs != shipped.epochs else []
-    words += ["--limit", str(limit)] if limit else []
-    words += ["--extra-photos", shlex.quote(str(extra_photos))] if extra_photos else []
-    return " ".join(words)
