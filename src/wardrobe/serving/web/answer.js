@@ -1,7 +1,7 @@
 // Answers as bars: one list per model, created once and then updated.
 
 // "100.0 %" means all and "0.0 %" means none, as in wardrobe.percent.
-function formatPercent(fraction) {
+export function formatPercent(fraction) {
   const text = (100 * fraction).toFixed(1);
   if (fraction < 1 && text === "100.0") return ">99.9 %";
   return fraction > 0 && text === "0.0" ? "<0.1 %" : `${text} %`;

@@ -36,6 +36,9 @@ export function explainPhoto(photo, rectangle) {
 /** Explains 784 grey values, row by row; `heat`: whether to compute the heat map. */
 export const explainPixels = (pixels, heat) => post(`api/look?heat=${heat}`, pixels, PIXELS_TYPE);
 
+/** Returns the arithmetic of a unit, {layer, filter, row, column}, of a model for 784 grey values. */
+export const getUnit = (model, unit, pixels) => post(`api/unit?${new URLSearchParams({ model, ...unit })}`, pixels, PIXELS_TYPE);
+
 /** Returns the bytes of base64 text. */
 export const decode = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 /** Returns the signed bytes of base64 text. */

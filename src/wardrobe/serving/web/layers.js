@@ -2,22 +2,23 @@
 
 import { decode, decodeSigned } from "./api.js";
 import { ACTIVATION, grey, paint, signed } from "./colours.js";
+import { createElement, createFigure } from "./elements.js";
 
 const GAP = 256; // the value between maps, which is transparent
 const activation = (value) => (value === GAP ? [0, 0, 0, 0] : ACTIVATION[value]);
 
-/** Creates the layers of a model in `parent`; returns the function that shows their activations for an image. */
-export function createView(parent, detail, model) {
+/** Creates the layers of a model in `parent`; returns the function that shows their activations for an image.
+ *
+ * `openUnit(layer, filter, {row, column})` is called when a unit of the enlarged map is chosen; without a place, for the strongest.
+ */
+export function createView(parent, detail, model, openUnit) {
   parent.replaceChildren();
   let pixels = null, selected = null;
   const layers = model.layers.map((layer) => {
-    const title = document.createElement("h3"), subtitle = document.createElement("span"), canvas = document.createElement("canvas");
-    const container = document.createElement("div");
-    title.textContent = `${layer.name} `;
-    subtitle.textContent = layer.kernel
+    const title = createElement("h3", "", `${layer.name} `), canvas = document.createElement("canvas"), container = document.createElement("div");
+    title.append(createElement("span", "", layer.kernel
       ? `${layer.filters} filters, each sees ${layer.receptive_field.size}×${layer.receptive_field.size} pixels`
-      : `maximum of each ${layer.side}×${layer.side} block`;
-    title.append(subtitle);
+      : `maximum of each ${layer.side}×${layer.side} block`));
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "img");
     container.append(title, canvas);
@@ -34,6 +35,7 @@ export function createView(parent, detail, model) {
     }
     canvas.addEventListener("focus", () => select(view, selected?.view === view ? selected.filter : 0));
     canvas.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && pixels) openUnit(layer.name, selected.filter);
       const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
       if (!step) return;
       event.preventDefault();
@@ -75,19 +77,28 @@ export function createView(parent, detail, model) {
     }
   }
 
+  const getMap = ({ view: { layer, maps }, filter }) => maps.subarray(filter * layer.width * layer.height, (filter + 1) * layer.width * layer.height);
+
   /** Enlarges the selected filter: its map, where in the image it is strongest, and its weights. */
   function enlarge() {
     if (!selected || !pixels) return;
-    const { view: { layer, maps, weights }, filter } = selected;
-    const size = layer.width * layer.height, map = maps.subarray(filter * size, (filter + 1) * size);
-    const title = document.createElement("h3");
-    title.textContent = `${layer.name}, filter ${filter}`;
-    detail.replaceChildren(title);
-    appendMap(map, layer.width, layer.height, activation, "its activations");
+    const { view: { layer, weights }, filter } = selected, map = getMap(selected);
+    detail.replaceChildren(createElement("h3", "", `${layer.name}, filter ${filter}`));
+    const enlarged = appendMap(map, layer.width, layer.height, activation, "its activations; click one for its arithmetic");
+    enlarged.addEventListener("click", (event) => {
+      const box = enlarged.getBoundingClientRect(), scale = layer.width / box.width;
+      openUnit(layer.name, filter, { row: Math.floor((event.clientY - box.top) * scale), column: Math.floor((event.clientX - box.left) * scale) });
+    });
     const strongest = map.indexOf(Math.max(...map)), isActive = map[strongest] > 0;
     const image = appendMap(pixels, 28, 28, grey, isActive ? "frame: where it is strongest" : "not active in this image");
-    if (isActive) drawFrame(image, layer.receptive_field, strongest % layer.width, Math.floor(strongest / layer.width));
+    if (isActive) {
+      const { first, step, size: side } = layer.receptive_field, corner = (unit) => first + step * unit - (side - 1) / 2;
+      drawFrame(image, corner(strongest % layer.width), corner(Math.floor(strongest / layer.width)), side);
+    }
     if (weights) appendWeights(layer, weights, filter);
+    const button = createElement("button", "", "Show its arithmetic");
+    button.addEventListener("click", () => openUnit(layer.name, filter));
+    detail.append(button);
   }
 
   function appendMap(values, width, height, colour, text) {
@@ -95,7 +106,7 @@ export function createView(parent, detail, model) {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", text);
     paint(canvas, values, width, height, colour);
-    detail.append(createFigure(text, canvas));
+    detail.append(createFigure(canvas, text)[0]);
     return canvas;
   }
 
@@ -107,17 +118,20 @@ export function createView(parent, detail, model) {
       const start = (filter * channels.length + number) * side * side;
       const canvas = document.createElement("canvas");
       paint(canvas, weights.subarray(start, start + side * side), side, side, signed);
-      row.append(createFigure(kernel.input ? `filter ${channel}` : "pixels", canvas));
+      row.append(createFigure(canvas, kernel.input ? `filter ${channel}` : "pixels")[0]);
     });
     const text = kernel.input
       ? `its weights on ${kernel.input}, the ${channels.length} largest of ${kernel.input_channels} channels: positive red, negative blue`
       : "its weights on the pixels: positive red, negative blue";
-    detail.append(createFigure(text, row));
+    detail.append(createFigure(row, text)[0]);
   }
 
-  return (answer, image) => {
+  /** Shows an answer; `newLayers`: the same layers with other weights, of another epoch. */
+  return (answer, image, newLayers) => {
     pixels = image;
     for (const view of layers) {
+      const layer = newLayers?.find((each) => each.name === view.layer.name);
+      if (layer) Object.assign(view, { layer, weights: layer.kernel && decodeSigned(layer.kernel.weights) });
       view.maps = decode(answer.layers[view.layer.name]);
       drawMaps(view);
     }
@@ -125,24 +139,18 @@ export function createView(parent, detail, model) {
   };
 }
 
-function createFigure(text, content) {
-  const figure = document.createElement("figure"), caption = document.createElement("figcaption");
-  caption.textContent = text;
-  figure.append(content, caption);
-  return figure;
-}
-
-/** Draws the receptive field of a unit as a frame, on the canvas enlarged from 28×28. */
-function drawFrame(canvas, field, x, y) {
-  const scale = 8, small = document.createElement("canvas");
-  small.width = small.height = 28;
+/** Draws a frame of `side` values on a painted canvas, which is enlarged for it. */
+export function drawFrame(canvas, left, top, side) {
+  const { width, height } = canvas, scale = Math.ceil(224 / width), small = document.createElement("canvas");
+  small.width = width;
+  small.height = height;
   small.getContext("2d").drawImage(canvas, 0, 0);
-  canvas.width = canvas.height = 28 * scale;
+  canvas.width = width * scale;
+  canvas.height = height * scale;
   const context = canvas.getContext("2d");
   context.imageSmoothingEnabled = false;
-  context.drawImage(small, 0, 0, 28 * scale, 28 * scale);
-  const corner = (unit) => (field.first + field.step * unit - (field.size - 1) / 2) * scale;
+  context.drawImage(small, 0, 0, canvas.width, canvas.height);
   context.strokeStyle = "#ffb000";
   context.lineWidth = 3;
-  context.strokeRect(corner(x), corner(y), field.size * scale, field.size * scale);
+  context.strokeRect(left * scale, top * scale, side * scale, side * scale);
 }

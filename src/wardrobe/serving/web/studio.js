@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { createBlock, describe } from "./answer.js";
 import { createBoard } from "./drawing.js";
+import { createUnit } from "./explore/unit.js";
 import * as layers from "./layers.js";
 import { createStage } from "./photo.js";
 import * as steps from "./steps.js";
@@ -13,8 +14,19 @@ const showStatus = (text) => { byId("status").textContent = text; };
 const models = await api.getModels();
 const hasSeveral = models.length > 1;
 const showAnswers = models.map((model) => createBlock(byId("answers"), model, hasSeveral));
-const createLayers = (number) => layers.createView(byId("layers"), byId("detail"), models[number]);
 let latest = null, selected = 0, showLayers = createLayers(0);
+
+/** Creates the layers of a model, and the arithmetic of their units; returns the function that shows an answer in both. */
+function createLayers(number) {
+  const model = models[number];
+  byId("unit").replaceChildren();
+  const unit = createUnit(byId("unit"), model.class_names, (query) => api.getUnit(number, query, api.decode(latest.pixels)));
+  const showMaps = layers.createView(byId("layers"), byId("detail"), model, unit.open);
+  return (answer, pixels) => {
+    showMaps(answer, pixels);
+    unit.show(model.layers, answer.layers, pixels);
+  };
+}
 
 if (hasSeveral) {
   models.forEach((model, number) => {

@@ -1,0 +1,100 @@
+// One run's views at an epoch: a panel in each section of the explorer.
+
+import { createBlock, formatPercent } from "../answer.js";
+import { grey, paint, paintFilters } from "../colours.js";
+import { createElement, createFigure } from "../elements.js";
+import { createView } from "../layers.js";
+import { createConfusion } from "./confusion.js";
+import { createMap } from "./map.js";
+import { createRunData } from "./run_data.js";
+import { createUnit } from "./unit.js";
+
+export const describeEpoch = (epoch) => (epoch ? `After epoch ${epoch}` : "Before training");
+
+/** Returns the position of the last of `epochs` that is not after `epoch`. */
+export const findPosition = (epochs, epoch) => Math.max(0, epochs.findLastIndex((each) => each <= epoch));
+
+/** Creates a run's panels in `sections` (name → element); `choose(image)` is called when an image is chosen in one of them.
+ *
+ * Returns `show(epoch, image)`, `setTitle(isShown)`, `remove()`, and `predictions()`, those that are shown.
+ */
+export function createColumn(sections, { summary, epochs }, choose) {
+  const classNames = summary.class_names, data = createRunData(summary.name);
+  const panels = Object.fromEntries(Object.entries(sections).map(([name, section]) => {
+    const panel = createElement("div", "panel");
+    panel.append(createElement("p", "run-name", summary.name)); // shown beside another run
+    section.append(panel);
+    return [name, panel];
+  }));
+  let at = null, pixels = null, predictions = null;
+  const showScores = createScores(panels.epochs), showGarment = createGarment(panels.garment, classNames);
+  const filters = document.createElement("canvas"), filtersText = createElement("p", "soft");
+  filters.setAttribute("role", "img");
+  panels.filters.append(filters, filtersText);
+  const unitParent = document.createElement("div"), showMaps = createMaps(panels.maps, summary.name, (...place) => unit.open(...place));
+  panels.maps.append(unitParent);
+  const unit = createUnit(unitParent, classNames, (query) => data.getUnit(at, pixels, query));
+  const showConfusion = createConfusion(panels.confusion, classNames, choose), showMap = createMap(panels.map, classNames, choose);
+
+  return {
+    name: summary.name,
+    predictions: () => predictions,
+    async show(epoch, findImage) {
+      const position = epochs[findPosition(epochs, epoch)];
+      const [network, found, images] = await Promise.all([data.getEpoch(position), data.getPredictions(position), data.getImages()]);
+      const image = findImage(found.labels.length), answer = await data.look(position, images[image]);
+      [at, pixels, predictions] = [position, images[image], found];
+      showScores(at, network.scores);
+      showGarment(image, pixels, classNames[found.labels[image]], answer);
+      panels.filters.hidden = !network.filters;
+      if (network.filters) {
+        paintFilters(filters, network.filters);
+        filtersText.textContent = `${network.filters.layer}: ${network.filters.count} filters of ${network.filters.side}×${network.filters.side} weights, the largest ${network.filters.largest.toFixed(2)}.`;
+        filters.setAttribute("aria-label", filtersText.textContent);
+      }
+      showMaps(network.layers, answer, pixels);
+      unit.show(network.layers, answer.layers, pixels);
+      showConfusion(found, images);
+      showMap(found, images, image);
+    },
+    setTitle: (isShown) => Object.values(panels).forEach((panel) => { panel.firstChild.hidden = !isShown; }),
+    remove: () => Object.values(panels).forEach((panel) => panel.remove()),
+  };
+}
+
+function createScores(panel) {
+  const text = createElement("p", "scores");
+  panel.append(text);
+  return (epoch, scores) => {
+    text.textContent = describeEpoch(epoch) + (scores ? `: ${formatPercent(scores.val_accuracy)} of the validation images are right, the loss is ${scores.val_loss.toFixed(3)}.` : ".");
+  };
+}
+
+function createGarment(panel, classNames) {
+  const canvas = document.createElement("canvas"), [figure, caption] = createFigure(canvas, ""), view = createElement("div", "garment");
+  canvas.setAttribute("role", "img");
+  view.append(figure);
+  const showAnswer = createBlock(view, { class_names: classNames }, false);
+  panel.append(view);
+  return (image, pixels, label, answer) => {
+    paint(canvas, pixels, 28, 28, grey);
+    caption.textContent = `Image ${image}, really: ${label}`;
+    canvas.setAttribute("aria-label", caption.textContent);
+    showAnswer(answer);
+  };
+}
+
+/** Creates the layers when their shapes are known; returns the function that shows them. */
+function createMaps(panel, name, openUnit) {
+  const live = createElement("div", "live"), maps = createElement("div", "layers"), detail = createElement("aside", "detail");
+  let show = null;
+  detail.setAttribute("aria-label", `Selected filter, ${name}`);
+  detail.append(createElement("p", "soft", "Point at a map."));
+  live.append(maps, detail);
+  panel.append(live);
+  return (layers, answer, pixels) => {
+    live.hidden = !layers.length;
+    show ??= createView(maps, detail, { layers }, openUnit);
+    show(answer, pixels, layers);
+  };
+}
