@@ -27,7 +27,6 @@ from conftest import (
 )
 from PIL import Image, ImageDraw
 
-from wardrobe import photo
 from wardrobe.data import synthetic
 from wardrobe.errors import WardrobeError
 from wardrobe.labels import CLASS_NAMES
@@ -42,6 +41,7 @@ import pyarrow.parquet as pq
 
 from wardrobe.bulk import inputs as bulk_inputs
 from wardrobe.bulk import lease, manifest
+from wardrobe.bulk.preparation import Preparer
 from wardrobe.bulk.store import JOB, Store, printable
 from wardrobe.bulk.worker import Worker
 from wardrobe.onnx_runtime import PRETRAINED
@@ -532,23 +532,87 @@ def test_a_damaged_row_group_is_rows_with_errors(tmp_path: Path) -> None:
     assert "cannot be read" in rows[5]["error"]
 
 
-def test_any_failure_of_an_image_becomes_its_error(
+POISON = """
+import os, signal
+from wardrobe import photo
+
+def poison(source):
+    os.write(1, b"a line of a library")
+    name = os.path.basename(source)
+    if name == "once" and not os.path.exists(source + " tried"):
+        open(source + " tried", "w")
+        os._exit(1)
+    if name == "raises":
+        raise ZeroDivisionError("of OpenCV")
+    if name == "crashes":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if name == "memory":
+        bytearray(4_000_000_000)
+    if name == "endless":
+        seconds, _ = signal.getitimer(signal.ITIMER_REAL)
+        signal.setitimer(signal.ITIMER_REAL, seconds / 1000)
+        while True:
+            pass
+    return prepare(os.path.dirname(source) + "/good")
+
+prepare, photo.prepare_or_reason = photo.prepare_or_reason, poison
+"""
+
+
+def test_an_image_that_ends_its_process_is_one_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(source: Any) -> Any:
-        raise ZeroDivisionError("of OpenCV")
-
-    monkeypatch.setattr(photo, "prepare_or_reason", broken)
+    (tmp_path / "sitecustomize.py").write_text(POISON)  # Python imports it as it starts
+    monkeypatch.syspath_prepend(tmp_path)
     os.mkfifo(tmp_path / "pipe.png")  # would be waited for
-    (tmp_path / "a.png").write_bytes(b"?")
-    (tmp_path / "list.txt").write_text(f"{tmp_path}/a.png\n{tmp_path}/pipe.png\n{tmp_path}\na\0b\n")
+    names = ["raises", "once", "crashes", "endless", "memory", "good"]
+    for name in names:
+        (tmp_path / name).write_bytes(png(synthetic.draw_one(3, np.random.default_rng(0))))
+    lines = [str(tmp_path / name) for name in [*names, "pipe.png", "."]]
+    (tmp_path / "list.txt").write_text("\n".join([*lines, "a\0b"]))
     _, rows = run_job(str(tmp_path / "out"), [str(tmp_path / "list.txt")])
     assert [row["error"] for row in rows] == [
         "cannot be prepared (ZeroDivisionError: of OpenCV)",
+        None,
+        "cannot be prepared (its process ended with SIGSEGV)",
+        "cannot be prepared (it took more than 120 s)",
+        "cannot be prepared (MemoryError: )",
+        None,
         *["not a file, or a broken link"] * 2,
         "does not exist",
     ]
-    assert all(row["label"] is None and row["probabilities"] is None for row in rows)
+    assert all((row["error"] is None) == (row["label"] is not None) for row in rows)
+
+
+def test_a_worker_that_cannot_prepare_images_ends_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os; os._exit(3)")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RuntimeError, match="at its start: its process ended with exit status 3"):
+        Preparer().prepare([b"?"])
+
+
+def test_a_large_row_group_is_several_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "MAX_ROWS", 2)
+    images = [png(image) for image in synthetic.draw(7, seed=5)[0]]
+    names = [f"{i}.png" for i in range(7)]
+    pq.write_table(
+        pa.table({"bytes": images, "path": names}), tmp_path / "t.parquet", row_group_size=5
+    )
+    out = Store(str(tmp_path / "out"))
+    job, rows = run_job(out.location, [str(tmp_path / "t.parquet")])
+    assert [part.rows for part in job.parts()] == [2, 2, 1, 2]
+    assert [row["path"] for row in rows] == names
+    worker = Worker(["_model.onnx"], out.location)
+    first, second, third, last = job.parts()
+    for part in (second, first, third, last):  # in any order, as after an interruption
+        before = pq.read_table(out / part.name)
+        Path(out / part.name).unlink()
+        worker.classify_part(part)
+        assert pq.read_table(out / part.name).equals(before)
 
 
 def test_a_folder_without_images_is_read_as_parquet(tmp_path: Path) -> None:

@@ -265,6 +265,33 @@ def test_an_unreadable_folder_is_a_failure(tmp_path: Path, monkeypatch: pytest.M
     assert list(find_images([str(tmp_path)])) == [Failure(str(tmp_path), "permission denied")]
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("[1].png", ["[1].png"]),
+        ("*[[]1].png", ["[1].png", "shoe [1].png"]),
+        ("shoe [*", ["shoe [1].png"]),
+        ("shoe [1]*", ["shoe [1].png"]),
+        ("[12].png", ["1.png"]),
+        ("[9].png", ["[9].png: no match for this pattern"]),
+        ("My [2024]/*.png", ["My [2024]/a.png"]),
+        ("My [2024]", ["My [2024]/a.png"]),
+        ("M? [2024]/a*", ["My [2024]/a.png"]),
+        ("**/[a].png", ["My [2024]/a.png"]),
+    ],
+)
+def test_brackets_are_a_pattern_unless_they_name_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, expected: list[str]
+) -> None:
+    (tmp_path / "My [2024]").mkdir()
+    for name in ("1.png", "[1].png", "shoe [1].png", "My [2024]/a.png"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    found = find_images([given])
+    names = [e if isinstance(e, str) else f"{e.path}: {e.error}" for e in found]
+    assert names == expected
+
+
 def test_patterns_do_not_follow_cyclic_links(photos: Path, tmp_path: Path) -> None:
     (photos / "été [2024]" / "up").symlink_to(photos, target_is_directory=True)
     for pattern in ("my photos/**/*.png", "my photos/**", f"{tmp_path}/**/*.png"):

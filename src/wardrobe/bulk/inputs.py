@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from wardrobe.bulk.store import JOB, find_filesystem, is_address, open_file, printable, to_absolute
 from wardrobe.errors import UsageError
 from wardrobe.inference.predict import find_images
-from wardrobe.photo.listing import EXTENSIONS, Failure, is_ignored
+from wardrobe.photo.listing import EXTENSIONS, Failure, find_matches, is_ignored
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,8 @@ def _find_at_address(given: str) -> Iterator[str | Failure]:
         yield given
         return
     try:
-        if "*" in first:  # without a match, brackets are meant as they are
-            matches = filesystem.glob(path) or filesystem.glob(path.replace("[", "[[]"))
-        else:
-            matches = filesystem.find(path)
+        is_pattern = "*" in first
+        matches = find_matches(path, filesystem.glob) if is_pattern else filesystem.find(path)
     except Exception as error:  # each file system has its own exceptions
         yield Failure(given, f"cannot be listed ({type(error).__name__}: {error})")
         return

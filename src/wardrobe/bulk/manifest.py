@@ -1,8 +1,8 @@
 """What a job has to classify: listed once, divided into parts, stored next to the answers.
 
-A part is a row group of a Parquet file: one of the user's, or _input.parquet with the paths of the
-images. Its answers are a file of their own, part-000123.parquet, written atomically. So each image
-is answered once, however often the job is interrupted and resumed.
+A part is rows of a row group of a Parquet file: one of the user's, or _input.parquet with the paths
+of the images. Its answers are a file of their own, part-000123.parquet, written atomically. So each
+image is answered once, however often the job is interrupted and resumed.
 """
 
 import json
@@ -46,13 +46,15 @@ class Part:
         number: the number of the part, from 0.
         file: location of a Parquet file, or INPUT for the job's own.
         group: the row group in it.
-        first: number of rows in the file before this group.
-        rows: number of rows in this group.
+        skip: number of rows in the group before the part.
+        first: number of rows in the file before the part.
+        rows: number of rows in the part.
     """
 
     number: int
     file: str
     group: int
+    skip: int
     first: int
     rows: int
 
@@ -71,7 +73,7 @@ class Job:
         model_sha256: SHA-256 of the model's files.
         code: versions and source code that affect the answers, from `describe_code`.
         listed: when the images were listed.
-        tables: the Parquet files whose row groups are the parts.
+        tables: the Parquet files whose row groups are divided into the parts.
     """
 
     inputs: list[str]
@@ -86,8 +88,10 @@ class Job:
         for table in self.tables:
             first = 0
             for group, rows in enumerate(table.rows):
-                yield Part(number, table.file, group, first, rows)
-                number, first = number + 1, first + rows  # parts are numbered over all files
+                for skip in range(0, rows, MAX_ROWS):
+                    size = min(MAX_ROWS, rows - skip)
+                    yield Part(number, table.file, group, skip, first, size)
+                    number, first = number + 1, first + size  # parts are numbered over all files
 
     @property
     def images(self) -> int:

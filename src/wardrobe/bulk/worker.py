@@ -1,7 +1,6 @@
 """A worker: reads the rows of a part, prepares and classifies the images, writes the answers."""
 
 import contextlib
-import os
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,30 +10,26 @@ from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wardrobe import photo
 from wardrobe.bulk.inputs import find_image_column, has_path_column
 from wardrobe.bulk.manifest import INPUT, Part
+from wardrobe.bulk.preparation import Content, Preparer, first_line
 from wardrobe.bulk.store import Store, find_filesystem, is_address, open_file, printable
 from wardrobe.inference.classifier import Classifier
-from wardrobe.inference.predict import CHUNK, to_json
+from wardrobe.inference.predict import CHUNK, MAX_STREAM, to_json
 from wardrobe.photo.listing import Failure
 
 BATCH_ROWS = 256  # rows read at once, so that memory does not grow with the row group
 BUFFER_BYTES = 1 << 20  # of a column read at once; only a page, some 1,000 rows, is held whole
 FETCH_THREADS = 16  # images fetched from addresses at once
-FLUSH_ROWS = 1_000  # answers per row group
 FETCH_LOCK = threading.Lock()  # for file systems that are not thread-safe
 
-Content = str | bytes | Failure  # a path or an address, a file's bytes, or why there are none
-Row = tuple[str, Content]  # an image's name in the answers, and the image
+Row = tuple[str, Content]  # an image's name in the answers; the image, also by its address
 Fetched = tuple[str, Content | Future[Content]]
-Pixels = npt.NDArray[np.uint8] | str  # (28, 28), or why there are none
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,6 @@ class Worker:
     """
 
     def __init__(self, model: Sequence[str], out: str) -> None:
-        cv2.setNumThreads(1)  # every core has a worker
         self._store = Store(out)
         with tempfile.TemporaryDirectory() as folder:
             for name in model:
@@ -64,6 +58,9 @@ class Worker:
             self._classifier = Classifier.load(Path(folder) / model[0], threads=1)
         self._schema = make_answer_schema(self._classifier.class_names)
         self._pool = ThreadPoolExecutor(FETCH_THREADS)  # waits on the network, not on a core
+        self._preparer = Preparer()
+        self._rows: Iterator[Row] = iter(())  # of the row group that is being read
+        self._at = "", 0, 0  # its file, its number, and the row in it that `_rows` yields next
 
     def __call__(self, part: Mapping[str, Any]) -> dict[str, Any]:
         """Classifies a part, given and reported as a dictionary."""
@@ -71,27 +68,29 @@ class Worker:
 
     def classify_part(self, part: Part) -> PartResult:
         """Classifies a part and writes its answers under its name."""
-        images = failed = 0
-        answers: list[dict[str, Any]] = []
-        with (
-            self._store.atomic_write(part.name) as path,
-            pq.ParquetWriter(path, self._schema) as writer,
-        ):
-            # An empty chunk at the end writes the last answers.
-            for chunk in chain(self._prefetch(self._read_rows(part)), [[]]):
-                new = self._classify(chunk) if chunk else []
-                answers += new
-                images += len(new)
-                failed += sum(answer["error"] is not None for answer in new)
-                if len(answers) >= FLUSH_ROWS or not chunk:
-                    writer.write_table(pa.Table.from_pylist(answers, self._schema))
-                    answers.clear()  # memory stays bounded
-        return PartResult(part.name, images, failed)
+        chunks = self._prefetch(self._read_rows(part))
+        answers = list(chain.from_iterable(map(self._classify, chunks)))
+        with self._store.atomic_write(part.name) as path:
+            pq.write_table(pa.Table.from_pylist(answers, self._schema), path)
+        failed = sum(answer["error"] is not None for answer in answers)
+        return PartResult(part.name, len(answers), failed)
 
     def _read_rows(self, part: Part) -> Iterator[Row]:
-        """Yields the rows of a part. A row that cannot be read is a failure, so none is lost."""
-        is_input = part.file == INPUT
-        read = 0
+        """Yields the rows of a part.
+
+        A row group can only be read from its start. So it is read on from where the last part
+        ended, or the rows before the part are skipped.
+        """
+        file, group, next_row = self._at
+        if (file, group) != (part.file, part.group) or next_row > part.skip:
+            self._rows, next_row = self._read_group(part), 0
+        self._at = ("", 0, 0)  # until the last row: an error ends `_rows`
+        yield from islice(self._rows, part.skip - next_row, part.skip - next_row + part.rows)
+        self._at = part.file, part.group, part.skip + part.rows
+
+    def _read_group(self, part: Part) -> Iterator[Row]:
+        """Yields the rows of a row group. One that cannot be read is a failure, so none is lost."""
+        is_input, number = part.file == INPUT, part.first - part.skip  # of the row in the file
         try:
             with (
                 open_file(self._store / INPUT if is_input else part.file) as stream,
@@ -100,16 +99,17 @@ class Worker:
                 columns = ["path", "error"] if is_input else _find_columns(table.schema_arrow)
                 for batch in table.iter_batches(BATCH_ROWS, [part.group], columns=columns):
                     for row in batch.to_pylist():
-                        name = f"{printable(part.file)}#{part.first + read}"
+                        name = f"{printable(part.file)}#{number}"
                         yield _parse_input(row) if is_input else _parse_row(row, name)
-                        read += 1
+                        number += 1
         except (OSError, pa.ArrowException) as error:
             if is_input:  # the job's own file: the error is temporary, and no path may be lost
                 raise
             reason = f"the row of the Parquet file cannot be read ({str(error).splitlines()[0]})"
-            for number in range(part.first + read, part.first + part.rows):
+            while True:  # as many as the reader takes
                 name = f"{printable(part.file)}#{number}"
                 yield name, Failure(name, reason)
+                number += 1
 
     def _prefetch(self, rows: Iterator[Row]) -> Iterator[list[Fetched]]:
         """Yields rows in chunks. While one is classified, the addresses of the next are fetched."""
@@ -127,8 +127,8 @@ class Worker:
             yield chunk
 
     def _classify(self, chunk: Sequence[Fetched]) -> list[dict[str, Any]]:
-        contents = (each.result() if isinstance(each, Future) else each for _, each in chunk)
-        pixels = [prepare(content) for content in contents]
+        contents = [each.result() if isinstance(each, Future) else each for _, each in chunk]
+        pixels = self._preparer.prepare(contents)
         tiles = [each for each in pixels if not isinstance(each, str)]  # (28, 28) uint8 each
         images = np.stack(tiles) if tiles else np.empty((0, photo.SIDE, photo.SIDE), np.uint8)
         predictions = self._classifier.classify(images)
@@ -190,26 +190,11 @@ def fetch(address: str) -> Content:
     try:
         filesystem, path = find_filesystem(address)
         with contextlib.nullcontext() if filesystem.async_impl else FETCH_LOCK:
-            content: bytes = filesystem.cat_file(path)
+            content: bytes = filesystem.cat_file(path, end=MAX_STREAM + 1)
     except FileNotFoundError:
         return Failure(address, "does not exist")
     except Exception as error:  # each file system has its own exceptions
-        return Failure(address, f"cannot be read ({_first_line(error)})")
+        return Failure(address, f"cannot be read ({first_line(error)})")
+    if len(content) > MAX_STREAM:
+        return Failure(address, f"more than {MAX_STREAM:,} bytes; make it smaller")
     return content
-
-
-def prepare(content: Content) -> Pixels:
-    """Returns the model's input for an image, or why there is none. Never raises."""
-    if isinstance(content, Failure):
-        return content.error
-    # Opening a pipe would block.
-    if isinstance(content, str) and not os.path.isfile(content):  # noqa: PTH113
-        return "not a file, or a broken link" if os.path.lexists(content) else "does not exist"
-    try:
-        return photo.prepare_or_reason(content)
-    except Exception as error:
-        return f"cannot be prepared ({_first_line(error)})"
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]

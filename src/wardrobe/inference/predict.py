@@ -24,13 +24,13 @@ import numpy.typing as npt
 from wardrobe import photo
 from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.engines import count_cores
-from wardrobe.photo.listing import Failure, describe_ignored, find_photos, is_ignored
+from wardrobe.photo.listing import Failure, describe_ignored, find_matches, find_photos, is_ignored
 from wardrobe.terminal import console
 
 STDIN = "-"
 CHUNK = 32  # images classified at once
 CHUNKS_AHEAD = 2  # prepared while one is classified
-MAX_STREAM = 100_000_000  # bytes of standard input or a pipe
+MAX_STREAM = 100_000_000  # bytes of standard input, a pipe or an address
 
 
 @dataclass(frozen=True)
@@ -173,8 +173,7 @@ def _find_matches(pattern: str) -> Iterator[str | Failure]:
     parts = Path(pattern).relative_to(root).parts
     is_recursive = "**" in parts
     tail = "/".join(parts) + ("/*" if parts[-1] == "**" else "")
-    # glob.glob would follow links and could loop. Without a match, brackets are meant as they are.
-    matches = sorted(root.glob(tail)) or sorted(root.glob(tail.replace("[", "[[]")))
+    matches = find_matches(tail, root.glob)  # glob.glob would follow links and could loop
     is_empty = True
     for match in matches:
         if is_ignored(str(match), pattern) or (is_recursive and match.is_dir()):

@@ -2,10 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T", str, Path)
 # SVG, PDF and EPS are tried, so that the error names them.
 EXTENSIONS = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".tif",
@@ -122,6 +124,11 @@ def is_ignored(path: str, given: str) -> bool:
     """
     parts = set(re.split(r"[/\\]", path)) - set(re.split(r"[/\\]", given))
     return any(part.startswith(".") or part.lower() in NOT_PHOTOS for part in parts)
+
+
+def find_matches(pattern: str, glob: Callable[[str], Iterable[T]]) -> list[T]:
+    """Returns the sorted matches of a pattern; without one, its brackets are meant as they are."""
+    return sorted(glob(pattern)) or sorted(glob(pattern.replace("[", "[[]")))
 
 
 def describe_ignored(root: str, ignored: dict[str, str]) -> str:
