@@ -56,6 +56,17 @@ def progressive_jpeg(width: int, height: int, scans: int, components: int = 3) -
     return b"\xff\xd8" + segment(0xC2, frame) + scan * scans + b"\xff\xd9"
 
 
+def tiff(entries: list[tuple[int, int, int, int]], order: str = "<", data: bytes = b"") -> bytes:
+    """Returns a TIFF or BigTIFF of 64x64 grey pixels with further entries."""
+    sizes = [(256, 4, 1, 64), (257, 4, 1, 64), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
+    if order == "<":
+        head, count, entry = b"II*\0" + struct.pack("<L", 8), "<H", "<HHLL"
+    else:
+        head, count, entry = b"MM\0+\0\x08\0\0" + struct.pack(">Q", 16), ">Q", ">HHQQ"
+    packed = [struct.pack(entry, *each) for each in sorted(sizes + entries)]
+    return head + struct.pack(count, len(packed)) + b"".join(packed) + bytes(8) + data
+
+
 TEXT = zlib.compress(b"x" * 3_000_000)
 JPEG = encode(PHOTO.resize((960, 960)), "JPEG")
 PROGRESSIVE = encode(PHOTO.resize((960, 960)), "JPEG", progressive=True)
@@ -123,6 +134,12 @@ def test_a_pillow_image_of_a_jpeg_without_its_end_is_read() -> None:
             + chunk(b"IHDR", struct.pack(">IIBBBBB", 8000, 8000, 8, 2, 0, 0, 0))
             + chunk(b"IDAT", b""),
             "8000x8000 is too many pixels", id="icon with a large PNG",
+        ),
+        *(
+            pytest.param(
+                tiff([(tag, 4, 200_001, 0)], order), "a TIFF of 200,001 strips or tiles", id=name
+            )
+            for tag, order, name in ((273, "<", "strips"), (324, ">", "tiles of a BigTIFF"))
         ),
     ],
 )  # fmt: skip

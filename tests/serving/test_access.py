@@ -1,16 +1,19 @@
 """Who may send requests: host names, reverse proxies, pages of other origins."""
 
+import errno
 import json
 import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 from conftest import Server, serving
 
 from wardrobe.errors import UsageError
+from wardrobe.serving import server as server_module
 from wardrobe.serving.settings import accept_hosts, accept_origins, accept_proxies, accept_root_path
 
 
@@ -119,6 +122,33 @@ def test_both_families_are_answered_and_only_proxies_name_the_client(tmp_path: P
                 assert requests.get(url + "/v2", headers=headers).status_code == 200
     clients = [json.loads(line)["client"] for line in server.stderr.splitlines()]
     assert clients == ["::1", "::1", "127.0.0.1", "203.0.113.9"]
+
+
+def test_localhost_is_both_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+
+    def listen(host: str) -> list[str]:
+        sockets = server_module._listen(host, 0)
+        addresses = [each.getsockname() for each in sockets]
+        for each in sockets:
+            each.close()
+        assert len({port for _, port, *_ in addresses}) == 1
+        return [address for address, *_ in addresses]
+
+    assert [listen(each) for each in ("localhost", "LOCALHOST")] == [["127.0.0.1", "::1"]] * 2
+    assert [listen(each) for each in ("127.0.0.1", "::1")] == [["127.0.0.1"], ["::1"]]
+    create = socket.create_server
+
+    def create_without_ipv6(address: tuple[str, int], **options: Any) -> socket.socket:
+        if options["family"] == socket.AF_INET6:
+            raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+        return create(address, **options)
+
+    monkeypatch.setattr(socket, "create_server", create_without_ipv6)
+    assert listen("localhost") == ["127.0.0.1"]
+    with pytest.raises(UsageError, match="--host ::1 --port 0 is not available"):
+        listen("::1")
 
 
 SHOP, EVIL = "https://shop.example", "https://evil.example"

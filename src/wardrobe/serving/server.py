@@ -1,6 +1,7 @@
 """`wardrobe serve`: starts and stops the studio and the API on one port, without TensorFlow."""
 
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -36,11 +37,12 @@ from wardrobe.serving.settings import (
     is_loopback,
     refuse_training,
 )
-from wardrobe.serving.workers import Callback, run_workers
+from wardrobe.serving.workers import Callback, Sockets, run_workers
 from wardrobe.terminal import console
 
 HEALTH = "/v2/health/live", "/v2/health/ready"  # for load balancers, which have no token
 BASELINE = "baseline"  # the model that is shown next to the default model
+NO_IPV6 = errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT
 NO_MODEL = "none"  # value of --compare-with
 
 
@@ -132,7 +134,7 @@ def run(
     # Loaded here even if workers answer, so that a bad model is reported once.
     app = _load_app(sources, settings)
     listening = _listen(host, port)
-    url = _format_url(host, listening, token)
+    url = _format_url(host, listening[0], token)
     line = f"Wardrobe studio: {url}  (press Ctrl-C to stop)"
     on_ready = partial(print, line, flush=True)
     if workers == 1:
@@ -156,12 +158,12 @@ def _load_app(sources: Sequence[str | None], settings: Settings) -> Starlette:
 
 
 def _load_and_serve(
-    sources: Sequence[str | None], settings: Settings, listening: socket.socket, on_ready: Callback
+    sources: Sequence[str | None], settings: Settings, listening: Sockets, on_ready: Callback
 ) -> None:
     _serve(_load_app(sources, settings), listening, on_ready)
 
 
-def _serve(app: Starlette, listening: socket.socket, on_ready: Callback) -> NoReturn:
+def _serve(app: Starlette, listening: Sockets, on_ready: Callback) -> NoReturn:
     """Answers requests until Ctrl-C or SIGTERM, then exits: 1 if one was not answered, or 0."""
     # A malformed form is reported to the client; the parser would also log it.
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
@@ -180,7 +182,7 @@ def _serve(app: Starlette, listening: socket.socket, on_ready: Callback) -> NoRe
     )
     server = Server(config, on_ready, app.state.stop)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after the shutdown
-        server.run(sockets=[listening])
+        server.run(sockets=[*listening])
     if server.unanswered:
         stopped = (
             f"{server.unanswered} requests had no answer {SHUTDOWN_SECONDS} s after the signal"
@@ -191,17 +193,27 @@ def _serve(app: Starlette, listening: socket.socket, on_ready: Callback) -> NoRe
     os._exit(1 if server.unanswered else 0)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
+def _listen(host: str, port: int) -> Sockets:
+    """Listens at an address; at both of localhost, if this machine has IPv6."""
+    hosts = ("127.0.0.1", "::1") if host.lower() == "localhost" else (host,)
+    sockets: list[socket.socket] = []
+    for each in hosts:
+        family = socket.AF_INET6 if ":" in each else socket.AF_INET
         # Of IPv6 addresses, :: is that of IPv4 as well.
-        is_dual = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
-        return socket.create_server(
-            (host, port), family=family, backlog=2048, dualstack_ipv6=is_dual
-        )
-    except OSError as error:
-        reason = str(error.strerror or error).partition(" (while")[0]
-        raise UsageError(
-            f"--host {host} --port {port} is not available ({reason}); give another port, or "
-            "--port 0 for a free one"
-        ) from error
+        is_dual = each == "::" and socket.has_dualstack_ipv6()
+        try:
+            sockets.append(
+                socket.create_server(
+                    (each, port), family=family, backlog=2048, dualstack_ipv6=is_dual
+                )
+            )
+        except OSError as error:
+            if sockets and error.errno in NO_IPV6:
+                break
+            reason = str(error.strerror or error).partition(" (while")[0]
+            raise UsageError(
+                f"--host {host} --port {port} is not available ({reason}); give another port, or "
+                "--port 0 for a free one"
+            ) from error
+        port = sockets[0].getsockname()[1]
+    return sockets

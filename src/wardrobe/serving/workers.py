@@ -13,7 +13,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Semaphore
 
@@ -24,13 +24,14 @@ from wardrobe.serving.metrics import SHARED_FOLDER
 from wardrobe.terminal import console
 
 Callback = Callable[[], object]
-Serve = Callable[[socket.socket, Callback], None]
+Sockets = Sequence[socket.socket]
+Serve = Callable[[Sockets, Callback], None]
 
 POLL_SECONDS = 0.2  # between two checks that starting workers are alive
 RESTART_SECONDS = 1.0  # before a worker that exited is restarted, so that a crash loop stays slow
 
 
-def run_workers(serve: Serve, listening: socket.socket, count: int, on_ready: Callback) -> None:
+def run_workers(serve: Serve, listening: Sockets, count: int, on_ready: Callback) -> None:
     """Runs `serve` in `count` processes until Ctrl-C or SIGTERM; each then finishes its requests.
 
     A worker that exits is restarted. All workers exit if this process is killed.
@@ -63,8 +64,9 @@ def run_workers(serve: Serve, listening: socket.socket, count: int, on_ready: Ca
             while True:
                 _restart_exited(workers, start_worker)
         except KeyboardInterrupt:
-            # Each worker answers the connections that wait at its own copy, then closes that.
-            listening.close()
+            # Each worker answers the connections that wait at its own copies, then closes them.
+            for each in listening:
+                each.close()
         finally:
             for worker in workers:
                 worker.terminate()  # SIGTERM: requests in flight finish
@@ -93,7 +95,7 @@ def _restart_exited(workers: list[BaseProcess], start_worker: Callable[[], BaseP
             workers[i] = start_worker()
 
 
-def _run_worker(serve: Serve, listening: socket.socket, ready: Semaphore) -> None:
+def _run_worker(serve: Serve, listening: Sockets, ready: Semaphore) -> None:
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):
         serve(listening, ready.release)

@@ -8,6 +8,7 @@ import io
 import math
 import struct
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -100,6 +101,10 @@ def _open_with(factory: Callable[..., Any], name: str, file: str | Path | Binary
     """Opens an image with a format's reader."""
     if name == "PNG":
         file = repair.read_png(file)
+    if name == "TIFF":
+        with Path(file).open("rb") if isinstance(file, str | Path) else nullcontext(file) as header:
+            limits.check_strips(header)
+            header.seek(0)
     if name == "ICO":  # its reader decodes at once the PNG in it, which can have any size
         if isinstance(file, str | Path):
             file = io.BytesIO(Path(file).read_bytes())

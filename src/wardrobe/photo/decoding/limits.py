@@ -1,6 +1,7 @@
 """What an image may cost to decode, checked from its header before memory is allocated."""
 
 import re
+import struct
 from typing import BinaryIO
 
 from PIL import Image
@@ -12,6 +13,7 @@ MAX_PIXELS = 50_000_000  # of all formats but JPEG
 MAX_JPEG_PIXELS = 170_000_000  # a JPEG is decoded at a fraction of its size
 MAX_BYTES = 600_000_000  # of memory for one image
 MAX_SCANS = 100  # of a JPEG; encoders write about 10, and each is a pass over the whole image
+MAX_STRIPS = 200_000  # of a TIFF, or tiles; Pillow makes a list of them, 5 us and 300 bytes each
 
 # Bytes per pixel of Pillow's modes; the others take 4.
 MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
@@ -21,6 +23,7 @@ DECODER_BYTES = {"WEBP": 12, "AVIF": 6, "HEIF": 4, "JPEG2000": 16, "TIFF": 4}
 # A marker that ends entropy-coded data: no escaped 0xFF, padding, restart, or marker without data.
 MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])", re.DOTALL)
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+STRIP_TAGS = 273, 324  # of a TIFF: the offsets of its strips, of its tiles
 
 
 def check_size(image: Image.Image) -> None:
@@ -92,3 +95,28 @@ def count_scans(file: BinaryIO, components: int) -> int:
         ):
             break
     return scans
+
+
+def check_strips(file: BinaryIO) -> None:
+    """Raises a PhotoError if the first image of a TIFF has too many strips or tiles.
+
+    Raises:
+        struct.error: the header is incomplete.
+    """
+
+    def read(offset: int, form: str) -> tuple[int, ...]:
+        file.seek(offset)
+        return struct.unpack(order + form, file.read(struct.calcsize(order + form)))
+
+    order = "<" if file.read(1) == b"I" else ">"
+    is_big = read(2, "H") == (43,)  # BigTIFF has addresses and counts of 8 bytes
+    (entry,) = read(8, "Q") if is_big else read(4, "L")
+    (entries,) = read(entry, "Q" if is_big else "H")
+    entry += 8 if is_big else 2
+    for number in range(entries):
+        tag, _, count = read(entry + number * (20 if is_big else 12), "HHQ" if is_big else "HHL")
+        if tag in STRIP_TAGS and count > MAX_STRIPS:
+            raise PhotoError(
+                f"a TIFF of {count:,} strips or tiles, expected at most {MAX_STRIPS:,}; save it "
+                "again"
+            )
