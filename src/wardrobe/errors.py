@@ -50,6 +50,18 @@ class RequestError(WardrobeError):
     """The request to the server is not valid."""
 
 
+class NotFoundError(RequestError):
+    """The request names something that does not exist."""
+
+    http_status = 404
+
+
+class ConflictError(RequestError):
+    """What the request needs is not in the state for it."""
+
+    http_status = 409
+
+
 class BusyError(WardrobeError):
     """A queue of the server is full; the client may retry."""
 

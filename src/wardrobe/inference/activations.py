@@ -1,4 +1,4 @@
-"""The layers of a model.onnx: activations, kernels, receptive fields, without Keras.
+"""The layers of an ONNX model: activations, kernels, receptive fields, without Keras.
 
 ONNX Runtime returns what a graph names as outputs, so the layers' tensors are added to them. With
 test-time augmentation or an ensemble, they are those of the unchanged image and the first member.
@@ -41,10 +41,14 @@ class Layer:
     """A convolution or a pooling."""
 
     name: str  # as in the recipe's network: "conv1"
+    input: str  # name of the layer before it, or "pixels"
     tensor: str  # name of its activations in the graph
     side: int  # of its kernel
+    stride: int
+    padding: int  # zeros above and left of its input
     receptive_field: ReceptiveField
     kernel: Floats | None  # (filters, channels, side, side); None of a pooling
+    bias: Floats | None  # (filters,)
     shape: tuple[int, ...] = ()  # (filters, height, width) of its activations
 
 
@@ -52,12 +56,13 @@ class ActivationModel:
     """A model whose layers' activations can be read.
 
     Attributes:
+        file: the name of the file that it is from.
         layers: the convolutions and poolings, first to last.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Opens a float32 model.onnx."""
-        model = onnx.load(path)
+    def __init__(self, model: onnx.ModelProto, file: str) -> None:
+        """Opens a float32 model, and adds its layers to its outputs."""
+        self.file = file
         layers = list(_find_layers(model.graph))
         for layer in layers:
             info = onnx.helper.make_tensor_value_info(layer.tensor, onnx.TensorProto.FLOAT, None)
@@ -72,7 +77,7 @@ class ActivationModel:
     def find(cls, path: Path) -> "ActivationModel | None":
         """Opens the .onnx file next to a model file of any format; None if there is none."""
         plain = path.with_name(path.stem.removesuffix(INT8) + FORMATS["onnx"])
-        return cls(plain) if plain.is_file() else None
+        return cls(onnx.load(plain), plain.name) if plain.is_file() else None
 
     def activations(self, pixels: npt.NDArray[np.uint8]) -> dict[str, Floats]:
         """Returns the activations of an image (28, 28) uint8: layer → (filters, height, width)."""
@@ -84,7 +89,7 @@ class ActivationModel:
 def _find_layers(graph: onnx.GraphProto) -> Iterator[Layer]:
     """Yields the layers on the path of the image, up to the flattening."""
     weights = {each.name: each for each in graph.initializer}
-    tensor, field = PIXELS, ReceptiveField()
+    tensor, name, field = PIXELS, PIXELS, ReceptiveField()
     while (node := _find_next_node(graph, tensor)) is not None:
         tensor = node.output[0]
         if node.op_type in ELEMENTWISE:
@@ -93,14 +98,15 @@ def _find_layers(graph: onnx.GraphProto) -> Iterator[Layer]:
         side = attributes["kernel_shape"][0]  # all kernels are square
         stride, padding = attributes.get("strides", [1])[0], attributes.get("pads", [0])[0]
         field = field.after(side, stride, padding)
-        kernel = None
+        kernel = bias = None
         if node.op_type == CONVOLUTION:
-            kernel = onnx.numpy_helper.to_array(weights[node.input[1]])
+            kernel, bias = (onnx.numpy_helper.to_array(weights[each]) for each in node.input[1:])
         following = _find_next_node(graph, tensor)  # activations are shown after ReLU
         if following is not None and following.op_type == "Relu":
             tensor = following.output[0]
+        before = name
         name = tensor.split("/")[-2].rpartition("_")[0]  # "conv1" of "baseline_1/conv1_1/Relu:0"
-        yield Layer(name, tensor, side, field, kernel)
+        yield Layer(name, before, tensor, side, stride, padding, field, kernel, bias)
 
 
 def _find_next_node(graph: onnx.GraphProto, tensor: str) -> onnx.NodeProto | None:

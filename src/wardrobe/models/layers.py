@@ -88,9 +88,7 @@ def compute_receptive_fields(recipe: Recipe) -> dict[str, tuple[float, int, int]
     fields = {}
     for layer in iterate_convolutions(recipe):
         kernel, outputs = layer.kernel_size, _count_outputs(side, layer)
-        before = 0  # zeros at the start
-        if layer.padding == "same":
-            before = max((outputs - 1) * layer.stride + kernel - side, 0) // 2
+        before, _ = compute_padding(layer, side)
         first += ((kernel - 1) / 2 - before) * step  # the center of the first window
         size += (kernel - 1) * step  # step: input pixels between two units
         side, step = outputs, step * layer.stride
@@ -98,6 +96,14 @@ def compute_receptive_fields(recipe: Recipe) -> dict[str, tuple[float, int, int]
         if layer.pool:  # 2x2 with stride 2
             first, size, side, step = first + step / 2, size + step, side // 2, step * 2
     return fields
+
+
+def compute_padding(layer: Convolution, side: int) -> tuple[int, int]:
+    """Returns the zeros before and after an input of `side` pixels, as in TensorFlow."""
+    if layer.padding == "valid":
+        return 0, 0
+    total = max((_count_outputs(side, layer) - 1) * layer.stride + layer.kernel_size - side, 0)
+    return total // 2, total - total // 2
 
 
 def _count_outputs(side: int, layer: Convolution) -> int:

@@ -17,16 +17,8 @@ from wardrobe.runs import Run
 from wardrobe.terminal import console, progress
 from wardrobe.training.distributed.launch import Process
 from wardrobe.workflows import plan
-from wardrobe.workflows.opening import (
-    NAMES,
-    START_AGAIN,
-    Moved,
-    check_model,
-    connect_workers,
-    load_run_data,
-    loading_keras,
-    open_run_data,
-)
+from wardrobe.workflows.opening import NAMES, Moved, check_model, load_run_data, open_run_data
+from wardrobe.workflows.starting import START_AGAIN, connect_workers, loading_keras
 
 SEED_LIMIT = 2**32  # of NumPy, and so of Keras
 

@@ -1,9 +1,11 @@
-"""Opens what a command needs before it starts: a run's data and model, other processes, Keras."""
+"""Opens what a command needs before Keras is loaded: a run's data and model.
+
+Servers use it too, so nothing here imports Keras.
+"""
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO, TypedDict, Unpack
 
@@ -12,19 +14,20 @@ from wardrobe.data import (
     FASHION_MNIST,
     SYNTHETIC,
     Dataset,
+    Split,
     clothing_photos,
     load_training_data,
 )
 from wardrobe.errors import RunError, UsageError
-from wardrobe.models import keras_settings
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Run
 from wardrobe.terminal import progress
 from wardrobe.terminal.progress import TrainingDisplay
-from wardrobe.training.distributed.launch import Process
+
+Folder = str | Path | None
+Places = tuple[str, Folder, Folder, Folder]  # name of the data, and three folders
 
 NAMES = AUTO, FASHION_MNIST, SYNTHETIC  # of data sets; all others are folders or files
-START_AGAIN = "start it again on every host"
 
 
 def check_model(run: Run) -> None:
@@ -68,6 +71,30 @@ def load_run_data(run: Run, data_dir: str | Path | None, **moved: Unpack[Moved])
         RunError: the data is not there, or not what the run was trained on.
     """
     info = run.info()
+    dataset = _load(run, run.recipe(), info["limit"], *_find_places(run, data_dir, moved))
+    _check_unchanged(run, dataset, info["dataset"])
+    return dataset
+
+
+def load_validation(run: Run) -> Split:
+    """Loads the run's validation images alone, and checks that they have not changed.
+
+    Photos are not decoded, and no more than one training image is drawn, which takes long.
+
+    Raises:
+        RunError: the data is not there, or not what the run was trained on.
+    """
+    data, folder, *_ = _find_places(run, None, {})
+    dataset = _load(run, replace(run.recipe(), photo_fraction=0.0), 1, data, folder)
+    expected = run.info()["dataset"]
+    checksums = expected["checksums"].items() & dataset.checksums.items()  # without the photos'
+    _check_unchanged(run, dataset, {**expected, "checksums": dict(checksums)})
+    return dataset.validation
+
+
+def _find_places(run: Run, data_dir: str | Path | None, moved: Moved) -> Places:
+    """Returns name and folder of the run's data, and the folders of its photos."""
+    info = run.info()
     data = moved.get("data") or info["data"]
     if data_dir is not None and data == info["data"] and data not in NAMES:
         data = str(data_dir)
@@ -82,13 +109,16 @@ def load_run_data(run: Run, data_dir: str | Path | None, **moved: Unpack[Moved])
                 f"the data of {run.path} is not in {place}; if it was moved, give its folder with "
                 f"{option}"
             )
+    return data, data_dir or folder, photos_dir, extra_photos
+
+
+def _load(
+    run: Run, recipe: Recipe, limit: int | None, data: str, folder: Folder, *photos: Folder
+) -> Dataset:
     try:
-        places = data_dir or folder, info["limit"], photos_dir, extra_photos
-        dataset = load_training_data(run.recipe(), data, *places)
+        return load_training_data(recipe, data, folder, limit, *photos)
     except UsageError as error:
         raise RunError(f"the data of {run.path} cannot be opened: {error}") from error
-    _check_unchanged(run, dataset, info["dataset"])
-    return dataset
 
 
 def _check_unchanged(run: Run, dataset: Dataset, expected: Mapping[str, Any]) -> None:
@@ -113,33 +143,3 @@ def _check_unchanged(run: Run, dataset: Dataset, expected: Mapping[str, Any]) ->
         f"({what or 'as many images, but other files or file names'}); restore it, give the right "
         f"folder with {option}, or train again"
     )
-
-
-@contextmanager
-def loading_keras(display: TrainingDisplay) -> Iterator[None]:
-    """Says that Keras is being loaded, which takes seconds; see `keras_settings.loading_keras`."""
-    display.stage("Starting Keras")
-    with keras_settings.loading_keras():
-        yield
-
-
-def connect_workers(
-    process: Process | None,
-    recipe: Recipe,
-    dataset: Dataset,
-    limit: int | None,
-    seed: int,
-    display: TrainingDisplay,
-) -> None:
-    """Waits for the other processes of a distributed training, and sends them the task."""
-    if process is None:
-        return
-    from wardrobe.training.distributed import collectives
-
-    display.stage(f"{process} waits for the others at {process.coordinator}")
-    collectives.join(process)
-    task = {"recipe": asdict(recipe), "data": dataset.name, "limit": limit, "seed": seed}
-    with collectives.report_lost_process(START_AGAIN):
-        collectives.broadcast_object(task)
-        collectives.check_batch_size(recipe.batch_size)
-        collectives.check_equal("data", dataset.checksums)
