@@ -191,7 +191,8 @@ def test_the_run_folder_is_complete(real_run: tuple[Run, dict[str, Any]]) -> Non
         "per_class", "reliability", "mistakes", "filters", "feature_maps",
     )  # fmt: skip
     assert files == {
-        "run.json", "history.csv", "checkpoint/epoch-0002.keras", "snapshots/epoch-0001.npz",
+        "run.json", "history.csv", "steps.csv", "checkpoint/epoch-0002.keras",
+        *(f"snapshots/epoch-000{epoch}.npz" for epoch in range(3)),
         "model.keras", "model.onnx", "metrics.json", "predictions.npz", "report.html",
         *(f"plots/{name}.png" for name in plots),
     }  # fmt: skip

@@ -122,6 +122,16 @@ def test_batch_normalization_is_folded_into_the_convolutions() -> None:
     )
 
 
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_a_snapshot_has_the_weights_of_the_network_for_inference(name: str) -> None:
+    recipe = recipes.get(name)
+    model = architecture.build(recipe, 10, for_training=True)
+    initializers.initialize_weights(model, seed=0)
+    found = architecture.inference_weights(model)
+    expected = architecture.to_inference(model, recipe).get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
 @pytest.fixture(scope="module")
 def ensemble() -> tuple[keras.Model, keras.Model]:
     """A small ensemble with batch normalization: in training, and for inference."""

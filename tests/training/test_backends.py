@@ -20,7 +20,7 @@ import numpy as np
 warnings.simplefilter("ignore")
 from wardrobe.data import augment, synthetic
 from wardrobe.models import recipes
-from wardrobe.training import loop
+from wardrobe.training import loop, schedules
 from wardrobe.training.finder import fit
 from wardrobe.training.finder.recipe import FINDER
 
@@ -36,9 +36,11 @@ for name in {RECIPES}:
     model = loop.compile_model(recipe, 10, seed=0, steps={STEPS_PER_EPOCH})
     changed = augment.augment(recipe, images, np.arange(len(images)), 0, 0)[..., None]
     batches = (slice(32 * i, 32 * i + 32) for i in range({STEPS}))
-    losses[name] = [
-        float(model.train_on_batch(changed[each], targets[each])[0]) for each in batches
-    ]
+    losses[name] = []
+    for step, each in enumerate(batches):
+        if name == "photo" and step == 10:
+            schedules.set_learning_rate(model, recipe, 3e-2, recipe.epochs * {STEPS_PER_EPOCH})
+        losses[name].append(float(model.train_on_batch(changed[each], targets[each])[0]))
 model = fit.compile_model(replace(FINDER, filters=(4, 8)), seed=0, steps={STEPS_PER_EPOCH})
 photos = np.kron(images[:, 2:26, 2:26], np.ones((4, 4), np.float32))  # (640, 96, 96)
 batches = (photos[8 * i : 8 * i + 8] for i in range({STEPS}))

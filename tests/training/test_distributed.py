@@ -138,6 +138,8 @@ def test_a_run_resumes_in_two_processes_or_in_one(killed: Killed, tmp_path: Path
         info = json.loads((tmp_path / name / "run.json").read_text())
         done = len((tmp_path / name / "history.csv").read_text().splitlines()) - 1
         info["recipe"]["epochs"] = done + 2
+        change = {"epoch": done + 1, "step": 10, "learning_rate": 5e-4}
+        info["learning_rate_changes"] = [change]
         (tmp_path / name / "run.json").write_text(json.dumps(info))
     first, second = started(tmp_path, "--resume", "two", "--json")
     assert wardrobe_here("train", "--resume", "one", cwd=tmp_path).returncode == 0
@@ -151,6 +153,7 @@ def test_a_run_resumes_in_two_processes_or_in_one(killed: Killed, tmp_path: Path
         for name in ("one", "two")
     ]
     assert [row[0] for row in rows] == [str(done + 2)] * 2
+    assert [float(row[2]) for row in rows] == pytest.approx([5e-4] * 2)
     assert float(rows[0][3]) == pytest.approx(float(rows[1][3]), rel=0.05)
 
 

@@ -262,6 +262,7 @@ def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
     killed.communicate()
     assert run.info()["status"] == "running"
     assert len(run.history()) < EPOCHS
+    runs.write_control(run, stop=True)  # for the process that was killed
     resumed = wardrobe_here("train", "--resume", "killed", "--json", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "may differ" not in resumed.stderr

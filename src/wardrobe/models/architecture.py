@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from wardrobe.models.batch_norm import BatchNorm, fold_batch_norm
 from wardrobe.models.layers import SIDE, iterate_convolutions, member_prefixes
@@ -86,6 +87,12 @@ def to_inference(model: keras.Model, recipe: Recipe) -> keras.Model:
         if hasattr(layer, "kernel"):
             layer.set_weights(fold_batch_norm(model, layer.name))
     return network
+
+
+def inference_weights(model: keras.Model) -> list[npt.NDArray[np.float32]]:
+    """Returns the weights of `to_inference(model, recipe)`, without building that network."""
+    layers = (layer for layer in model.layers if hasattr(layer, "kernel"))  # in the same order
+    return [weights for layer in layers for weights in fold_batch_norm(model, layer.name)]
 
 
 def find_convolutions(model: keras.Model, prefix: str = "member1_") -> list[keras.layers.Conv2D]:

@@ -3,9 +3,12 @@
 - `run`: a run folder: create, find, list and read it.
 - `files`: files that are replaced in one step.
 - `locks`: one process at a time in a folder.
+- `steps`: steps.csv, loss and accuracy while an epoch runs.
+- `control`: control.json, which pauses, stops or changes a running training.
 - `provenance`: package versions, machine and commit that a result depends on.
 """
 
+from wardrobe.runs.control import Control, read_control, write_control
 from wardrobe.runs.files import atomic_write, write_json
 from wardrobe.runs.locks import exclusive_lock
 from wardrobe.runs.provenance import describe_provenance, list_differences, package_versions
@@ -13,6 +16,7 @@ from wardrobe.runs.run import (
     DONE,
     INTERRUPTED,
     LATEST,
+    PAUSED,
     ROOT,
     RUNNING,
     Row,
@@ -23,15 +27,21 @@ from wardrobe.runs.run import (
     list_runs,
     tabulate_runs,
 )
+from wardrobe.runs.steps import StepRow, StepsReader, StepsWriter
 
 __all__ = [
     "DONE",
     "INTERRUPTED",
     "LATEST",
+    "PAUSED",
     "ROOT",
     "RUNNING",
+    "Control",
     "Row",
     "Run",
+    "StepRow",
+    "StepsReader",
+    "StepsWriter",
     "atomic_write",
     "check_new_folder",
     "create_run",
@@ -41,6 +51,8 @@ __all__ = [
     "list_differences",
     "list_runs",
     "package_versions",
+    "read_control",
     "tabulate_runs",
+    "write_control",
     "write_json",
 ]

@@ -7,9 +7,13 @@ from pathlib import Path
 
 from wardrobe.errors import WardrobeError
 
+WAIT_SECONDS = 0.2  # `is_locked` of another process may hold the lock for a moment
+
 
 @contextmanager
-def exclusive_lock(folder: Path, busy: WardrobeError) -> Iterator[None]:
+def exclusive_lock(
+    folder: Path, busy: WardrobeError, timeout: float = WAIT_SECONDS
+) -> Iterator[None]:
     """Holds `folder/.lock` while the block runs.
 
     The operating system releases the lock when the process ends, however it ends.
@@ -17,10 +21,11 @@ def exclusive_lock(folder: Path, busy: WardrobeError) -> Iterator[None]:
     Args:
         folder: an existing folder. The lock keeps out only those who ask for it.
         busy: raised if another process holds the lock.
+        timeout: seconds to wait for it.
     """
     from filelock import FileLock, Timeout  # here, because `predict` needs no lock: 40 ms
 
-    lock = FileLock(folder / ".lock", blocking=False)
+    lock = FileLock(folder / ".lock", timeout=timeout)
     try:
         lock.acquire()
     except Timeout:
@@ -33,3 +38,18 @@ def exclusive_lock(folder: Path, busy: WardrobeError) -> Iterator[None]:
         if os.name == "posix":
             (folder / ".lock").unlink(missing_ok=True)
         lock.release()
+
+
+def is_locked(folder: Path) -> bool:
+    """Returns whether a process holds `folder/.lock`.
+
+    It takes the lock for a moment to find out, but only if there is a lock file. The file that a
+    killed process left is removed.
+    """
+    if not (folder / ".lock").exists():
+        return False
+    try:
+        with exclusive_lock(folder, WardrobeError(), timeout=0):
+            return False
+    except (WardrobeError, OSError):  # OSError: the lock file is another user's
+        return True

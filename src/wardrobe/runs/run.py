@@ -1,5 +1,6 @@
 """A run folder: create, find, list and read it. docs/run-folder.md lists its files."""
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -15,13 +16,14 @@ from wardrobe.errors import RunError, UsageError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs.files import atomic_write, write_json
-from wardrobe.runs.locks import exclusive_lock
+from wardrobe.runs.locks import exclusive_lock, is_locked
 from wardrobe.runs.provenance import describe_provenance
 from wardrobe.terminal import console
 
 ROOT = Path("runs")
 LATEST = "latest"
-RUNNING, DONE, INTERRUPTED = "running", "done", "interrupted"
+RUNNING, PAUSED, DONE, INTERRUPTED = "running", "paused", "done", "interrupted"
+IMAGES = "images"  # a run's own data: one folder per class
 REQUIRED_FIELDS: dict[str, set[str]] = {
     "run.json": {"recipe", "started", "status"},
     "metrics.json": {"split", "n", "accuracy", "ece"},
@@ -57,6 +59,11 @@ class Run:
     report_path = _File("report.html")
     checkpoint_folder = _File("checkpoint")
     snapshots_folder = _File("snapshots")
+    images_folder = _File(IMAGES)
+    steps_path = _File("steps.csv")
+    live_path = _File("live.npz")
+    control_path = _File("control.json")
+    followed_path = _File("followed")
     explanation_path = _File("explain.json")
     plots_folder = _File("plots")
 
@@ -72,6 +79,19 @@ class Run:
         """
         busy = f"{self.path} is being trained by another process; wait for it, or stop it"
         return exclusive_lock(self.path, RunError(busy))
+
+    def is_training(self) -> bool:
+        """Returns whether a process is training this run."""
+        return is_locked(self.path)
+
+    def snapshot_path(self, epoch: int) -> Path:
+        """Returns the path of the snapshot after `epoch` epochs; 0: the initial weights."""
+        return self.snapshots_folder / f"epoch-{epoch:04d}.npz"
+
+    def snapshot_epochs(self) -> list[int]:
+        """Returns the epochs that have a snapshot, sorted."""
+        paths = self.snapshots_folder.glob("epoch-*.npz")
+        return sorted(int(path.stem.removeprefix("epoch-")) for path in paths)
 
     def info(self) -> dict[str, Any]:
         """Returns run.json."""
@@ -177,7 +197,7 @@ def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
         fields: more fields of run.json, such as `data` and `seed`.
 
     Raises:
-        RunError: `path` exists.
+        RunError: `path` exists, with more in it than `images`.
     """
     now = datetime.now(UTC)
     facts = {
@@ -191,11 +211,12 @@ def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
         path = _make_numbered_folder(f"{recipe.name}-{now.astimezone():%Y%m%d-%H%M%S}")
     else:
         check_new_folder(path)
-        path.mkdir(parents=True)
+        path.mkdir(parents=True, exist_ok=_has_only_images(path))
     try:
         write_json(path / "run.json", facts)
     except BaseException:
-        path.rmdir()  # an empty folder would refuse the same command
+        with contextlib.suppress(OSError):  # it has images
+            path.rmdir()  # an empty folder would refuse the same command
         raise
     return Run(path)
 
@@ -203,16 +224,22 @@ def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
 def check_new_folder(path: Path) -> None:
     """Checks that a run can be created at `path`.
 
+    A folder that has only `images` may exist: these are the data of the new run.
+
     Raises:
         RunError: `path` exists.
         UsageError: its name is "latest", which is reserved for the newest run.
     """
     if path.name == LATEST:
         raise UsageError(f"--out {path}: 'latest' means the newest run; choose another name")
-    if path.exists():
+    if path.exists() and not _has_only_images(path):
         is_run = (path / "run.json").is_file()
         hint = f", or resume the run: {Run(path).resume_line}" if is_run else ""
         raise RunError(f"{path} already exists; give --out a new folder{hint}")
+
+
+def _has_only_images(path: Path) -> bool:
+    return path.is_dir() and [each.name for each in path.iterdir()] == [IMAGES]
 
 
 def find_run(name: str | Path, root: Path = ROOT) -> Run:

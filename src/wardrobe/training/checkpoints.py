@@ -13,7 +13,6 @@ import numpy as np
 
 from wardrobe.errors import RunError
 from wardrobe.models import architecture
-from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Run
 from wardrobe.runs.files import atomic_write
 
@@ -61,29 +60,28 @@ def _parse_epoch(path: Path) -> int:
     return int(path.stem.removeprefix("epoch-"))
 
 
-def save_snapshot(model: keras.Model, recipe: Recipe, run: Run, epochs_done: int) -> None:
-    """Writes the inference weights in half precision after 1, 2, 4, 8, … epochs, not the last.
-
-    `wardrobe explain` shows from them how the layers develop.
-    """
-    is_power_of_two = epochs_done & (epochs_done - 1) == 0
-    if not is_power_of_two or epochs_done == recipe.epochs:
-        return
+def save_snapshot(model: keras.Model, run: Run, epochs_done: int) -> None:
+    """Writes the inference weights in half precision, in the order of Keras's `get_weights`."""
     run.snapshots_folder.mkdir(exist_ok=True)
-    weights = architecture.to_inference(model, recipe).get_weights()
-    with atomic_write(run.snapshots_folder / f"epoch-{epochs_done:04d}.npz") as path:
+    weights = architecture.inference_weights(model)
+    with atomic_write(run.snapshot_path(epochs_done)) as path:
         np.savez_compressed(path, *[each.astype(np.float16) for each in weights])
 
 
 def load_snapshots(run: Run) -> dict[int, keras.Model]:
-    """Returns the run's network after some of its epochs: epochs done → network."""
+    """Returns the run's network after 1, 2, 4, 8, … epochs, not the last: epochs done → network.
+
+    `wardrobe explain` shows from them how the layers develop.
+    """
     recipe, class_count = run.recipe(), len(run.info()["dataset"]["class_names"])
     snapshots = {}
-    for path in sorted(run.snapshots_folder.glob("epoch-*.npz")):
+    for epoch in run.snapshot_epochs():
+        if not 0 < epoch < recipe.epochs or epoch & (epoch - 1):  # not a power of two
+            continue
         network = architecture.build(recipe, class_count)
-        with np.load(path) as weights:
+        with np.load(run.snapshot_path(epoch)) as weights:
             network.set_weights([weights[name].astype(np.float32) for name in weights.files])
-        snapshots[_parse_epoch(path)] = network
+        snapshots[epoch] = network
     return snapshots
 
 

@@ -21,7 +21,9 @@ from wardrobe.runs import Row, Run
 from wardrobe.terminal import console
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import checkpoints, losses, sampling
+from wardrobe.training.control import Controller
 from wardrobe.training.distributed import collectives
+from wardrobe.training.live import Recorder
 from wardrobe.training.muon import Muon
 from wardrobe.training.precision import choose_precision
 from wardrobe.training.schedules import SCHEDULES
@@ -38,7 +40,7 @@ def fit(
     """Trains `recipe` and returns its model for inference, in float32.
 
     Training resumes from the run's checkpoint if it has one. Each epoch writes history.csv, a
-    checkpoint, and sometimes a snapshot.
+    snapshot and a checkpoint. See also `live` and `control`.
 
     Args:
         run: None in all but the first of several processes; see training/distributed.
@@ -52,24 +54,28 @@ def fit(
     model, local, done = _prepare(recipe, dataset, run, seed, steps)
     history = [] if run is None else _read_history(run, done)
     title = f"{recipe.name}, seed {seed}: {len(dataset.train):,} training images of {dataset.name}"
+    controller = Controller(model, recipe, run, steps, done, display)
+    recorder = None if run is None else Recorder(model, run, done, len(dataset.train), recipe)
     display.start(title, recipe.epochs, done, steps)
     try:
         for epoch in range(done, recipe.epochs):
-            started = time.perf_counter()
+            progress = _Progress(display, recorder, controller, epoch + 1)
             training = sampling.make_epoch_batches(recipe, dataset, local, seed, epoch)
-            scores = _train(model, training, display) | _validate(local, model, recipe, dataset)
-            seconds = round(time.perf_counter() - started, 3)
+            scores = _train(model, training, progress) | _validate(local, model, recipe, dataset)
+            seconds = round(progress.seconds, 3)
             _check_loss(scores["loss"], epoch)  # before the checkpoint: the last good one stays
             rate = float(model.optimizer.learning_rate)  # the schedule's value after the epoch
             row = {"epoch": epoch + 1, "seconds": seconds, "learning_rate": rate, **scores}
             history.append(row)
-            if run is not None:
-                run.write_history(history)  # before the checkpoint: see _read_history
+            if run is not None:  # the checkpoint last: what it has, the others have
+                run.write_history(history)
+                checkpoints.save_snapshot(model, run, epoch + 1)
                 checkpoints.save_checkpoint(model, run, epoch + 1)
-                checkpoints.save_snapshot(model, recipe, run, epoch + 1)
             display.epoch(row)
     finally:
         display.close()
+        if recorder is not None:
+            recorder.close()
     if run is not None:
         run.update(seconds_per_epoch=[row["seconds"] for row in history])
     return architecture.to_inference(model, recipe)
@@ -101,7 +107,10 @@ def _prepare(
             precision=precision,
             backend=keras.backend.backend(),
             devices=keras.distribution.list_devices(),
+            processes=collectives.count_processes(),
         )
+        if done == 0:
+            checkpoints.save_snapshot(local, run, 0)
     if not collectives.is_distributed():
         return local, local, done
     with collectives.distribution_scope():
@@ -161,12 +170,11 @@ def _read_history(run: Run, done: int) -> list[Row]:
     return history
 
 
-def _train(model: keras.Model, training: dict[str, Any], display: TrainingDisplay) -> Row:
+def _train(model: keras.Model, training: dict[str, Any], progress: keras.callbacks.Callback) -> Row:
     """Trains one epoch; returns the means of loss and accuracy over it."""
-    callbacks = [_Progress(display)]
     with collectives.distribution_scope():
         # sampling.py has shuffled the images.
-        result = model.fit(**training, shuffle=False, callbacks=callbacks, verbose=0)
+        result = model.fit(**training, shuffle=False, callbacks=[progress], verbose=0)
     return {name: values[0] for name, values in result.history.items()}  # fit ran one epoch
 
 
@@ -189,12 +197,33 @@ def _check_loss(loss: float, epoch: int) -> None:
 
 
 class _Progress(keras.callbacks.Callback):
-    """Passes Keras's running means to the display."""
+    """Shows and records Keras's running means, then lets the training be controlled.
 
-    def __init__(self, display: TrainingDisplay) -> None:
+    Attributes:
+        seconds: since the epoch began, without pauses.
+    """
+
+    def __init__(
+        self,
+        display: TrainingDisplay,
+        recorder: Recorder | None,
+        controller: Controller,
+        epoch: int,
+    ) -> None:
         super().__init__()
-        self.display = display
+        self.display, self.recorder, self.controller = display, recorder, controller
+        self.epoch = epoch  # from 1
+        self.started, self.paused = time.perf_counter(), 0.0
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started - self.paused
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        if logs:  # every STEPS_PER_CALL batches
-            self.display.step(batch + 1, float(logs["loss"]), float(logs["accuracy"]))
+        if not logs:  # they come every STEPS_PER_CALL batches
+            return
+        step, loss, accuracy = batch + 1, float(logs["loss"]), float(logs["accuracy"])
+        self.display.step(step, loss, accuracy)
+        if self.recorder is not None:
+            self.recorder.record(self.epoch, step, self.seconds, loss, accuracy)
+        self.paused += self.controller.obey(self.epoch, step)

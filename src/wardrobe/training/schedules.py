@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from wardrobe.models.recipes import Recipe
+
 
 @keras.saving.register_keras_serializable("wardrobe")
 class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):
@@ -32,3 +34,18 @@ SCHEDULES: dict[str, Callable[[float, int], Any]] = {
     "constant": lambda rate, steps: rate,
     "warmup-linear": WarmupLinear,
 }
+
+
+def set_learning_rate(model: keras.Model, recipe: Recipe, rate: float, steps: int) -> None:
+    """Gives a model in training another learning rate, with a schedule another peak.
+
+    Args:
+        steps: of the whole training.
+    """
+    if keras.backend.backend() == "jax":
+        model.jax_state_sync()  # JAX trains on copies of the variables
+    schedule = SCHEDULES[recipe.schedule](rate, steps)
+    model.optimizer.learning_rate = schedule
+    if callable(schedule) and model.train_function is not None:
+        # The peak is a constant of the compiled training step, so that is compiled again.
+        model.make_train_function(force=True)

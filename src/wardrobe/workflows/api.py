@@ -115,7 +115,7 @@ def resume(
             f"{run.path} has recipe {trained!r}, not {recipe!r}; leave it out: {run.resume_line}"
         )
     with run.lock():  # fails before Keras is loaded if another process trains the run
-        pass
+        run.control_path.unlink(missing_ok=True)  # it was for the process before
     display, dataset = open_run_data(run, data_dir, stream, **moved)
     with loading_keras(display):
         from wardrobe.workflows import train_run

@@ -79,6 +79,11 @@ def is_distributed() -> bool:
     return _process is not None
 
 
+def count_processes() -> int:
+    """Returns how many processes train together; 1 if this one trains alone."""
+    return 1 if _process is None else _process.num_processes
+
+
 def is_process_loss(error: BaseException) -> bool:
     """Returns whether an error means that another process is lost."""
     if _process is None:
