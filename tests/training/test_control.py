@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from wardrobe.models import initializers, recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Run, StepsReader
 from wardrobe.terminal.progress import TrainingDisplay
-from wardrobe.training import checkpoints, live, loop
+from wardrobe.training import checkpoints, control, live, loop
 from wardrobe.workflows import train_run
 
 Weights = list[npt.NDArray[np.float32]]
@@ -80,7 +81,7 @@ def test_a_run_that_is_followed_and_paused_has_the_same_weights(
     run.followed_path.touch()
     monkeypatch.setattr(live, "LIVE_SECONDS", 0)
     monkeypatch.setattr(live, "LIVE_FRACTION", 1e9)
-    clock, slept = time.perf_counter, 0
+    slept = 0
 
     def sleep(_: float) -> None:
         nonlocal slept
@@ -95,8 +96,11 @@ def test_a_run_that_is_followed_and_paused_has_the_same_weights(
         if now == (2, 4):
             runs.write_control(run, paused=True)
 
-    monkeypatch.setattr(time, "sleep", sleep)
-    monkeypatch.setattr(time, "perf_counter", lambda: clock() + 10_000 * slept)
+    fake = SimpleNamespace(
+        sleep=sleep, perf_counter=lambda: time.perf_counter() + 10_000 * slept, time=time.time
+    )
+    for module in (control, live, loop):
+        monkeypatch.setattr(module, "time", fake)
     assert equal(fit(dataset, run, act), expected)
     assert seen[:3] == [(1, 4, 8), (1, 8, 8), (1, 10, 8)]  # three layers, epoch and step
     assert status == ["paused", "paused"]

@@ -222,7 +222,8 @@ class _Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         if not logs:  # they come every STEPS_PER_CALL batches
             return
-        step, loss, accuracy = batch + 1, float(logs["loss"]), float(logs["accuracy"])
+        step = min(batch + 1, self.controller.steps)  # Keras counts the last call as a full one
+        loss, accuracy = float(logs["loss"]), float(logs["accuracy"])
         self.display.step(step, loss, accuracy)
         if self.recorder is not None:
             self.recorder.record(self.epoch, step, self.seconds, loss, accuracy)
