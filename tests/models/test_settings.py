@@ -99,7 +99,7 @@ def test_a_recipe_of_ones_own_is_checked_too() -> None:
 
 @pytest.mark.parametrize("recipe", [CHANGED, replace(STRONG, epochs=9, max_shift=2, held_out=7)])
 def test_the_command_of_a_run_gives_the_same_recipe(recipe: Recipe) -> None:
-    command = plan.format_command(recipe, "my photos", 3, None, None)
+    command = plan.format_command(recipe, None, "my photos", 3, None, None)
     words = shlex.split(command)
     options: dict[str, list[str]] = {}
     for option, value in zip(words[3::2], words[4::2], strict=True):
@@ -107,10 +107,10 @@ def test_the_command_of_a_run_gives_the_same_recipe(recipe: Recipe) -> None:
     assert words[:3] == ["wardrobe", "train", recipe.name]
     assert options.pop("--data") == ["my photos"]
     assert options.pop("--seed") == ["3"]
-    epochs = [int(each) for each in options.pop("--epochs", [])]
+    (epochs,) = (int(each) for each in options.pop("--epochs", ["0"]))
     changes = settings.split_pairs(options.pop("--set"))
     assert not options
-    assert plan.choose_recipe(recipe.name, changes, *epochs) == recipe
+    assert plan.choose_recipe(recipe.name, changes, epochs or None) == recipe
 
 
 @pytest.mark.parametrize(

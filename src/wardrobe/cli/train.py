@@ -46,6 +46,16 @@ def train(
             help="Change a field of the recipe; see: wardrobe recipes RECIPE",
         ),
     ] = None,
+    start_from: Annotated[
+        str | None,
+        Option(
+            "--from",
+            metavar="MODEL",
+            help="Start from a trained network, all but its last layer: 'photo', a run folder, "
+            "or a .keras or .onnx file",
+            show_default="random weights",
+        ),
+    ] = None,
     seed: Annotated[
         int | None, Option(help="Seed of initial weights and image order", show_default="0")
     ] = None,
@@ -72,7 +82,8 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a model: data, training, test evaluation, plots, ONNX, report."""
-    fixed = {"--epochs": epochs, "--set": changes, "--seed": seed, "--limit": limit, "--out": out}
+    fixed: dict[str, object] = {"--epochs": epochs, "--set": changes, "--from": start_from}
+    fixed |= {"--seed": seed, "--limit": limit, "--out": out}
     clash = [name for name, value in fixed.items() if value is not None]
     if resume is not None and clash:
         raise UsageError(
@@ -102,13 +113,14 @@ def train(
         run = api.resume(resume, recipe, data_dir, stream, process, **moved)
     else:
         run = api.train(
-            recipe or "baseline",
+            recipe,
             data="auto" if data is None else data,
             data_dir=data_dir,
             photos_dir=photos_dir,
             extra_photos=extra_photos,
             epochs=epochs,
             settings=settings.split_pairs(changes or []),
+            start_from=start_from,
             seed=seed or 0,
             limit=limit,
             out=out,

@@ -15,8 +15,9 @@ from wardrobe.export.exporter import (
     suppress_output,
 )
 from wardrobe.export.onnx import load_as_keras
+from wardrobe.export.onnx import read_layers as read_onnx_layers
 
 __all__ = [
     "CALIBRATION_IMAGES", "MAX_ACCURACY_LOSS", "MAX_LOGIT_DIFFERENCE", "Parity", "export_model",
-    "file_size", "load_as_keras", "suppress_output",
+    "file_size", "load_as_keras", "read_onnx_layers", "suppress_output",
 ]  # fmt: skip

@@ -104,17 +104,36 @@ def load_as_keras(path: Path) -> tuple[keras.Model, recipes.Recipe, dict[str, An
         name = metadata.get("recipe")
         raise ModelError(f"{path} has the unknown recipe {name!r}; give its run instead")
     model = architecture.build(recipe, len(metadata["class_names"]))
-    nodes = loaded.graph.node
-    weights = {each.name: onnx.numpy_helper.to_array(each) for each in loaded.graph.initializer}
-    for node in nodes:
+    for name, values in read_layers(path).items():
+        model.get_layer(name).set_weights(values)
+    return model, recipe, metadata
+
+
+def read_layers(path: Path) -> dict[str, list[npt.NDArray[np.float32]]]:
+    """Returns the kernel and the bias of each layer of a float32 .onnx file, as Keras has them.
+
+    A layer that is missing is not in float32.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    try:
+        graph = onnx.load(path).graph
+    except Exception as error:  # protobuf has many errors
+        raise ModelError(f"{path} cannot be read ({type(error).__name__}); give another") from error
+    weights = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    layers = {}
+    for node in graph.node:
         # The layer "conv1" of the node "baseline_1/conv1_1/BiasAdd"
         layer = node.name.split("/")[-2].rpartition("_")[0] if "/" in node.name else ""
-        if node.op_type == "Conv":
-            kernel, bias = (weights[name] for name in node.input[1:])
+        found = [weights[name] for name in node.input if name in weights]
+        if node.op_type == "Conv" and found:
+            kernel, *biases = found
+            biases = biases or [np.zeros(len(kernel), np.float32)]  # tf2onnx omits zeros
             # ONNX: (filters, channels, height, width); Keras: (height, width, channels, filters)
-            model.get_layer(layer).set_weights([kernel.transpose(2, 3, 1, 0), bias])
-        elif node.op_type == "MatMul":
-            (addition,) = (each for each in nodes if node.output[0] in each.input)
-            bias = next(weights[name] for name in addition.input if name in weights)
-            model.get_layer(layer).set_weights([weights[node.input[1]], bias])
-    return model, recipe, metadata
+            layers[layer] = [kernel.transpose(2, 3, 1, 0), *biases]
+        elif node.op_type == "MatMul" and len(found) == 1:
+            (addition,) = (each for each in graph.node if node.output[0] in each.input)
+            biases = [weights[name] for name in addition.input if name in weights]
+            layers[layer] = [*found, *biases]
+    return layers

@@ -7,6 +7,7 @@ order of an epoch from the seed and the epoch, and a checkpoint holds weights an
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -20,7 +21,7 @@ from wardrobe.models.recipes import FLOAT32, Recipe
 from wardrobe.runs import Row, Run
 from wardrobe.terminal import console
 from wardrobe.terminal.progress import TrainingDisplay
-from wardrobe.training import checkpoints, losses, sampling
+from wardrobe.training import checkpoints, losses, sampling, transfer
 from wardrobe.training.control import Controller
 from wardrobe.training.distributed import collectives
 from wardrobe.training.live import Recorder
@@ -53,10 +54,9 @@ def fit(
     steps = -(-len(dataset.train) // recipe.batch_size)  # batches an epoch, rounded up
     model, local, done = _prepare(recipe, dataset, run, seed, steps)
     history = [] if run is None else _read_history(run, done)
-    title = f"{recipe.name}, seed {seed}: {len(dataset.train):,} training images of {dataset.name}"
     controller = Controller(model, recipe, run, steps, done, display)
     recorder = None if run is None else Recorder(model, run, done, len(dataset.train), recipe)
-    display.start(title, recipe.epochs, done, steps)
+    display.start(_format_title(recipe, dataset, run, seed), recipe.epochs, done, steps)
     try:
         for epoch in range(done, recipe.epochs):
             progress = _Progress(display, recorder, controller, epoch + 1)
@@ -81,6 +81,13 @@ def fit(
     return architecture.to_inference(model, recipe)
 
 
+def _format_title(recipe: Recipe, dataset: Dataset, run: Run | None, seed: int) -> str:
+    source = run.info().get("start_from") if run is not None else None
+    start = f" from {source['source']}" if source else ""
+    images = f"{len(dataset.train):,} training images of {dataset.name}"
+    return f"{recipe.name}{start}, seed {seed}: {images}"
+
+
 def _prepare(
     recipe: Recipe, dataset: Dataset, run: Run | None, seed: int, steps: int
 ) -> tuple[keras.Model, keras.Model, int]:
@@ -96,6 +103,8 @@ def _prepare(
         initializers.whiten_stem(local, dataset.train.images)  # from the images: no seed involved
     # Only process 0 has a run folder. It tells the others where to start.
     done = 0 if run is None else checkpoints.restore_checkpoint(local, run)
+    if run is not None and not done and (source := run.info().get("start_from")):
+        transfer.load_weights(local, transfer.read_weights(Path(source["file"]), recipe))
     done = collectives.broadcast_object(done)
     _restore_dropout(local, done * steps)  # before the copy below, so that all processes agree
     if run is not None:

@@ -16,7 +16,7 @@ from wardrobe.models.recipes import TTA_VIEWS, Recipe
 from wardrobe.runs import Run
 from wardrobe.terminal import console, progress
 from wardrobe.training.distributed.launch import Process
-from wardrobe.workflows import plan
+from wardrobe.workflows import plan, sources
 from wardrobe.workflows.opening import NAMES, Moved, check_model, load_run_data, open_run_data
 from wardrobe.workflows.starting import START_AGAIN, connect_workers, loading_keras
 
@@ -24,7 +24,7 @@ SEED_LIMIT = 2**32  # of NumPy, and so of Keras
 
 
 def train(
-    recipe: str | Recipe = "baseline",
+    recipe: str | Recipe | None = None,
     *,
     data: str = AUTO,
     data_dir: str | Path | None = None,
@@ -34,6 +34,7 @@ def train(
     photos_dir: str | Path | None = None,
     extra_photos: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    start_from: str | Path | None = None,
     out: str | Path | None = None,
     stream: TextIO | None = None,
     process: Process | None = None,
@@ -41,12 +42,15 @@ def train(
     """Trains a recipe, scores it on the test split, and writes figures, model.onnx and report.
 
     Args:
-        recipe: a recipe or its name.
+        recipe: a recipe or its name; None: that of `start_from`, or "baseline".
         data, data_dir, limit: as in `wardrobe.load_data`.
         photos_dir, extra_photos: photos for the recipe `photo`; see `load_training_data`.
         epochs: 1 or more; None: the recipe's.
         settings: fields of the recipe to change, with their values or texts; see
             `models.settings.apply`.
+        start_from: the trained network whose weights, all but the last layer's, training starts
+            from: "photo", a run, or a file (`sources.find`); None or "nothing": random weights. The
+            recipe, if it is not a `Recipe`, is adapted to it (`sources.fine_tune`).
         seed: of the initial weights and the image order, 0 to 2**32 - 1.
         out: the new run folder; None: `runs/<recipe>-<date>-<time>`.
         stream: where progress is printed; None: stdout.
@@ -56,7 +60,8 @@ def train(
     Raises:
         WardrobeError: the message says what failed and what to do.
     """
-    chosen = plan.choose_recipe(recipe, settings or {}, epochs)
+    source = sources.find(start_from) if start_from is not None else None
+    chosen = plan.choose_recipe(recipe, settings or {}, epochs, source, data)
     if not 0 <= seed < SEED_LIMIT:
         raise UsageError(f"--seed {seed} is out of range; give 0 to {SEED_LIMIT - 1}")
     folder = Path(out) if out is not None else None
@@ -66,7 +71,10 @@ def train(
     display.stage("Opening the data")
     dataset = load_training_data(chosen, data, data_dir, limit, photos_dir, extra_photos)
     with loading_keras(display):
+        from wardrobe.training import transfer
         from wardrobe.workflows import train_run
+    if source is not None:
+        transfer.read_weights(source.file, chosen)  # fails before there is a run folder
     connect_workers(process, chosen, dataset, limit, seed, display)
     run = runs.create_run(
         chosen,
@@ -78,7 +86,8 @@ def train(
         extra_photos=_resolve(extra_photos),
         limit=limit,
         seed=seed,
-        reproduce=plan.format_command(chosen, dataset.name, seed, limit, extra_photos),
+        start_from=source and source.describe(),
+        reproduce=plan.format_command(chosen, source, dataset.name, seed, limit, extra_photos),
     )
     train_run.train(run, dataset, display)
     return run
@@ -116,6 +125,7 @@ def resume(
         )
     with run.lock():  # fails before Keras is loaded if another process trains the run
         run.control_path.unlink(missing_ok=True)  # it was for the process before
+    start_from = sources.check_unchanged(run)
     display, dataset = open_run_data(run, data_dir, stream, **moved)
     with loading_keras(display):
         from wardrobe.workflows import train_run
@@ -129,6 +139,7 @@ def resume(
         key: _resolve(str(place)) for key, place in places.items() if place is not None
     }
     changes["data"] = dataset.name  # of a folder of images, its new path
+    changes["start_from"] = start_from
     differences = runs.list_differences(info, runs.describe_provenance())
     if differences and not run.keras_path.exists():  # it is written when training ends
         changed = "; ".join(differences)

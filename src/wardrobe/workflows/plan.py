@@ -6,20 +6,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from wardrobe.data import AUTO
 from wardrobe.errors import UsageError
 from wardrobe.models import recipes, settings
-from wardrobe.models.recipes import Recipe
+from wardrobe.models.recipes import BASELINE, Recipe
+from wardrobe.workflows import sources
+from wardrobe.workflows.sources import Source
 
 
 def choose_recipe(
-    recipe: str | Recipe, changes: Mapping[str, Any], epochs: int | None = None
+    recipe: str | Recipe | None,
+    changes: Mapping[str, Any],
+    epochs: int | None = None,
+    source: Source | None = None,
+    data: str = AUTO,
 ) -> Recipe:
     """Returns the recipe to train.
 
     Args:
-        recipe: a recipe or its name.
+        recipe: a recipe, its name, or None: that of the source, or the baseline. If there is a
+            source, it is adapted to it, unless it is given as a `Recipe`.
         changes: field → value or text, as in `models.settings.apply`.
         epochs: 1 or more; None: the recipe's, or that of `changes`.
+        source: the network that training starts from; None: random weights.
+        data: as in `wardrobe.load_data`.
 
     Raises:
         UsageError: the recipe, a field or a value is unknown, or they do not fit together.
@@ -28,20 +38,41 @@ def choose_recipe(
         raise UsageError(
             f"--epochs {epochs} and --set epochs={changes['epochs']} are both given; give one"
         )
-    chosen = recipes.get(recipe) if isinstance(recipe, str) else recipe
-    return settings.apply(recipes.with_epochs(chosen, epochs), changes)
+    if not isinstance(recipe, Recipe):
+        own = BASELINE if source is None else source.recipe
+        recipe = _adapt(own if recipe is None else recipes.get(recipe), source, data)
+    chosen = settings.apply(recipes.with_epochs(recipe, epochs), changes)
+    if source is not None and chosen.batch_norm:
+        raise UsageError(
+            "batch_norm=true cannot be given with --from: in a trained network, batch "
+            "normalization is part of the convolutions; leave it out"
+        )
+    return chosen
+
+
+def _adapt(recipe: Recipe, source: Source | None, data: str) -> Recipe:
+    return recipe if source is None else sources.fine_tune(recipe, data)
 
 
 def format_command(
-    recipe: Recipe, data: str, seed: int, limit: int | None, extra_photos: str | Path | None
+    recipe: Recipe,
+    source: Source | None,
+    data: str,
+    seed: int,
+    limit: int | None,
+    extra_photos: str | Path | None,
 ) -> str:
     """Returns the shell command that repeats a run; Python if the recipe's name does not ship."""
     shipped = recipes.RECIPES.get(recipe.name)
     if shipped is None:
         photos = f", extra_photos={str(extra_photos)!r}" if extra_photos else ""
-        return f"wardrobe.train({recipe!r}, data={data!r}, seed={seed}, limit={limit}{photos})"
+        start = f", start_from={source.name!r}" if source else ""
+        arguments = f"data={data!r}, seed={seed}, limit={limit}{photos}{start}"
+        return f"wardrobe.train({recipe!r}, {arguments})"
+    shipped = _adapt(shipped, source, data)
     epochs = recipe.epochs if recipe.epochs != shipped.epochs else None
     options = {
+        "--from": source and source.name,
         **{"--data": data, "--seed": seed, "--epochs": epochs, "--limit": limit},
         "--extra-photos": extra_photos,
     }
