@@ -56,6 +56,18 @@ class NotFoundError(RequestError):
     http_status = 404
 
 
+class ForbiddenError(RequestError):
+    """The server does not do this for anybody."""
+
+    http_status = 403
+
+
+class StorageError(RequestError):
+    """The server's disk has too little space for it."""
+
+    http_status = 507
+
+
 class ConflictError(RequestError):
     """What the request needs is not in the state for it."""
 

@@ -23,7 +23,7 @@ EXAMPLES = 40  # of the fuzzer for each route
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("endures")) as started:
+    with serving(tmp_path_factory.mktemp("endures"), "--no-allow-training") as started:
         yield started
 
 

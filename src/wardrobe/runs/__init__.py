@@ -14,8 +14,11 @@ from wardrobe.runs.locks import exclusive_lock
 from wardrobe.runs.provenance import describe_provenance, list_differences, package_versions
 from wardrobe.runs.run import (
     DONE,
+    IMAGES,
     INTERRUPTED,
+    JOB,
     LATEST,
+    LOG,
     PAUSED,
     ROOT,
     RUNNING,
@@ -25,14 +28,18 @@ from wardrobe.runs.run import (
     create_run,
     find_run,
     list_runs,
+    make_numbered_folder,
     tabulate_runs,
 )
 from wardrobe.runs.steps import StepRow, StepsReader, StepsWriter
 
 __all__ = [
     "DONE",
+    "IMAGES",
     "INTERRUPTED",
+    "JOB",
     "LATEST",
+    "LOG",
     "PAUSED",
     "ROOT",
     "RUNNING",
@@ -50,6 +57,7 @@ __all__ = [
     "find_run",
     "list_differences",
     "list_runs",
+    "make_numbered_folder",
     "package_versions",
     "read_control",
     "tabulate_runs",

@@ -24,6 +24,7 @@ ROOT = Path("runs")
 LATEST = "latest"
 RUNNING, PAUSED, DONE, INTERRUPTED = "running", "paused", "done", "interrupted"
 IMAGES = "images"  # a run's own data: one folder per class
+JOB, LOG = "job.json", "job.log"  # of a training that a page started
 REQUIRED_FIELDS: dict[str, set[str]] = {
     "run.json": {"recipe", "started", "status"},
     "metrics.json": {"split", "n", "accuracy", "ece"},
@@ -197,7 +198,7 @@ def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
         fields: more fields of run.json, such as `data` and `seed`.
 
     Raises:
-        RunError: `path` exists, with more in it than `images`.
+        RunError: `path` exists, with more in it than that; see `check_new_folder`.
     """
     now = datetime.now(UTC)
     facts = {
@@ -208,10 +209,10 @@ def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
         **describe_provenance(),
     }
     if path is None:
-        path = _make_numbered_folder(f"{recipe.name}-{now.astimezone():%Y%m%d-%H%M%S}")
+        path = make_numbered_folder(f"{recipe.name}-{now.astimezone():%Y%m%d-%H%M%S}")
     else:
         check_new_folder(path)
-        path.mkdir(parents=True, exist_ok=_has_only_images(path))
+        path.mkdir(parents=True, exist_ok=_is_prepared(path))
     try:
         write_json(path / "run.json", facts)
     except BaseException:
@@ -224,7 +225,7 @@ def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
 def check_new_folder(path: Path) -> None:
     """Checks that a run can be created at `path`.
 
-    A folder that has only `images` may exist: these are the data of the new run.
+    A folder may exist that has only `images`, the data of the new run, and what the server wrote.
 
     Raises:
         RunError: `path` exists.
@@ -232,14 +233,17 @@ def check_new_folder(path: Path) -> None:
     """
     if path.name == LATEST:
         raise UsageError(f"--out {path}: 'latest' means the newest run; choose another name")
-    if path.exists() and not _has_only_images(path):
+    if path.exists() and not _is_prepared(path):
         is_run = (path / "run.json").is_file()
         hint = f", or resume the run: {Run(path).resume_line}" if is_run else ""
         raise RunError(f"{path} already exists; give --out a new folder{hint}")
 
 
-def _has_only_images(path: Path) -> bool:
-    return path.is_dir() and [each.name for each in path.iterdir()] == [IMAGES]
+def _is_prepared(path: Path) -> bool:
+    """Returns whether a folder has nothing but what a new run may find there."""
+    names = {each.name for each in path.iterdir()} if path.is_dir() else set()
+    visible = {name for name in names if not name.startswith(".")}  # hidden: being written
+    return bool(names) and visible <= {IMAGES, JOB, LOG}
 
 
 def find_run(name: str | Path, root: Path = ROOT) -> Run:
@@ -286,7 +290,7 @@ def tabulate_runs(root: Path = ROOT) -> list[dict[str, Any]]:
     return rows
 
 
-def _make_numbered_folder(name: str) -> Path:
+def make_numbered_folder(name: str) -> Path:
     """Makes runs/NAME, or NAME-2, NAME-3, … if other runs were started in the same second."""
     path, number = ROOT / name, 1
     while True:

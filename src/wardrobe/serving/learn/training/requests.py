@@ -1,0 +1,169 @@
+"""What to train: from the body of a request or from run.json, as a command and as Python."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wardrobe.data import AUTO, FASHION_MNIST, SYNTHETIC
+from wardrobe.errors import RequestError
+from wardrobe.inference.classifier import SHIPPED_FILES
+from wardrobe.models import recipes, settings
+from wardrobe.models.recipes import Recipe
+from wardrobe.runs import Run
+from wardrobe.serving.learn.runs import find_named_run
+from wardrobe.serving.learn.training.own_classes import parse_classes
+from wardrobe.serving.protocols.arrays import parse_json_object
+
+NAMES = AUTO, FASHION_MNIST, SYNTHETIC  # of data sets; all others are folders
+SEED_LIMIT = 2**32  # of NumPy, and so of Keras
+MAX_LIMIT = 10**9  # images
+MAX_TEXT = 4_096  # characters; the longest path on Linux
+MODEL_FILES = ".onnx", ".keras"
+FIELDS = {"recipe", "data", "settings", "seed", "limit", "start_from", "classes"}
+
+
+@dataclass(frozen=True)
+class Training:
+    """The options of `wardrobe train`.
+
+    Attributes:
+        recipe: None: that of `start_from`.
+        settings: field of the recipe → text of its value.
+    """
+
+    recipe: str | None
+    data: str = AUTO
+    settings: dict[str, str] = field(default_factory=dict)
+    seed: int = 0
+    limit: int | None = None
+    start_from: str | None = None
+
+    def list_arguments(self) -> list[str]:
+        """Returns the arguments of the command `wardrobe`."""
+        words = ["train"] + ([self.recipe] if self.recipe else [])
+        words += ["--data", self.data, "--seed", str(self.seed)]
+        words += ["--limit", str(self.limit)] if self.limit else []
+        words += ["--from", self.start_from] if self.start_from else []
+        for name, text in self.settings.items():
+            words += ["--set", f"{name}={text}"]
+        return words
+
+    def format_command(self) -> str:
+        """Returns the shell command."""
+        return shlex.join(["wardrobe", *self.list_arguments()])
+
+    def format_python(self) -> str:
+        """Returns the same call in Python."""
+        options = {key: value for key, value in asdict(self).items() if value and key != "recipe"}
+        words = [repr(self.recipe)] if self.recipe else []
+        words += [f"{key}={value!r}" for key, value in options.items()]
+        return f"wardrobe.train({', '.join(words)})"
+
+    def count_epochs(self) -> int | None:
+        """Returns the number of epochs; None if `wardrobe train` chooses it.
+
+        Raises:
+            UsageError: the recipe is unknown, or a setting is not possible.
+        """
+        base = self._find_recipe()
+        if base is None:
+            return None
+        epochs = settings.apply(base, self.settings).epochs
+        return epochs if self.recipe or "epochs" in self.settings else None
+
+    def _find_recipe(self) -> Recipe | None:
+        """Returns the recipe before it is changed; None if only a file has it."""
+        name = self.recipe or self.start_from or ""
+        if self.recipe or name in SHIPPED_FILES:
+            return recipes.get(name)
+        run = Run(Path(name))
+        return run.recipe() if (run.path / "run.json").is_file() else None
+
+
+def format_python(info: Mapping[str, Any]) -> str:
+    """Returns the call in Python that trains a run again, from its run.json."""
+    recipe = recipes.from_dict(info["recipe"])
+    if recipe.name not in recipes.RECIPES:
+        return str(info["reproduce"])  # that call, because no command has the recipe
+    changes = settings.format_changes(recipe, recipes.RECIPES[recipe.name])
+    source = (info.get("start_from") or {}).get("source")
+    numbers = info["seed"], info["limit"]
+    values = settings.split_pairs(changes)
+    return Training(recipe.name, info["data"], values, *numbers, source).format_python()
+
+
+def parse_training(body: bytes) -> tuple[Training, dict[str, list[bytes]]]:
+    """Returns what to train, and the images of own classes: name → 784 bytes each.
+
+    With own classes, `data` is still to be set: it is where their images are written.
+
+    Raises:
+        RequestError: the body is not a valid request. UsageError: the recipe or a setting is not.
+    """
+    asked = {key: value for key, value in parse_json_object(body).items() if value is not None}
+    if unknown := asked.keys() - FIELDS:
+        raise RequestError(f"unknown field {min(unknown)[:40]!r}; give {', '.join(sorted(FIELDS))}")
+    classes = parse_classes(asked["classes"]) if "classes" in asked else {}
+    start_from = _parse_text(asked, "start_from")
+    training = Training(
+        _parse_text(asked, "recipe"),
+        AUTO if classes else _parse_data(asked),
+        _parse_settings(asked.get("settings", {})),
+        _parse_integer(asked, "seed", 0, SEED_LIMIT - 1) or 0,
+        _parse_integer(asked, "limit", 1, MAX_LIMIT),
+        _find_start(start_from) if start_from else None,
+    )
+    if training.recipe is None and training.start_from is None:
+        raise RequestError("recipe and start_from are missing; give one of them")
+    training.count_epochs()  # checks the recipe and its settings
+    return training, classes
+
+
+def _parse_text(asked: Mapping[str, Any], name: str) -> str | None:
+    text = asked.get(name)
+    if text is not None and not (isinstance(text, str) and 0 < len(text) <= MAX_TEXT):
+        raise RequestError(f"{name} is not a string of 1 to {MAX_TEXT:,} characters; give one")
+    return text
+
+
+def _parse_integer(asked: Mapping[str, Any], name: str, least: int, most: int) -> int | None:
+    value = asked.get(name)
+    if value is not None and not (type(value) is int and least <= value <= most):
+        raise RequestError(f"{name} is not an integer from {least:,} to {most:,}; give one")
+    return value
+
+
+def _parse_data(asked: Mapping[str, Any]) -> str:
+    data = _parse_text(asked, "data") or AUTO
+    if data in NAMES:
+        return data
+    try:
+        folder = Path(data).expanduser()
+        is_folder = folder.is_dir()
+    except (OSError, ValueError, RuntimeError):  # too long, a null character, no such user
+        is_folder = False
+    if not is_folder:
+        expected = f"give {', '.join(NAMES)} or a folder on the server's machine"
+        raise RequestError(f"data is {data[:200]!r}, which is not a folder; {expected}")
+    return str(folder)
+
+
+def _parse_settings(asked: Any) -> dict[str, str]:
+    is_valid = isinstance(asked, dict) and len(asked) <= len(settings.FIELDS)
+    if not is_valid or not all(isinstance(each, str) for each in asked.values()):
+        raise RequestError('settings is not an object of strings; give it as {"epochs": "3"}')
+    return asked
+
+
+def _find_start(name: str) -> str:
+    """Returns a shipped model's name, or the path of a run or a file of a model."""
+    if name in SHIPPED_FILES:
+        return name
+    try:
+        if Path(name).suffix in MODEL_FILES and Path(name).is_file():
+            return name
+    except (OSError, ValueError):
+        pass
+    return str(find_named_run(name).path)
