@@ -114,24 +114,29 @@ def encode_activations(network: ActivationModel, pixels: Pixels) -> dict[str, st
 def encode_heat_map(classifier: Classifier, pixels: Pixels, label: npt.NDArray[np.int64]) -> str:
     """Returns the heat map of a class (1,): base64 of (28, 28) int8, positive for support."""
     heat = occlusion.heat_maps(classifier.logits, pixels[None], label)[0]
-    return to_base64(_to_int8(heat, np.abs(heat).max()))
+    return to_base64(to_int8(heat, np.abs(heat).max()))
 
 
 def describe_model(model: ServedModel) -> dict[str, Any]:
     """Returns a model's classes, metadata and layers."""
-    layers: list[dict[str, Any]] = []
-    previous = None  # the convolution before
-    for layer in model.network.layers if model.network else ():
-        layers.append(_describe_layer(layer, previous))
-        previous = previous if layer.kernel is None else layer.name
     metadata = model.classifier.metadata
     shown = ("recipe", "data", "accuracy", "familiarity_threshold")
     return {
         "name": model.name,
         "class_names": list(model.classifier.class_names),
         "metadata": {key: metadata[key] for key in shown if key in metadata},
-        "layers": layers,
+        "layers": describe_layers(model.network) if model.network else [],
     }
+
+
+def describe_layers(network: ActivationModel) -> list[dict[str, Any]]:
+    """Returns a network's convolutions and poolings, first to last."""
+    layers: list[dict[str, Any]] = []
+    previous = None  # the convolution before
+    for layer in network.layers:
+        layers.append(_describe_layer(layer, previous))
+        previous = previous if layer.kernel is None else layer.name
+    return layers
 
 
 def _describe_layer(layer: Layer, previous: str | None) -> dict[str, Any]:
@@ -157,7 +162,7 @@ def _describe_kernel(kernel: Floats, previous: str | None) -> dict[str, Any]:
         "input": previous,  # None: the pixels
         "input_channels": kernel.shape[1],
         "channels": channels.tolist(),
-        "weights": to_base64(_to_int8(weights, largest)),  # (filters, channels, side, side)
+        "weights": to_base64(to_int8(weights, largest)),  # (filters, channels, side, side)
     }
 
 
@@ -181,7 +186,7 @@ def _to_data_url(image: Pixels) -> str:
     return "data:image/png;base64," + base64.b64encode(encode_png(image)).decode()
 
 
-def _to_int8(values: Floats, largest: Any) -> npt.NDArray[np.int8]:
+def to_int8(values: Floats, largest: Any) -> npt.NDArray[np.int8]:
     """Returns values scaled from ±largest to ±127."""
     return np.rint(127 * values / np.maximum(largest, EPSILON)).astype(np.int8)
 

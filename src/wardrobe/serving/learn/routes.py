@@ -13,6 +13,7 @@ from wardrobe.models import settings as recipe_settings
 from wardrobe.runs import Run
 from wardrobe.serving.batching import BoundedThreadPool, ServedModel
 from wardrobe.serving.learn.encoding import send_json
+from wardrobe.serving.learn.epochs import Epochs
 from wardrobe.serving.learn.runs import find_named_run
 from wardrobe.serving.learn.training import archive, folders, requests
 from wardrobe.serving.learn.training.events import Feeds
@@ -31,12 +32,14 @@ class Learn:
     def __init__(self, refusal: str | None, models: Sequence[ServedModel]) -> None:
         """Takes why a page may not train, None if it may, and the models that the studio shows."""
         self.jobs = Jobs(refusal)
-        self.feeds = Feeds(self._look_live)
+        self.epochs = Epochs(models)
+        self.feeds = Feeds(self.epochs.look_live)
         self.pool: BoundedThreadPool
 
     def start(self) -> None:
         """Opens the threads."""
         self.pool = BoundedThreadPool(THREADS, MAX_WAITING, "requests")
+        self.epochs.start()
 
     def stop(self) -> None:
         """Ends the event streams, and the training that a page started. The server stops."""
@@ -46,6 +49,7 @@ class Learn:
     def close(self) -> None:
         """Closes the threads."""
         self.pool.close()
+        self.epochs.close()
 
     def routes(self) -> list[Route]:
         """Returns all routes of Learn."""
@@ -57,6 +61,7 @@ class Learn:
             Route(f"{run}/control", self.control, methods=post),
             Route(f"{run}/events", self.follow),
             Route(f"{run}/run.zip", self.download),
+            *self.epochs.routes(),
         ]
 
     async def runs(self, request: Request) -> Response:
@@ -142,9 +147,6 @@ class Learn:
             NotFoundError: there is none.
         """
         return await self.pool.run(_find_run, request.path_params["run"])
-
-    async def _look_live(self, run: Run) -> None:
-        return None
 
 
 def _find_run(name: str) -> Run:
