@@ -182,7 +182,8 @@ def test_without_data_or_network_every_file_says_synthetic(
     assert np.load(run.predictions_path)["data"] == "synthetic"
     session = onnxruntime.InferenceSession(run.onnx_path)
     assert session.get_modelmeta().custom_metadata_map["data"] == "synthetic"
-    for plot in run.plots_folder.iterdir():
+    assert json.loads((run.plots_folder / "confusion.json").read_text())["data"] == "synthetic"
+    for plot in run.plots_folder.glob("*.png"):
         with Image.open(plot) as image:
             assert "SYNTHETIC WARDROBE" in image.info["Description"], plot
 

@@ -194,7 +194,7 @@ def test_the_run_folder_is_complete(real_run: tuple[Run, dict[str, Any]]) -> Non
         "run.json", "history.csv", "steps.csv", "checkpoint/epoch-0002.keras",
         *(f"snapshots/epoch-000{epoch}.npz" for epoch in range(3)),
         "model.keras", "model.onnx", "metrics.json", "predictions.npz", "report.html",
-        *(f"plots/{name}.png" for name in plots),
+        *(f"plots/{name}.png" for name in plots), "plots/confusion.json",
     }  # fmt: skip
     info = run.info()
     assert info["status"] == "done"

@@ -44,7 +44,7 @@ def test_thresholds_and_sets_do_not_depend_on_the_images_they_are_measured_on(
     monkeypatch.setattr(out_of_distribution, "OOD_INPUTS", noise)
     monkeypatch.setattr(scoring, "assign_halves", lambda labels: HALF)
     mislabelled = np.where(HALF == 1, 3 - LABELS, LABELS)
-    (figures, honest), (_, fooled) = (
+    (figures, honest, *_), (_, fooled, *_) = (
         uncertainty.CHAPTER.compute(make_subject(each)) for each in (LABELS, mislabelled)
     )
     for kind in ("selective", "conformal"):

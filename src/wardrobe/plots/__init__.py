@@ -12,11 +12,12 @@ robustness: selective and conformal prediction, out-of-distribution inputs, corr
 """
 
 from wardrobe.plots import explanations, layers, predictions, robustness, training
-from wardrobe.plots.style import save_figure, save_figures
+from wardrobe.plots.style import locate_points, save_figure, save_figures
 
 __all__ = [
     "explanations",
     "layers",
+    "locate_points",
     "predictions",
     "robustness",
     "save_figure",

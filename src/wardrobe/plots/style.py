@@ -100,6 +100,21 @@ def annotate(axes: Axes, text: str, point: tuple[float, float], **look: Any) -> 
     axes.annotate(text, point, textcoords="offset points", **{"fontsize": 8.5, **look})
 
 
+def locate_points(axes: Axes, points: Floats) -> Floats:
+    """Returns where points of the axes, (n, 2), are in the saved figure: (n, 2).
+
+    They are fractions of its width, from the left, and of its height, from the top: 4 decimals are
+    a sixth of a pixel.
+    """
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    with matplotlib.rc_context(STYLE):
+        figure.set_dpi(DPI)
+        figure.draw_without_rendering()  # arranges the axes
+    x, y = figure.transFigure.inverted().transform(axes.transData.transform(points)).T
+    return np.stack([x, 1 - y], axis=1).round(4)
+
+
 def save_figure(figure: Figure, path: Path, data: str, synthetic: bool) -> None:
     """Writes a figure as PNG in one step. The footer and the file's metadata name the data."""
     name = fonts.make_drawable(data)

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Figures by name, and measurements by name for explain.json.
-Findings = tuple[dict[str, "Figure"], dict[str, Any]]
+# Figures by name; measurements by name for explain.json; for figures that answer the pointer, the
+# images that they show, from `explain.gallery`.
+Findings = (
+    tuple[dict[str, "Figure"], dict[str, Any]]
+    | tuple[dict[str, "Figure"], dict[str, Any], dict[str, dict[str, Any]]]
+)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,14 @@
 """A run's scores and figures → report.html."""
 
 import base64
+import hashlib
+import shlex
 from collections.abc import Iterable, Iterator
+from importlib import resources
 from pathlib import Path
 
 import jinja2
+import markupsafe
 
 from wardrobe.percent import format_percent
 from wardrobe.report.chapter import Chapter
@@ -29,6 +33,9 @@ def write_report(run: Run, chapters: Iterable[Chapter]) -> Path:
         metrics=run.metrics(),
         history=run.history(),
         figures=list(_load_figures(run, chapters)),
+        explain=f"wardrobe explain {shlex.quote(str(run.path))}",
+        style=_load_inline("report.css"),
+        script=_load_inline("report.js"),
     )
     with atomic_write(run.report_path) as path:
         path.write_text(page, encoding="utf-8", errors="backslashreplace")
@@ -47,10 +54,23 @@ def load_template(name: str, package: str = "wardrobe.report") -> jinja2.Templat
     return environment.get_template(name)
 
 
+def _load_inline(name: str) -> dict[str, str]:
+    """Returns a style sheet or a script, and its hash for the Content-Security-Policy."""
+    text = resources.files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return {"text": markupsafe.Markup(text), "hash": f"sha256-{digest}"}
+
+
 def _load_figures(run: Run, chapters: Iterable[Chapter]) -> Iterator[dict[str, str]]:
+    """Yields the figures of a run; "images" is the JSON that the script reads, or empty."""
     for chapter in chapters:
         for name, (heading, text) in chapter.figures.items():
             path = run.plots_folder / f"{name}.png"
             if path.is_file():
                 png = base64.b64encode(path.read_bytes()).decode()
-                yield {"name": name, "heading": heading, "text": text, "png": png}
+                listed = path.with_suffix(".json")
+                images = listed.read_text(encoding="utf-8") if listed.is_file() else ""
+                # No "<" in the JSON: a class could be named "</script>".
+                safe = markupsafe.Markup(images.replace("<", r"\u003c"))
+                figure = {"name": name, "heading": heading, "text": text}
+                yield {**figure, "png": png, "images": safe}

@@ -28,11 +28,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)  # missing after the rename
 
 
-def write_json(path: Path, value: Any) -> None:
-    r"""Writes JSON, indented by two spaces, in one step.
+def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
+    r"""Writes JSON, indented by two spaces or, if `indent` is None, on one line, in one step.
 
     Bytes of a path that are not UTF-8 become escapes such as \udcfc, which Python's json restores.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)  # NaN is not JSON
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)  # NaN is not JSON
     with atomic_write(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")

@@ -117,7 +117,8 @@ class Run:
     def forget_explanation(self) -> None:
         """Removes explain.json and its plots, which no longer match after a new evaluation."""
         for name in self.explanation().get("figures", []):
-            (self.plots_folder / f"{name}.png").unlink(missing_ok=True)
+            for suffix in ("png", "json"):
+                (self.plots_folder / f"{name}.{suffix}").unlink(missing_ok=True)
         self.explanation_path.unlink(missing_ok=True)
 
     def update(self, **fields: Any) -> None:

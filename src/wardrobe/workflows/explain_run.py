@@ -1,6 +1,8 @@
 """Explains a run: writes figures, explain.json, and new chapters of the report."""
 
+from collections.abc import Set
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -9,8 +11,9 @@ from wardrobe.data import Dataset
 from wardrobe.errors import RunError, UsageError
 from wardrobe.explain.chapters import CHAPTERS
 from wardrobe.explain.chapters import layers as layer_chapter
-from wardrobe.explain.subject import open_subject
+from wardrobe.explain.subject import Subject, open_subject
 from wardrobe.models import architecture
+from wardrobe.report import Chapter
 from wardrobe.runs import Run
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import checkpoints
@@ -33,12 +36,21 @@ def explain_run(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
             display.stage(f"{chapter.progress}: skipped, the run has no model.keras")
             continue
         display.stage(chapter.progress)
-        figures, found = chapter.compute(subject)
-        plots.save_figures(figures, run.plots_folder, dataset.name, dataset.is_synthetic)
-        drawn |= figures.keys()
+        figures, found = draw_chapter(chapter, subject)
+        drawn |= figures
         findings |= found
         runs.write_json(run.explanation_path, {**findings, "figures": sorted(drawn)})
     display.stage(f"Report: {report.write_report(run, CHAPTERS)}")
+
+
+def draw_chapter(chapter: Chapter, subject: Subject) -> tuple[Set[str], dict[str, Any]]:
+    """Computes a chapter and writes its figures; returns their names, and its measurements."""
+    figures, found, *images = chapter.compute(subject)
+    folder, dataset = subject.run.plots_folder, subject.dataset
+    plots.save_figures(figures, folder, dataset.name, dataset.is_synthetic)
+    for name, each in images[0].items() if images else ():
+        runs.write_json(folder / f"{name}.json", each, indent=None)
+    return figures.keys(), found
 
 
 def explain_layer(run: Run, dataset: Dataset, layer: str, display: TrainingDisplay) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from wardrobe import export, plots, report, runs
+from wardrobe import export, report, runs
 from wardrobe.data import TEST, VALIDATION, Dataset
 from wardrobe.errors import InterruptedRunError, RunError
 from wardrobe.evaluation import scoring
@@ -24,7 +24,7 @@ from wardrobe.runs import Run
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import checkpoints, loop
 from wardrobe.training.distributed import collectives, supervisor
-from wardrobe.workflows import export_run
+from wardrobe.workflows import explain_run, export_run
 
 
 def train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
@@ -174,6 +174,5 @@ def _evaluate(
     for chapter in CHAPTERS:
         if chapter.in_training:
             display.stage(chapter.progress)
-            figures, _ = chapter.compute(subject)
-            plots.save_figures(figures, run.plots_folder, dataset.name, dataset.is_synthetic)
+            explain_run.draw_chapter(chapter, subject)
     return evaluated

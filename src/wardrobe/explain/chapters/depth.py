@@ -1,14 +1,19 @@
 """How well each layer separates the classes, from layer to layer and epoch to epoch."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from wardrobe.report.chapter import Chapter, Findings
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from wardrobe.explain.subject import Subject
 
 PROBE_IMAGES = 5_000  # training images that the linear probes are fitted on
 EMBEDDED_IMAGES = 2_000  # points in the figure of the embedding
+MAP_LEVELS = 16  # grey levels of the images that the page shows for them, to keep it small
 
 FIGURES = {
     "probes": (
@@ -29,7 +34,7 @@ FIGURES = {
 
 def _probe_layers(subject: "Subject") -> Findings:
     from wardrobe import plots
-    from wardrobe.explain import embedding, probes
+    from wardrobe.explain import probes
     from wardrobe.models import initializers
     from wardrobe.training import checkpoints
 
@@ -47,14 +52,35 @@ def _probe_layers(subject: "Subject") -> Findings:
         state: probes.fit_probes(model, train[:PROBE_IMAGES], validation)
         for state, model in states.items()
     }
-    embedded = validation[:EMBEDDED_IMAGES]  # not training images, which it knows
+    embedding, images = _embed_images(subject)
+    figures = {"probes": plots.layers.plot_probes(curves), "embedding": embedding}
+    return figures, {"probes": curves}, {"embedding": images}
+
+
+def _embed_images(subject: "Subject") -> tuple["Figure", dict[str, Any]]:
+    """Draws the embedding; returns its figure, and the images that its points stand for."""
+    from wardrobe import plots
+    from wardrobe.data import VALIDATION
+    from wardrobe.explain import embedding, gallery
+    from wardrobe.inference import confidence
+
+    names, run = subject.dataset.class_names, subject.run
+    embedded = subject.dataset.validation[:EMBEDDED_IMAGES]  # not training images, which it knows
     features = embedding.penultimate_features(subject.keras_model, embedded.images)
-    wrong = subject.logits(embedded.images).argmax(axis=1) != embedded.labels  # (n,) bool
+    logits = subject.logits(embedded.images)
+    wrong = logits.argmax(axis=1) != embedded.labels  # (n,) bool
     points = embedding.embed(features)  # method → (n, 2)
-    return {
-        "probes": plots.layers.plot_probes(curves),
-        "embedding": plots.layers.plot_embedding(points, embedded.labels, wrong, names),
-    }, {"probes": curves}
+    figure = plots.layers.plot_embedding(points, embedded.labels, wrong, names)
+    panels = {axes.get_label(): axes for axes in figure.axes}
+    probabilities = confidence.softmax(logits, run.metrics()["temperature"])
+    shown = np.arange(len(embedded))
+    return figure, {
+        **gallery.describe_images(embedded, shown, probabilities, features, names, MAP_LEVELS),
+        "points": [plots.locate_points(panels[each], xy).tolist() for each, xy in points.items()],
+        "split": VALIDATION,
+        "similar": "features before the last layer",
+        "data": subject.dataset.name,
+    }
 
 
 CHAPTER = Chapter(

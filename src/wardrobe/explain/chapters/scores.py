@@ -1,12 +1,14 @@
 """The data, training curves, predictions and metrics: the figures that `wardrobe train` draws."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wardrobe.report.chapter import Chapter, Findings
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from wardrobe.explain.subject import Subject
 
 GRID_IMAGES = 40  # in the grids of predictions and of mistakes
@@ -85,20 +87,45 @@ def _draw_scores(subject: "Subject") -> Findings:
     def select(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return images[chosen], labels[chosen], probabilities[chosen]
 
+    confusion = plots.predictions.plot_confusion(np.array(metrics["confusion"]), names)
     first_title = f"The first {len(first)} {split} images"
     bars_title = f"The first {split} images, then the next mistakes"
+    return (
+        {
+            "samples": plots.training.plot_samples(train.images, train.labels, names),
+            "curves": plots.training.plot_curves(subject.run.history(), warmup),
+            "predictions": plots.predictions.plot_predictions(*select(first), names, first_title),
+            "confidence": plots.predictions.plot_confidence(*select(barred), names, bars_title),
+            "confusion": confusion,
+            "per_class": plots.predictions.plot_per_class(metrics["per_class"]),
+            "reliability": plots.predictions.plot_reliability(
+                before, after, metrics["ece"], metrics["temperature"]
+            ),
+            "mistakes": plots.predictions.plot_mistakes(*select(worst), names, len(wrong)),
+        },
+        {},
+        {"confusion": _describe_cells(subject, confusion)},
+    )
+
+
+def _describe_cells(subject: "Subject", figure: "Figure") -> dict[str, Any]:
+    """Returns the images of the cells of the confusion matrix, and where the cells are."""
+    from wardrobe import plots
+    from wardrobe.explain import gallery
+
+    scored, names, metrics = subject.scored, subject.dataset.class_names, subject.run.metrics()
+    shown = gallery.select_images(scored.labels, subject.predicted, subject.probabilities)
+    corners = np.array([[0, 0], [len(names), len(names)]])  # of the matrix: top left, bottom right
     return {
-        "samples": plots.training.plot_samples(train.images, train.labels, names),
-        "curves": plots.training.plot_curves(subject.run.history(), warmup),
-        "predictions": plots.predictions.plot_predictions(*select(first), names, first_title),
-        "confidence": plots.predictions.plot_confidence(*select(barred), names, bars_title),
-        "confusion": plots.predictions.plot_confusion(np.array(metrics["confusion"]), names),
-        "per_class": plots.predictions.plot_per_class(metrics["per_class"]),
-        "reliability": plots.predictions.plot_reliability(
-            before, after, metrics["ece"], metrics["temperature"]
+        **gallery.describe_images(
+            scored, shown, subject.probabilities, subject.scored_logits, names
         ),
-        "mistakes": plots.predictions.plot_mistakes(*select(worst), names, len(wrong)),
-    }, {}
+        "counts": metrics["confusion"],
+        "corners": plots.locate_points(figure.axes[0], corners).tolist(),
+        "split": metrics["split"],
+        "similar": "logits",
+        "data": metrics["data"],
+    }
 
 
 CHAPTER = Chapter("Drawing scores", FIGURES, _draw_scores, needs_keras=True, in_training=True)
