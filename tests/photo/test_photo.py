@@ -4,14 +4,17 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from drawn_photos import Pixels, overlap, scene, white, wood
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from PIL import Image
 
 from wardrobe import photo
-from wardrobe.data import load_data
+from wardrobe.data import load_data, synthetic
 from wardrobe.errors import PhotoError
 
 
@@ -137,6 +140,36 @@ def test_a_tile_a_few_pixels_off_its_size_is_cropped_or_padded(height: int, widt
         assert prepared.max() == tile.max() and prepared.sum() == tile.sum()
     enlarged = np.kron(off, np.ones((10, 10), np.uint8))
     assert photo.prepare_steps(enlarged).garment.found_by == photo.garment.TILE
+
+
+def save_in_figure(image: Any, file: io.BytesIO) -> None:
+    figure = Figure(figsize=(3, 3))
+    figure.colorbar(figure.subplots().imshow(image))
+    figure.savefig(file)
+
+
+def save_without_axes(image: Any, file: io.BytesIO) -> None:
+    axes = (figure := Figure()).subplots()
+    axes.imshow(image)
+    axes.set_axis_off()
+    figure.savefig(file, format="jpeg")
+
+
+@pytest.mark.parametrize(
+    ("save", "most"),
+    [(lambda image, file: imsave(file, image), 1), (save_in_figure, 6), (save_without_axes, 6)],
+)
+def test_a_tile_in_the_colours_of_matplotlib_is_the_tile(save: Any, most: float) -> None:
+    for image in synthetic.draw(10, seed=1)[0]:
+        image[0, 0], image[14, 14] = 0, 255  # matplotlib stretches to these
+        save(image, file := io.BytesIO())
+        assert np.abs(photo.prepare(file.getvalue()).astype(int) - image).mean() < most
+
+
+def test_a_purple_garment_on_white_is_a_photo() -> None:
+    image = Image.new("RGB", (300, 300), "white")
+    image.paste((68, 1, 84), (60, 60, 240, 240))  # the first colour of viridis
+    assert photo.prepare_steps(image).garment.found_by != photo.TILE
 
 
 def test_the_callers_image_is_not_changed() -> None:
