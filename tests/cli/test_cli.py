@@ -253,7 +253,7 @@ def test_a_full_disk_is_one_line_and_the_run_can_be_resumed(
     tmp_path: Path, few_of_own: Path
 ) -> None:
     limit = "ulimit -f 600"  # blocks of 512 bytes: 300 KiB per file
-    command = f"{limit}; exec {WARDROBE} train --data '{few_of_own}' --epochs 1 --out run"
+    command = f"{limit}; exec {WARDROBE} train baseline --data '{few_of_own}' --epochs 1 --out run"
     full = run_in_shell(command, tmp_path)
     refused(full, 1, "free some space", "wardrobe train --resume run")
     assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == [

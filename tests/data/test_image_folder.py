@@ -360,7 +360,8 @@ def test_custom_class_names_reach_metrics_model_and_report(
     tmp_path: Path, drawn_folder: Path
 ) -> None:
     result = wardrobe_here(
-        "train", "--data", drawn_folder, "--epochs", 3, "--out", "own", "--json", cwd=tmp_path
+        *("train", "baseline", "--data", drawn_folder, "--epochs", 3, "--out", "own", "--json"),
+        cwd=tmp_path,
     )
     assert result.returncode == 0, result.stderr
     printed, run = json.loads(result.stdout), Run(tmp_path / "own")

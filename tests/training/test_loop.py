@@ -224,6 +224,7 @@ def start(cwd: Path, data: Path, *arguments: object) -> subprocess.Popen[str]:
     command = [
         str(WARDROBE),
         "train",
+        "baseline",
         "--data",
         str(data),
         "--epochs",

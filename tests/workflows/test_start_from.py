@@ -35,11 +35,13 @@ def fine_tuned(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> Ru
 
     def train(cwd: Path) -> Result:
         copy_few(few_of_own, cwd / "own")
-        arguments = ("train", "--from", "photo", "--data", "own", "--out", "run")
-        return wardrobe_here(*arguments, "--set", "epochs=2", "--json", cwd=cwd)
+        arguments = ("train", "--data", "own", "--out", "run", "--set", "epochs=2", "--json")
+        return wardrobe_here(*arguments, cwd=cwd)
 
     cwd, result = once(tmp_path_factory, "fine-tuned", train)
     assert result.returncode == 0, result.stderr
+    first = "Training starts from photo, the network that ships, because own has fewer than 5,000"
+    assert result.stderr.startswith(first)
     assert "photo from photo, seed 0: 9 training images" in result.stderr
     return Run(cwd / "run")
 
@@ -55,7 +57,7 @@ def test_a_run_on_five_images_a_class_says_what_it_started_from(fine_tuned: Run)
     assert fine_tuned.recipe() == replace(
         recipes.PHOTO,
         batch_norm=False,
-        learning_rate=6e-4,
+        learning_rate=2e-3,
         batch_size=32,
         epochs=2,
         photo_fraction=0.0,
@@ -110,6 +112,16 @@ def test_it_is_not_resumed_from_another_source(fine_tuned: Run, tmp_path: Path) 
     assert sources.check_unchanged(run) == record
 
 
+def test_only_a_small_folder_starts_from_photo(
+    few_of_own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [sources.choose_default(None, name) for name in ("synthetic", "no")] == ["nothing"] * 2
+    assert sources.choose_default(None, str(few_of_own)) == "photo"
+    assert sources.choose_default("sprint", str(few_of_own)) == "nothing"
+    monkeypatch.setattr(sources, "MANY", 450)
+    assert sources.choose_default(None, str(few_of_own)) == "nothing"
+
+
 def test_a_source_is_a_run_or_one_of_its_files(own_run: Run, tmp_path: Path) -> None:
     files = own_run.keras_path, own_run.onnx_path
     copies = [Path(shutil.copy(file, tmp_path)) for file in files]
@@ -121,7 +133,7 @@ def test_a_source_is_a_run_or_one_of_its_files(own_run: Run, tmp_path: Path) -> 
         # A copy knows only the name of its recipe, whose number of epochs is another.
         assert replace(source.recipe, epochs=12) == own_run.recipe()
         recipe = plan.choose_recipe(None, {}, None, source, "synthetic")
-        assert (recipe.learning_rate, recipe.epochs) == (2e-3, source.recipe.epochs)
+        assert (recipe.learning_rate, recipe.epochs) == (6.7e-3, source.recipe.epochs)
         weights.append(transfer.read_weights(source.file, recipe))
     for other in weights:
         assert other.keys() == {"stem1", "stem2", "dense"}
