@@ -16,7 +16,7 @@ export const findPosition = (epochs, epoch) => Math.max(0, epochs.findLastIndex(
 
 /** Creates a run's panels in `sections` (name → element); `choose(image)` is called when an image is chosen in one of them.
  *
- * Returns `show(epoch, image)`, `setTitle(isShown)`, `remove()`, and `predictions()`, those that are shown.
+ * Returns `show(epoch, findImage)`, `setTitle(isShown)`, `remove()`, `predictions()`, those that are shown, and `epochs`, which may grow.
  */
 export function createColumn(sections, { summary, epochs }, choose) {
   const classNames = summary.class_names, data = createRunData(summary.name);
@@ -27,10 +27,7 @@ export function createColumn(sections, { summary, epochs }, choose) {
     return [name, panel];
   }));
   let at = null, pixels = null, predictions = null;
-  const showScores = createScores(panels.epochs), showGarment = createGarment(panels.garment, classNames);
-  const filters = document.createElement("canvas"), filtersText = createElement("p", "soft");
-  filters.setAttribute("role", "img");
-  panels.filters.append(filters, filtersText);
+  const showScores = createScores(panels.epochs), showImage = createImage(panels.image, classNames), showFilters = createFilters(panels.filters);
   const unitParent = document.createElement("div"), showMaps = createMaps(panels.maps, summary.name, (...place) => unit.open(...place));
   panels.maps.append(unitParent);
   const unit = createUnit(unitParent, classNames, (query) => data.getUnit(at, pixels, query));
@@ -38,20 +35,16 @@ export function createColumn(sections, { summary, epochs }, choose) {
 
   return {
     name: summary.name,
+    epochs,
     predictions: () => predictions,
-    async show(epoch, findImage) {
-      const position = epochs[findPosition(epochs, epoch)];
-      const [network, found, images] = await Promise.all([data.getEpoch(position), data.getPredictions(position), data.getImages()]);
-      const image = findImage(found.labels.length), answer = await data.look(position, images[image]);
-      [at, pixels, predictions] = [position, images[image], found];
-      showScores(at, network.scores);
-      showGarment(image, pixels, classNames[found.labels[image]], answer);
-      panels.filters.hidden = !network.filters;
-      if (network.filters) {
-        paintFilters(filters, network.filters);
-        filtersText.textContent = `${network.filters.layer}: ${network.filters.count} filters of ${network.filters.side}×${network.filters.side} weights, the largest ${network.filters.largest.toFixed(2)}.`;
-        filters.setAttribute("aria-label", filtersText.textContent);
-      }
+    async show(wanted, findImage) {
+      const epoch = this.epochs[findPosition(this.epochs, wanted)], network = await data.getEpoch(epoch);
+      showScores(epoch, network.scores);
+      showFilters(network.filters); // also if the images are not there
+      const [found, images] = await Promise.all([data.getPredictions(epoch), data.getImages()]);
+      const image = findImage(found.labels.length), answer = await data.look(epoch, images[image]);
+      [at, pixels, predictions] = [epoch, images[image], found];
+      showImage(image, pixels, classNames[found.labels[image]], answer);
       showMaps(network.layers, answer, pixels);
       unit.show(network.layers, answer.layers, pixels);
       showConfusion(found, images);
@@ -66,12 +59,25 @@ function createScores(panel) {
   const text = createElement("p", "scores");
   panel.append(text);
   return (epoch, scores) => {
-    text.textContent = describeEpoch(epoch) + (scores ? `: ${formatPercent(scores.val_accuracy)} of the validation images are right, the loss is ${scores.val_loss.toFixed(3)}.` : ".");
+    text.textContent = describeEpoch(epoch) + (scores ? `: ${formatPercent(scores.val_accuracy)} of the validation images are right, the loss is ${scores.val_loss?.toFixed(3) ?? "not a number"}.` : ".");
   };
 }
 
-function createGarment(panel, classNames) {
-  const canvas = document.createElement("canvas"), [figure, caption] = createFigure(canvas, ""), view = createElement("div", "garment");
+function createFilters(panel) {
+  const canvas = document.createElement("canvas"), text = createElement("p", "soft");
+  canvas.setAttribute("role", "img");
+  panel.append(canvas, text);
+  return (filters) => {
+    panel.hidden = !filters;
+    if (!filters) return;
+    paintFilters(canvas, filters);
+    text.textContent = `${filters.layer}: ${filters.count} filters of ${filters.side}×${filters.side} weights, the largest ${filters.largest.toFixed(2)}.`;
+    canvas.setAttribute("aria-label", text.textContent);
+  };
+}
+
+function createImage(panel, classNames) {
+  const canvas = document.createElement("canvas"), [figure, caption] = createFigure(canvas, ""), view = createElement("div", "one-image");
   canvas.setAttribute("role", "img");
   view.append(figure);
   const showAnswer = createBlock(view, { class_names: classNames }, false);

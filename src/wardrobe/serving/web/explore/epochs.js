@@ -8,10 +8,10 @@ import { createLatest } from "./unit.js";
 const FRAME_TIME = 900; // milliseconds of the film for an epoch
 const SECTIONS = { // name → title, what it shows
   epochs: ["Back in time", "One epoch is one pass over all training images. Move the slider, or play the film: everything below shows the network after that epoch."],
-  garment: ["One garment", "What the network answers for one image. It has never trained on this image."],
+  image: ["One image", "What the network answers for one image. It has never trained on this image."],
   filters: ["Filters", "Each square is one filter of the first layer, the small pattern that it looks for: red counts for it, blue against it."],
-  maps: ["Feature maps", "Each map shows where one filter finds its pattern in the garment: dark means nowhere, bright means strongly. Point at a map to enlarge it, or use the arrow keys; Enter shows the arithmetic."],
-  confusion: ["Confusion matrix", "Each row is what a garment really is, each column what the network says. Right answers are on the diagonal, in blue."],
+  maps: ["Feature maps", "Each map shows where one filter finds its pattern in the image: dark means nowhere, bright means strongly. Point at a map to enlarge it, or use the arrow keys; Enter shows the arithmetic."],
+  confusion: ["Confusion matrix", "Each row is what an image really shows, each column what the network says. Right answers are on the diagonal, in blue."],
   map: ["Map of the last layer", "Each mark is an image. Images that look alike to the network lie close together. A ring marks a wrong answer."],
 };
 
@@ -63,7 +63,8 @@ export function createExplorer(parent, { details, runs, state }) {
     state.write({ compare: compare.value || null });
     refresh();
   });
-  createChooser(sections.garment, (find) => {
+  createChooser(sections.image, (find) => {
+    if (!columns[0].predictions()) return; // not loaded yet
     const { labels, predictions } = columns[0].predictions();
     choose(find(findImage(labels.length), labels.length, (image) => labels[image] !== predictions[image]));
   });
@@ -78,7 +79,7 @@ export function createExplorer(parent, { details, runs, state }) {
 
   function update(newDetails) {
     const follows = position === epochs.length - 1; // the newest epoch is shown: so will the next
-    epochs = newDetails.epochs;
+    epochs = columns[0].epochs = newDetails.epochs;
     parent.hidden = !epochs.length;
     if (follows && state.read().epoch !== null) state.write({ epoch: epochs.at(-1) });
     readAddress();

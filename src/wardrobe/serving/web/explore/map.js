@@ -12,7 +12,7 @@ const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 /** Creates the map in `parent`; returns `show(predictions, images, image)`. `onChoose(image)`: a mark was clicked. */
 export function createMap(parent, classNames, onChoose) {
   const canvas = document.createElement("canvas"), tile = document.createElement("canvas"), text = createElement("p", "", "");
-  const [legend, aside] = [createElement("div", "legend"), createElement("div", "pointed")], view = createElement("div", "map");
+  const [legend, aside] = [createElement("div", "legend"), createElement("div", "pointed")], view = createElement("div", "map"), missing = createElement("p", "soft", "There are too few images for a map.");
   let predictions = null, images = null, points = [], pointed = 0, highlighted = null, frame = 0;
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application");
@@ -20,7 +20,7 @@ export function createMap(parent, classNames, onChoose) {
   text.setAttribute("aria-live", "polite");
   aside.append(tile, text);
   view.append(canvas, aside, legend);
-  parent.append(view);
+  parent.append(view, missing);
 
   legend.append(...classNames.map((name, label) => {
     const button = createElement("button", ""), mark = document.createElement("canvas");
@@ -109,6 +109,7 @@ export function createMap(parent, classNames, onChoose) {
 
   return (newPredictions, newImages, image) => {
     view.hidden = !newPredictions.points;
+    missing.hidden = !view.hidden;
     const isNew = newPredictions !== predictions;
     [predictions, images] = [newPredictions, newImages];
     if (view.hidden) return;

@@ -32,7 +32,7 @@ export function createUnit(parent, classNames, getUnit) {
     try {
       const answer = await getUnit(asked.layer === LOGITS ? { layer: LOGITS } : asked);
       if (asked.layer !== unit.layer) return; // the newest call follows
-      draw(answer);
+      draw(answer, asked);
     } catch (error) {
       view.sum.replaceChildren(createElement("p", "status", error.message));
     }
@@ -62,18 +62,18 @@ export function createUnit(parent, classNames, getUnit) {
     view.output.setAttribute("aria-label", `Map of ${name}, filter ${unit.filter}. Row ${unit.row}, column ${unit.column}. Arrow keys walk.`);
   }
 
-  function draw(answer) {
+  function draw(answer, { filter, row, column }) {
     view.sentence.textContent = SENTENCES[answer.kind];
     view.sum.replaceChildren();
     if (answer.kind === LOGITS) return appendSoftmax(view.sum, classNames, answer);
-    const channel = answer.kind === "pooling" ? unit.filter : appendConvolution(view.sum, answer, showsAll, () => { showsAll = true; refresh(); });
+    const channel = answer.kind === "pooling" ? filter : appendConvolution(view.sum, answer, showsAll, () => { showsAll = true; refresh(); });
     if (answer.kind === "pooling") appendPooling(view.sum, answer);
     const side = (answer.kernel?.[0] ?? answer.patch).length, isImage = answer.input === PIXELS;
     const { width, height } = isImage ? { width: 28, height: 28 } : layers.find((each) => each.name === answer.input);
     paint(view.input, isImage ? pixels : getMap(answer.input, channel), width, height, isImage ? grey : (value) => ACTIVATION[value]);
     drawFrame(view.input, answer.left, answer.top, side);
     view.inputCaption.textContent = `What it takes in: ${isImage ? "the image" : `${answer.input}, channel ${channel}`}`;
-    view.outputCaption.textContent = `What comes out: ${unit.layer}, filter ${unit.filter}, row ${unit.row}, column ${unit.column}`;
+    view.outputCaption.textContent = `What comes out: ${unit.layer}, filter ${filter}, row ${row}, column ${column}`;
   }
 
   const locate = (event) => {
