@@ -31,7 +31,10 @@ SEVERAL = "Train in several processes"  # the panel of the options for it
 @app.command(rich_help_panel=TRAINING)
 def train(
     recipe: Annotated[
-        str | None, Argument(metavar="RECIPE", help="Recipe to train", show_default="baseline")
+        str | None,
+        Argument(
+            metavar="RECIPE", help="Recipe to train", show_default="baseline, or that of --from"
+        ),
     ] = None,
     data: Annotated[str | None, Option(help=DATA_HELP, show_default="auto")] = None,
     data_dir: DataDir = None,
@@ -53,7 +56,8 @@ def train(
             metavar="MODEL",
             help="Start from a trained network, all but its last layer: 'photo', a run folder, "
             "or a .keras or .onnx file",
-            show_default="random weights",
+            show_default="'photo' for an own folder of fewer than 5,000 files if there is no "
+            "RECIPE; otherwise 'nothing', random weights",
         ),
     ] = None,
     seed: Annotated[

@@ -15,7 +15,7 @@ from onnx import helper
 
 from wardrobe.errors import ModelError, WardrobeError
 from wardrobe.inference.activations import ActivationModel
-from wardrobe.inference.engines import BATCH, LOGITS, PIXELS, SIDE
+from wardrobe.inference.engines import LOGITS, PIXELS, SIDE
 from wardrobe.models import layers
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Run
@@ -24,6 +24,7 @@ Floats = npt.NDArray[np.floating]
 Weights = dict[str, Sequence[Floats]]  # layer → kernel, bias
 
 FEATURES = "features"  # an output: what the last layer gets, of an ensemble the first member's
+BATCH = 64  # images at once: several networks stay open, each with the memory of its largest batch
 OPSET, IR_VERSION = 15, 8  # as in model.onnx
 
 

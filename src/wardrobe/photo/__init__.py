@@ -5,6 +5,7 @@
 - `decoding`: image file → upright RGB pixels
 - `garment`, `finder`: pixels → mask of the garment
 - `tile`: pixels and mask → tile
+- `colour_map`: a tile that matplotlib has drawn in colours → its grey
 """
 
 from wardrobe.photo.decoding.decode import open_image, read_photo

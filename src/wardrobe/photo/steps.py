@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wardrobe.errors import PhotoError
-from wardrobe.photo import tile
+from wardrobe.photo import colour_map, tile
 from wardrobe.photo.decoding.decode import read_photo
 from wardrobe.photo.garment import NOTHING, TILE, Garment, find_garment
 from wardrobe.photo.tile import SIDE
@@ -41,9 +41,13 @@ def prepare(source: Source) -> Grey:
 def prepare_steps(source: Source, rectangle: Rectangle | None = None) -> Steps:
     """Returns every step of `prepare`, of a photo or of a rectangle of it.
 
-    An image in Fashion-MNIST's format, or its negative, is used whole. A blank image becomes black.
+    An image in Fashion-MNIST's format, or its negative, is used whole, also one that matplotlib has
+    drawn in its colours. A blank image becomes black.
     """
     rgb, opaque = read_photo(source, rectangle)
+    drawn = colour_map.undo_viridis(rgb)
+    if drawn is not None and tile.is_tile(drawn):
+        rgb = drawn
     grey = tile.to_grey(rgb)  # (height, width) uint8
     if tile.is_tile(rgb):  # first: a tile has no photo to search
         pixels = tile.light_on_dark(tile.fit_tile(grey))

@@ -42,15 +42,17 @@ def train(
     """Trains a recipe, scores it on the test split, and writes figures, model.onnx and report.
 
     Args:
-        recipe: a recipe or its name; None: that of `start_from`, or "baseline".
+        recipe: a recipe or its name; None: that of the network that training starts from, or
+            "baseline".
         data, data_dir, limit: as in `wardrobe.load_data`.
         photos_dir, extra_photos: photos for the recipe `photo`; see `load_training_data`.
         epochs: 1 or more; None: the recipe's.
         settings: fields of the recipe to change, with their values or texts; see
             `models.settings.apply`.
         start_from: the trained network whose weights, all but the last layer's, training starts
-            from: "photo", a run, or a file (`sources.find`); None or "nothing": random weights. The
-            recipe, if it is not a `Recipe`, is adapted to it (`sources.fine_tune`).
+            from: "photo", a run, or a file (`sources.find`), or "nothing" for random weights. None:
+            "photo" for an own folder of fewer than 5,000 files if there is no recipe, otherwise
+            "nothing". The recipe, if not a `Recipe`, is adapted to it (`sources.fine_tune`).
         seed: of the initial weights and the image order, 0 to 2**32 - 1.
         out: the new run folder; None: `runs/<recipe>-<date>-<time>`.
         stream: where progress is printed; None: stdout.
@@ -60,7 +62,8 @@ def train(
     Raises:
         WardrobeError: the message says what failed and what to do.
     """
-    source = sources.find(start_from) if start_from is not None else None
+    start = sources.choose_default(recipe, data) if start_from is None else start_from
+    source = sources.find(start)
     chosen = plan.choose_recipe(recipe, settings or {}, epochs, source, data)
     if not 0 <= seed < SEED_LIMIT:
         raise UsageError(f"--seed {seed} is out of range; give 0 to {SEED_LIMIT - 1}")
@@ -68,6 +71,11 @@ def train(
     if folder is not None:
         runs.check_new_folder(folder)
     display = progress.make_training_display(stream or sys.stdout)
+    if start_from is None and source is not None:
+        display.stage(
+            f"Training starts from {source.name}, the network that ships, because {data} has fewer "
+            f"than {sources.MANY:,} files; for random weights, add --from nothing"
+        )
     display.stage("Opening the data")
     dataset = load_training_data(chosen, data, data_dir, limit, photos_dir, extra_photos)
     with loading_keras(display):

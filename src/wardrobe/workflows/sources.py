@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +17,10 @@ from wardrobe.runs import Run
 from wardrobe.workflows.opening import NAMES, check_model
 
 NOTHING = "nothing"  # random weights
+DEFAULT = "photo"  # of an own folder with fewer files than MANY
+MANY = 5_000  # files: so many that training from random weights stays the default
 # Chosen on validation images; docs/log.md, 2026-11-28.
-RATE_FRACTION = 0.1  # of the recipe's learning rate
+RATE_FRACTION = 1 / 3  # of the recipe's learning rate
 OWN_EPOCHS, OWN_BATCH_SIZE = 20, 32  # on an own folder: it has few images
 
 
@@ -88,7 +91,7 @@ def fine_tune(recipe: Recipe, data: str) -> Recipe:
     """
     # In a trained network, batch normalization is part of the convolutions.
     changes: dict[str, Any] = {"batch_norm": False}
-    changes["learning_rate"] = float(f"{recipe.learning_rate * RATE_FRACTION:.6g}")
+    changes["learning_rate"] = float(f"{recipe.learning_rate * RATE_FRACTION:.2g}")
     if is_own(data):
         changes |= {"epochs": OWN_EPOCHS, "batch_size": OWN_BATCH_SIZE}
         changes |= dict.fromkeys(("photo_fraction", "warp_fraction", "unknown_fraction"), 0.0)
@@ -98,6 +101,14 @@ def fine_tune(recipe: Recipe, data: str) -> Recipe:
 def is_own(data: str) -> bool:
     """Returns whether `data` names a folder of images, not Fashion-MNIST or the synthetic ones."""
     return data not in NAMES and not files.is_copy(Path(data))
+
+
+def choose_default(recipe: str | Recipe | None, data: str) -> str:
+    """Returns what training starts from if no source is given: of a small own folder, "photo"."""
+    if recipe is not None or not is_own(data):
+        return NOTHING
+    count = sum(len(names) for _, _, names in os.walk(data))
+    return DEFAULT if 0 < count < MANY else NOTHING
 
 
 def _find_shipped(name: str) -> Path | None:
