@@ -25,7 +25,7 @@ from wardrobe.workflows import train_run
 Weights = list[npt.NDArray[np.float32]]
 FEW_FILTERS: dict[str, Any] = {"conv_filters": (4, 8), "conv_strides": None, "pool_after": (1, 2)}
 CONSTANT = replace(recipes.get("baseline"), epochs=3, **FEW_FILTERS)
-SCHEDULED = replace(recipes.get("strong"), epochs=3, batch_size=32, **FEW_FILTERS)
+SCHEDULED = replace(CONSTANT, schedule="warmup-linear")
 
 
 class Killed(BaseException):
@@ -97,12 +97,14 @@ def test_a_run_that_is_followed_and_paused_has_the_same_weights(
             runs.write_control(run, paused=True)
 
     fake = SimpleNamespace(
-        sleep=sleep, perf_counter=lambda: time.perf_counter() + 10_000 * slept, time=time.time
+        sleep=sleep,
+        perf_counter=lambda: time.perf_counter() + 10_000 * slept,
+        time=lambda: run.followed_path.stat().st_mtime,  # fresh, however slow the machine is
     )
     for module in (control, live, loop):
         monkeypatch.setattr(module, "time", fake)
     assert equal(fit(dataset, run, act), expected)
-    assert seen[:3] == [(1, 4, 8), (1, 8, 8), (1, 10, 8)]  # three layers, epoch and step
+    assert seen[:3] == [(1, 4, 10), (1, 8, 10), (1, 10, 10)]  # four layers, epoch and step
     assert status == ["paused", "paused"]
     assert run.info()["status"] == "running"
     assert not run.live_path.exists()
