@@ -100,7 +100,8 @@ def _find_layers(graph: onnx.GraphProto) -> Iterator[Layer]:
         field = field.after(side, stride, padding)
         kernel = bias = None
         if node.op_type == CONVOLUTION:
-            kernel, bias = (onnx.numpy_helper.to_array(weights[each]) for each in node.input[1:])
+            kernel, *biases = (onnx.numpy_helper.to_array(weights[each]) for each in node.input[1:])
+            bias = biases[0] if biases else np.zeros(len(kernel), kernel.dtype)  # no bias: 0
         following = _find_next_node(graph, tensor)  # activations are shown after ReLU
         if following is not None and following.op_type == "Relu":
             tensor = following.output[0]
