@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import CHROMIUM, QUIET
+from chromium import CHROMIUM, launched, watched
 from conftest import Server, serving
 from PIL import Image, ImageOps
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect
 
 from wardrobe.data import synthetic
 from wardrobe.percent import format_percent
@@ -38,34 +38,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+    with launched() as started:
         yield started
-        started.close()
-
-
-def is_error(message: ConsoleMessage) -> bool:
-    """Returns whether a console message is an error; Chromium also reports a refused image."""
-    return message.type in ("error", "warning") and "status of 422" not in message.text
 
 
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[Page]:
-    """The studio's page. Afterwards, no other host was contacted and no error occurred."""
-    opened = browser.new_page(viewport={"width": 1440, "height": 900})
-    requested: list[str] = []
-    errors: list[str] = []
-    opened.on("request", lambda request: requested.append(request.url))
-    opened.on("console", lambda message: errors.append(message.text) if is_error(message) else None)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.goto(server.url)
-    opened.locator("body[data-ready]").wait_for()
-    yield opened
-    opened.close()
-    assert errors == []
-    assert {url.split("/")[2] for url in requested if not url.startswith(("data:", "blob:"))} == {
-        server.url.split("/")[2]
-    }
+    with watched(browser, server.url) as opened:
+        yield opened
 
 
 def make_photo(label: int) -> Image.Image:

@@ -39,6 +39,11 @@ export const explainPixels = (pixels, heat) => post(`api/look?heat=${heat}`, pix
 /** Returns the arithmetic of a unit, {layer, filter, row, column}, of a model for 784 grey values. */
 export const getUnit = (model, unit, pixels) => post(`api/unit?${new URLSearchParams({ model, ...unit })}`, pixels, PIXELS_TYPE);
 
+/** Adds the token to links to this server's other pages. */
+export function carryToken(links) {
+  if (token) for (const link of links) link.hash = new URLSearchParams({ token });
+}
+
 /** Returns the bytes of base64 text. */
 export const decode = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 /** Returns the signed bytes of base64 text. */

@@ -4,9 +4,36 @@ import { heat, paint } from "./colours.js";
 
 const STEP = 0.02; // that an arrow key moves the rectangle by, as a fraction of the photo's side
 
+/** Returns a camera that is shown in `video`: start() rejects if there is none; shoot() resolves to a JPEG. */
+export function createCamera(video) {
+  let stream = null;
+  return {
+    isOn: () => Boolean(stream),
+    async start() {
+      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      video.srcObject = stream;
+      await video.play();
+      video.hidden = false;
+    },
+    stop() {
+      stream?.getTracks().forEach((track) => track.stop());
+      stream = null;
+      video.hidden = true;
+    },
+    shoot() {
+      const canvas = document.createElement("canvas");
+      canvas.width = video.videoWidth;
+      canvas.height = video.videoHeight;
+      canvas.getContext("2d").drawImage(video, 0, 0);
+      return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
+    },
+  };
+}
+
 /** Sets up the stage; calls `onPhoto(blob)` for a new photo, `onRectangle(rectangle or null)` for another part of it. */
 export function createStage(elements, onPhoto, onRectangle) {
-  let bitmap = null, heatMap = null, heatWindow = null, rectangle = null, start = null, stream = null;
+  let bitmap = null, heatMap = null, heatWindow = null, rectangle = null, start = null;
+  const camera = createCamera(elements.camera);
   const context = elements.photo.getContext("2d");
 
   function draw() {
@@ -80,30 +107,21 @@ export function createStage(elements, onPhoto, onRectangle) {
   });
 
   function stopCamera() {
-    stream?.getTracks().forEach((track) => track.stop());
-    stream = null;
-    elements.camera.hidden = true;
+    camera.stop();
     elements.shoot.textContent = "Use the camera";
   }
   elements.shoot.addEventListener("click", async () => {
-    if (stream) {
-      const canvas = document.createElement("canvas");
-      canvas.width = elements.camera.videoWidth;
-      canvas.height = elements.camera.videoHeight;
-      canvas.getContext("2d").drawImage(elements.camera, 0, 0);
-      canvas.toBlob((blob) => show(blob), "image/jpeg", 0.92);
+    if (camera.isOn()) {
+      show(await camera.shoot());
       return;
     }
     try {
-      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      await camera.start();
     } catch {
       elements.showStatus("The camera is not available. Allow this page to use it, or choose a photo.");
       return;
     }
-    elements.camera.srcObject = stream;
-    await elements.camera.play();
     elements.empty.hidden = elements.photo.hidden = true;
-    elements.camera.hidden = false;
     elements.shoot.textContent = "Take a photo";
   });
 

@@ -7,10 +7,12 @@ import { createUnit } from "./explore/unit.js";
 import * as layers from "./layers.js";
 import { createStage } from "./photo.js";
 import * as steps from "./steps.js";
+import { createTabs } from "./tabs.js";
 
 const byId = (id) => document.getElementById(id);
 const showStatus = (text) => { byId("status").textContent = text; };
 
+api.carryToken(document.querySelectorAll("header nav a"));
 const models = await api.getModels();
 const hasSeveral = models.length > 1;
 const showAnswers = models.map((model) => createBlock(byId("answers"), model, hasSeveral));
@@ -77,13 +79,14 @@ function show(result, request) {
 }
 
 // The input.
+const selectTab = createTabs([...document.querySelectorAll("[role=tab]")]);
 let file = null;
 const submitPhoto = (rectangle) => submit({ isFinal: true, send: () => api.explainPhoto(file, rectangle) });
 const photo = createStage(
   { stage: byId("stage"), empty: byId("empty"), photo: byId("photo"), camera: byId("camera"), choose: byId("choose"), shoot: byId("shoot"),
     file: byId("file"), corrections: byId("corrections"), hint: byId("rectangle-hint"), whole: byId("whole"), heat: byId("heat"), showStatus },
   (blob) => {
-    selectTab("photo");
+    selectTab(byId("tab-photo"));
     file = blob;
     submitPhoto(null);
   },
@@ -104,24 +107,4 @@ for (const example of await api.getExamples()) {
   byId("examples").append(button);
 }
 
-// Tabs, as in the ARIA Authoring Practices: arrow keys move, and only the selected tab is in the tab order.
-const tabs = [...document.querySelectorAll("[role=tab]")];
-function selectTab(name) {
-  for (const tab of tabs) {
-    const isSelected = tab.id === `tab-${name}`;
-    tab.setAttribute("aria-selected", String(isSelected));
-    tab.tabIndex = isSelected ? 0 : -1;
-    byId(tab.getAttribute("aria-controls")).hidden = !isSelected;
-  }
-}
-tabs.forEach((tab, number) => {
-  tab.addEventListener("click", () => selectTab(tab.id.slice(4)));
-  tab.addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!step) return;
-    const target = tabs[(number + step + tabs.length) % tabs.length];
-    selectTab(target.id.slice(4));
-    target.focus();
-  });
-});
 document.body.dataset.ready = "true";
