@@ -226,6 +226,6 @@ const isAfter = (row, previous) => row[0] > previous[0] || (row[0] === previous[
 
 function showFacts(elements, { summary }) {
   elements.title.textContent = formatTitle(summary);
-  const facts = [summary.parameters && `${summary.parameters.toLocaleString("en")} parameters`, `${summary.class_names.length} classes`, `seed ${summary.seed}`, `folder runs/${summary.name}`];
+  const facts = [summary.parameters && `${summary.parameters.toLocaleString("en")} parameters`, summary.class_names.length > 0 && `${summary.class_names.length} classes`, `seed ${summary.seed}`, `folder runs/${summary.name}`];
   elements.facts.textContent = facts.filter(Boolean).join(" · ");
 }
