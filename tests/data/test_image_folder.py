@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from conftest import OWN_CLASSES, refused, wardrobe, wardrobe_here
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from wardrobe import photo
 from wardrobe.data import Split, image_folder, load_data, synthetic
@@ -348,6 +348,27 @@ def test_copies_of_test_photos_are_not_trained_on(
     assert dataset.test_size == 4
     assert len(dataset.train) + len(dataset.validation) == 12
     assert f"such as {copied} and {root / 'test/coats/1.jpg'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_drawings_of_one_shape_are_no_copies_in_a_folder_of_tiles(
+    tmp_path: Path, is_marked: bool
+) -> None:
+    for name, shape in (
+        ("circle", ImageDraw.ImageDraw.ellipse),
+        ("box", ImageDraw.ImageDraw.rectangle),
+    ):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            image = Image.new("L", (28, 28))
+            shape(ImageDraw.Draw(image), (6, 6, 20, 20), fill=200 + number)
+            image.save(tmp_path / name / f"{number}.png")
+    if is_marked:
+        (tmp_path / image_folder.TILES).touch()
+        assert len(set(image_folder.read_image_folder(tmp_path).groups)) == 12
+    else:
+        with pytest.raises(DataError, match="usable images, expected"):
+            image_folder.read_image_folder(tmp_path)
 
 
 def test_different_garments_are_not_taken_for_copies() -> None:

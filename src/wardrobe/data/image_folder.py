@@ -18,6 +18,9 @@ from wardrobe.errors import DataError, UsageError
 from wardrobe.photo import copies
 from wardrobe.terminal import console, progress
 
+# A file in a folder of images that are 28x28 already, such as drawings of a page. They are coarser
+# than the photos that `copies` compares: two circles would be copies.
+TILES = "tiles.txt"
 # Pixels of an image → the first file that has them. The keys are pixels, so that a copy in another
 # format is recognised as a duplicate.
 Tiles = dict[bytes, Path]
@@ -81,7 +84,10 @@ def read_image_folder(root: Path) -> FolderImages:
     labels = np.repeat(np.arange(len(classes)), [len(tiles) for tiles in classes])
     split_of = layout.find_splits()
     splits = np.array([split_of[path] for path in paths], str)
-    groups = copies.group_copies(np.array([prepared[path].thumbnail for path in paths], np.uint8))
+    groups = np.arange(len(paths))
+    if not (root / TILES).is_file():
+        thumbnails = np.array([prepared[path].thumbnail for path in paths], np.uint8)
+        groups = copies.group_copies(thumbnails)
     used = _find_used(root, paths, splits, groups)
     paths = [paths[i] for i in used]
     labels, splits, groups = labels[used], splits[used], groups[used]

@@ -15,6 +15,8 @@ STARTING, FAILED = "starting", "failed"  # besides those of run.json
 ACTIVE = STARTING, runs.RUNNING, runs.PAUSED
 MAX_RUNS = 500  # in a list, the newest
 ERROR = re.compile(r"^wardrobe: error: (.*)$", re.MULTILINE)
+# Lines of job.log that are not progress: empty, of a frame, warnings, logs of TensorFlow's C++.
+NO_STAGE = re.compile(r"\s*$|[^\w]|wardrobe: |[IWEF]\d{4} |\d{4}-|WARNING: All log")
 DAMAGES = WardrobeError, OSError, KeyError, TypeError, ValueError, AttributeError
 
 
@@ -78,9 +80,9 @@ def find_status(path: Path) -> tuple[str, str | None]:
     return (FAILED, errors[-1]) if errors and is_new else (runs.INTERRUPTED, None)
 
 
-def read_last_line(path: Path) -> str | None:
-    """Returns the last line of job.log: the stage of the training that a page started."""
-    lines = read_log(path).strip().splitlines()
+def read_stage(path: Path) -> str | None:
+    """Returns the stage of the training that a page started: the last line of its progress."""
+    lines = [line for line in read_log(path).splitlines() if not NO_STAGE.match(line)]
     return lines[-1] if lines else None
 
 
@@ -118,7 +120,7 @@ def _summarize_job(path: Path, status: str) -> dict[str, Any]:
         "data": training.data,
         "seed": training.seed,
         "status": status,
-        "epochs": training.count_epochs(),
+        "epochs": job["epochs"],
         "epochs_done": 0,
         "started": job["started"],
         "accuracy": None,

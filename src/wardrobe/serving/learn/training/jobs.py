@@ -51,6 +51,7 @@ class Jobs:
                     training = replace(training, data=str(path / runs.IMAGES))
                 job = {
                     "training": asdict(training),
+                    "epochs": training.count_epochs(),
                     "class_names": [*classes],
                     "started": datetime.now(UTC).isoformat(timespec="seconds"),
                 }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wardrobe.data.folder_layout import SPLIT_NAMES, normalize
+from wardrobe.data.image_folder import TILES
 from wardrobe.errors import RequestError
 from wardrobe.photo import SIDE
 from wardrobe.photo.listing import NOT_PHOTOS
@@ -76,8 +77,9 @@ def _parse_image(name: str, image: Any) -> bytes:
 
 
 def write_classes(folder: Path, classes: Mapping[str, Sequence[bytes]]) -> None:
-    """Writes each image as a PNG: `folder/CLASS/0001.png`, 28x28 grey."""
+    """Writes each image as a PNG: `folder/CLASS/0001.png`, 28x28 grey; and the file of `TILES`."""
     for name, images in classes.items():
         (folder / name).mkdir(parents=True)
         for number, content in enumerate(images, 1):
             (folder / name / f"{number:04d}.png").write_bytes(encode_png(parse_pixels(content)))
+    (folder / TILES).write_text("Images of 28x28 pixels; only equal ones are copies.\n")

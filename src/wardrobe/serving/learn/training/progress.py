@@ -59,7 +59,7 @@ class ProgressReader:
             "learning_rate": None,
             "seconds_left": None,
             "message": message,
-            "stage": folders.read_last_line(self.path) if status in folders.ACTIVE else None,
+            "stage": folders.read_stage(self.path) if status in folders.ACTIVE else None,
         }
         if not (self.path / "run.json").is_file():
             return Progress(status=fields)

@@ -10,13 +10,13 @@ from wardrobe.data import AUTO, FASHION_MNIST, SYNTHETIC
 from wardrobe.errors import RequestError
 from wardrobe.inference.classifier import SHIPPED_FILES
 from wardrobe.models import recipes, settings
-from wardrobe.models.recipes import Recipe
-from wardrobe.runs import Run
 from wardrobe.serving.learn.runs import find_named_run
 from wardrobe.serving.learn.training.own_classes import parse_classes
 from wardrobe.serving.protocols.arrays import parse_json_object
+from wardrobe.workflows import plan, sources
 
 NAMES = AUTO, FASHION_MNIST, SYNTHETIC  # of data sets; all others are folders
+IMPORT = "import wardrobe\n"
 SEED_LIMIT = 2**32  # of NumPy, and so of Keras
 MAX_LIMIT = 10**9  # images
 MAX_TEXT = 4_096  # characters; the longest path on Linux
@@ -55,43 +55,34 @@ class Training:
         return shlex.join(["wardrobe", *self.list_arguments()])
 
     def format_python(self) -> str:
-        """Returns the same call in Python."""
+        """Returns the same in Python, in two lines."""
         options = {key: value for key, value in asdict(self).items() if value and key != "recipe"}
         words = [repr(self.recipe)] if self.recipe else []
         words += [f"{key}={value!r}" for key, value in options.items()]
-        return f"wardrobe.train({', '.join(words)})"
+        return f"{IMPORT}wardrobe.train({', '.join(words)})"
 
-    def count_epochs(self) -> int | None:
-        """Returns the number of epochs; None if `wardrobe train` chooses it.
+    def count_epochs(self) -> int:
+        """Returns the number of epochs.
 
         Raises:
-            UsageError: the recipe is unknown, or a setting is not possible.
+            WardrobeError: the recipe is unknown, a setting is not possible, or training cannot
+                start from that network.
         """
-        base = self._find_recipe()
-        if base is None:
-            return None
-        epochs = settings.apply(base, self.settings).epochs
-        return epochs if self.recipe or "epochs" in self.settings else None
-
-    def _find_recipe(self) -> Recipe | None:
-        """Returns the recipe before it is changed; None if only a file has it."""
-        name = self.recipe or self.start_from or ""
-        if self.recipe or name in SHIPPED_FILES:
-            return recipes.get(name)
-        run = Run(Path(name))
-        return run.recipe() if (run.path / "run.json").is_file() else None
+        source = sources.find(self.start_from) if self.start_from else None
+        return plan.choose_recipe(self.recipe, self.settings, None, source, self.data).epochs
 
 
 def format_python(info: Mapping[str, Any]) -> str:
     """Returns the call in Python that trains a run again, from its run.json."""
     recipe = recipes.from_dict(info["recipe"])
     if recipe.name not in recipes.RECIPES:
-        return str(info["reproduce"])  # that call, because no command has the recipe
-    changes = settings.format_changes(recipe, recipes.RECIPES[recipe.name])
+        return f"{IMPORT}{info['reproduce']}"  # that call, because no command has the recipe
+    base, data = recipes.RECIPES[recipe.name], info["data"]
     source = (info.get("start_from") or {}).get("source")
+    base = sources.fine_tune(base, data) if source else base
+    changes = settings.split_pairs(settings.format_changes(recipe, base))
     numbers = info["seed"], info["limit"]
-    values = settings.split_pairs(changes)
-    return Training(recipe.name, info["data"], values, *numbers, source).format_python()
+    return Training(recipe.name, data, changes, *numbers, source).format_python()
 
 
 def parse_training(body: bytes) -> tuple[Training, dict[str, list[bytes]]]:
