@@ -94,6 +94,24 @@ def test_a_stream_ends_with_the_server_and_its_silence_is_filled(
     assert asyncio.run(follow_until_stop())[-1] == b":\n\n"
 
 
+def test_a_run_that_has_ended_is_followed_until_its_images_are_there(
+    running: Run, pool: BoundedThreadPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "TICK_SECONDS", 0.001)
+    running.update(status=runs.DONE)
+    frames: list[dict[str, Any]] = [{"images": []}, {"images": []}, {"images": [1]}]
+
+    async def next_frame(_: Run) -> dict[str, Any]:
+        return frames.pop(0)
+
+    async def follow() -> str:
+        return await read_text(Feeds(next_frame).follow(running.path, pool))
+
+    text = asyncio.run(follow())
+    assert text.index('"status": "done"') < text.index('{"images": []}') < text.index("[1]")
+    assert text.count("event: frame") == 2
+
+
 def test_too_many_followers_are_refused(
     running: Run, pool: BoundedThreadPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from wardrobe.serving.learn.training.progress import Progress, ProgressReader
 TICK_SECONDS = 0.5  # between two looks into the run folder
 FRAME_TICKS = 2  # between two frames, which cost a pass through the network
 FOLLOWED_TICKS = 4  # between two signs to the training that somebody follows it
+LAST_FRAME_TICKS = 120  # to wait for the images of a run that has ended: its data is being opened
 COMMENT_SECONDS = 10.0  # of silence, until a comment shows that the connection lives
 MAX_FOLLOWERS = 300  # of the 1,000 connections
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}  # the latter is nginx's
@@ -107,6 +108,7 @@ class Feed:
         self._progress = Progress()
         self._newest: dict[str, bytes] = {}  # event → text; steps are in `_progress`
         self._encoded: dict[tuple[int, int], bytes] = {}  # the rows that followers wait for
+        self._ticks_after_end = 0
         self._changed = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run_ticks())
 
@@ -164,7 +166,7 @@ class Feed:
             self._publish()
 
     async def _run_tick(self, number: int) -> bool:
-        """Publishes what is new; returns whether training goes on."""
+        """Publishes what is new; returns whether there will be more."""
         is_active = True
         with contextlib.suppress(BusyError):  # the next tick reads it
             progress = self._progress = await self._pool.run(self._reader.read)
@@ -174,13 +176,16 @@ class Feed:
             self._publish()
             if is_active and number % FOLLOWED_TICKS == 0:
                 await self._pool.run(self._reader.show_followed)
+        frame = None
         if number % FRAME_TICKS == 0 or not is_active:
             with contextlib.suppress(*folders.DAMAGES):
                 frame = await self._look_live(self._reader.run)
-                if frame is not None:
-                    self._set("frame", frame)
-                    self._publish()
-        return is_active
+        if frame is not None:
+            self._set("frame", frame)
+            self._publish()
+        self._ticks_after_end += not is_active
+        is_opening = frame is not None and not frame["images"]  # the data of the images
+        return is_active or (is_opening and self._ticks_after_end < LAST_FRAME_TICKS)
 
     def _set(self, name: str, data: Any) -> None:
         text = _encode(name, data)

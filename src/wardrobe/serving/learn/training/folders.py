@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from wardrobe.serving.learn.training.requests import Training, format_python
 
 STARTING, FAILED = "starting", "failed"  # besides those of run.json
 ACTIVE = STARTING, runs.RUNNING, runs.PAUSED
+SUMMARIZED = "run.json", "history.csv", "metrics.json", JOB  # files
 MAX_RUNS = 500  # in a list, the newest
 ERROR = re.compile(r"^wardrobe: error: (.*)$", re.MULTILINE)
 # Lines of job.log that are not progress: empty, of a frame, warnings, logs of TensorFlow's C++.
@@ -88,9 +90,16 @@ def read_stage(path: Path) -> str | None:
 
 def summarize(path: Path) -> dict[str, Any]:
     """Returns name, settings, status and scores of a run."""
-    run, (status, _) = Run(path), find_status(path)
+    times = tuple(_read_time(path / name) for name in SUMMARIZED)
+    return {**_summarize(path, times), "status": find_status(path)[0]}
+
+
+@lru_cache(2 * MAX_RUNS)  # each page asks for all runs every few seconds
+def _summarize(path: Path, times: tuple[float, ...]) -> dict[str, Any]:
+    """Returns the summary but for the status; `times` are those of the files that it reads."""
+    run = Run(path)
     if not (path / "run.json").is_file():
-        return _summarize_job(path, status)
+        return _summarize_job(path)
     info, history = run.info(), run.history()
     scores = run.metrics() if run.metrics_path.is_file() else {}
     return {
@@ -98,7 +107,6 @@ def summarize(path: Path) -> dict[str, Any]:
         "recipe": info["recipe"]["name"],
         "data": info["data"],
         "seed": info["seed"],
-        "status": status,
         "epochs": info["recipe"]["epochs"],
         "epochs_done": len(history),
         "started": str(info["started"]),
@@ -110,7 +118,7 @@ def summarize(path: Path) -> dict[str, Any]:
     }
 
 
-def _summarize_job(path: Path, status: str) -> dict[str, Any]:
+def _summarize_job(path: Path) -> dict[str, Any]:
     """Returns the summary of a training that has no run.json yet."""
     job = read_job(path)
     training = Training(**job["training"])
@@ -119,7 +127,6 @@ def _summarize_job(path: Path, status: str) -> dict[str, Any]:
         "recipe": training.recipe or training.start_from,
         "data": training.data,
         "seed": training.seed,
-        "status": status,
         "epochs": job["epochs"],
         "epochs_done": 0,
         "started": job["started"],
