@@ -93,6 +93,7 @@ def see_paused(url: str) -> list[Any]:
         return seen
 
 
+@pytest.mark.timeout(900)  # Keras is loaded twice
 def test_a_training_outlives_servers_and_kills_and_gives_the_same_weights(
     tmp_path: Path, drawn_training: tuple[Run, Result]
 ) -> None:
@@ -324,6 +325,9 @@ def test_own_classes_become_a_folder_of_images_and_starting_can_be_stopped(
     with Image.open(path / "images/Schuh é/0002.png") as image:
         assert (image.mode, np.asarray(image).tobytes()) == ("L", base64.b64decode(PIXELS))
     assert control(url, action="resume").status_code == 409
+    # If the signal was lost, the process goes on, and training finds this file.
+    assert read_control(Run(path)).stop
+    runs.check_new_folder(path)
 
 
 def test_a_failed_training_says_why(server: Server, tmp_path: Path) -> None:

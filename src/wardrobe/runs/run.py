@@ -25,6 +25,7 @@ LATEST = "latest"
 RUNNING, PAUSED, DONE, INTERRUPTED = "running", "paused", "done", "interrupted"
 IMAGES = "images"  # a run's own data: one folder per class
 JOB, LOG = "job.json", "job.log"  # of a training that a page started
+CONTROL = "control.json"
 REQUIRED_FIELDS: dict[str, set[str]] = {
     "run.json": {"recipe", "started", "status"},
     "metrics.json": {"split", "n", "accuracy", "ece"},
@@ -63,7 +64,7 @@ class Run:
     images_folder = _File(IMAGES)
     steps_path = _File("steps.csv")
     live_path = _File("live.npz")
-    control_path = _File("control.json")
+    control_path = _File(CONTROL)
     followed_path = _File("followed")
     explanation_path = _File("explain.json")
     plots_folder = _File("plots")
@@ -244,7 +245,7 @@ def _is_prepared(path: Path) -> bool:
     """Returns whether a folder has nothing but what a new run may find there."""
     names = {each.name for each in path.iterdir()} if path.is_dir() else set()
     visible = {name for name in names if not name.startswith(".")}  # hidden: being written
-    return bool(names) and visible <= {IMAGES, JOB, LOG}
+    return bool(names) and visible <= {IMAGES, JOB, LOG, CONTROL}
 
 
 def find_run(name: str | Path, root: Path = ROOT) -> Run:

@@ -1,5 +1,6 @@
 """Trainings, one at a time: start, resume, pause, stop. Each is the command `wardrobe train`."""
 
+import contextlib
 import shutil
 import threading
 from collections.abc import Mapping, Sequence
@@ -95,8 +96,8 @@ class Jobs:
         """Stops what pages have started, as Ctrl-C does; it can be resumed."""
         if self.refusal is None:
             with self._lock:  # a training that is being started is stopped too
-                for path in folders.list_folders():
-                    if processes.is_alive(path):
+                for path in filter(processes.is_alive, folders.list_folders()):
+                    with contextlib.suppress(*folders.DAMAGES):
                         _stop(path)
 
     def _resume(self, path: Path) -> None:
@@ -137,10 +138,15 @@ def _choose_name(training: Training) -> str:
 
 
 def _stop(path: Path) -> None:
+    """Ends a training as Ctrl-C does.
+
+    A signal can be lost while TensorFlow is loaded. Then training ends at its first steps.
+    """
     if processes.is_alive(path):
         processes.stop_process(path)
-    else:  # started in a terminal
-        _write_control(path, stop=True)
+    if _has_info(path):
+        return _write_control(path, stop=True)
+    runs.write_json(Run(path).control_path, asdict(runs.Control(stop=True)))
 
 
 def _write_control(path: Path, **changes: Any) -> None:
