@@ -1,11 +1,15 @@
 """The live display of training."""
 
+import contextlib
 import io
+import os
 import re
+import signal
 
+import pytest
 from rich.console import Console
 
-from wardrobe.terminal import progress
+from wardrobe.terminal import interrupts, progress
 
 
 def test_the_live_display_shows_bars_a_table_and_escaped_paths() -> None:
@@ -39,3 +43,20 @@ def test_the_live_display_shows_bars_a_table_and_escaped_paths() -> None:
         "runs/[/x]/report.html",
     ):
         assert text in shown
+
+
+def test_a_signal_whose_exception_was_lost_is_raised_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupts, "_signals", [])
+    handler, display = signal.getsignal(signal.SIGTERM), progress.TrainingDisplay(io.StringIO())
+    try:
+        interrupts.install()
+        display.stage("training")
+        with contextlib.suppress(KeyboardInterrupt):  # as a callback of the garbage collector does
+            os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            display.step(1, 0.5, 0.9)
+        with pytest.raises(KeyboardInterrupt):
+            display.stage("next")
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert display.stream.getvalue() == "training\n"  # type: ignore[attr-defined]

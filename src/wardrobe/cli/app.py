@@ -6,7 +6,6 @@ so that `--help` imports nothing heavy.
 
 import json
 import os
-import signal
 import sys
 import warnings
 from pathlib import Path
@@ -17,7 +16,7 @@ from typer import Argument, Option
 
 from wardrobe import __version__
 from wardrobe.errors import WardrobeError
-from wardrobe.terminal import console
+from wardrobe.terminal import console, interrupts
 
 INTERRUPTED = 130  # what Typer returns after Ctrl-C: 128 + SIGINT
 EXTRAS = {
@@ -100,7 +99,7 @@ def run_app(app: typer.Typer, name: str) -> NoReturn:
     if not debug:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it is loaded
     warnings.filterwarnings("ignore", module="PIL")  # odd metadata; an unreadable image is an error
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM ends as tidily as Ctrl-C
+    interrupts.install()  # SIGTERM ends as tidily as Ctrl-C
     try:
         if app(arguments, prog_name=name, standalone_mode=False) != INTERRUPTED:
             _discard_unread_output()  # Python's own flush at exit would complain

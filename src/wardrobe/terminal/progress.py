@@ -22,6 +22,7 @@ from rich.progress import (
 )
 
 from wardrobe.percent import format_percent
+from wardrobe.terminal import interrupts
 from wardrobe.terminal.console import make_printable
 
 BAR_WIDTH = 28  # characters
@@ -52,6 +53,7 @@ class TrainingDisplay:
 
     def step(self, step: int, loss: float, accuracy: float) -> None:
         """Batch `step` (1 to `steps`) is complete; loss and accuracy are the epoch's means."""
+        interrupts.check()
 
     def epoch(self, row: Mapping[str, float]) -> None:
         """An epoch and its validation are complete; `row` is that of history.csv."""
@@ -66,6 +68,7 @@ class TrainingDisplay:
 
     def stage(self, text: str) -> None:
         """Another part of the job starts."""
+        interrupts.check()
         print(make_printable(text), file=self.stream, flush=True)
 
     def close(self) -> None:
@@ -99,6 +102,7 @@ class LiveDisplay(TrainingDisplay):
         self.bars.start()
 
     def step(self, step: int, loss: float, accuracy: float) -> None:
+        interrupts.check()
         if self.bars:
             note = f"loss [bold]{loss:.4f}[/bold]  accuracy [bold]{format_percent(accuracy)}[/bold]"
             self.bars.update(self.epoch_task, completed=step, note=note)
@@ -116,6 +120,7 @@ class LiveDisplay(TrainingDisplay):
             self.bars.reset(self.epoch_task, description=self._name_epoch(), note="")
 
     def stage(self, text: str) -> None:
+        interrupts.check()
         self.console.print(f"[{BLUE}]•[/] {escape(make_printable(text))}")
 
     def close(self) -> None:
