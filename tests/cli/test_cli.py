@@ -158,7 +158,7 @@ def test_a_closed_stream_does_not_crash(tmp_path: Path, redirection: str) -> Non
 
 def test_help_names_the_defaults(tmp_path: Path) -> None:
     shown = " ".join(wardrobe("train", "--help", cwd=tmp_path).stdout.replace("│", " ").split())
-    for default in ("baseline", "auto", "0", "runs/RECIPE-DATE-TIME"):
+    for default in ("baseline, or that of --from", "auto", "0", "runs/RECIPE-DATE-TIME"):
         assert f"[default: ({default})]" in shown
 
 
@@ -258,8 +258,12 @@ def test_a_full_disk_is_one_line_and_the_run_can_be_resumed(
     refused(full, 1, "free some space", "wardrobe train --resume run")
     assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == [
         "checkpoint",
+        "epoch-0000.npz",
+        "epoch-0001.npz",
         "history.csv",
         "run.json",
+        "snapshots",
+        "steps.csv",
     ]
     run = Run(tmp_path / "run")
     info = run.info()
