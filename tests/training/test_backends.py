@@ -30,6 +30,7 @@ several[np.ix_(np.isin(labels, [5, 7, 9]), [5, 7, 9])] = 1
 losses = {{}}
 for name in {RECIPES}:
     recipe = replace(recipes.get(name.split()[0]), precision="float32", batch_size=32)
+    recipe = replace(recipe, schedule="warmup-linear") if name == "baseline" else recipe
     recipe = replace(recipe, ensemble_size=2) if "ensemble" in name else recipe
     recipe = replace(recipe, conv_filters=(8,) * 6) if name == "photo" else recipe
     targets = several if name == "photo" else labels
@@ -38,8 +39,8 @@ for name in {RECIPES}:
     batches = (slice(32 * i, 32 * i + 32) for i in range({STEPS}))
     losses[name] = []
     for step, each in enumerate(batches):
-        if name == "photo" and step == 10:
-            schedules.set_learning_rate(model, recipe, 3e-2, recipe.epochs * {STEPS_PER_EPOCH})
+        if name == "baseline" and step == 10:
+            schedules.set_learning_rate(model, recipe, 2e-3, recipe.epochs * {STEPS_PER_EPOCH})
         losses[name].append(float(model.train_on_batch(changed[each], targets[each])[0]))
 model = fit.compile_model(replace(FINDER, filters=(4, 8)), seed=0, steps={STEPS_PER_EPOCH})
 photos = np.kron(images[:, 2:26, 2:26], np.ones((4, 4), np.float32))  # (640, 96, 96)
