@@ -120,7 +120,12 @@ def test_followers_see_a_dozen_images_of_the_network_in_training(
     async def look() -> Any:
         epochs = Epochs([])
         epochs.start()
+        info = (run.path / "run.json").rename(tmp_path / "run.json")
         try:
+            for _ in range(2):  # it has only just been started: its data cannot be opened yet
+                await epochs.look_live(run)
+                await asyncio.sleep(0.02)
+            info.rename(run.path / "run.json")
             while not (finished := await epochs.look_live(run) or {})["images"]:
                 await asyncio.sleep(0.02)  # the data is being opened
             with np.load(run.snapshot_path(0)) as file:

@@ -75,7 +75,7 @@ class Epochs:
             while len(self._opening) >= validation.DATA_SETS:
                 self._opening.pop(next(iter(self._opening)))
             opening = asyncio.create_task(self._load_images(run))
-            opening.add_done_callback(lambda task: task.cancelled() or task.exception())  # no log
+            opening.add_done_callback(partial(self._forget_failed, run.path))
             self._opening[run.path] = opening
         is_open = opening.done() and not opening.cancelled() and opening.exception() is None
         split = opening.result() if is_open else None
@@ -83,6 +83,11 @@ class Epochs:
             return await _run(self._pool, self._networks.look_at_dozen, run, split)
         except (NotFoundError, ConflictError):
             return None
+
+    def _forget_failed(self, path: Path, opening: asyncio.Task[Split]) -> None:
+        """Lets the next frame open the data again, such as of a run that had no run.json yet."""
+        if (opening.cancelled() or opening.exception()) and self._opening.get(path) is opening:
+            del self._opening[path]
 
     async def describe(self, request: Request) -> Response:
         """Describes the network: its layers, its first filters, its scores."""

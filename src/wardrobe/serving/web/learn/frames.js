@@ -19,7 +19,7 @@ async function loadImages(run, signal) {
 }
 
 /** Creates the view of a run's frames; returns the function that shows one. */
-export function createFrames({ section, filters, caption, list }, run, classNames, signal) {
+export function createFrames({ section, filters, caption, list }, run, getClassNames, signal) {
   let readTile = null, isLoading = false, cells = [];
   section.hidden = true;
   list.replaceChildren();
@@ -33,12 +33,13 @@ export function createFrames({ section, filters, caption, list }, run, className
   }
 
   return (frame) => {
+    if (!getClassNames().length) return; // the run's details are still on their way
     section.hidden = false;
     paintFilters(filters, frame.filters);
     filters.setAttribute("aria-label", `The ${frame.filters.count} filters of ${frame.filters.layer}`);
     caption.textContent = frame.step ? `Epoch ${frame.epoch}, step ${frame.step.toLocaleString("en")}` : frame.epoch ? `After epoch ${frame.epoch}` : "Before training";
     if (cells.length !== frame.images.length) {
-      cells = frame.images.map((image) => createCell(image, classNames));
+      cells = frame.images.map((image) => createCell(image, getClassNames()));
       list.replaceChildren(...cells.map((cell) => cell.item));
       if (readTile) cells.forEach((cell) => cell.paintTile(readTile));
     }

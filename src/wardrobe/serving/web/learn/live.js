@@ -113,6 +113,7 @@ export function createRunView(elements, onDetails) {
     const current = run, details = await request(path());
     if (current !== run) return;
     run.details = details;
+    showFacts(elements, details);
     draw();
     onDetails(details);
   }
@@ -135,7 +136,7 @@ export function createRunView(elements, onDetails) {
       loadDetails().catch(showError);
     },
     status(data) {
-      const hasChanged = run.hasConnected && run.status !== data.status;
+      const hasChanged = run.status !== data.status;
       showStatus(data);
       if (hasChanged) loadDetails().catch(showError);
     },
@@ -202,7 +203,7 @@ export function createRunView(elements, onDetails) {
     message.textContent = announcement.textContent = "";
     const details = await request(path());
     if (run !== current) return;
-    Object.assign(run, { details, history: details.history, showFrame: createFrames(elements.frames, name, details.summary.class_names, abort.signal) });
+    Object.assign(run, { details, history: details.history, showFrame: createFrames(elements.frames, name, () => current.details.summary.class_names, abort.signal) });
     showFacts(elements, details);
     showHistory(details.history);
     showStatus({ status: details.summary.status, learning_rate: details.info?.recipe.learning_rate, message: details.message });
