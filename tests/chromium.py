@@ -49,6 +49,6 @@ def watched(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
     page.locator("body[data-ready]").wait_for()
     yield page
     page.close()
-    assert errors == []
+    assert not errors, errors
     hosts = {each.split("/")[2] for each in requested if not each.startswith(("data:", "blob:"))}
     assert hosts == {url.split("/")[2]}

@@ -66,6 +66,7 @@ function createScores(panel) {
 function createFilters(panel) {
   const canvas = document.createElement("canvas"), text = createElement("p", "soft");
   canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", "Filters");
   panel.append(canvas, text);
   return (filters) => {
     panel.hidden = !filters;
@@ -79,6 +80,7 @@ function createFilters(panel) {
 function createImage(panel, classNames) {
   const canvas = document.createElement("canvas"), [figure, caption] = createFigure(canvas, ""), view = createElement("div", "one-image");
   canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", "The image");
   view.append(figure);
   const showAnswer = createBlock(view, { class_names: classNames }, false);
   panel.append(view);

@@ -40,7 +40,7 @@ export function createMap(parent, classNames, onChoose) {
   const place = ([x, y]) => [(0.5 + 0.46 * x) * canvas.width, (0.5 - 0.46 * y) * canvas.height];
 
   function draw() {
-    if (!predictions) return;
+    if (!points.length) return; // a few validation images make no map
     canvas.width = canvas.height = Math.round(canvas.clientWidth * devicePixelRatio);
     const context = canvas.getContext("2d"), { labels, predictions: answers } = predictions, radius = 3.6 * devicePixelRatio;
     const order = [...points.keys()].sort((one, other) => rank(one) - rank(other));

@@ -99,10 +99,13 @@ export function createRunView(elements, onDetails) {
     const isLearning = run.steps.length && run.history.length < run.details.summary.epochs;
     elements.stage.textContent = isActive && !isLearning && stage?.length < LONGEST_STAGE ? `${stage} …` : "";
     elements.badge.dataset.status = status;
+    const focused = document.activeElement;
     elements.pause.hidden = status !== "running";
     elements.continue.hidden = status !== "paused";
     elements.stop.hidden = elements.rateForm.hidden = !isActive;
     elements.resume.hidden = status !== "interrupted";
+    // The focus moves along to what can be done next, for the keyboard.
+    if (focused.hidden) [elements.pause, elements.continue, elements.resume].find((each) => !each.hidden)?.focus();
     if (document.activeElement !== elements.rate && rate) elements.rate.value = Number(rate.toPrecision(4));
     if (text) message.textContent = text;
     if (hasChanged && run.hasConnected) announcement.textContent = `The training is ${STATUS[status] ?? status}.`;
@@ -174,11 +177,7 @@ export function createRunView(elements, onDetails) {
     }
   }
   for (const action of ["pause", "continue", "stop", "resume"]) {
-    elements[action].addEventListener("click", async () => {
-      await control({ action });
-      const next = [elements.pause, elements.continue, elements.resume].find((each) => !each.hidden);
-      if (elements[action].hidden) next?.focus(); // the focus stays where the next action is
-    });
+    elements[action].addEventListener("click", () => control({ action }));
   }
   elements.rateForm.addEventListener("submit", (event) => {
     event.preventDefault();
