@@ -20,7 +20,8 @@ from wardrobe.bulk.manifest import INPUT, Part
 from wardrobe.bulk.preparation import Content, Preparer, first_line
 from wardrobe.bulk.store import Store, find_filesystem, is_address, open_file, printable
 from wardrobe.inference.classifier import Classifier
-from wardrobe.inference.predict import CHUNK, MAX_STREAM, to_json
+from wardrobe.inference.predict import CHUNK, to_json
+from wardrobe.inference.streams import MAX_BYTES
 from wardrobe.photo.listing import Failure
 
 BATCH_ROWS = 256  # rows read at once, so that memory does not grow with the row group
@@ -190,11 +191,11 @@ def fetch(address: str) -> Content:
     try:
         filesystem, path = find_filesystem(address)
         with contextlib.nullcontext() if filesystem.async_impl else FETCH_LOCK:
-            content: bytes = filesystem.cat_file(path, end=MAX_STREAM + 1)
+            content: bytes = filesystem.cat_file(path, end=MAX_BYTES + 1)
     except FileNotFoundError:
         return Failure(address, "does not exist")
     except Exception as error:  # each file system has its own exceptions
         return Failure(address, f"cannot be read ({first_line(error)})")
-    if len(content) > MAX_STREAM:
-        return Failure(address, f"more than {MAX_STREAM:,} bytes; make it smaller")
+    if len(content) > MAX_BYTES:
+        return Failure(address, f"more than {MAX_BYTES:,} bytes; make it smaller")
     return content

@@ -65,8 +65,7 @@ TRAINING, INFERENCE, LOOKUP = "Train", "Use a model", "Look up"
 app = typer.Typer(
     name="wardrobe",
     help="Train, explain and use convolutional networks that classify clothing.",
-    epilog="Add --debug to any command to see the traceback of an error.",
-    add_completion=False,
+    epilog="Add to any command: --quiet for no progress, --debug for the traceback of an error.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -91,11 +90,12 @@ def main() -> NoReturn:
 def run_app(app: typer.Typer, name: str) -> NoReturn:
     """Runs a command line and exits: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 
-    An error is one line on stderr. With --debug, it is a traceback.
+    An error is one line on stderr. With --debug, it is a traceback. With --quiet, there is no
+    progress, only results, warnings and errors.
     """
     _make_streams_robust()
-    arguments = [word for word in sys.argv[1:] if word != "--debug"]
-    debug = len(arguments) < len(sys.argv) - 1
+    arguments = [word for word in sys.argv[1:] if word not in ("--debug", "--quiet")]
+    debug, console.quiet = "--debug" in sys.argv[1:], "--quiet" in sys.argv[1:]
     if not debug:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it is loaded
     warnings.filterwarnings("ignore", module="PIL")  # odd metadata; an unreadable image is an error
@@ -122,7 +122,9 @@ def print_json(value: dict[str, Any]) -> None:
 
 
 def progress_stream(as_json: bool) -> TextIO:
-    """Returns the stream for progress: stderr if stdout is for JSON."""
+    """Returns the stream for progress: stderr if stdout is for JSON; with --quiet none is shown."""
+    if console.quiet:
+        return Path(os.devnull).open("w")  # ends with the process
     return sys.stderr if as_json else sys.stdout
 
 

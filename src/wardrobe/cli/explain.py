@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from wardrobe.cli.app import INFERENCE, Data, DataDir, ExtraPhotos, PhotosDir, app
+from wardrobe.cli.app import INFERENCE, Data, DataDir, ExtraPhotos, PhotosDir, app, progress_stream
 from wardrobe.errors import UsageError
 
 
@@ -34,6 +34,7 @@ def explain(
     from wardrobe.workflows import api
     from wardrobe.workflows.opening import Moved
 
+    stream = progress_stream(as_json=False)
     moved: Moved = {"data": data, "photos_dir": photos_dir, "extra_photos": extra_photos}
     is_image = Path(run).is_file() and Path(run).suffix != ".onnx"
     if image is not None and is_image:
@@ -43,8 +44,9 @@ def explain(
     if image is None and Path(run).suffix and not Path(run).exists():
         raise UsageError(f"{run} does not exist; give a run folder, 'latest', or an image")
     if image is None and not is_image:
-        api.explain_run(run, layer, data_dir, **moved)
+        api.explain_run(run, layer, data_dir, stream, **moved)
     elif layer is not None:
         raise UsageError("--layer and IMAGE were both given; choose one")
     else:
-        print(api.explain_image(image or run, None if is_image else run, data_dir, **moved))
+        model = None if is_image else run
+        print(api.explain_image(image or run, model, data_dir, stream=stream, **moved))

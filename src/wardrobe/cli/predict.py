@@ -14,11 +14,13 @@ RAY = "With --engine ray"  # the panel of its options
 @app.command(rich_help_panel=INFERENCE)
 def predict(
     paths: Annotated[
-        list[str],
+        list[str] | None,
         Argument(
-            metavar="PATH...", help="Images, folders, glob patterns, or '-' for standard input"
+            metavar="PATH...",
+            help="Images, folders, glob patterns, https:// addresses, or '-' for standard input",
+            show_default=False,
         ),
-    ],
+    ] = None,
     model: Model = None,
     top: Annotated[
         int | None,
@@ -26,6 +28,9 @@ def predict(
     ] = None,
     csv: Annotated[Path | None, Option(help="Write the predictions to this CSV file")] = None,
     save_input: Annotated[Path | None, Option(help="Folder for PNGs of the model's input")] = None,
+    camera: Annotated[
+        bool, Option("--camera", help="Take a picture; the second camera is the PATH 'camera:1'")
+    ] = False,
     engine: Annotated[str, Option(help="'local', or 'ray' for millions of images")] = "local",
     out: Annotated[
         str | None,
@@ -51,6 +56,9 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Classify photos: class, confidence, runner-up, or "not sure" with the reason."""
+    paths = [*(paths or []), *(["camera:0"] if camera else [])]
+    if not paths:
+        raise UsageError("no image is given; give a file, a folder, an address, or --camera")
     if engine == "ray":
         _refuse("--engine ray", {"--top": top, "--csv": csv, "--save-input": save_input})
         return _predict_on_ray(paths, model, out, ray_address, workers, as_json)
@@ -89,9 +97,10 @@ def _predict_on_ray(
 ) -> None:
     if out is None:
         raise UsageError("--engine ray was given without --out; give the output folder: --out DIR")
-    if "-" in paths:
+    streams = [path for path in paths if path == "-" or path.startswith("camera:")]
+    if streams:
         raise UsageError(
-            "'-' cannot be given with --engine ray; give files, folders, lists or Parquet"
+            f"{streams[0]} cannot be given with --engine ray; give files, folders, lists or Parquet"
         )
     from wardrobe.bulk import job
 

@@ -3,12 +3,10 @@
 Predictions are yielded one by one, so memory does not grow with the number of images.
 """
 
-import contextlib
 import functools
 import math
 import os
 import stat
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,22 +20,21 @@ import numpy as np
 import numpy.typing as npt
 
 from wardrobe import photo
+from wardrobe.inference import streams
 from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.engines import count_cores
 from wardrobe.photo.listing import Failure, describe_ignored, find_matches, find_photos, is_ignored
 from wardrobe.terminal import console
 
-STDIN = "-"
 CHUNK = 32  # images classified at once
 CHUNKS_AHEAD = 2  # prepared while one is classified
-MAX_STREAM = 100_000_000  # bytes of standard input, a pipe or an address
 
 
 @dataclass(frozen=True)
 class Prediction:
     """An image and the model's answer."""
 
-    path: str  # as given or found; "-" for standard input
+    path: str  # as given or found
     pixels: npt.NDArray[np.uint8]  # (28, 28): what the model sees
     class_names: tuple[str, ...]  # in the order of the model
     probabilities: dict[str, float]  # class → 0-1, the most probable first
@@ -71,7 +68,8 @@ def predict_paths(
     """Yields a prediction or a failure for every image in `paths`, in order.
 
     Args:
-        paths: files, folders (recursive), patterns such as "photos/*.jpg", and "-" for stdin.
+        paths: files, folders (recursive), patterns such as "photos/*.jpg", "-" for stdin,
+            "https://…" and "camera:0".
         load: returns the model; called while the first images are prepared.
 
     Raises:
@@ -136,13 +134,14 @@ def find_images(paths: Iterable[str]) -> Iterator[str | Failure]:
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112
             yield from _find_in_folder(path)
-        elif path == STDIN or _is_readable(path):
+        elif streams.is_stream(path) or _is_readable(path):
             yield path
         elif has_magic(path) and not os.path.lexists(path):
             yield from _find_matches(path)
         else:
-            exists = os.path.lexists(path)
-            yield Failure(path, "not a file or folder" if exists else "does not exist")
+            reason = "not a file or folder" if os.path.lexists(path) else "does not exist"
+            is_address = "://" in path
+            yield Failure(path, "not an https:// address or a file" if is_address else reason)
 
 
 def _find_in_folder(folder: str) -> Iterator[str | Failure]:
@@ -194,20 +193,16 @@ def _is_readable(path: str) -> bool:
 
 
 def _read_stream(source: str | Failure) -> tuple[str | Failure, bytes | None]:
-    """Returns the source with the content of stdin or a pipe, None for a file.
+    """Returns the source with the content of a stream or a pipe, None for a file.
 
     It reads in the main thread, because a thread could not be interrupted.
     """
-    if isinstance(source, Failure) or (source != STDIN and os.path.isfile(source)):  # noqa: PTH113
+    if isinstance(source, Failure):
         return source, None
-    if source == STDIN and sys.stdin is None:
-        return Failure(source, "standard input is closed"), None
-    stdin = contextlib.nullcontext(sys.stdin.buffer) if source == STDIN else None
-    with stdin or Path(source).open("rb") as stream:
-        content = stream.read(MAX_STREAM + 1)
-    if len(content) > MAX_STREAM:
-        return Failure(source, f"more than {MAX_STREAM:,} bytes; give a file"), None
-    return source, content
+    if not streams.is_stream(source) and os.path.isfile(source):  # noqa: PTH113
+        return source, None
+    content = streams.read(source)
+    return (content, None) if isinstance(content, Failure) else (source, content)
 
 
 def _prepare(source: str | Failure, content: bytes | None) -> Tile | Failure:
@@ -247,7 +242,7 @@ def unique_file_name(path: str, numbers: dict[str, int]) -> str:
             systems do not distinguish case.
     """
     printable = "".join(each if each.isprintable() else "_" for each in Path(path).stem)
-    stem = "stdin" if path == STDIN else printable
+    stem = "stdin" if path == streams.STDIN else printable
     number = numbers.get(stem.lower(), 0) + 1
     while (name := stem if number == 1 else f"{stem}-{number}").lower() in numbers:
         number += 1

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 # Starts the command line in another process.
-COMMAND = sys.executable, "-c", "from wardrobe.cli import main; main()"
+COMMAND = sys.executable, "-m", "wardrobe"
+
+quiet = False  # whether progress is hidden; the command line sets it
 
 # Unicode categories and bidirectional classes of what could control a terminal or reorder a line,
 # and of bytes of a file name that are not UTF-8. The joiners of emoji and of Indic scripts stay.

@@ -22,6 +22,7 @@ from rich.progress import (
 )
 
 from wardrobe.percent import format_percent
+from wardrobe.terminal import console as terminal
 from wardrobe.terminal import interrupts
 from wardrobe.terminal.console import make_printable
 
@@ -152,7 +153,8 @@ class DownloadBar:
 
     def __init__(self, name: str) -> None:
         columns = TextColumn(name), BarColumn(BAR_WIDTH), DownloadColumn(), TimeRemainingColumn()
-        self.progress = Progress(*columns, console=Console(stderr=True))
+        output = Console(stderr=True, quiet=terminal.quiet)
+        self.progress = Progress(*columns, console=output)
         self.task = self.progress.add_task(name, total=None)
 
     @property
@@ -192,8 +194,11 @@ def count_images(total: int, done: int) -> Iterator[Callable[[int], None]]:
         total: number of images.
         done: of those, the number that was done before.
     """
+    counter = _ImageCounter(total, done)
+    if terminal.quiet:
+        return (yield counter.advance)
     show = _show_image_bar if sys.stderr.isatty() else _print_image_lines
-    with show(_ImageCounter(total, done)) as advance:
+    with show(counter) as advance:
         yield advance
 
 

@@ -1,0 +1,5 @@
+"""`python -m wardrobe`: the command `wardrobe` of this Python."""
+
+from wardrobe.cli import main
+
+main()
