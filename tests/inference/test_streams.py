@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -118,7 +118,7 @@ def test_a_camera_gives_one_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     frame = cv2.imdecode(np.frombuffer(draw_png(), np.uint8), cv2.IMREAD_COLOR)
 
     class Camera:
-        opened: Any = []
+        opened: ClassVar[list[int]] = []
 
         def __init__(self, number: int) -> None:
             self.opened.append(number)

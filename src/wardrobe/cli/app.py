@@ -4,6 +4,7 @@ Each other module of this package is a command. They import other packages insid
 so that `--help` imports nothing heavy.
 """
 
+import io
 import json
 import os
 import sys
@@ -27,7 +28,23 @@ EXTRAS = {
     **dict.fromkeys(("ray", "pyarrow", "fsspec"), "scale"),
 }  # package → the extra that installs it; all others are in "train"
 
-RunName = Annotated[str, Argument(metavar="RUN", help="Run folder, or 'latest'")]
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """Returns the names of recipes that begin so, for the shell's completion."""
+    from wardrobe.models.recipes import RECIPES
+
+    return [name for name in RECIPES if name.startswith(incomplete)]
+
+
+def complete_run(incomplete: str) -> list[str]:
+    """Returns 'latest' and the run folders that begin so, for the shell's completion."""
+    folders = sorted(str(path.parent) for path in Path("runs").glob("*/run.json"))
+    return [name for name in ("latest", *folders) if name.startswith(incomplete)]
+
+
+RunName = Annotated[
+    str, Argument(metavar="RUN", help="Run folder, or 'latest'", autocompletion=complete_run)
+]
 Epochs = Annotated[int | None, Option(help="Number of epochs", show_default="as in the recipe")]
 Limit = Annotated[int | None, Option(help="Train on at most this many images")]
 DataDir = Annotated[
@@ -51,6 +68,7 @@ Model = Annotated[
         help="Run folder, 'latest', file from `wardrobe export`, or shipped model: 'photo' or "
         "'baseline'",
         show_default="photo",
+        autocompletion=complete_run,
     ),
 ]
 Json = Annotated[bool, Option("--json", help="Print only one JSON object on stdout")]
@@ -124,7 +142,7 @@ def print_json(value: dict[str, Any]) -> None:
 def progress_stream(as_json: bool) -> TextIO:
     """Returns the stream for progress: stderr if stdout is for JSON; with --quiet none is shown."""
     if console.quiet:
-        return Path(os.devnull).open("w")  # ends with the process
+        return io.StringIO()
     return sys.stderr if as_json else sys.stdout
 
 

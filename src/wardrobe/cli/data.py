@@ -6,7 +6,16 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from wardrobe.cli.app import DATA_HELP, LOOKUP, DataDir, Json, PhotosDir, app, print_json
+from wardrobe.cli.app import (
+    DATA_HELP,
+    LOOKUP,
+    DataDir,
+    Json,
+    PhotosDir,
+    app,
+    complete_recipe,
+    print_json,
+)
 
 
 @app.command(rich_help_panel=LOOKUP)
@@ -76,7 +85,13 @@ def _print_counts(heading: str, counts: dict[str, dict[str, int]]) -> None:
 @app.command("recipes", rich_help_panel=LOOKUP)
 def show_recipes(
     name: Annotated[
-        str | None, Argument(metavar="RECIPE", help="Recipe to show", show_default="all")
+        str | None,
+        Argument(
+            metavar="RECIPE",
+            help="Recipe to show",
+            show_default="all",
+            autocompletion=complete_recipe,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

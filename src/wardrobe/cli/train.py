@@ -16,6 +16,8 @@ from wardrobe.cli.app import (
     Limit,
     PhotosDir,
     app,
+    complete_recipe,
+    complete_run,
     print_json,
     progress_stream,
 )
@@ -33,7 +35,10 @@ def train(
     recipe: Annotated[
         str | None,
         Argument(
-            metavar="RECIPE", help="Recipe to train", show_default="baseline, or that of --from"
+            metavar="RECIPE",
+            help="Recipe to train",
+            show_default="baseline, or that of --from",
+            autocompletion=complete_recipe,
         ),
     ] = None,
     data: Annotated[str | None, Option(help=DATA_HELP, show_default="auto")] = None,
@@ -67,7 +72,10 @@ def train(
     out: Annotated[
         Path | None, Option(help="Run folder to create", show_default="runs/RECIPE-DATE-TIME")
     ] = None,
-    resume: Annotated[str | None, Option(help="Resume this run: a folder, or 'latest'")] = None,
+    resume: Annotated[
+        str | None,
+        Option(help="Resume this run: a folder, or 'latest'", autocompletion=complete_run),
+    ] = None,
     coordinator: Annotated[
         str | None,
         Option(

@@ -14,6 +14,7 @@ from wardrobe.cli.app import (
     Limit,
     PhotosDir,
     app,
+    complete_recipe,
     print_json,
     progress_stream,
 )
@@ -24,7 +25,9 @@ FIELDS = "learning_rate,batch_size,max_shift,erase_probability,dropout"
 
 @app.command(rich_help_panel=TRAINING)
 def tune(
-    recipe: Annotated[str, Argument(metavar="RECIPE", help="Recipe to tune")],
+    recipe: Annotated[
+        str, Argument(metavar="RECIPE", help="Recipe to tune", autocompletion=complete_recipe)
+    ],
     trials: Annotated[int, Option(help="Number of trials, earlier ones included")] = 20,
     fields: Annotated[str, Option(help="Hyperparameters to tune, separated by commas")] = FIELDS,
     data: Annotated[str, Option(help=DATA_HELP)] = "fashion-mnist",

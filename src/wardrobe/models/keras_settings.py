@@ -33,9 +33,8 @@ def loading_keras() -> Iterator[None]:
         UsageError: keras.json cannot be used, or the backend is not TensorFlow or JAX, or is not
             installed.
     """
-    path = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
-    config = _read_config(path)
-    _check_backend(path, config)
+    path, config = _find_config()
+    find_backend()
     unused = [name for name, value in INACTIVE.items() if os.environ.get(name, value) != value]
     for name in unused:  # Keras reads them when it is imported
         del os.environ[name]
@@ -60,6 +59,37 @@ def loading_keras() -> Iterator[None]:
     settings.set_max_steps_per_epoch(None)
     if unused:
         console.warn(f"of Keras's settings ({path}, KERAS_*), not used: {', '.join(unused)}")
+
+
+def find_backend() -> str:
+    """Returns "tensorflow" or "jax": the backend that the environment, or else keras.json, sets.
+
+    Raises:
+        UsageError: it is another one, or is not installed, or keras.json cannot be used.
+    """
+    path, config = _find_config()
+    source, backend = f"{path} sets", config.get("backend", "tensorflow")
+    if os.environ.get("KERAS_BACKEND"):
+        source, backend = "KERAS_BACKEND sets", os.environ["KERAS_BACKEND"]
+    if "keras" in sys.modules:
+        source, backend = "Keras was imported with", sys.modules["keras"].config.backend()
+    other = "jax" if backend == "tensorflow" else "tensorflow"
+    if backend not in EXTRAS:
+        raise UsageError(
+            f"{source} the backend {backend!r}, expected tensorflow or jax; "
+            f"set the environment variable KERAS_BACKEND={other}"
+        )
+    if importlib.util.find_spec(backend) is None:
+        raise UsageError(
+            f"{source} the backend {backend!r}, which is not installed; run: "
+            f"pip install 'wardrobe[{EXTRAS[backend]}]', or set KERAS_BACKEND={other}"
+        )
+    return backend
+
+
+def _find_config() -> tuple[Path, dict[str, Any]]:
+    path = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
+    return path, _read_config(path)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -91,22 +121,3 @@ def _read_config(path: Path) -> dict[str, Any]:
             f"{path} has {name} {config[name]!r}, which Keras refuses; repair or remove it"
         )
     return config
-
-
-def _check_backend(path: Path, config: dict[str, Any]) -> None:
-    source, backend = f"{path} sets", config.get("backend", "tensorflow")
-    if os.environ.get("KERAS_BACKEND"):
-        source, backend = "KERAS_BACKEND sets", os.environ["KERAS_BACKEND"]
-    if "keras" in sys.modules:
-        source, backend = "Keras was imported with", sys.modules["keras"].config.backend()
-    other = "jax" if backend == "tensorflow" else "tensorflow"
-    if backend not in EXTRAS:
-        raise UsageError(
-            f"{source} the backend {backend!r}, expected tensorflow or jax; "
-            f"set the environment variable KERAS_BACKEND={other}"
-        )
-    if importlib.util.find_spec(backend) is None:
-        raise UsageError(
-            f"{source} the backend {backend!r}, which is not installed; run: "
-            f"pip install 'wardrobe[{EXTRAS[backend]}]', or set KERAS_BACKEND={other}"
-        )

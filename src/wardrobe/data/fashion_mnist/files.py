@@ -89,6 +89,21 @@ def find(data_dir: Path | None = None) -> dict[str, Copy]:
     """
     if data_dir is not None:
         return _find_in_data_dir(data_dir)
+    found, wrong, places = find_here()
+    missing = {key: file for key, file in FILES.items() if key not in found}
+    if missing:
+        for reason in wrong:
+            console.warn(f"{reason}; it is not used")
+        found |= _download_all(missing, wrong, places)
+    return {key: found[key] for key in FILES}
+
+
+def find_here() -> tuple[dict[str, Copy], list[str], list[Path]]:
+    """Finds the four files on this machine, in the places that `find` names.
+
+    Returns:
+        A copy for each key of `FILES` that is there, why other files cannot be used, the places.
+    """
     environment = os.environ.get("WARDROBE_DATA")
     keras_home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
     places = [
@@ -104,12 +119,7 @@ def find(data_dir: Path | None = None) -> dict[str, Copy]:
             copies, unusable = _search(place)
             found = {**copies, **found}
             wrong += unusable
-    missing = {key: file for key, file in FILES.items() if key not in found}
-    if missing:
-        for reason in wrong:
-            console.warn(f"{reason}; it is not used")
-        found |= _download_all(missing, wrong, places)
-    return {key: found[key] for key in FILES}
+    return found, wrong, places
 
 
 def is_copy(path: Path) -> bool:

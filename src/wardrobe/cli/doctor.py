@@ -1,0 +1,79 @@
+"""`wardrobe doctor`."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from wardrobe.cli.app import LOOKUP, Json, app, print_json
+
+BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # instructions; see training/precision.py
+VARIABLES = "WARDROBE_DATA", "WARDROBE_PHOTOS", "KERAS_BACKEND", "KERAS_HOME"
+
+
+@app.command(rich_help_panel=LOOKUP)
+def doctor(as_json: Json = False) -> None:
+    """Show what a bug report needs: versions, processor, backend, data, cache."""
+    from wardrobe import __version__
+    from wardrobe.runs import provenance
+
+    machine = provenance.describe_machine()
+    about: dict[str, Any] = {
+        "wardrobe": __version__,
+        "commit": provenance.git_commit(),
+        "system": machine["system"],
+        "processor": machine["processor"],
+        "cores": machine["usable_cores"],
+        "memory_gib": machine.get("memory_gib"),
+        "bfloat16": bool(BFLOAT16 & {*machine["vector_extensions"]}),
+        "versions": provenance.package_versions(),
+        "backend": _try(_find_backend),
+        "fashion_mnist": _try(_find_data),
+        "photos": _try(_find_photos),
+        "cache": _try(_measure_cache),
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+    }
+    if as_json:
+        return print_json(about)
+    for name, value in about.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {each}" for key, each in value.items())
+        label = name.replace("_gib", " (GiB)").replace("_", " ")
+        print(f"{label:<15}{'none' if value in (None, '') else value}")
+
+
+def _try(find: Callable[[], str | None]) -> str | None:
+    """Returns what a function finds, or else the message of its exception."""
+    try:
+        return find()
+    except Exception as error:  # the others are shown all the same
+        return f"{type(error).__name__}: {error}"
+
+
+def _find_backend() -> str:
+    from wardrobe.models import keras_settings
+
+    return keras_settings.find_backend()
+
+
+def _find_data() -> str | None:
+    from wardrobe.data.fashion_mnist import files
+
+    copies, unusable, _ = files.find_here()
+    folders = sorted({str(copy.path.parent) for copy in copies.values()})
+    return ", ".join(folders) if len(copies) == len(files.FILES) else "; ".join(unusable) or None
+
+
+def _find_photos() -> str | None:
+    from wardrobe.data import clothing_photos
+
+    folder = clothing_photos.find()
+    return None if folder is None else str(folder)
+
+
+def _measure_cache() -> str:
+    import platformdirs
+
+    cache = Path(platformdirs.user_cache_path("wardrobe"))
+    size = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())  # bytes
+    return f"{cache}, {size / 1e6:.0f} MB"
