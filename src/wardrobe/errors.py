@@ -31,9 +31,14 @@ class RunError(WardrobeError):
 
 
 class InterruptedRunError(WardrobeError):
-    """Training was interrupted by Ctrl-C or SIGTERM; the run can be resumed."""
+    """Training was interrupted by Ctrl-C or SIGTERM; the run can be resumed.
 
-    exit_status = 130  # 128 + SIGINT, as shells and Typer have it
+    The command's exit status is that of `terminal.interrupts`.
+    """
+
+
+class SomeFailedError(WardrobeError):
+    """Some inputs could not be used; the output says which, and why."""
 
 
 class PhotoError(WardrobeError):

@@ -91,7 +91,7 @@ def test_the_python_package_is_loaded_lazily() -> None:
         (["report", "nowhere"], 1, ["nowhere does not exist"]),
         (["train", "--data", ""], 2, ["--data is empty"]),
         (["train", "--out", "latest"], 2, ["'latest' means the newest run"]),
-        (["runs", "nowhere"], 2, ["nowhere is not a folder"]),
+        (["runs", "nowhere"], 1, ["nowhere is not a folder"]),
         (["wear"], 2, ["wear"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

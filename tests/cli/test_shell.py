@@ -50,6 +50,21 @@ def test_quiet_leaves_results_and_warnings(
     assert wardrobe_here("runs", "--quiet", cwd=tmp_path).stdout.startswith("No runs")
 
 
+@pytest.mark.parametrize(
+    "arguments", [["evaluate", "nowhere"], ["train", "--epochs", "x"], ["data", "--data", "no"]]
+)
+def test_an_error_is_json_where_json_is_asked_for(arguments: list[str], tmp_path: Path) -> None:
+    found = wardrobe_here(*arguments, "--json", cwd=tmp_path)
+    assert found.returncode
+    assert found.stderr == f"wardrobe: error: {json.loads(found.stdout)['error']}\n"
+
+
+def test_predictions_in_json_name_what_failed_themselves(tmp_path: Path) -> None:
+    found = wardrobe_here("predict", "no.png", "--json", cwd=tmp_path)
+    assert found.returncode == 1
+    assert json.loads(found.stdout)["failed"] == [{"path": "no.png", "error": "does not exist"}]
+
+
 def test_python_m_wardrobe_is_the_command(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "wardrobe", "--version"]
     result = subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True)

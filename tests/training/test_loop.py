@@ -289,7 +289,7 @@ def test_ctrl_c_and_sigterm_print_the_command_that_resumes(
     )
     refused(
         ended,
-        130,
+        128 + sent,
         f"interrupted after {len(run.history())} of {EPOCHS} epochs",
         "wardrobe train --resume run",
     )

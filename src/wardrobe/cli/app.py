@@ -16,7 +16,7 @@ import typer
 from typer import Argument, Option
 
 from wardrobe import __version__
-from wardrobe.errors import WardrobeError
+from wardrobe.errors import InterruptedRunError, SomeFailedError, WardrobeError
 from wardrobe.terminal import console, interrupts
 
 INTERRUPTED = 130  # what Typer returns after Ctrl-C: 128 + SIGINT
@@ -106,10 +106,10 @@ def main() -> NoReturn:
 
 
 def run_app(app: typer.Typer, name: str) -> NoReturn:
-    """Runs a command line and exits: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """Runs a command line and exits: 0 done, 1 failed, 2 wrong usage, 130 or 143 interrupted.
 
-    An error is one line on stderr. With --debug, it is a traceback. With --quiet, there is no
-    progress, only results, warnings and errors.
+    An error is one line on stderr, and with --json {"error": that line} on stdout. With --debug, it
+    is a traceback. With --quiet, there is no progress, only results, warnings and errors.
     """
     _make_streams_robust()
     arguments = [word for word in sys.argv[1:] if word not in ("--debug", "--quiet")]
@@ -122,13 +122,19 @@ def run_app(app: typer.Typer, name: str) -> NoReturn:
         if app(arguments, prog_name=name, standalone_mode=False) != INTERRUPTED:
             _discard_unread_output()  # Python's own flush at exit would complain
             sys.exit(0)
-        text, status = "interrupted", INTERRUPTED
+        text, status = "interrupted", interrupts.exit_status()
+        has_output = False
     except Exception as error:
         _discard_unread_output()
         if debug:
             raise
         text, status = _describe_error(error)
-    console.warn(f"error: {' '.join(text.splitlines())}")
+        has_output = isinstance(error, SomeFailedError)
+    text = " ".join(text.splitlines())
+    console.warn(f"error: {text}")
+    if "--json" in arguments and not has_output:
+        print_json({"error": text})
+        _discard_unread_output()
     from wardrobe.training.distributed import launch
 
     launch.exit_process(status)
@@ -164,6 +170,8 @@ def _discard_unread_output() -> None:
 
 def _describe_error(error: Exception) -> tuple[str, int]:
     """Returns the message and the exit status of an exception."""
+    if isinstance(error, InterruptedRunError):
+        return str(error), interrupts.exit_status()
     if isinstance(error, WardrobeError):
         return str(error), error.exit_status
     if hasattr(error, "format_message"):  # wrong usage; Typer's class for it is not public

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from wardrobe.cli.app import INFERENCE, Json, Model, app, print_json
-from wardrobe.errors import UsageError, WardrobeError
+from wardrobe.errors import SomeFailedError, UsageError
 
 RAY = "With --engine ray"  # the panel of its options
 
@@ -73,7 +73,7 @@ def predict(
         paths, model, top=top, csv_path=csv, save_input=save_input, as_json=as_json
     )
     if failed:
-        raise WardrobeError(
+        raise SomeFailedError(
             f"{failed:,} of {done + failed:,} could not be used; see the reason for each above"
         )
 

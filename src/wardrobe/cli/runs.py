@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from typer import Argument
 
 from wardrobe.cli.app import LOOKUP, Json, RunName, app, print_json
-from wardrobe.errors import UsageError
+from wardrobe.errors import RunError
 from wardrobe.percent import format_percent
 
 COLUMNS = (
@@ -32,7 +32,7 @@ def compare_runs(
     from wardrobe import runs
 
     if folder != runs.ROOT and not folder.is_dir():
-        raise UsageError(
+        raise RunError(
             f"{folder} is not a folder; give the one that holds the runs, or leave it out for "
             f"{runs.ROOT}"
         )

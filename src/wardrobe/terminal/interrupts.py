@@ -28,6 +28,11 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
+def exit_status() -> int:
+    """Returns the status of an interrupted command: 143 after SIGTERM, otherwise 130 (SIGINT)."""
+    return 128 + (_signals[0] if _signals else signal.SIGINT)
+
+
 def _interrupt(number: int, _: Any) -> NoReturn:
     _signals.append(number)
     raise KeyboardInterrupt
