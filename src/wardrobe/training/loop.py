@@ -6,7 +6,7 @@ order of an epoch from the seed and the epoch, and a checkpoint holds weights an
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,12 @@ OPTIMIZERS = {"adam": keras.optimizers.Adam, "muon": Muon}
 
 
 def fit(
-    recipe: Recipe, dataset: Dataset, run: Run | None, seed: int, display: TrainingDisplay
+    recipe: Recipe,
+    dataset: Dataset,
+    run: Run | None,
+    seed: int,
+    display: TrainingDisplay,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.Model:
     """Trains `recipe` and returns its model for inference, in float32.
 
@@ -46,6 +51,7 @@ def fit(
     Args:
         run: None in all but the first of several processes; see training/distributed.
         seed: of the initial weights, the order of the images and their augmentation.
+        callbacks: their hooks for training, epochs and training batches are called; see `_Hooks`.
 
     Raises:
         RunError: the checkpoint is damaged, or the loss is not finite.
@@ -57,21 +63,25 @@ def fit(
     controller = Controller(model, recipe, run, steps, done, display)
     recorder = None if run is None else Recorder(model, run, done, len(dataset.train), recipe)
     display.start(_format_title(recipe, dataset, run, seed), recipe.epochs, done, steps)
+    progress = _Progress(display, recorder, controller)
+    hooks = _Hooks(model, [progress, *callbacks], epochs=recipe.epochs, steps=steps)
+    hooks.listeners.on_train_begin()
     try:
-        for epoch in range(done, recipe.epochs):
-            progress = _Progress(display, recorder, controller, epoch + 1)
+        for epoch in range(done, recipe.epochs if not _is_stopped(run, done) else done):
+            hooks.listeners.on_epoch_begin(epoch)
             training = sampling.make_epoch_batches(recipe, dataset, local, seed, epoch)
-            scores = _train(model, training, progress) | _validate(local, model, recipe, dataset)
+            scores = _train(model, training, hooks) | _validate(local, model, recipe, dataset)
             seconds = round(progress.seconds, 3)
             _check_loss(scores["loss"], epoch)  # before the checkpoint: the last good one stays
             rate = float(model.optimizer.learning_rate)  # the schedule's value after the epoch
             row = {"epoch": epoch + 1, "seconds": seconds, "learning_rate": rate, **scores}
             history.append(row)
-            if run is not None:  # the checkpoint last: what it has, the others have
-                run.write_history(history)
-                checkpoints.save_snapshot(model, run, epoch + 1)
-                checkpoints.save_checkpoint(model, run, epoch + 1)
+            hooks.listeners.on_epoch_end(epoch, row)  # before the checkpoint, which has its changes
+            _save_epoch(model, run, history, hooks.is_stopped)
             display.epoch(row)
+            if collectives.broadcast_object(hooks.is_stopped):
+                break
+        hooks.listeners.on_train_end()
     finally:
         display.close()
         if recorder is not None:
@@ -79,6 +89,24 @@ def fit(
     if run is not None:
         run.update(seconds_per_epoch=[row["seconds"] for row in history])
     return architecture.to_inference(model, recipe)
+
+
+def _save_epoch(model: keras.Model, run: Run | None, history: list[Row], is_stopped: bool) -> None:
+    """Writes what a resumed run needs. The checkpoint is last: what it has, the others have."""
+    if run is None:
+        return
+    epoch = int(history[-1]["epoch"])
+    if is_stopped:
+        run.update(stopped_after=epoch)
+    run.write_history(history)
+    checkpoints.save_snapshot(model, run, epoch)
+    checkpoints.save_checkpoint(model, run, epoch)
+
+
+def _is_stopped(run: Run | None, done: int) -> bool:
+    """Returns whether a callback ended the training after the epochs done."""
+    info = {} if run is None else run.info()
+    return bool(collectives.broadcast_object(done > 0 and info.get("stopped_after") == done))
 
 
 def _format_title(recipe: Recipe, dataset: Dataset, run: Run | None, seed: int) -> str:
@@ -179,11 +207,11 @@ def _read_history(run: Run, done: int) -> list[Row]:
     return history
 
 
-def _train(model: keras.Model, training: dict[str, Any], progress: keras.callbacks.Callback) -> Row:
+def _train(model: keras.Model, training: dict[str, Any], hooks: keras.callbacks.Callback) -> Row:
     """Trains one epoch; returns the means of loss and accuracy over it."""
     with collectives.distribution_scope():
         # sampling.py has shuffled the images.
-        result = model.fit(**training, shuffle=False, callbacks=[progress], verbose=0)
+        result = model.fit(**training, shuffle=False, callbacks=[hooks], verbose=0)
     return {name: values[0] for name, values in result.history.items()}  # fit ran one epoch
 
 
@@ -205,6 +233,36 @@ def _check_loss(loss: float, epoch: int) -> None:
         raise RunError(f"{problem}; lower the learning rate")
 
 
+class _Hooks(keras.callbacks.Callback):
+    """Passes the hooks of training batches on; the loop itself calls those of epochs and training.
+
+    The loop runs Keras's `fit` once an epoch, and each would be a whole training to a callback.
+    Keras calls the hooks of batches every STEPS_PER_CALL batches.
+
+    Attributes:
+        listeners: the callbacks.
+        is_stopped: whether one has set `model.stop_training`. Training stops at the epoch's end, so
+            that each row and checkpoint has a whole epoch.
+    """
+
+    def __init__(self, model: keras.Model, callbacks: Sequence[Any], **params: int) -> None:
+        super().__init__()
+        self.listeners = keras.callbacks.CallbackList(list(callbacks), model=model, **params)
+        self.trained = model  # `self.model` would copy the weights on JAX
+        self._is_stopped = False
+
+    @property
+    def is_stopped(self) -> bool:
+        return bool(self._is_stopped or self.trained.stop_training)
+
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.listeners.on_train_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.listeners.on_train_batch_end(batch, logs)
+        self._is_stopped, self.trained.stop_training = self.is_stopped, False
+
+
 class _Progress(keras.callbacks.Callback):
     """Shows and records Keras's running means, then lets the training be controlled.
 
@@ -213,15 +271,13 @@ class _Progress(keras.callbacks.Callback):
     """
 
     def __init__(
-        self,
-        display: TrainingDisplay,
-        recorder: Recorder | None,
-        controller: Controller,
-        epoch: int,
+        self, display: TrainingDisplay, recorder: Recorder | None, controller: Controller
     ) -> None:
         super().__init__()
         self.display, self.recorder, self.controller = display, recorder, controller
-        self.epoch = epoch  # from 1
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.epoch = epoch + 1
         self.started, self.paused = time.perf_counter(), 0.0
 
     @property

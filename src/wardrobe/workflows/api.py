@@ -4,9 +4,9 @@ They check arguments, open data and run, and load Keras last, so a wrong argumen
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO, Unpack
+from typing import TYPE_CHECKING, Any, TextIO, Unpack
 
 from wardrobe import runs
 from wardrobe.data import AUTO, FASHION_MNIST, TEST, VALIDATION, Dataset, load_training_data
@@ -19,6 +19,9 @@ from wardrobe.training.distributed.launch import Process
 from wardrobe.workflows import plan, sources
 from wardrobe.workflows.opening import NAMES, Moved, check_model, load_run_data, open_run_data
 from wardrobe.workflows.starting import START_AGAIN, connect_workers, loading_keras
+
+if TYPE_CHECKING:
+    import keras
 
 SEED_LIMIT = 2**32  # of NumPy, and so of Keras
 
@@ -38,6 +41,7 @@ def train(
     out: str | Path | None = None,
     stream: TextIO | None = None,
     process: Process | None = None,
+    callbacks: Sequence["keras.callbacks.Callback"] = (),
 ) -> Run:
     """Trains a recipe, scores it on the test split, and writes figures, model.onnx and report.
 
@@ -58,6 +62,10 @@ def train(
         stream: where progress is printed; None: stdout.
         process: process 0 of a distributed training run, which writes the run folder; the other
             processes call `train_worker`.
+        callbacks: Keras's, or your own. `on_train_begin`, `on_epoch_begin` and so on are called as
+            in `keras.Model.fit`, with the row of history.csv as the epoch's `logs`, and those of
+            training batches about every 16 batches. `model.stop_training` ends training after the
+            epoch. Of several processes, process 0 alone has them.
 
     Raises:
         WardrobeError: the message says what failed and what to do.
@@ -97,7 +105,7 @@ def train(
         start_from=source and source.describe(),
         reproduce=plan.format_command(chosen, source, dataset.name, seed, limit, extra_photos),
     )
-    train_run.train(run, dataset, display)
+    train_run.train(run, dataset, display, callbacks)
     return run
 
 
@@ -107,6 +115,7 @@ def resume(
     data_dir: str | Path | None = None,
     stream: TextIO | None = None,
     process: Process | None = None,
+    callbacks: Sequence["keras.callbacks.Callback"] = (),
     **moved: Unpack[Moved],
 ) -> Run:
     """Resumes an interrupted run, bit for bit with the same machine, threads and versions.
@@ -118,6 +127,8 @@ def resume(
         recipe: if given, must be the run's.
         data_dir, moved: where the data is now; None: where it was. run.json keeps the new place.
         process: as in `train`; the number of processes may differ from before.
+        callbacks: as in `train`. The run keeps what they did to the model, such as another constant
+            learning rate, but not what they count themselves.
 
     Raises:
         RunError: there is no such run, it is done, it has another recipe, or its data has changed.
@@ -154,7 +165,7 @@ def resume(
         console.warn(f"the weights may differ from those of an uninterrupted run: {changed}")
         changes["resumed"] = [*info.get("resumed", []), differences]
     run.update(status=runs.RUNNING, **changes)
-    train_run.train(run, dataset, display)
+    train_run.train(run, dataset, display, callbacks)
     return run
 
 

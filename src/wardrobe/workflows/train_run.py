@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +28,12 @@ from wardrobe.training.distributed import collectives, supervisor
 from wardrobe.workflows import explain_run, export_run
 
 
-def train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
+def train(
+    run: Run,
+    dataset: Dataset,
+    display: TrainingDisplay,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> None:
     """Trains the run, from its last checkpoint if there is one, and writes its folder.
 
     Raises:
@@ -36,7 +42,7 @@ def train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
     """
     with run.lock():
         try:
-            _train(run, dataset, display)
+            _train(run, dataset, display, callbacks)
         except BaseException as error:
             with contextlib.suppress(OSError):  # the disk may be too full even for this
                 run.update(status=runs.INTERRUPTED)
@@ -110,8 +116,13 @@ def _translate(error: BaseException, run: Run) -> BaseException:
     return error
 
 
-def _train(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
-    model = loop.fit(run.recipe(), dataset, run, run.info()["seed"], display)
+def _train(
+    run: Run,
+    dataset: Dataset,
+    display: TrainingDisplay,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> None:
+    model = loop.fit(run.recipe(), dataset, run, run.info()["seed"], display, callbacks)
     collectives.leave()  # only process 0 does the rest
     checkpoints.save_model(model, run)
     if keras.backend.backend() != "tensorflow":
