@@ -53,8 +53,8 @@ picture: .venv/train
 	cp runs/picture/plots/predictions.png docs/predictions.png
 
 BROWSER := runs/browser
-browser:
-	npm ci --prefix examples/browser --silent --no-audit --no-fund
+NODE_MODULES := examples/browser/node_modules/.package-lock.json
+browser: $(NODE_MODULES)
 	mkdir -p $(BROWSER)/ort
 	cp examples/browser/index.html examples/browser/page.css examples/browser/*.js $(BROWSER)
 	cp src/wardrobe/serving/web/answer.js src/wardrobe/serving/web/drawing.js src/wardrobe/serving/web/studio.css src/wardrobe/serving/web/icon.svg $(BROWSER)
@@ -62,6 +62,10 @@ browser:
 		examples/browser/node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm $(BROWSER)/ort
 	cp src/wardrobe/pretrained/photo-int8.onnx $(BROWSER)/model.onnx
 	@echo "Written: $(BROWSER); see it with: python3 -m http.server --directory $(BROWSER)"
+
+# Installed once for each version of its lock: the registry is asked no more than that.
+$(NODE_MODULES): examples/browser/package-lock.json
+	npm ci --prefix examples/browser --prefer-offline --silent --no-audit --no-fund
 
 SHIPPED := src/wardrobe/pretrained
 pretrained: .venv/train

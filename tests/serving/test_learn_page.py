@@ -4,11 +4,11 @@ import json
 import math
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.request import urlopen
 
+import axe_playwright_python
 import pytest
 from chromium import CHROMIUM, launched, watched
 from conftest import Result, Server, serving
@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from wardrobe.runs import Run
 
-AXE = "axe-core@4.14.1"  # checks a page's accessibility
-NPM = shutil.which("npm")
+# axe-core, which checks a page's accessibility.
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium is installed; with Debian: apt install chromium"
@@ -245,21 +245,11 @@ def test_without_permission_the_page_says_how_and_shows_runs(
         expect(page.locator("body[data-ready]")).to_be_attached()
 
 
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The script of axe-core, from npm."""
-    folder = tmp_path_factory.mktemp("npm")
-    command = ("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, AXE)
-    if NPM is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("npm is not installed, or cannot get axe-core")
-    return (folder / "node_modules/axe-core/axe.min.js").read_text()
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(browser: Browser, server: Server, axe: str, scheme: str) -> None:
+def test_axe_finds_nothing_serious(browser: Browser, server: Server, scheme: str) -> None:
     with watched(browser, server.url + "/learn", color_scheme=scheme) as page:
         for _ in show_views(page):
-            page.evaluate(axe)
+            page.evaluate(AXE)
             found = page.evaluate("async () => (await axe.run()).violations")
             assert [
                 (each["id"], [node["html"] for node in each["nodes"]])
