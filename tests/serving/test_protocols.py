@@ -146,6 +146,39 @@ def test_triton_client_asks_for_the_version(server: Server, images: Any) -> None
         client.infer("wardrobe", [tensor], outputs=[top])
 
 
+@pytest.mark.parametrize("binary", [True, False])
+def test_an_answer_says_that_it_is_not_sure(server: Server, images: Any, binary: bool) -> None:
+    pixels = np.concatenate([images, np.zeros((1, 28, 28), np.uint8), 255 - images[:1]])
+    expected = Classifier.load().classify(pixels)
+    client = triton.InferenceServerClient(server.url.removeprefix("http://"))
+    tensor = triton.InferInput("pixels", list(pixels.shape), "UINT8")
+    tensor.set_data_from_numpy(pixels)
+    outputs = [
+        triton.InferRequestedOutput(name, binary_data=binary)
+        for name in ("not_sure", "familiarity", "label")
+    ]
+    answer = client.infer("wardrobe", [tensor], outputs=outputs)
+    assert answer.as_numpy("not_sure").tolist() == expected.not_sure.tolist()
+    assert answer.as_numpy("not_sure")[-2:].all()
+    np.testing.assert_allclose(answer.as_numpy("familiarity"), expected.familiarity, rtol=1e-4)
+    metadata = client.get_model_metadata("wardrobe")
+    parameters = metadata["parameters"]
+    assert parameters["class_names"] == [*expected.class_names]
+    assert parameters["familiarity_threshold"] == expected.threshold
+    shapes = {each["name"]: (each["datatype"], each["shape"]) for each in metadata["outputs"]}
+    assert shapes["not_sure"] == ("BOOL", [-1])
+    for each in client.infer("wardrobe", [tensor]).get_response()["outputs"]:
+        datatype, shape = shapes[each["name"]]
+        assert (each["datatype"], each["shape"]) == (datatype, [len(pixels), *shape[1:]])
+
+
+def test_a_number_of_classes_is_refused(server: Server) -> None:
+    output = {"name": "label", "parameters": {"class_count": 3}}
+    request = {"inputs": [BLACK], "outputs": [output]}
+    answer = requests.post(f"{server.url}{MODEL}/infer", json=request)
+    assert (answer.status_code, "class_count is not supported" in answer.text) == (400, True)
+
+
 def test_every_engine_has_a_platform() -> None:
     assert v2.PLATFORMS.keys() == engines.ENGINES.keys()
 
@@ -212,7 +245,7 @@ def test_null_is_as_absent(server: Server) -> None:
     for parameters in (None, {"binary_data": None, "classification": None}):
         outputs = [{"name": "label", "parameters": parameters}]
         answer = requests.post(url, json={**request, "outputs": outputs}).json()
-        assert answer["outputs"] == everything["outputs"][2:]
+        assert answer["outputs"] == everything["outputs"][2:3]
     tensor = {**BLACK, "data": None}
     assert "the input has no values" in requests.post(url, json={"inputs": [tensor]}).text
     predict = {"signature_name": None, "inputs": None, "instances": [[[0] * 28] * 28]}

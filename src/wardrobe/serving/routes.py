@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,7 +85,7 @@ class Service:
         Each file has its own route, so that no path from a request reaches the disk.
         """
         post, classifier = ["POST"], self.model.classifier
-        model = NAME, len(classifier.class_names)
+        names, threshold = classifier.class_names, classifier.metadata["familiarity_threshold"]
         constants: dict[str, dict[str, Any]] = {
             "/v2": {"name": NAME, "version": __version__, "extensions": v2.EXTENSIONS},
             "/v2/health/live": {"live": True},
@@ -95,10 +95,10 @@ class Service:
         for path in (NAME, f"{NAME}/versions/{VERSION}"):
             v1_model, v2_model = f"/v1/models/{path}", f"/v2/models/{path}"
             constants |= {
-                v2_model: v2.describe_model(*model, classifier.path.suffix),
+                v2_model: v2.describe_model(NAME, names, threshold, classifier.path.suffix),
                 f"{v2_model}/ready": {"name": NAME, "ready": True},
                 v1_model: tensorflow_serving.describe_model_status(),
-                f"{v1_model}/metadata": tensorflow_serving.describe_model(*model),
+                f"{v1_model}/metadata": tensorflow_serving.describe_model(NAME, len(names)),
             }
             inference += [
                 Route(f"{v2_model}/infer", self.v2_infer, methods=post),
@@ -178,10 +178,13 @@ class Service:
         body, json_length = await request.body(), request.headers.get(v2.JSON_LENGTH)
         infer_request = await self._parse(partial(v2.parse_infer_request, body, json_length), body)
         logits, classifier = await self.model.logits(infer_request.images), self.model.classifier
-        values: dict[str, Callable[[], studio.Floats | Sequence[str]]] = {
+        predict = cache(partial(classifier.to_predictions, infer_request.images, logits))
+        values: dict[str, Callable[[], v2.Values]] = {
             v2.PROBABILITIES: lambda: classifier.probabilities(logits),
             v2.LOGITS: lambda: logits,
             v2.LABEL: lambda: classifier.labels(logits),
+            v2.NOT_SURE: lambda: predict().not_sure,
+            v2.FAMILIARITY: lambda: predict().familiarity,
         }
         content, length = v2.encode_infer_response(NAME, infer_request, values)
         if length is None:

@@ -20,7 +20,15 @@ from wardrobe.serving.protocols import arrays
 from wardrobe.serving.protocols.arrays import INPUT, VERSION, Floats, Images
 
 JSON_LENGTH = "Inference-Header-Content-Length"  # header: bytes of JSON before the binary tensors
-PROBABILITIES, LOGITS, LABEL = OUTPUTS = ("probabilities", "logits", "label")
+OUTPUTS = {  # name → datatype, and shape after the number of images; k: number of classes
+    "probabilities": ("FP32", ["k"]),
+    "logits": ("FP32", ["k"]),
+    "label": ("BYTES", []),
+    "not_sure": ("BOOL", []),
+    "familiarity": ("FP32", []),
+}
+PROBABILITIES, LOGITS, LABEL, NOT_SURE, FAMILIARITY = OUTPUTS
+Values = Floats | npt.NDArray[np.bool_] | Sequence[str]
 DTYPES = {  # V2's datatype → NumPy's dtype; binary tensors are little-endian
     **{"UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8"},
     **{"INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8"},
@@ -28,7 +36,11 @@ DTYPES = {  # V2's datatype → NumPy's dtype; binary tensors are little-endian
 }
 IMAGE_SHAPES = [SIDE, SIDE], [SIDE, SIDE, 1]
 EXTENSIONS = ["binary_tensor_data"]
-UNSUPPORTED = ("classification", "shared_memory_region")  # parameters that would change the answer
+UNSUPPORTED = (
+    "classification",
+    "class_count",
+    "shared_memory_region",
+)  # parameters that would change the answer
 PLATFORMS = {".onnx": "onnxruntime_onnx", ".tflite": "litert_tflite", ".xml": "openvino_ir"}
 
 
@@ -150,20 +162,20 @@ def _parse_outputs(request: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def encode_infer_response(
-    model: str, request: InferRequest, values: Mapping[str, Callable[[], Floats | Sequence[str]]]
+    model: str, request: InferRequest, values: Mapping[str, Callable[[], Values]]
 ) -> tuple[bytes, int | None]:
     """Returns the body of a response, and the length of its JSON if binary tensors follow it.
 
     Args:
-        values: output → function that computes it, (n, k) numbers or n labels. Only the functions
-            of requested outputs are called.
+        values: output → function that computes it: an array (n, k) or (n,), or n labels. Only the
+            functions of requested outputs are called.
     """
     tensors, outputs = [], []
     for name, is_binary in request.outputs.items():
-        value = values[name]()
-        numbers = np.ascontiguousarray(value, "<f4") if isinstance(value, np.ndarray) else None
+        value, (datatype, _) = values[name](), OUTPUTS[name]
+        dtype = "<f4" if datatype == "FP32" else "?"
+        numbers = np.ascontiguousarray(value, dtype) if isinstance(value, np.ndarray) else None
         shape = [len(value)] if numbers is None else list(numbers.shape)
-        datatype = "BYTES" if numbers is None else "FP32"
         output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": shape}
         if is_binary:
             tensor = _encode_strings(value) if numbers is None else numbers.tobytes()
@@ -186,18 +198,27 @@ def _encode_strings(strings: Iterable[str]) -> bytes:
     return b"".join(struct.pack("<I", len(each)) + each for each in encoded)
 
 
-def describe_model(model: str, class_count: int, file_extension: str) -> dict[str, Any]:
-    """Returns the model metadata."""
-    numbers = {"datatype": "FP32", "shape": [-1, class_count]}
+def describe_model(
+    model: str, class_names: Sequence[str], threshold: float, file_extension: str
+) -> dict[str, Any]:
+    """Returns the model metadata.
+
+    Args:
+        threshold: familiarity below which an answer is "not sure".
+    """
+    classes = {"k": len(class_names)}
     return {
         "name": model,
         "versions": [VERSION],
         "platform": PLATFORMS[file_extension],
-        "parameters": {"pixels": arrays.RANGE},
+        "parameters": {
+            "pixels": arrays.RANGE,
+            "class_names": [*class_names],
+            "familiarity_threshold": threshold if math.isfinite(threshold) else None,
+        },
         "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, SIDE, SIDE]}],
         "outputs": [
-            {"name": PROBABILITIES, **numbers},
-            {"name": LOGITS, **numbers},
-            {"name": LABEL, "datatype": "BYTES", "shape": [-1]},
+            {"name": name, "datatype": datatype, "shape": [-1, *(classes[size] for size in sizes)]}
+            for name, (datatype, sizes) in OUTPUTS.items()
         ],
     }
