@@ -14,6 +14,7 @@ import pytest
 from conftest import WARDROBE, Result, environment, refused, wardrobe, wardrobe_here
 from PIL import Image
 
+from wardrobe import runs
 from wardrobe.models import recipes, settings
 from wardrobe.runs import Run
 
@@ -225,6 +226,17 @@ def test_runs_are_compared(real_run: tuple[Run, dict[str, Any]]) -> None:
     table = wardrobe("runs", cwd=cwd).stdout
     assert name in table
     assert f"{100 * row['accuracy']:.2f}" in table
+
+
+def test_the_names_of_runs_are_never_cut(tmp_path: Path) -> None:
+    name, data = "long-" * 40, "/photos/" * 20
+    for each in (name, "short"):
+        runs.create_run(recipes.get("baseline"), tmp_path / "runs" / each, data=data, seed=0)
+    lines = wardrobe_here("runs", cwd=tmp_path).stdout.splitlines()
+    assert len(lines) == 3
+    assert f"runs/{name}" in lines[1] + lines[2]
+    assert "…" in lines[1]
+    assert "interrupted" in lines[1]  # nobody trains it
 
 
 def test_data_prints_its_source_and_writes_samples(tmp_path: Path, fashion_mnist_dir: Path) -> None:

@@ -194,3 +194,15 @@ def test_a_damaged_run_json_is_refused(tmp_path: Path) -> None:
     (run.path / "run.json").write_text('{"status": ')
     with pytest.raises(RunError, match=r"run\.json is not valid JSON"):
         run.info()
+
+
+def test_a_run_that_nobody_trains_is_interrupted(tmp_path: Path) -> None:
+    run = runs.create_run(recipes.get("baseline"), tmp_path / "run", data="synthetic", seed=0)
+    with run.lock():
+        statuses = [run.status()]
+        run.update(status=runs.PAUSED)
+        statuses.append(run.status())
+    statuses.append(run.status())  # as after SIGKILL
+    run.update(status=runs.DONE)
+    assert [*statuses, run.status()] == ["running", "paused", "interrupted", "done"]
+    assert [row["status"] for row in runs.tabulate_runs(tmp_path)] == ["done"]

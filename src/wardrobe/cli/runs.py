@@ -21,6 +21,7 @@ COLUMNS = (
     "ECE",
     "seconds",
 )
+MAX_DATA = 32  # characters
 
 
 @app.command("runs", rich_help_panel=LOOKUP)
@@ -58,11 +59,16 @@ def _print_runs(rows: list[dict[str, Any]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(*COLUMNS, box=None)
+    table = Table(box=None)
+    for column in COLUMNS:
+        table.add_column(column, no_wrap=True)
     for row in rows:
         accuracy, half = row["accuracy"], row["half_interval_95"]
         cells = {
             **row,
+            "data": row["data"]
+            if len(row["data"]) <= MAX_DATA
+            else f"…{row['data'][1 - MAX_DATA :]}",
             "epochs": f"{row['epochs_done']}/{row['epochs']}",
             "split": row["split"] or "",
             "accuracy": ""
@@ -72,4 +78,5 @@ def _print_runs(rows: list[dict[str, Any]]) -> None:
             "seconds": f"{row['seconds']:.0f}",
         }
         table.add_row(*(escape(str(cells[column])) for column in COLUMNS))
-    Console(width=max(Console().width, 140)).print(table)  # a truncated name cannot be copied
+    width = Console().measure(table, options=Console(width=10_000).options).maximum
+    Console(width=max(Console().width, width)).print(table)  # no column is cut to the terminal

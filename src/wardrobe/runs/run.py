@@ -86,6 +86,14 @@ class Run:
         """Returns whether a process is training this run."""
         return is_locked(self.path)
 
+    def status(self) -> str:
+        """Returns "running", "paused", "interrupted" or "done".
+
+        A run whose process was killed still says "running" in run.json. It is interrupted.
+        """
+        status = str(self.info()["status"])
+        return INTERRUPTED if status in (RUNNING, PAUSED) and not self.is_training() else status
+
     def snapshot_path(self, epoch: int) -> Path:
         """Returns the path of the snapshot after `epoch` epochs; 0: the initial weights."""
         return self.snapshots_folder / f"epoch-{epoch:04d}.npz"
@@ -316,7 +324,7 @@ def _summarize(run: Run) -> dict[str, Any]:
         "seed": info["seed"],
         "epochs": info["recipe"]["epochs"],
         "epochs_done": len(run.history()),
-        "status": info["status"],
+        "status": run.status(),
         "split": scores and scores["split"],
         "accuracy": scores and scores["accuracy"],
         "half_interval_95": (high - low) / 2 if scores else None,
