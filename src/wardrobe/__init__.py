@@ -64,3 +64,7 @@ def __getattr__(name: str) -> Any:
         known = ", ".join(__all__)
         raise AttributeError(f"module 'wardrobe' has no attribute {name!r}; it has: {known}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -28,6 +28,9 @@ class Split:
     def __getitem__(self, which: slice | npt.NDArray[np.int64]) -> "Split":
         return Split(self.images[which], self.labels[which])
 
+    def __repr__(self) -> str:
+        return f"Split({len(self):,} images)"
+
     def __add__(self, other: "Split") -> "Split":
         return Split(
             np.concatenate([self.images, other.images]), np.concatenate([self.labels, other.labels])
@@ -49,6 +52,11 @@ class Dataset:
     # Split → folder that it is from, if an image folder has folders for its splits.
     split_folders: dict[str, str] | None = None
     photos: "ClothingPhotos | None" = None  # for a recipe that is trained on photos as well
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.train):,} train, {len(self.validation):,} validation"
+        classes = f"{len(self.class_names)} classes"
+        return f"Dataset({self.name!r}, {classes}, {sizes}, {self.test_size:,} test)"
 
     @property
     def is_synthetic(self) -> bool:

@@ -24,7 +24,7 @@ SHIPPED = "photo"  # the default model
 SHIPPED_FILES = {SHIPPED: "photo-int8.onnx", "baseline": "baseline.onnx"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Predictions:
     """The predictions of a model for n images."""
 
@@ -36,6 +36,9 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.probabilities)
+
+    def __repr__(self) -> str:
+        return f"Predictions({len(self):,} images, {int(self.not_sure.sum()):,} not sure)"
 
     @property
     def labels(self) -> list[str]:
@@ -102,6 +105,9 @@ class Classifier:
         name = path.stem.removesuffix(engines.INT8) if path.parent == PRETRAINED else str(path)
         name = make_printable(name)  # the server's JSON is UTF-8
         return cls(name, path.absolute(), engines.open_engine(path, threads), threads)
+
+    def __repr__(self) -> str:
+        return f"Classifier({self.name!r}, {len(self.class_names)} classes)"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the path of the model's file, from which the other process opens it again."""

@@ -50,9 +50,16 @@ class _File:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder."""
+    """A run folder: `Run("runs/x")`, or `Run("latest")` for the newest below runs/."""
 
     path: Path
+
+    def __init__(self, path: str | Path) -> None:
+        found = find_run(LATEST).path if path == LATEST else Path(path)
+        object.__setattr__(self, "path", found)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
 
     keras_path = _File("model.keras")
     onnx_path = _File("model.onnx")
@@ -256,8 +263,10 @@ def _is_prepared(path: Path) -> bool:
     return bool(names) and visible <= {IMAGES, JOB, LOG, CONTROL}
 
 
-def find_run(name: str | Path, root: Path = ROOT) -> Run:
+def find_run(name: str | Path | Run, root: Path = ROOT) -> Run:
     """Returns the run in the folder `name`; for "latest", the run that was started last.
+
+    A `Run` is checked and returned.
 
     Raises:
         RunError: there is no such run.
@@ -267,7 +276,7 @@ def find_run(name: str | Path, root: Path = ROOT) -> Run:
         if not known:
             raise RunError(f"no run in {root.resolve()}; create one with: wardrobe train")
         return known[-1]
-    path = Path(name)
+    path = name.path if isinstance(name, Run) else Path(name)
     if not (path / "run.json").is_file():
         what = "is not a run folder: it has no run.json" if path.exists() else "does not exist"
         raise RunError(f"{path} {what}; give a run folder or 'latest' (see: wardrobe runs)")

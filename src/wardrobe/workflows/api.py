@@ -110,7 +110,7 @@ def train(
 
 
 def resume(
-    name: str | Path,
+    name: str | Path | Run,
     recipe: str | None = None,
     data_dir: str | Path | None = None,
     stream: TextIO | None = None,
@@ -204,7 +204,7 @@ def train_worker(
 
 
 def evaluate(
-    name: str | Path,
+    name: str | Path | Run,
     split: str = TEST,
     data_dir: str | Path | None = None,
     tta_views: int | None = None,
@@ -238,7 +238,7 @@ def evaluate(
 
 
 def export_model(
-    name: str | Path,
+    name: str | Path | Run,
     to: str = "onnx",
     int8: bool = False,
     out: str | Path | None = None,
@@ -294,7 +294,7 @@ def export_model(
 
 
 def explain_run(
-    name: str | Path,
+    name: str | Path | Run,
     layer: str | None = None,
     data_dir: str | Path | None = None,
     stream: TextIO | None = None,
@@ -325,7 +325,7 @@ def explain_run(
 
 def explain_image(
     image: str | Path,
-    model: str | Path | None = None,
+    model: str | Path | Run | None = None,
     data_dir: str | Path | None = None,
     out: str | Path | None = None,
     stream: TextIO | None = None,
@@ -374,7 +374,7 @@ def explain_image(
     return target
 
 
-def write_report(name: str | Path) -> Path:
+def write_report(name: str | Path | Run) -> Path:
     """Rewrites the report of a run from the files in its folder; returns its path.
 
     Raises:
