@@ -176,7 +176,7 @@ def test_serve_contacts_no_host(watch: Watch, shoe: Path) -> None:
 
 
 def test_predict_on_ray_contacts_no_host(watch: Watch, shoe: Path) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'wardrobe[scale]'")
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'wardrobe-cnn[scale]'")
     watch.run(WARDROBE, "predict", shoe, "--engine", "ray", "--out", "answers")
     watch.check()
 

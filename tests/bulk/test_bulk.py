@@ -33,7 +33,7 @@ from wardrobe.labels import CLASS_NAMES
 from wardrobe.photo.listing import Failure
 from wardrobe.terminal import progress
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'wardrobe[scale]'")
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'wardrobe-cnn[scale]'")
 
 import fsspec
 import pyarrow as pa
@@ -743,7 +743,9 @@ def test_a_missing_package_is_named_with_its_install_command(tmp_path: Path, pac
         capture_output=True,
         text=True,
     )
-    refused(result, 1, f"the package {package} is not installed", "pip install 'wardrobe[scale]'")
+    refused(
+        result, 1, f"the package {package} is not installed", "pip install 'wardrobe-cnn[scale]'"
+    )
     assert not (tmp_path / "o").exists()
 
 

@@ -309,5 +309,5 @@ def test_a_missing_extra_is_reported_with_its_install_command(tmp_path: Path) ->
             [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True
         )
         assert result.returncode == 1
-        assert "pip install 'wardrobe[export]'" in result.stderr
+        assert "pip install 'wardrobe-cnn[export]'" in result.stderr
         assert "Traceback" not in result.stderr

@@ -178,7 +178,7 @@ def _describe_error(error: Exception) -> tuple[str, int]:
         return f"{error.format_message().rstrip('.')}; see wardrobe --help", 2
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").partition(".")[0]
-        install = f"pip install 'wardrobe[{EXTRAS.get(package, 'train')}]'"
+        install = f"pip install 'wardrobe-cnn[{EXTRAS.get(package, 'train')}]'"
         return f"the package {package} is not installed; run: {install}", 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""

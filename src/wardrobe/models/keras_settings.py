@@ -82,7 +82,7 @@ def find_backend() -> str:
     if importlib.util.find_spec(backend) is None:
         raise UsageError(
             f"{source} the backend {backend!r}, which is not installed; run: "
-            f"pip install 'wardrobe[{EXTRAS[backend]}]', or set KERAS_BACKEND={other}"
+            f"pip install 'wardrobe-cnn[{EXTRAS[backend]}]', or set KERAS_BACKEND={other}"
         )
     return backend
 

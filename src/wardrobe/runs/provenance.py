@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wardrobe import __version__
+
 PACKAGES = (
-    *("wardrobe", "keras", "tensorflow", "tensorflow-cpu", "numpy", "scipy", "scikit-learn"),
+    *("keras", "tensorflow", "tensorflow-cpu", "numpy", "scipy", "scikit-learn"),
     *("jax", "jaxlib", "cleanlab", "onnx", "onnxruntime", "tf2onnx", "openvino", "nncf"),
     *("ai-edge-litert", "opencv-python-headless", "pillow", "matplotlib"),
 )
@@ -61,7 +63,7 @@ def package_versions() -> dict[str, str]:
     """Returns the versions of Python and of the installed packages that affect a result."""
     from importlib import metadata  # here, because it loads slowly and `predict` does not need it
 
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), "wardrobe": __version__}
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)

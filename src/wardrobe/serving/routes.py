@@ -86,6 +86,7 @@ class Service:
         """
         post, classifier = ["POST"], self.model.classifier
         names, threshold = classifier.class_names, classifier.metadata["familiarity_threshold"]
+        openapi = json.loads(OPENAPI.read_text().replace('"VERSION"', f'"{__version__}"'))
         constants: dict[str, dict[str, Any]] = {
             "/v2": {"name": NAME, "version": __version__, "extensions": v2.EXTENSIONS},
             "/v2/health/live": {"live": True},
@@ -114,7 +115,7 @@ class Service:
             Route("/metrics", self.report_metrics),
             *(Route(path, partial(_send_json, each)) for path, each in constants.items()),
             *(Route(path, partial(_send_file, file)) for path, file in PAGE.items()),
-            Route("/openapi.json", partial(_send_openapi, json.loads(OPENAPI.read_text()))),
+            Route("/openapi.json", partial(_send_openapi, openapi)),
         ]
 
     async def classify(self, request: Request) -> Response:

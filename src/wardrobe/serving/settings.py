@@ -135,7 +135,7 @@ def refuse_training(allow: bool | None, workers: int, is_local: bool) -> str | N
     if sys.platform == "win32":
         return "A page cannot train on Windows; use the command: wardrobe train."
     if any(find_spec(name) is None for name in ("keras", "tensorflow")):
-        return "Keras is not installed; run: pip install 'wardrobe[train]'."
+        return "Keras is not installed; run: pip install 'wardrobe-cnn[train]'."
     return None
 
 
