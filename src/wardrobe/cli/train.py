@@ -54,6 +54,19 @@ def train(
             help="Change a field of the recipe; see: wardrobe recipes RECIPE",
         ),
     ] = None,
+    patience: Annotated[
+        int | None,
+        Option(
+            help="Stop after this many epochs without a lower val_loss, and keep the best epoch"
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None, Option(help="Train as many epochs as fit into this time, not --epochs")
+    ] = None,
+    class_weights: Annotated[
+        str | None,
+        Option(help="'balanced': classes with few images count as much", show_default="none"),
+    ] = None,
     start_from: Annotated[
         str | None,
         Option(
@@ -94,7 +107,10 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a model: data, training, test evaluation, plots, ONNX, report."""
+    fields = {"patience": patience, "minutes": minutes, "class_weights": class_weights}
+    short = {name: value for name, value in fields.items() if value is not None}
     fixed: dict[str, object] = {"--epochs": epochs, "--set": changes, "--from": start_from}
+    fixed |= {f"--{name.replace('_', '-')}": value for name, value in short.items()}
     fixed |= {"--seed": seed, "--limit": limit, "--out": out}
     clash = [name for name, value in fixed.items() if value is not None]
     if resume is not None and clash:
@@ -112,6 +128,9 @@ def train(
     from wardrobe.workflows import api
     from wardrobe.workflows.opening import Moved
 
+    pairs = [f"{name}={value}" for name, value in short.items()]
+    if epochs is not None and minutes is not None:
+        raise UsageError("--epochs and --minutes are both given; give one")
     stream = progress_stream(as_json)
     if process is not None and not process.is_first:
         folders = {"photos_dir": photos_dir, "extra_photos": extra_photos}
@@ -131,7 +150,7 @@ def train(
             photos_dir=photos_dir,
             extra_photos=extra_photos,
             epochs=epochs,
-            settings=settings.split_pairs(changes or []),
+            settings=settings.split_pairs([*(changes or []), *pairs]),
             start_from=start_from,
             seed=seed or 0,
             limit=limit,

@@ -69,6 +69,19 @@ class Recipe:
 
     # Optimization
     epochs: Annotated[int, Field("passes over the training images", 1, 9_999)] = 10
+    minutes: Annotated[
+        float | None,
+        Field("minutes of training, which set the number of epochs; none: epochs", 0.01, 100_000.0),
+    ] = None
+    patience: Annotated[
+        int | None,
+        Field(
+            "epochs without a lower val_loss after which training stops, and the epoch with the "
+            "lowest is kept; none: the last is",
+            1,
+            9_999,
+        ),
+    ] = None
     batch_size: Annotated[int, Field("images per step", 1, 16_384)] = 32
     # See training/muon.py.
     optimizer: Annotated[
@@ -87,6 +100,14 @@ class Recipe:
     weight_decay: Annotated[
         float, Field("weight decay, decoupled, times the learning rate, on kernels only", 0.0, 10.0)
     ] = 0.0
+    # See losses.balance_classes.
+    class_weights: Annotated[
+        str,
+        Field(
+            "of the loss, val_loss too; balanced: classes with few images count as much as others",
+            choices=("none", "balanced"),
+        ),
+    ] = "none"
     dropout: Annotated[float, Field("dropout rate before each dense layer", 0.0, 0.95)] = 0.0
     precision: Annotated[
         str,

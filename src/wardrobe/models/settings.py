@@ -184,6 +184,11 @@ def _list_problems(recipe: Recipe) -> list[tuple[bool, str]]:
             "both to 0",
         ),
         (
+            bool(recipe.photo_fraction) and recipe.class_weights != "none",
+            f"class_weights={recipe.class_weights} with photos, which may be of several classes or "
+            "of none; give class_weights=none, or photo_fraction=0",
+        ),
+        (
             recipe.photo_fraction + recipe.warp_fraction > 1,
             f"photo_fraction={recipe.photo_fraction} and warp_fraction={recipe.warp_fraction} are "
             "more than all images; give 1 at most together",

@@ -26,19 +26,25 @@ def plot_samples(
 
 
 @apply_style
-def plot_curves(history: Sequence[Mapping[str, float]], warmup: int | None = None) -> Figure:
+def plot_curves(
+    history: Sequence[Mapping[str, float]], warmup: int | None = None, kept: int | None = None
+) -> Figure:
     """Draws accuracy and loss on training and validation images after each epoch.
 
     Args:
         warmup: epochs on all images before hard-example mining starts; None: no mining.
+        kept: the epoch whose weights the model has; None: the last.
     """
     last, best = history[-1], max(history, key=lambda row: row["val_accuracy"])
     hint = "if training improves and validation does not, the network overfits"
     if warmup is not None and len(history) > warmup:
         hint = f"from epoch {warmup + 1} on, training accuracy is measured on the hardest images"
+    title = f"validation accuracy ends at {format_percent(last['val_accuracy'])}"
+    if kept is not None and kept < last["epoch"]:
+        hint = f"the weights are those of epoch {kept}, where validation loss is lowest"
     figure = style.new_figure(
         3.1,
-        f"Training: validation accuracy ends at {format_percent(last['val_accuracy'])}",
+        f"Training: {title}",
         f"best {format_percent(best['val_accuracy'])} in epoch {best['epoch']:.0f};  {hint}",
     )
     accuracy, loss = figure.subplots(1, 2)

@@ -172,6 +172,11 @@ class Run:
                 f"{path} is damaged ({error}); restore it, or remove it to continue without it"
             ) from None
 
+    def kept_epoch(self) -> int:
+        """Returns the epoch whose weights the model has: the last so far, but with `patience`."""
+        end = self.info().get("training_end")  # older runs have none
+        return int(end["kept_epoch"]) if end else len(self.history())
+
     def fit_seconds(self) -> float:
         """Returns the seconds of all epochs so far, including validation."""
         return sum(row["seconds"] for row in self.history())
@@ -309,6 +314,12 @@ def tabulate_runs(root: Path = ROOT) -> list[dict[str, Any]]:
     return rows
 
 
+def count_epochs(info: Mapping[str, Any]) -> int:
+    """Returns the epochs of a training by run.json: those done once it has ended, else planned."""
+    end = info.get("training_end")
+    return int(end["epochs"] if end else info["recipe"]["epochs"])
+
+
 def make_numbered_folder(name: str) -> Path:
     """Makes runs/NAME, or NAME-2, NAME-3, … if other runs were started in the same second."""
     path, number = ROOT / name, 1
@@ -331,7 +342,7 @@ def _summarize(run: Run) -> dict[str, Any]:
         "recipe": info["recipe"]["name"],
         "data": info["data"],
         "seed": info["seed"],
-        "epochs": info["recipe"]["epochs"],
+        "epochs": count_epochs(info),
         "epochs_done": len(run.history()),
         "status": run.status(),
         "split": scores and scores["split"],

@@ -52,6 +52,10 @@ class TrainingDisplay:
         rest = f": epochs {done + 1} to {epochs}, {steps} steps each" if done < epochs else ""
         self.stage(title + rest)
 
+    def set_epochs(self, epochs: int) -> None:
+        """Training has another number of epochs from here on."""
+        self.epochs = epochs
+
     def step(self, step: int, loss: float, accuracy: float) -> None:
         """Batch `step` (1 to `steps`) is complete; loss and accuracy are the epoch's means."""
         interrupts.check()
@@ -101,6 +105,11 @@ class LiveDisplay(TrainingDisplay):
             "training", total=total, completed=completed, note=""
         )
         self.bars.start()
+
+    def set_epochs(self, epochs: int) -> None:
+        super().set_epochs(epochs)
+        if self.bars:
+            self.bars.update(self.training_task, total=epochs * self.steps)
 
     def step(self, step: int, loss: float, accuracy: float) -> None:
         interrupts.check()

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 # TensorFlow reads this before its first operation. The cost is too small to measure on a CPU.
@@ -13,18 +14,22 @@ import numpy as np
 
 from wardrobe.errors import RunError
 from wardrobe.models import architecture
-from wardrobe.runs import Run
+from wardrobe.models.recipes import Recipe
+from wardrobe.runs import Row, Run
 from wardrobe.runs.files import atomic_write
 
 
-def save_checkpoint(model: keras.Model, run: Run, epochs_done: int) -> None:
-    """Writes weights and optimizer, then removes older checkpoints."""
+def save_checkpoint(
+    model: keras.Model, run: Run, epochs_done: int, best: int | None = None
+) -> None:
+    """Writes weights and optimizer, then removes older checkpoints, but that of epoch `best`."""
     run.checkpoint_folder.mkdir(exist_ok=True)
     older = _list_checkpoints(run)  # before the new one, so that there is always one on disk
     with atomic_write(run.checkpoint_folder / f"epoch-{epochs_done:04d}.keras") as path:
         model.save(path)  # weights, optimizer state and the steps done, in one archive
     for path in older:
-        path.unlink()
+        if _parse_epoch(path) != best:
+            path.unlink()
 
 
 def restore_checkpoint(model: keras.Model, run: Run) -> int:
@@ -38,12 +43,32 @@ def restore_checkpoint(model: keras.Model, run: Run) -> int:
     paths = _list_checkpoints(run)
     if not paths:
         return 0
-    try:
-        model.load_weights(paths[-1])
-    except Exception as error:  # Keras, h5py and zipfile each raise their own
-        reason = f"{paths[-1]} cannot be read ({type(error).__name__})"
-        raise RunError(f"{reason}; remove it to start over with: {run.resume_line}") from error
+    _load_weights(model, run, paths[-1])
     return count_epochs_done(run)
+
+
+def restore_best(model: keras.Model, run: Run, best: int) -> None:
+    """Loads the weights of the epoch `best`, which `save_checkpoint` kept.
+
+    Raises:
+        RunError: its checkpoint is missing or damaged.
+    """
+    _load_weights(model, run, run.checkpoint_folder / f"epoch-{best:04d}.keras")
+
+
+def find_best_epoch(recipe: Recipe, history: Sequence[Row]) -> int | None:
+    """Returns the first epoch with the lowest val_loss; None if the last epoch is kept."""
+    if recipe.patience is None or not history:
+        return None
+    return int(min(history, key=lambda row: row["val_loss"])["epoch"])
+
+
+def _load_weights(model: keras.Model, run: Run, path: Path) -> None:
+    try:
+        model.load_weights(path)
+    except Exception as error:  # Keras, h5py and zipfile each raise their own
+        reason = f"{path} cannot be read ({type(error).__name__})"
+        raise RunError(f"{reason}; remove it to start over with: {run.resume_line}") from error
 
 
 def count_epochs_done(run: Run) -> int:
@@ -69,14 +94,14 @@ def save_snapshot(model: keras.Model, run: Run, epochs_done: int) -> None:
 
 
 def load_snapshots(run: Run) -> dict[int, keras.Model]:
-    """Returns the run's network after 1, 2, 4, 8, … epochs, not the last: epochs done → network.
+    """Returns the network after 1, 2, 4, 8, … epochs, before the one kept: epochs done → network.
 
     `wardrobe explain` shows from them how the layers develop.
     """
     recipe, class_count = run.recipe(), len(run.info()["dataset"]["class_names"])
     snapshots = {}
     for epoch in run.snapshot_epochs():
-        if not 0 < epoch < recipe.epochs or epoch & (epoch - 1):  # not a power of two
+        if not 0 < epoch < run.kept_epoch() or epoch & (epoch - 1):  # not a power of two
             continue
         network = architecture.build(recipe, class_count)
         with np.load(run.snapshot_path(epoch)) as weights:

@@ -81,6 +81,12 @@ class Controller:
         self.display.stage("Continued")
         return time.perf_counter() - started
 
+    def set_epochs(self, recipe: Recipe) -> None:
+        """Makes the schedule end with another number of epochs."""
+        self.recipe = recipe
+        if recipe.schedule != "constant":
+            self._set_learning_rate(self.learning_rate)
+
     def _read_changed(self) -> Control | None:
         """Returns control.json; None if it is the same as before, or damaged."""
         if self.run is None:

@@ -7,6 +7,7 @@ order of an epoch from the seed and the epoch, and a checkpoint holds weights an
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,12 @@ from wardrobe.models.recipes import FLOAT32, Recipe
 from wardrobe.runs import Row, Run
 from wardrobe.terminal import console
 from wardrobe.terminal.progress import TrainingDisplay
-from wardrobe.training import checkpoints, losses, sampling, transfer
+from wardrobe.training import checkpoints, losses, sampling, schedules, transfer
 from wardrobe.training.control import Controller
 from wardrobe.training.distributed import collectives
 from wardrobe.training.live import Recorder
 from wardrobe.training.muon import Muon
 from wardrobe.training.precision import choose_precision
-from wardrobe.training.schedules import SCHEDULES
 
 # Batches that Keras runs between two updates of the display; 16 saves a quarter of the time.
 STEPS_PER_CALL = 16
@@ -58,8 +58,9 @@ def fit(
         KeyboardInterrupt: the last complete epoch is on disk.
     """
     steps = -(-len(dataset.train) // recipe.batch_size)  # batches an epoch, rounded up
+    history = [] if run is None else _read_history(run, checkpoints.count_epochs_done(run))
+    recipe = _set_epochs(recipe, run, history)  # if killed before it was written
     model, local, done = _prepare(recipe, dataset, run, seed, steps)
-    history = [] if run is None else _read_history(run, done)
     controller = Controller(model, recipe, run, steps, done, display)
     recorder = None if run is None else Recorder(model, run, done, len(dataset.train), recipe)
     display.start(_format_title(recipe, dataset, run, seed), recipe.epochs, done, steps)
@@ -67,31 +68,88 @@ def fit(
     hooks = _Hooks(model, [progress, *callbacks], epochs=recipe.epochs, steps=steps)
     hooks.listeners.on_train_begin()
     try:
-        for epoch in range(done, recipe.epochs if not _is_stopped(run, done) else done):
-            hooks.listeners.on_epoch_begin(epoch)
-            training = sampling.make_epoch_batches(recipe, dataset, local, seed, epoch)
+        while (reason := _find_end(recipe, run, history, done)) is None:
+            hooks.listeners.on_epoch_begin(done)
+            training = sampling.make_epoch_batches(recipe, dataset, local, seed, done)
             scores = _train(model, training, hooks) | _validate(local, model, recipe, dataset)
             seconds = round(progress.seconds, 3)
-            _check_loss(scores["loss"], epoch)  # before the checkpoint: the last good one stays
+            _check_loss(scores["loss"], done)  # before the checkpoint: the last good one stays
             rate = float(model.optimizer.learning_rate)  # the schedule's value after the epoch
-            row = {"epoch": epoch + 1, "seconds": seconds, "learning_rate": rate, **scores}
+            row = {"epoch": done + 1, "seconds": seconds, "learning_rate": rate, **scores}
             history.append(row)
-            hooks.listeners.on_epoch_end(epoch, row)  # before the checkpoint, which has its changes
-            _save_epoch(model, run, history, hooks.is_stopped)
+            hooks.listeners.on_epoch_end(done, row)  # before the checkpoint, which has its changes
+            _save_epoch(model, recipe, run, history, hooks.is_stopped)
+            done += 1
+            if (longer := _set_epochs(recipe, run, history)) != recipe:
+                recipe = longer
+                controller.set_epochs(recipe)
+                display.set_epochs(recipe.epochs)
             display.epoch(row)
-            if collectives.broadcast_object(hooks.is_stopped):
-                break
         hooks.listeners.on_train_end()
     finally:
         display.close()
         if recorder is not None:
             recorder.close()
-    if run is not None:
-        run.update(seconds_per_epoch=[row["seconds"] for row in history])
+    if run is not None and _keep_best(local, recipe, run, history, reason, display) != done:
+        model = local
     return architecture.to_inference(model, recipe)
 
 
-def _save_epoch(model: keras.Model, run: Run | None, history: list[Row], is_stopped: bool) -> None:
+def _set_epochs(recipe: Recipe, run: Run | None, history: list[Row]) -> Recipe:
+    """Returns the recipe with the epochs that fit into its minutes; run.json has them first."""
+    epochs = collectives.broadcast_object(schedules.count_epochs(recipe, history))
+    if epochs == recipe.epochs:
+        return recipe
+    recipe = replace(recipe, epochs=epochs)
+    if run is not None:
+        run.update(recipe=asdict(recipe))
+    return recipe
+
+
+def _find_end(recipe: Recipe, run: Run | None, history: list[Row], done: int) -> str | None:
+    """Returns why training ends after the epochs done; None if it does not."""
+    reason, best = None, checkpoints.find_best_epoch(recipe, history)
+    if done >= recipe.epochs:
+        minutes = recipe.minutes
+        reason = "all epochs are done" if minutes is None else f"no more fit into {minutes:g} min"
+    elif run is not None and done and run.info().get("stopped_after") == done:
+        reason = "a callback stopped it"
+    elif best is not None and recipe.patience is not None and done - best >= recipe.patience:
+        reason = f"val_loss has not fallen for {recipe.patience} epochs"
+    answer: str | None = collectives.broadcast_object(reason)  # of process 0, for all
+    return answer
+
+
+def _keep_best(
+    local: keras.Model,
+    recipe: Recipe,
+    run: Run,
+    history: list[Row],
+    reason: str,
+    display: TrainingDisplay,
+) -> int:
+    """Loads the weights that the run keeps, and says in run.json which and why; returns the epoch.
+
+    Args:
+        local: keeps its weights if they are those of the last epoch.
+    """
+    done = int(history[-1]["epoch"]) if history else checkpoints.count_epochs_done(run)
+    kept = checkpoints.find_best_epoch(recipe, history) or done
+    if kept != done:
+        checkpoints.restore_best(local, run, kept)
+    run.update(
+        seconds_per_epoch=[row["seconds"] for row in history],
+        training_end={"epochs": done, "kept_epoch": kept, "reason": reason},
+    )
+    if recipe.minutes is not None or recipe.patience is not None or done < recipe.epochs:
+        which = f"the weights are those of epoch {kept}"
+        display.stage(f"Training ended after epoch {done}: {reason}; {which}")
+    return kept
+
+
+def _save_epoch(
+    model: keras.Model, recipe: Recipe, run: Run | None, history: list[Row], is_stopped: bool
+) -> None:
     """Writes what a resumed run needs. The checkpoint is last: what it has, the others have."""
     if run is None:
         return
@@ -100,13 +158,8 @@ def _save_epoch(model: keras.Model, run: Run | None, history: list[Row], is_stop
         run.update(stopped_after=epoch)
     run.write_history(history)
     checkpoints.save_snapshot(model, run, epoch)
-    checkpoints.save_checkpoint(model, run, epoch)
-
-
-def _is_stopped(run: Run | None, done: int) -> bool:
-    """Returns whether a callback ended the training after the epochs done."""
-    info = {} if run is None else run.info()
-    return bool(collectives.broadcast_object(done > 0 and info.get("stopped_after") == done))
+    best = checkpoints.find_best_epoch(recipe, history)
+    checkpoints.save_checkpoint(model, run, epoch, best)
 
 
 def _format_title(recipe: Recipe, dataset: Dataset, run: Run | None, seed: int) -> str:
@@ -126,7 +179,10 @@ def _prepare(
     """
     precision = choose_precision(recipe.precision)
     class_count = len(dataset.class_names)
-    local = compile_model(recipe, class_count, seed, steps, precision)
+    weights = None
+    if recipe.class_weights == "balanced":
+        weights = losses.balance_classes(dataset.train.labels, class_count)
+    local = compile_model(recipe, class_count, seed, steps, precision, weights)
     if recipe.whitened_stem:
         initializers.whiten_stem(local, dataset.train.images)  # from the images: no seed involved
     # Only process 0 has a run folder. It tells the others where to start.
@@ -145,13 +201,14 @@ def _prepare(
             backend=keras.backend.backend(),
             devices=keras.distribution.list_devices(),
             processes=collectives.count_processes(),
+            class_weights=weights and dict(zip(dataset.class_names, weights, strict=True)),
         )
         if done == 0:
             checkpoints.save_snapshot(local, run, 0)
     if not collectives.is_distributed():
         return local, local, done
     with collectives.distribution_scope():
-        model = compile_model(recipe, class_count, seed, steps, precision)
+        model = compile_model(recipe, class_count, seed, steps, precision, weights)
         state = [keras.ops.convert_to_numpy(variable) for variable in _list_variables(local)]
         state = collectives.broadcast(state)
         for variable, value in zip(_list_variables(model), state, strict=True):
@@ -160,21 +217,27 @@ def _prepare(
 
 
 def compile_model(
-    recipe: Recipe, class_count: int, seed: int, steps: int, precision: str = FLOAT32
+    recipe: Recipe,
+    class_count: int,
+    seed: int,
+    steps: int,
+    precision: str = FLOAT32,
+    class_weights: Sequence[float] | None = None,
 ) -> keras.Model:
     """Returns the recipe's model with initial weights, optimizer, loss and metric.
 
     Args:
         steps: batches per epoch.
         precision: of the layers' arithmetic, "float32" or "bfloat16".
+        class_weights: of the loss, one for each class; None: all count as 1.
     """
     keras.utils.set_random_seed(seed)  # for dropout
     model = architecture.build(recipe, class_count, precision, for_training=True)
     initializers.initialize_weights(model, seed)  # NumPy draws them: equal on every backend
-    rate = SCHEDULES[recipe.schedule](recipe.learning_rate, recipe.epochs * steps)
+    rate = schedules.SCHEDULES[recipe.schedule](recipe.learning_rate, recipe.epochs * steps)
     optimizer = OPTIMIZERS[recipe.optimizer](rate, weight_decay=recipe.weight_decay or None)
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta"])
-    loss, metric = losses.build_loss_and_metric(recipe)
+    loss, metric = losses.build_loss_and_metric(recipe, class_weights)
     model.compile(optimizer, loss, metrics=[metric], steps_per_execution=STEPS_PER_CALL)
     # Without variables, the optimizer could not take its state from a checkpoint.
     model.optimizer.build(model.trainable_variables)

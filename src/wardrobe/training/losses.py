@@ -1,22 +1,44 @@
 """Losses, and the accuracy that is reported during training."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 from keras import ops
 
 from wardrobe.models.recipes import Recipe
 
 
-def build_loss_and_metric(recipe: Recipe) -> tuple[keras.losses.Loss, keras.metrics.Metric]:
-    """Returns the recipe's loss, from logits, and the metric "accuracy"."""
+def balance_classes(labels: npt.NDArray[np.integer], class_count: int) -> list[float]:
+    """Returns a weight for each class: the mean number of images in a class, over its own number.
+
+    Args:
+        labels: (n,) of the training images. A class without any has the weight 0.
+
+    Source: `class_weight="balanced"` of scikit-learn; King and Zeng 2001.
+    """
+    counts = np.bincount(labels, minlength=class_count)
+    mean = len(labels) / np.count_nonzero(counts)
+    return [float(mean / count) if count else 0.0 for count in counts]
+
+
+def build_loss_and_metric(
+    recipe: Recipe, class_weights: Sequence[float] | None = None
+) -> tuple[keras.losses.Loss, keras.metrics.Metric]:
+    """Returns the recipe's loss, from logits, and the metric "accuracy", which has no weights."""
     if not recipe.photo_fraction:  # integer targets (n,), otherwise multi-hot (n, k + 1)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         accuracy = keras.metrics.sparse_categorical_accuracy
     else:
         loss, accuracy = CrossEntropyWithUnknown(), accuracy_with_unknown
     if recipe.ensemble_size > 1:
-        return EnsembleMemberLoss(loss), EnsembleMeanMetric(accuracy, name="accuracy")
+        loss = EnsembleMemberLoss(loss)
+    if class_weights is not None:
+        loss = ClassWeightedLoss(loss, class_weights)
+    if recipe.ensemble_size > 1:
+        return loss, EnsembleMeanMetric(accuracy, name="accuracy")
     return loss, keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")
 
 
@@ -58,6 +80,29 @@ class EnsembleMemberLoss(keras.losses.Loss):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "loss": keras.losses.serialize(self.loss)}
+
+
+@keras.saving.register_keras_serializable("wardrobe")
+class ClassWeightedLoss(keras.losses.Loss):
+    """A loss times the weight of each image's class; targets: (n,), integers."""
+
+    def __init__(
+        self,
+        loss: keras.losses.Loss | dict[str, Any],
+        class_weights: Sequence[float],
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.loss, self.class_weights = keras.losses.get(loss), list(class_weights)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")  # Keras makes them float32
+        weights = ops.take(ops.convert_to_tensor(self.class_weights, y_pred.dtype), labels)
+        return self.loss.call(y_true, y_pred) * weights  # (n,)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"loss": keras.losses.serialize(self.loss), "class_weights": self.class_weights}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable("wardrobe")

@@ -1,6 +1,6 @@
-"""Learning-rate schedules: to add one, write it here and add it to SCHEDULES."""
+"""How long a training is, and its learning rate. To add a schedule, also add it to SCHEDULES."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -34,6 +34,33 @@ SCHEDULES: dict[str, Callable[[float, int], Any]] = {
     "constant": lambda rate, steps: rate,
     "warmup-linear": WarmupLinear,
 }
+
+
+MAX_EPOCHS = 9_999  # as of the field `epochs`
+MEASURED_EPOCH = 2  # whose seconds count: the first one includes compilation
+
+
+def count_epochs(recipe: Recipe, history: Sequence[Mapping[str, float]]) -> int:
+    """Returns the epochs of a training: the recipe's, or with `minutes`, as many as fit.
+
+    They follow from the seconds of the first two epochs in history.csv, of three with hard-example
+    mining. So a resumed run has as many. Before, the recipe's number sets the schedule, and
+    training ends if the next epoch would not fit.
+
+    Args:
+        history: the rows of all epochs done.
+    """
+    if recipe.minutes is None:
+        return recipe.epochs
+    measured = MEASURED_EPOCH + (recipe.hard_fraction < 1)  # whose first two epochs are not mined
+    rows = [row["seconds"] for row in history[:measured]]
+    if not rows:
+        return max(recipe.epochs, measured)
+    more = (60 * recipe.minutes - sum(rows)) / max(rows[-1], 1e-3)
+    epochs = min(len(rows) + max(int(more), 0), MAX_EPOCHS)
+    if epochs == len(rows) or len(rows) == measured:
+        return epochs
+    return max(recipe.epochs, measured)
 
 
 def set_learning_rate(model: keras.Model, recipe: Recipe, rate: float, steps: int) -> None:

@@ -93,7 +93,9 @@ def _draw_scores(subject: "Subject") -> Findings:
     return (
         {
             "samples": plots.training.plot_samples(train.images, train.labels, names),
-            "curves": plots.training.plot_curves(subject.run.history(), warmup),
+            "curves": plots.training.plot_curves(
+                subject.run.history(), warmup, subject.run.kept_epoch()
+            ),
             "predictions": plots.predictions.plot_predictions(*select(first), names, first_title),
             "confidence": plots.predictions.plot_confidence(*select(barred), names, bars_title),
             "confusion": confusion,

@@ -95,7 +95,7 @@ class Networks:
     def look_at_dozen(self, run: Run, split: Split | None) -> dict[str, Any]:
         """Returns the first filters and the predictions for a few validation images.
 
-        They are the network's in training, or the last epoch's.
+        They are the network's in training, or after it, those of the epoch whose weights are kept.
 
         Args:
             split: the run's validation images; None: they are not available.
@@ -103,7 +103,9 @@ class Networks:
         try:
             network = self._open(run, LIVE)
         except (NotFoundError, FileNotFoundError):  # not in training, or nobody has followed it yet
-            network = self._open_file(run, run.snapshot_path(_list_epochs(run)[-1]))
+            kept, epochs = run.kept_epoch(), _list_epochs(run)
+            epoch = kept if kept in epochs else epochs[-1]
+            network = self._open_file(run, run.snapshot_path(epoch))
         images = validation.predict_dozen(network, split, DOZEN) if split else []
         return {
             "epoch": network.epoch,

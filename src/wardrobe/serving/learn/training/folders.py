@@ -107,7 +107,7 @@ def _summarize(path: Path, times: tuple[float, ...]) -> dict[str, Any]:
         "recipe": info["recipe"]["name"],
         "data": info["data"],
         "seed": info["seed"],
-        "epochs": info["recipe"]["epochs"],
+        "epochs": runs.count_epochs(info),
         "epochs_done": len(history),
         "started": str(info["started"]),
         "accuracy": scores.get("accuracy"),

@@ -105,5 +105,5 @@ def _estimate_seconds(
     if rows and rows[-1][0] > done:
         _, step, spent, *_ = rows[-1]
         seconds = seconds or spent / step * _count_steps(info, rows)
-    left = (info["recipe"]["epochs"] - done) * seconds - min(spent, seconds)
+    left = (runs.count_epochs(info) - done) * seconds - min(spent, seconds)
     return round(left) if seconds else None

@@ -5,6 +5,9 @@ import { createBlock, describe } from "../answer.js";
 import { grey, paint } from "../colours.js";
 import { createPictures, makeTile } from "./pictures.js";
 
+/** Returns the newest epoch of a run, or once it has ended, the one whose weights are kept. */
+const findEpoch = ({ info, epochs }) => info?.training_end?.kept_epoch ?? epochs.at(-1);
+
 /** Sets up "Try it"; returns {show(details), stop()}: the newest snapshot of this run answers. */
 export function createTry({ section, source, answer, announcement, epochText, tile, figure }) {
   let run = null, showAnswer = null, classNames = "", pixels = null, isBusy = false, next = null;
@@ -21,7 +24,7 @@ export function createTry({ section, source, answer, announcement, epochText, ti
       const current = next, name = encodeURIComponent(run.summary.name);
       next = null;
       try {
-        const found = await post(`api/runs/${name}/epochs/${run.epochs.at(-1)}/look`, pixels, PIXELS_TYPE);
+        const found = await post(`api/runs/${name}/epochs/${findEpoch(run)}/look`, pixels, PIXELS_TYPE);
         showAnswer({ not_sure: false, ...found });
         if (current.isFinal) announcement.textContent = describe(found);
         pictures.showStatus("");
@@ -59,7 +62,7 @@ export function createTry({ section, source, answer, announcement, epochText, ti
         classNames = names.join("\n");
       }
       run = details;
-      const epoch = details.epochs.at(-1);
+      const epoch = findEpoch(details);
       epochText.textContent = epoch ? `The network after epoch ${epoch} answers.` : "The network before training answers: it guesses.";
       look(false);
     },
