@@ -1,6 +1,7 @@
 # Needs make and Python 3.11, 3.12 or 3.13 (TensorFlow has no wheel for 3.14); all else is set up in .venv.
 #   make train       train the baseline recipe, end with a report
 #   make test        lint, type-check, test
+#   make docs        build the site from docs/ and the docstrings into site/html
 #   make picture     make the README's picture again
 #   make browser     put the page that classifies without a server into runs/browser (needs npm)
 #   make pretrained  train the models that ship again, score them on the test photos, write the card
@@ -28,7 +29,7 @@ endif
 # Two workers share two cores; with two threads each they would be in each other's way.
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: train test lint lock picture browser pretrained clean
+.PHONY: train test lint docs lock picture browser pretrained clean
 
 train: .venv/train
 	$(BIN)/wardrobe train baseline
@@ -41,6 +42,10 @@ lint: .venv/dev
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python docs/build.py
+
+docs: .venv/dev
+	$(BIN)/python docs/build.py
 
 lock:
 	for extra in "train --extra serve" dev; do uv pip compile pyproject.toml requirements/build.in --constraint requirements/constraints.in --extra $$extra --universal \

@@ -344,8 +344,8 @@ def explain_image(
         The path of the PNG.
 
     Raises:
-        PhotoError: the image cannot be read. ModelError, RunError: there is no such model, or the
-        data of its run has changed.
+        PhotoError: the image cannot be read.
+        ModelError, RunError: there is no such model, or the data of its run has changed.
     """
     from wardrobe import photo
     from wardrobe.inference.classifier import resolve_model
