@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import click
+import typer
 import typer.cli
 import typer.main
 
@@ -52,9 +52,9 @@ def gather() -> None:
         else:
             page.with_suffix(path.suffix.removesuffix(".md") + ".md").write_text(render(path))
     command = typer.main.get_command(app)
-    text = typer.cli.get_docs_for_click(obj=command, ctx=click.Context(command), name="wardrobe")
-    with (PAGES / "docs/commands.md").open("a") as page:
-        page.write(text[text.index("\n## ") :])  # without what the page says itself
+    text = typer.cli.get_docs_for_click(obj=command, ctx=typer.Context(command), name="wardrobe")
+    with (PAGES / "docs/commands.md").open("a") as commands:
+        commands.write(text[text.index("\n## ") :])  # without what the page says itself
     (PAGES / "docs/python.md").write_text("# Python\n\n::: wardrobe\n\n::: wardrobe.photo\n")
 
 
