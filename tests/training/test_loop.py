@@ -5,7 +5,6 @@ import json
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import WARDROBE, environment, refused, wardrobe, wardrobe_here
+from conftest import WARDROBE, environment, refused, wait_until, wardrobe_here
+from fake_runs import make_run
 
 from wardrobe import runs
 from wardrobe.data import Dataset, load_data
@@ -31,7 +31,7 @@ from wardrobe.workflows import api, train_run
 
 Weights = list[npt.NDArray[np.float32]]
 BASELINE = recipes.get("baseline")
-EPOCHS = 4  # of a run that is interrupted
+MANY = 1000  # epochs of a run that is interrupted: more than are trained until then
 FEW_FILTERS: dict[str, Any] = {
     "conv_filters": (4, 8),
     "conv_strides": None,
@@ -58,9 +58,14 @@ def fitted(
 
 
 @pytest.fixture(scope="module")
-def trained(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of three epochs. Read-only."""
-    return fitted(dataset, tmp_path_factory.mktemp("trained") / "run", seed=0)[0]
+def first(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Weights]:
+    """A run of three epochs, read-only, and its weights."""
+    return fitted(dataset, tmp_path_factory.mktemp("trained") / "run", seed=0)
+
+
+@pytest.fixture(scope="module")
+def trained(first: tuple[Run, Weights]) -> Run:
+    return first[0]
 
 
 @pytest.fixture
@@ -75,13 +80,12 @@ def equal(one: Weights, other: Weights) -> bool:
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(
-    dataset: Dataset, tmp_path: Path
+    dataset: Dataset, first: tuple[Run, Weights], tmp_path: Path
 ) -> None:
-    (_, first), (_, again), (_, other) = (
-        fitted(dataset, tmp_path / name, seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))
-    )
-    assert equal(first, again)
-    assert not any(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+    _, again = fitted(dataset, tmp_path / "again", seed=0)
+    _, other = fitted(dataset, tmp_path / "other", seed=1, epochs=1)
+    assert equal(first[1], again)
+    assert not any(np.array_equal(a, b) for a, b in zip(first[1], other, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -203,36 +207,10 @@ def test_an_interruption_wrapped_by_tensorflow_is_recognized(
         train_run.train(run, dataset, progress.TrainingDisplay(io.StringIO()))
 
 
-def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path, drawn_folder: Path) -> None:
-    run = Run(tmp_path / "run")
-    process = start(tmp_path, drawn_folder, "--out", "run", "--epochs", 500)
-    wait_for_epoch(run, 1, process)
-    refused(
-        wardrobe("train", "--resume", "run", cwd=tmp_path),
-        1,
-        "run is being trained by another process",
-    )
-    assert process.poll() is None, "the first process ended, so this test shows nothing"
-    assert run.info()["status"] == "running"
-    process.kill()
-    process.communicate()
-    with run.lock():  # the lock of a killed process is free
-        pass
-
-
-def start(cwd: Path, data: Path, *arguments: object) -> subprocess.Popen[str]:
-    command = [
-        str(WARDROBE),
-        "train",
-        "baseline",
-        "--data",
-        str(data),
-        "--epochs",
-        str(EPOCHS),
-        *map(str, arguments),
-    ]
+def start(cwd: Path, *arguments: object) -> subprocess.Popen[str]:
+    """Starts a training that does not end by itself while a test runs."""
     return subprocess.Popen(
-        command,
+        [str(WARDROBE), "train", *map(str, arguments)],
         cwd=cwd,
         env=environment(cwd),
         stdout=subprocess.PIPE,
@@ -241,65 +219,64 @@ def start(cwd: Path, data: Path, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def wait_for_epoch(run: Run, epochs: int, process: subprocess.Popen[str]) -> None:
-    """Waits until the run has a checkpoint of `epochs` epochs or more, and is in the next one."""
-    deadline = time.monotonic() + 120
-    while not any(
-        int(path.stem[-4:]) >= epochs for path in run.checkpoint_folder.glob("epoch-*.keras")
-    ):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, f"{run.path} never got to epoch {epochs}"
-        time.sleep(0.02)
-    time.sleep(0.2)
+def wait_for_epoch(run: Run, epoch: int, process: subprocess.Popen[str]) -> None:
+    """Waits until the run has a checkpoint of `epoch` epochs or more."""
+    paths = run.checkpoint_folder
+    wait_until(lambda: any(int(e.stem[-4:]) >= epoch for e in paths.glob("epoch-*")), process)
 
 
 def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
-    tmp_path: Path, drawn_folder: Path
+    tmp_path: Path, few_of_own: Path
 ) -> None:
     run = Run(tmp_path / "killed")
-    killed = start(tmp_path, drawn_folder, "--out", "killed", "--seed", 5)
+    options = ("--data", few_of_own, "--out", "killed", "--seed", 5, "--epochs", MANY)
+    killed = start(tmp_path, "baseline", *options)
     wait_for_epoch(run, 2, killed)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     assert run.info()["status"] == "running"
-    assert len(run.history()) < EPOCHS
+    epochs = len(run.history()) + 2
+    assert 4 <= epochs < MANY
+    run.update(recipe={**run.info()["recipe"], "epochs": epochs})  # its schedule is constant
     runs.write_control(run, stop=True)  # for the process that was killed
     resumed = wardrobe_here("train", "--resume", "killed", "--json", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "may differ" not in resumed.stderr
     assert "resumed" not in run.info()
     assert json.loads(resumed.stdout)["status"] == "done"
-    assert [row["epoch"] for row in run.history()] == list(range(1, EPOCHS + 1))
-    dataset = load_data(str(drawn_folder))
-    _, expected = fitted(dataset, tmp_path / "alone", seed=5, epochs=EPOCHS)
+    assert [row["epoch"] for row in run.history()] == list(range(1, epochs + 1))
+    dataset = load_data(str(few_of_own))
+    _, expected = fitted(dataset, tmp_path / "alone", seed=5, epochs=epochs)
     assert equal(checkpoints.load_model(run).get_weights(), expected)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_print_the_command_that_resumes(
-    tmp_path: Path, drawn_folder: Path, sent: signal.Signals
+def test_one_process_trains_a_run_until_ctrl_c_or_sigterm_which_print_how_to_resume(
+    tmp_path: Path, few_of_own: Path
 ) -> None:
-    run = Run(tmp_path / "run")
-    process = start(tmp_path, drawn_folder, "--out", "run")
-    wait_for_epoch(run, 1, process)
-    process.send_signal(sent)
-    out, err = process.communicate()
-    ended: subprocess.CompletedProcess[str] = subprocess.CompletedProcess(
-        [], process.returncode, out, err
-    )
-    refused(
-        ended,
-        128 + sent,
-        f"interrupted after {len(run.history())} of {EPOCHS} epochs",
-        "wardrobe train --resume run",
-    )
-    assert run.info()["status"] == "interrupted"
-    assert not list(run.path.rglob(".*"))
+    run, resume = Run(tmp_path / "run"), ("--resume", "run")
+    first = ("baseline", "--data", few_of_own, "--out", "run", "--epochs", MANY)
+    for sent, arguments in ((signal.SIGINT, first), (signal.SIGTERM, resume)):
+        before = len(run.history()) if arguments is resume else 0
+        process = start(tmp_path, *arguments)
+        wait_for_epoch(run, before + 1, process)
+        another = wardrobe_here("train", *resume, cwd=tmp_path)
+        refused(another, 1, "run is being trained by another process")
+        assert run.info()["status"] == "running"
+        process.send_signal(sent)
+        out, err = process.communicate()
+        refused(
+            subprocess.CompletedProcess([], process.returncode, out, err),
+            128 + sent,
+            f"interrupted after {len(run.history())} of {MANY} epochs",
+            "wardrobe train --resume run",
+        )
+        assert run.info()["status"] == "interrupted"
+        assert not list(run.path.rglob(".*"))
 
 
-def test_a_finished_run_is_not_resumed(real_run: tuple[Run, object]) -> None:
+def test_a_finished_run_is_not_resumed(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is done; train a new run"):
-        api.resume(real_run[0].path)
+        api.resume(make_run(tmp_path, "finished", status=runs.DONE).path)
 
 
 def test_a_run_of_another_recipe_is_not_resumed(dataset: Dataset, tmp_path: Path) -> None:
@@ -316,10 +293,10 @@ def test_a_folder_without_a_run_is_not_resumed(tmp_path: Path) -> None:
         api.resume(tmp_path / "nothing")
 
 
-def test_a_run_whose_data_has_changed_is_not_resumed(dataset: Dataset, tmp_path: Path) -> None:
-    about = {**dataset.describe(), "checksums": {"sha256": "another"}}
-    fields = {"data": "synthetic", "seed": 0, "limit": 320, "data_dir": None, "dataset": about}
-    run = runs.create_run(recipes.get("baseline"), tmp_path / "run", **fields)
+def test_a_run_whose_data_has_changed_is_not_resumed(few_of_own: Path, tmp_path: Path) -> None:
+    about = {**load_data(str(few_of_own)).describe(), "checksums": {"sha256": "another"}}
+    fields = {"data": str(few_of_own), "seed": 0, "data_dir": None, "dataset": about}
+    run = runs.create_run(recipes.get("baseline"), tmp_path / "run", limit=None, **fields)
     with pytest.raises(RunError, match=r"is not what .* was trained on"):
         api.resume(run.path)
 
