@@ -58,11 +58,13 @@ def wardrobe(
     )
 
 
-def wardrobe_here(*arguments: object, cwd: Path, data_dir: Path | None = None) -> Result:
+def wardrobe_here(
+    *arguments: object, cwd: Path, data_dir: Path | None = None, home: Path | None = None
+) -> Result:
     """Runs the command line in this process, which is faster because Keras is already loaded."""
     from wardrobe import cli
 
-    return _call_main(cli.main, *arguments, cwd=cwd, data_dir=data_dir)
+    return _call_main(cli.main, *arguments, cwd=cwd, data_dir=data_dir, home=home)
 
 
 def explain_here(run: str, cwd: Path) -> Result:
@@ -87,14 +89,18 @@ def run_benchmark(*arguments: object, cwd: Path, data_dir: Path | None = None) -
 
 
 def _call_main(
-    main: Callable[[], object], *arguments: object, cwd: Path, data_dir: Path | None
+    main: Callable[[], object],
+    *arguments: object,
+    cwd: Path,
+    data_dir: Path | None,
+    home: Path | None = None,
 ) -> Result:
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     handler, status = signal.getsignal(signal.SIGTERM), None
     with pytest.MonkeyPatch.context() as patch:
         for name in ("WARDROBE_DATA", "WARDROBE_PHOTOS"):
             patch.delenv(name, raising=False)
-        for name, value in environment(cwd, data_dir).items():
+        for name, value in environment(cwd, data_dir, home).items():
             patch.setenv(name, value)
         patch.chdir(cwd)
         patch.setattr(sys, "argv", ["wardrobe", *map(str, arguments)])

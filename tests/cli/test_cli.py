@@ -101,7 +101,7 @@ def test_wrong_usage_is_one_line(
     tmp_path: Path, arguments: list[str], status: int, words: list[str]
 ) -> None:
     (tmp_path / "taken").mkdir()
-    refused(wardrobe(*arguments, cwd=tmp_path, home=tmp_path.parent), status, *words)
+    refused(wardrobe_here(*arguments, cwd=tmp_path, home=tmp_path.parent), status, *words)
     assert [path.name for path in tmp_path.iterdir()] == ["taken"], "files are left behind"
 
 
@@ -240,7 +240,9 @@ def test_the_names_of_runs_are_never_cut(tmp_path: Path) -> None:
 
 
 def test_data_prints_its_source_and_writes_samples(tmp_path: Path, fashion_mnist_dir: Path) -> None:
-    about = json.loads(wardrobe("data", "--json", cwd=tmp_path, data_dir=fashion_mnist_dir).stdout)
+    about = json.loads(
+        wardrobe_here("data", "--json", cwd=tmp_path, data_dir=fashion_mnist_dir).stdout
+    )
     assert about["source"] == str(fashion_mnist_dir)
     assert about["checksums"]["train-labels-idx1-ubyte.gz"] == "25c81989df183df01b3e8a0aad5dffbe"
     assert about["class_counts"]["Bag"] == {"train": 5500, "validation": 500}
@@ -251,7 +253,7 @@ def test_data_prints_its_source_and_writes_samples(tmp_path: Path, fashion_mnist
 def test_a_truncated_file_in_the_data_dir_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     (tmp_path / "files/train-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8b cut short")
-    result = wardrobe("train", "--data-dir", "files", cwd=tmp_path)
+    result = wardrobe_here("train", "--data-dir", "files", cwd=tmp_path)
     refused(
         result,
         1,
