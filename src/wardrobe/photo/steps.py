@@ -45,9 +45,9 @@ def prepare_steps(source: Source, rectangle: Rectangle | None = None) -> Steps:
     drawn in its colours. A blank image becomes black.
     """
     rgb, opaque = read_photo(source, rectangle)
-    drawn = colour_map.undo_viridis(rgb)
-    if drawn is not None and tile.is_tile(drawn):
-        rgb = drawn
+    drawn = colour_map.read_drawn_tile(rgb)
+    if drawn is not None:
+        rgb = np.repeat(drawn[..., None], 3, axis=2)
     grey = tile.to_grey(rgb)  # (height, width) uint8
     if tile.is_tile(rgb):  # first: a tile has no photo to search
         pixels = tile.light_on_dark(tile.fit_tile(grey))
