@@ -99,7 +99,7 @@ def test_a_recipe_of_ones_own_is_checked_too() -> None:
 
 @pytest.mark.parametrize("recipe", [CHANGED, replace(STRONG, epochs=9, max_shift=2, held_out=7)])
 def test_the_command_of_a_run_gives_the_same_recipe(recipe: Recipe) -> None:
-    command = plan.format_command(recipe, None, "my photos", 3, None, None)
+    command = plan.format_command(recipe, None, "my photos", 3, None, None, Path())
     words = shlex.split(command)
     options: dict[str, list[str]] = {}
     for option, value in zip(words[3::2], words[4::2], strict=True):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from wardrobe.data import Dataset
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.tuning import search
+from wardrobe.workflows import recipe_files
 
 
 def test_a_search_resumes_and_prints_the_best_recipe(tmp_path: Path, few_of_own: Path) -> None:
@@ -33,8 +35,13 @@ def test_a_search_resumes_and_prints_the_best_recipe(tmp_path: Path, few_of_own:
     assert 1 >= best["accuracy"] >= best["recipe_accuracy"] > 0.1
     assert best["fields"].keys() == {"learning_rate", "alternating_flip"}
     assert best["python"].startswith("dataclasses.replace(wardrobe.recipes.get('baseline'), ")
-    names = [path.name for path in (tmp_path / "runs/tune-baseline").iterdir()]
-    assert names == ["study.db"], "runs of trials are left behind"
+    folder = tmp_path / "runs/tune-baseline"
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["best.toml", "study.db"], "runs of trials are left behind"
+    words = ["train", "--recipe", "runs/tune-baseline/best.toml", "--data", str(few_of_own)]
+    assert shlex.split(best["command"]) == ["wardrobe", *words]
+    expected = replace(recipes.get("baseline"), epochs=2, **best["fields"])
+    assert recipe_files.read(folder / "best.toml") == expected
 
 
 def test_two_hosts_search_together(tmp_path: Path, few_of_own: Path) -> None:

@@ -45,6 +45,14 @@ def complete_run(incomplete: str) -> list[str]:
 RunName = Annotated[
     str, Argument(metavar="RUN", help="Run folder, or 'latest'", autocompletion=complete_run)
 ]
+RecipeFile = Annotated[
+    Path | None,
+    Option(
+        "--recipe",
+        metavar="FILE",
+        help="File of the recipe, instead of RECIPE: a .toml file, or a run's folder or run.json",
+    ),
+]
 Epochs = Annotated[int | None, Option(help="Number of epochs", show_default="as in the recipe")]
 Limit = Annotated[int | None, Option(help="Train on at most this many images")]
 DataDir = Annotated[

@@ -1,5 +1,6 @@
 """`wardrobe data` and `wardrobe recipes`: what can be trained, and on what."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from wardrobe.cli.app import (
     DataDir,
     Json,
     PhotosDir,
+    RecipeFile,
     app,
     complete_recipe,
     print_json,
@@ -93,18 +95,19 @@ def show_recipes(
             autocompletion=complete_recipe,
         ),
     ] = None,
+    recipe_file: RecipeFile = None,
     as_json: Json = False,
 ) -> None:
     """List the recipes; of one, every field with its value, what it takes, and its meaning."""
     from wardrobe.models import recipes, settings
+    from wardrobe.workflows import plan, recipe_files
 
-    about = settings.describe()
-    if name is not None:
-        recipes.get(name)  # raises if there is none
-        about["recipes"] = [each for each in about["recipes"] if each["name"] == name]
+    chosen = recipe_files.choose(name, recipe_file)
+    values = None if chosen is None else plan.choose_recipe(chosen, {})
+    about = settings.describe(recipes.RECIPES.values() if values is None else [values])
     if as_json:
         print_json(about)
-    elif name is None:
+    elif values is None:
         rows = [
             (each["name"], each["fields"]["epochs"], f"{each['parameters']:,}", each["summary"])
             for each in about["recipes"]
@@ -112,7 +115,6 @@ def show_recipes(
         _print_table(("recipe", "epochs", "parameters", "what it is"), rows)
         print("\nEvery field of a recipe: wardrobe recipes baseline")
     else:
-        values = recipes.get(name)
         rows = [
             (
                 field,
@@ -123,7 +125,9 @@ def show_recipes(
             for field, (_, _, each) in settings.FIELDS.items()
         ]
         _print_table(("field", "value", "takes", "meaning"), rows)
-        print(f"\nChange a field: wardrobe train {name} --set epochs={values.epochs + 1}")
+        words = ["--recipe", str(recipe_file)] if recipe_file else [values.name]
+        command = shlex.join(["wardrobe", "train", *words])
+        print(f"\nChange a field: {command} --set epochs={values.epochs + 1}")
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

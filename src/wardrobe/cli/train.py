@@ -15,6 +15,7 @@ from wardrobe.cli.app import (
     Json,
     Limit,
     PhotosDir,
+    RecipeFile,
     app,
     complete_recipe,
     complete_run,
@@ -41,6 +42,7 @@ def train(
             autocompletion=complete_recipe,
         ),
     ] = None,
+    recipe_file: RecipeFile = None,
     data: Annotated[str | None, Option(help=DATA_HELP, show_default="auto")] = None,
     data_dir: DataDir = None,
     photos_dir: PhotosDir = None,
@@ -111,7 +113,7 @@ def train(
     short = {name: value for name, value in fields.items() if value is not None}
     fixed: dict[str, object] = {"--epochs": epochs, "--set": changes, "--from": start_from}
     fixed |= {f"--{name.replace('_', '-')}": value for name, value in short.items()}
-    fixed |= {"--seed": seed, "--limit": limit, "--out": out}
+    fixed |= {"--recipe": recipe_file, "--seed": seed, "--limit": limit, "--out": out}
     clash = [name for name, value in fixed.items() if value is not None]
     if resume is not None and clash:
         raise UsageError(
@@ -125,7 +127,7 @@ def train(
     process = launch.detect_process(coordinator, num_processes, process_id)
     if process is not None:
         _supervise(process, resume, out)
-    from wardrobe.workflows import api
+    from wardrobe.workflows import api, recipe_files
     from wardrobe.workflows.opening import Moved
 
     pairs = [f"{name}={value}" for name, value in short.items()]
@@ -144,7 +146,7 @@ def train(
         run = api.resume(resume, recipe, data_dir, stream, process, **moved)
     else:
         run = api.train(
-            recipe,
+            recipe_files.choose(recipe, recipe_file),
             data="auto" if data is None else data,
             data_dir=data_dir,
             photos_dir=photos_dir,

@@ -13,11 +13,13 @@ from wardrobe.cli.app import (
     Json,
     Limit,
     PhotosDir,
+    RecipeFile,
     app,
     complete_recipe,
     print_json,
     progress_stream,
 )
+from wardrobe.errors import UsageError
 from wardrobe.percent import format_percent
 
 FIELDS = "learning_rate,batch_size,max_shift,erase_probability,dropout"
@@ -26,8 +28,10 @@ FIELDS = "learning_rate,batch_size,max_shift,erase_probability,dropout"
 @app.command(rich_help_panel=TRAINING)
 def tune(
     recipe: Annotated[
-        str, Argument(metavar="RECIPE", help="Recipe to tune", autocompletion=complete_recipe)
-    ],
+        str | None,
+        Argument(metavar="RECIPE", help="Recipe to tune", autocompletion=complete_recipe),
+    ] = None,
+    recipe_file: RecipeFile = None,
     trials: Annotated[int, Option(help="Number of trials, earlier ones included")] = 20,
     fields: Annotated[str, Option(help="Hyperparameters to tune, separated by commas")] = FIELDS,
     data: Annotated[str, Option(help=DATA_HELP)] = "fashion-mnist",
@@ -49,9 +53,13 @@ def tune(
 ) -> None:
     """Tune a recipe's hyperparameters for the best validation accuracy; can be resumed."""
     from wardrobe.tuning import search
+    from wardrobe.workflows import recipe_files
 
+    chosen = recipe_files.choose(recipe, recipe_file)
+    if chosen is None:
+        raise UsageError("no recipe is given; give RECIPE or --recipe FILE (see: wardrobe recipes)")
     best = search.tune(
-        recipe,
+        chosen,
         trials,
         fields.split(","),
         data=data,
@@ -59,7 +67,7 @@ def tune(
         photos_dir=photos_dir,
         epochs=epochs,
         limit=limit,
-        out=out or Path("runs") / f"tune-{recipe}",
+        out=out,
         storage=storage,
         stream=progress_stream(as_json),
     )
@@ -69,5 +77,6 @@ def tune(
     compared = "not known yet" if unchanged is None else format_percent(unchanged, 2)
     print(
         f"\nBest of {best['trials']} trials: {format_percent(best['accuracy'], 2)} accuracy on the "
-        f"validation images that it was chosen on (unchanged recipe: {compared})\n{best['python']}"
+        f"validation images that it was chosen on (unchanged recipe: {compared})\n"
+        f"Written: {best['file']}; train it with:\n{best['command']}"
     )

@@ -1,7 +1,7 @@
 """A recipe's fields as text: changed, checked, and described. It needs no Keras."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -39,8 +39,8 @@ def _read_fields() -> dict[str, tuple[type, bool, Field]]:
 FIELDS = _read_fields()
 
 
-def describe() -> dict[str, list[dict[str, Any]]]:
-    """Returns the recipes with their values, and the fields with their limits, for JSON.
+def describe(shown: Iterable[Recipe] = RECIPES.values()) -> dict[str, list[dict[str, Any]]]:
+    """Returns recipes with their values, and the fields with their limits, for JSON.
 
     Returns:
         {"recipes": [{"name", "summary", "parameters", "fields": {field: value}}],
@@ -51,12 +51,12 @@ def describe() -> dict[str, list[dict[str, Any]]]:
     return {
         "recipes": [
             {
-                "name": name,
-                "summary": SUMMARIES[name],
+                "name": recipe.name,
+                "summary": SUMMARIES.get(recipe.name, "A recipe from a file."),
                 "parameters": layers.count_parameters(recipe, CLASSES),
                 "fields": _to_json(recipe),
             }
-            for name, recipe in RECIPES.items()
+            for recipe in shown
         ],
         "fields": [
             {
@@ -98,17 +98,18 @@ def split_pairs(pairs: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def apply(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
+def apply(recipe: Recipe, settings: Mapping[str, Any], option: str = "--set ") -> Recipe:
     """Returns the recipe with other values of some fields.
 
     Args:
         settings: field → value, or its text: "16,32" for a list, "none", "true" or "false".
+        option: what a message has before the field's name.
 
     Raises:
         UsageError: a field is unknown, a value is not of its type or range, or the recipe cannot be
             built.
     """
-    values = {name: _parse(name, value) for name, value in settings.items()}
+    values = {name: _parse(name, value, option) for name, value in settings.items()}
     changed = replace(recipe, **values)
     check(changed)
     return changed
@@ -137,7 +138,7 @@ def check(recipe: Recipe) -> None:
         UsageError: it cannot; the message says which field to change.
     """
     for name in FIELDS:
-        _check_value(name, getattr(recipe, name), getattr(recipe, name))
+        _check_value(name, getattr(recipe, name), getattr(recipe, name), "--set ")
     problems = [text for is_wrong, text in _list_problems(recipe) if is_wrong]
     if problems:
         raise UsageError(f"the recipe {recipe.name} cannot be trained: {problems[0]}")
@@ -209,12 +210,12 @@ def format_expected(name: str) -> str:
     return words + (", or none" if optional else "")
 
 
-def _parse(name: str, value: Any) -> Any:
+def _parse(name: str, value: Any, option: str) -> Any:
     """Returns the value of a field, from its text or from a value in Python."""
     if name not in FIELDS:
         nearest = difflib.get_close_matches(name.lower(), FIELDS, n=1)
         hint = f"did you mean {nearest[0]!r}?" if nearest else "see: wardrobe recipes baseline"
-        raise UsageError(f"--set {name}: a recipe has no such field; {hint}")
+        raise UsageError(f"{option}{name}: a recipe has no such field; {hint}")
     kind, optional, _ = FIELDS[name]
     found = value
     if isinstance(value, str) and optional and value.lower() in NONE:
@@ -225,7 +226,7 @@ def _parse(name: str, value: Any) -> Any:
         found = tuple(value)
     elif kind is float and type(value) is int:
         found = float(value) if abs(value) < 2**53 else value
-    _check_value(name, found, value)
+    _check_value(name, found, value, option)
     return found
 
 
@@ -242,7 +243,7 @@ def _parse_text(kind: type, text: str) -> Any:
         return text
 
 
-def _check_value(name: str, value: Any, given: Any) -> None:
+def _check_value(name: str, value: Any, given: Any, option: str) -> None:
     """Raises a UsageError, with the text as it was given, if a field cannot have a value."""
     kind, optional, field = FIELDS[name]
     if value is None and optional:
@@ -256,6 +257,6 @@ def _check_value(name: str, value: Any, given: Any) -> None:
     if not is_valid:
         text = given if isinstance(given, str) else format_value(given)
         raise UsageError(
-            f"--set {name}={text[:40]} is not possible; give {format_expected(name)}; "
+            f"{option}{name}={text[:40]} is not possible; give {format_expected(name)}; "
             f"{name}: {field.meaning}"
         )

@@ -217,7 +217,8 @@ def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
     Args:
         recipe: what is trained.
         path: the folder to make; if None, `runs/<recipe>-<date>-<time>`.
-        fields: more fields of run.json, such as `data` and `seed`.
+        fields: more fields of run.json, such as `data` and `seed`; for a function, what it returns
+            for the run's folder.
 
     Raises:
         RunError: `path` exists, with more in it than that; see `check_new_folder`.
@@ -227,7 +228,6 @@ def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
         "status": RUNNING,
         "started": now.isoformat(timespec="seconds"),
         "recipe": dataclasses.asdict(recipe),
-        **fields,
         **describe_provenance(),
     }
     if path is None:
@@ -235,6 +235,7 @@ def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
     else:
         check_new_folder(path)
         path.mkdir(parents=True, exist_ok=_is_prepared(path))
+    facts |= {name: value(path) if callable(value) else value for name, value in fields.items()}
     try:
         write_json(path / "run.json", facts)
     except BaseException:

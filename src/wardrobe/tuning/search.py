@@ -4,6 +4,7 @@ import hashlib
 import io
 import itertools
 import json
+import shlex
 import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from wardrobe.models import keras_settings, recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.percent import format_percent
 from wardrobe.terminal.progress import TrainingDisplay
+from wardrobe.workflows import plan, recipe_files
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -57,7 +59,7 @@ HEARTBEAT = 60  # seconds; a trial whose process died is retried
 
 
 def tune(
-    name: str,
+    name: str | Path,
     trials: int,
     fields: Sequence[str],
     *,
@@ -65,7 +67,7 @@ def tune(
     data_dir: Path | None,
     epochs: int | None,
     limit: int | None,
-    out: Path,
+    out: Path | None,
     storage: str | None,
     stream: TextIO,
     photos_dir: Path | None = None,
@@ -77,27 +79,30 @@ def tune(
     to resume.
 
     Args:
-        name: recipe name.
+        name: recipe name, or the path of its file.
         trials: number of trials in total, earlier ones included, 1 or more.
         fields: fields to vary, keys of `SEARCH_SPACE`.
         data, data_dir, limit, photos_dir: as in `load_training_data`.
         epochs: epochs of each trial; None: the recipe's.
-        out: folder for study.db and for the run of the current trial.
+        out: folder for study.db, the run of the current trial, and the best recipe, best.toml;
+            None: runs/tune-RECIPE.
         storage: where the trials are kept instead of study.db, so that several hosts can search
             together: a file NAME.journal on a shared disk, or a database URL for SQLAlchemy.
         stream: gets a line for each finished trial.
 
     Returns:
-        {"recipe", "trials", "accuracy", "recipe_accuracy", "fields", "python"}: validation accuracy
-        of the best trial and of the unchanged recipe, 0-1; the best values of the fields; the best
-        recipe as a line of Python. "recipe_accuracy" is None if that trial has not completed.
+        {"recipe", "trials", "accuracy", "recipe_accuracy", "fields", "python", "file", "command"}:
+        validation accuracy of the best trial and of the unchanged recipe, 0-1; the best values of
+        the fields; the best recipe as a line of Python; its TOML file, and the shell command that
+        trains it. "recipe_accuracy" is None if that trial has not completed.
 
     Raises:
         UsageError: the recipe or a field is unknown, `trials` is below 1, or the storage cannot be
             opened.
         WardrobeError: no trial completed.
     """
-    recipe = recipes.with_epochs(recipes.get(name), epochs)
+    recipe = plan.choose_recipe(name, {}, epochs)
+    out = out or runs.ROOT / f"tune-{recipe.name}"
     if not fields or not set(fields) <= SEARCH_SPACE.keys():
         raise UsageError(
             f"--fields {','.join(fields)} cannot be tuned; choose from {', '.join(SEARCH_SPACE)}"
@@ -111,7 +116,7 @@ def tune(
     study = _open_study(title, recipe, fields, opened, storage is not None)
     done = _count_finished(study)
     left = max(trials - done, 0)
-    print(f"{name} on {dataset.name}: {done} trials done, {left} to go", file=stream)
+    print(f"{recipe.name} on {dataset.name}: {done} trials done, {left} to go", file=stream)
     if left:
         import optuna
 
@@ -123,7 +128,13 @@ def tune(
                 optuna.study.MaxTrialsCallback(trials, states=finished),  # on all hosts
             ],
         )
-    return _describe_best(study, recipe)
+    best = _describe_best(study, recipe)
+    file = out / "best.toml"
+    recipe_files.write(replace(recipe, **best["fields"]), file)
+    places = {"--data-dir": data_dir, "--photos-dir": photos_dir, "--limit": limit}
+    words = ["wardrobe", "train", "--recipe", file, "--data", data]
+    words += [word for pair in places.items() if pair[1] is not None for word in pair]
+    return {**best, "file": str(file), "command": shlex.join(map(str, words))}
 
 
 def name_study(recipe: Recipe, dataset: Dataset, limit: int | None) -> str:
@@ -252,6 +263,8 @@ def _describe_best(study: "Study", recipe: Recipe) -> dict[str, Any]:
     best = study.best_trial  # of the complete ones
     unchanged = {field: getattr(recipe, field) for field in best.params}
     values = _format_fields(best.params, "=")
+    is_shipped = recipe.name in recipes.RECIPES
+    base = f"wardrobe.recipes.get({recipe.name!r})" if is_shipped else repr(recipe)
     return {
         "recipe": recipe.name,
         "trials": _count_finished(study),
@@ -260,5 +273,5 @@ def _describe_best(study: "Study", recipe: Recipe) -> dict[str, Any]:
             (trial.value for trial in complete if trial.params == unchanged), None
         ),
         "fields": best.params,
-        "python": f"dataclasses.replace(wardrobe.recipes.get({recipe.name!r}), {values})",
+        "python": f"dataclasses.replace({base}, {values})",
     }

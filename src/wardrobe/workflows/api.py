@@ -5,6 +5,7 @@ They check arguments, open data and run, and load Keras last, so a wrong argumen
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, Unpack
 
@@ -27,7 +28,7 @@ SEED_LIMIT = 2**32  # of NumPy, and so of Keras
 
 
 def train(
-    recipe: str | Recipe | None = None,
+    recipe: str | Path | Recipe | None = None,
     *,
     data: str = AUTO,
     data_dir: str | Path | None = None,
@@ -46,8 +47,8 @@ def train(
     """Trains a recipe, scores it on the test split, and writes figures, model.onnx and report.
 
     Args:
-        recipe: a recipe or its name; None: that of the network that training starts from, or
-            "baseline".
+        recipe: a recipe, its name, or the path of its file (`recipe_files.read`); None: that of
+            the network that training starts from, or "baseline".
         data, data_dir, limit: as in `wardrobe.load_data`.
         photos_dir, extra_photos: photos for the recipe `photo`; see `load_training_data`.
         epochs: 1 or more; None: the recipe's.
@@ -56,7 +57,7 @@ def train(
         start_from: the trained network whose weights, all but the last layer's, training starts
             from: "photo", a run, or a file (`sources.find`), or "nothing" for random weights. None:
             "photo" for an own folder of fewer than 5,000 files if there is no recipe, otherwise
-            "nothing". The recipe, if not a `Recipe`, is adapted to it (`sources.fine_tune`).
+            "nothing". A recipe given by its name is adapted to it (`sources.fine_tune`).
         seed: of the initial weights and the image order, 0 to 2**32 - 1.
         out: the new run folder; None: `runs/<recipe>-<date>-<time>`.
         stream: where progress is printed; None: stdout.
@@ -103,7 +104,9 @@ def train(
         limit=limit,
         seed=seed,
         start_from=source and source.describe(),
-        reproduce=plan.format_command(chosen, source, dataset.name, seed, limit, extra_photos),
+        reproduce=partial(
+            plan.format_command, chosen, source, dataset.name, seed, limit, extra_photos
+        ),
     )
     train_run.train(run, dataset, display, callbacks)
     return run

@@ -10,12 +10,12 @@ from wardrobe.data import AUTO
 from wardrobe.errors import UsageError
 from wardrobe.models import recipes, settings
 from wardrobe.models.recipes import BASELINE, Recipe
-from wardrobe.workflows import sources
+from wardrobe.workflows import recipe_files, sources
 from wardrobe.workflows.sources import Source
 
 
 def choose_recipe(
-    recipe: str | Recipe | None,
+    recipe: str | Path | Recipe | None,
     changes: Mapping[str, Any],
     epochs: int | None = None,
     source: Source | None = None,
@@ -24,8 +24,8 @@ def choose_recipe(
     """Returns the recipe to train.
 
     Args:
-        recipe: a recipe, its name, or None: that of the source, or the baseline. If there is a
-            source, it is adapted to it, unless it is given as a `Recipe`.
+        recipe: a recipe, its name, its file, or None: that of the source, or the baseline. If
+            there is a source, it is adapted to it, unless it is given as a `Recipe` or a file.
         changes: field → value or text, as in `models.settings.apply`.
         epochs: 1 or more; None: the recipe's, or that of `changes`.
         source: the network that training starts from; None: random weights.
@@ -38,6 +38,8 @@ def choose_recipe(
         raise UsageError(
             f"--epochs {epochs} and --set epochs={changes['epochs']} are both given; give one"
         )
+    if isinstance(recipe, Path):
+        recipe = recipe_files.read(recipe)
     if not isinstance(recipe, Recipe):
         own = BASELINE if source is None else source.recipe
         recipe = _adapt(own if recipe is None else recipes.get(recipe), source, data)
@@ -61,22 +63,21 @@ def format_command(
     seed: int,
     limit: int | None,
     extra_photos: str | Path | None,
+    folder: Path,
 ) -> str:
-    """Returns the shell command that repeats a run; Python if the recipe's name does not ship."""
-    shipped = recipes.RECIPES.get(recipe.name)
-    if shipped is None:
-        photos = f", extra_photos={str(extra_photos)!r}" if extra_photos else ""
-        start = f", start_from={source.name!r}" if source else ""
-        arguments = f"data={data!r}, seed={seed}, limit={limit}{photos}{start}"
-        return f"wardrobe.train({recipe!r}, {arguments})"
-    shipped = _adapt(shipped, source, data)
+    """Returns the shell command that repeats the run in `folder`.
+
+    It takes the recipe from there if none of its name ships.
+    """
+    is_shipped = recipe.name in recipes.RECIPES
+    shipped = _adapt(recipes.RECIPES[recipe.name], source, data) if is_shipped else recipe
     epochs = recipe.epochs if recipe.epochs != shipped.epochs else None
     options = {
         "--from": source and source.name,
         **{"--data": data, "--seed": seed, "--epochs": epochs, "--limit": limit},
         "--extra-photos": extra_photos,
     }
-    words = ["wardrobe", "train", recipe.name]
+    words = ["wardrobe", "train", *([recipe.name] if is_shipped else ["--recipe", str(folder)])]
     words += [str(each) for pair in options.items() if pair[1] is not None for each in pair]
     for change in settings.format_changes(recipe, replace(shipped, epochs=recipe.epochs)):
         words += ["--set", change]

@@ -103,7 +103,7 @@ def is_own(data: str) -> bool:
     return data not in NAMES and not files.is_copy(Path(data))
 
 
-def choose_default(recipe: str | Recipe | None, data: str) -> str:
+def choose_default(recipe: str | Path | Recipe | None, data: str) -> str:
     """Returns what training starts from if no source is given: of a small own folder, "photo"."""
     if recipe is not None or not is_own(data):
         return NOTHING

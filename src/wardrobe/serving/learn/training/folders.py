@@ -143,7 +143,7 @@ def describe(path: Path) -> dict[str, Any]:
     run, info = Run(path), None
     if (path / "run.json").is_file():
         info = run.info()
-        command, python = info["reproduce"], format_python(info)
+        command, python = info["reproduce"], format_python(info, path)
     else:
         training = Training(**read_job(path)["training"])
         command, python = training.format_command(), training.format_python()

@@ -72,13 +72,17 @@ class Training:
         return plan.choose_recipe(self.recipe, self.settings, None, source, self.data).epochs
 
 
-def format_python(info: Mapping[str, Any]) -> str:
-    """Returns the call in Python that trains a run again, from its run.json."""
+def format_python(info: Mapping[str, Any], folder: Path) -> str:
+    """Returns the call in Python that trains the run in `folder` again, from its run.json."""
     recipe = recipes.from_dict(info["recipe"])
-    if recipe.name not in recipes.RECIPES:
-        return f"{IMPORT}{info['reproduce']}"  # that call, because no command has the recipe
-    base, data = recipes.RECIPES[recipe.name], info["data"]
     source = (info.get("start_from") or {}).get("source")
+    if recipe.name not in recipes.RECIPES:
+        options = {key: info.get(key) for key in ("data", "seed", "limit", "extra_photos")}
+        given = {"start_from": source, **options}
+        words = [f"pathlib.Path({str(folder)!r})"]  # no other place has the recipe
+        words += [f"{key}={value!r}" for key, value in given.items() if value is not None]
+        return f"import pathlib\n{IMPORT}wardrobe.train({', '.join(words)})"
+    base, data = recipes.RECIPES[recipe.name], info["data"]
     base = sources.fine_tune(base, data) if source else base
     changes = settings.split_pairs(settings.format_changes(recipe, base))
     numbers = info["seed"], info["limit"]
