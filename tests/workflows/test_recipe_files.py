@@ -16,8 +16,15 @@ from wardrobe.workflows import plan, recipe_files
 
 TINY = replace(
     recipes.get("baseline"),
-    **{"name": "tiny", "conv_filters": (4,), "pool_after": (1,), "conv_strides": (2,)},
-    **{"dense_units": None, "epochs": 1, "learning_rate": 1.5e-3, "dropout": 0.2, "held_out": 7},
+    name="tiny",
+    conv_filters=(4,),
+    conv_strides=(2,),
+    pool_after=(1,),
+    dense_units=None,
+    epochs=1,
+    learning_rate=1.5e-3,
+    dropout=0.2,
+    held_out=7,
 )
 
 
