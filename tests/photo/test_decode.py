@@ -70,6 +70,7 @@ def tiff(entries: list[tuple[int, int, int, int]], order: str = "<", data: bytes
 TEXT = zlib.compress(b"x" * 3_000_000)
 JPEG = encode(PHOTO.resize((960, 960)), "JPEG")
 PROGRESSIVE = encode(PHOTO.resize((960, 960)), "JPEG", progressive=True)
+GREY_JPEG = encode(PHOTO.convert("L").resize((960, 960)), "JPEG")
 RESTARTS = encode(PHOTO.resize((960, 960)), "JPEG", restart_marker_rows=1)
 
 
@@ -105,6 +106,13 @@ def test_a_damaged_file_with_every_pixel_is_read(content: bytes) -> None:
     assert np.abs(photo.prepare(content) - TILE).mean() < 4
 
 
+def test_a_jpeg_whose_lower_half_is_truly_grey_is_read() -> None:
+    image = PHOTO.resize((960, 960))
+    image.paste((128, 128, 128), (0, 480, 960, 960))
+    for options in ({}, {"progressive": True}, {"restart_marker_rows": 1}):
+        photo.prepare(encode(image, "JPEG", **options) + bytes(100))
+
+
 def test_a_pillow_image_of_a_jpeg_without_its_end_is_read() -> None:
     with Image.open(io.BytesIO(JPEG[:-2])) as image:
         np.testing.assert_array_equal(
@@ -119,6 +127,11 @@ def test_a_pillow_image_of_a_jpeg_without_its_end_is_read() -> None:
             pytest.param(jpeg[: len(jpeg) * percent // 100], "incomplete", id=f"{name} {percent} %")
             for name, jpeg in (("JPEG", JPEG), ("progressive", PROGRESSIVE), ("restarts", RESTARTS))
             for percent in (50, 95)
+        ),
+        *(
+            pytest.param(jpeg[: len(jpeg) * percent // 100] + end, "incomplete", id=name)
+            for jpeg, name in ((JPEG, "JPEG"), (RESTARTS, "restarts"), (GREY_JPEG, "grey JPEG"))
+            for percent, end in ((50, b"\xff\xd9"), (90, b"\xff\xd9"), (50, bytes(9) + b"\xff\xd9"))
         ),
         pytest.param(flip_bit_after(b"IDAT", 40), "wrong checksum in 'IDAT'", id="PNG pixels"),
         pytest.param(flip_bit_after(b"IHDR", 17), "wrong checksum in 'IHDR'", id="PNG header"),

@@ -71,15 +71,25 @@ def load(image: Image.Image) -> None:
     Raises:
         Exception: almost any, as Pillow does on corrupted pixels.
     """
+    is_jpeg = image.format in ("JPEG", "MPO")
+    if not (is_jpeg and isinstance(image, ImageFile.ImageFile) and image.fp is not None):
+        image.load()
+        return
+    image.fp.seek(0)
+    content = image.fp.read()  # Pillow closes the file
     try:
         image.load()
     except OSError:
-        if image.format not in ("JPEG", "MPO") or not isinstance(image, ImageFile.ImageFile):
-            raise
-        if image.fp is None or not _is_complete(image.fp):
+        if not _is_complete(io.BytesIO(content)):
             raise
         image.load_read = _read_with_tail(image.fp, END_OF_IMAGE)  # type: ignore[attr-defined]
         image.load()
+    # libjpeg fills with mid-grey what is missing before an end of image, as of a cut upload.
+    last_row = image.crop((0, image.height - 1, image.width, image.height))
+    if last_row.getextrema() in ((128, 128), ((128, 128),) * 3):
+        end = content.rfind(END_OF_IMAGE)
+        if end >= 0 and not _is_complete(io.BytesIO(content[:end])):
+            raise OSError("image file is truncated")
 
 
 def _is_complete(file: IO[bytes]) -> bool:
