@@ -16,6 +16,9 @@ from wardrobe.training import loop, losses, muon, schedules
 
 EXAMPLES: dict[str, Any] = {
     "BatchNorm": BatchNorm(momentum=0.8, name="norm"),
+    "ClassWeightedLoss": losses.ClassWeightedLoss(
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True), [0.5, 2.0], name="weighted"
+    ),
     "CrossEntropyWithUnknown": losses.CrossEntropyWithUnknown(name="loss"),
     "EnsembleMemberLoss": losses.EnsembleMemberLoss(
         losses.CrossEntropyWithUnknown(), name="members"
