@@ -8,6 +8,7 @@
 #   make benchmark-NAME  measure again: write results/NAME.json and RESULTS.md; NAME as in python -m benchmarks --help,
 #                    with OPTIONS="…" for its options
 #   make lock        pin the newest versions that go together (needs uv)
+#   make release     build wheel and sdist in dist/, check them, install each extra in a fresh environment and use it
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -29,7 +30,7 @@ endif
 # Two workers share two cores; with two threads each they would be in each other's way.
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: train test lint docs lock picture browser pretrained clean
+.PHONY: train test lint docs lock release picture browser pretrained clean
 
 train: .venv/train
 	$(BIN)/wardrobe train baseline
@@ -48,9 +49,12 @@ docs: .venv/dev
 	$(BIN)/python docs/build.py
 
 lock:
-	for extra in "train --extra serve" dev; do uv pip compile pyproject.toml requirements/build.in --constraint requirements/constraints.in --extra $$extra --universal \
+	for extra in serve "train --extra serve" "scale --extra jax requirements/scale.in" dev; do uv pip compile pyproject.toml requirements/build.in --constraint requirements/constraints.in --extra $$extra --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet --upgrade --output-file requirements/$${extra%% *}.txt; done
+
+release: .venv/bin/python
+	$(BIN)/python .ci/release.py
 
 picture: .venv/train
 	rm -rf runs/picture

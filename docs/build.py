@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[1]
 PAGES, SITE = ROOT / "site/pages", ROOT / "site/html"
 SOURCES = [
     "*.md", "docs/*.md", "docs/*.png", "docs/*/*.png", "results/*.png", "examples/*.py",
-    "examples/*/*.py", "examples/*/*.js", "notebooks/*.ipynb", "src/wardrobe/models/recipes.py",
+    "examples/*/*.py", "examples/*/*.js", "examples/*/*.yaml", "notebooks/*.ipynb",
+    "src/wardrobe/models/recipes.py",
     "src/wardrobe/pretrained/README.md", "src/wardrobe/serving/web/icon.svg",
 ]  # fmt: skip
 
@@ -32,7 +33,7 @@ def render(path: Path) -> str:
     """Returns a page: Markdown as it is, with links to the pages of code; code in a fence."""
     text = path.read_text()
     if path.suffix == ".md":
-        return re.sub(r"(\]\([^):]+\.(?:py|js|ipynb))\)", r"\1.md)", text)
+        return re.sub(r"(\]\([^):]+\.(?:py|js|yaml|ipynb))\)", r"\1.md)", text)
     if path.suffix != ".ipynb":
         return f"# {path.name}\n\n```{path.suffix[1:]}\n{text}```\n"
     cells = ((cell["cell_type"], "".join(cell["source"])) for cell in json.loads(text)["cells"])

@@ -4,8 +4,10 @@ import re
 import subprocess
 import tomllib
 
+import pytest
 from conftest import ROOT
 
+yaml = pytest.importorskip("yaml")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -22,3 +24,24 @@ def test_every_line_that_installs_names_the_distribution_and_its_extras() -> Non
     assert {extra for names in named for extra in names.split(",")} <= {
         *PROJECT["optional-dependencies"]
     }
+
+
+def test_the_images_are_built_from_files_that_exist_and_named_alike_everywhere() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    targets = {line.split()[-1] for line in lines if line.startswith("FROM")}
+    locks = {word for line in lines for word in line.split() if word.endswith(".txt")}
+    assert locks == {"requirements/serve.txt", "requirements/scale.txt"}
+    assert all((ROOT / lock).is_file() for lock in locks)
+    assert "tensorflow" not in (ROOT / "requirements/serve.txt").read_text()
+    examples = [ROOT / "compose.yaml", *(ROOT / "examples/kubernetes").glob("*.yaml")]
+    images = {name for path in examples for name in re.findall(r"image: (.*)", path.read_text())}
+    assert images == {"wardrobe:serve", "wardrobe:scale"}
+    assert {name.partition(":")[2] for name in images} <= targets
+
+
+def test_yaml_files_parse() -> None:
+    listed = subprocess.run(["git", "ls-files", "*.yaml", "*.yml"], cwd=ROOT, capture_output=True)
+    names = listed.stdout.decode().split()
+    assert "compose.yaml" in names
+    for name in names:
+        assert all(isinstance(each, dict) for each in yaml.safe_load_all((ROOT / name).read_text()))

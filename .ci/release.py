@@ -1,0 +1,85 @@
+"""Builds wheel and sdist in dist/, checks both, and uses each extra in a fresh environment.
+
+`python .ci/release.py build` only builds and checks, `python .ci/release.py try` only installs and
+uses what dist/ holds; the release workflow does the second on other machines.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from email.parser import Parser
+from pathlib import Path
+from zipfile import ZipFile
+
+DIST = Path(__file__).parents[1] / "dist"
+TRAIN = "train baseline --data synthetic --limit 300 --epochs 1"
+USES = {  # extra → a command that needs it
+    "serve": "serve --help",
+    "train": TRAIN,
+    "tune": "tune baseline --trials 1 --data synthetic --limit 300",
+    "export": "export photo --format openvino --out exported",
+    "jax": TRAIN,
+    "scale": "predict photo.png --engine ray --out answers",
+}
+
+
+def run(*command: str | Path, cwd: Path = DIST.parent, **variables: str) -> None:
+    """Runs a command; a failed one ends the script."""
+    print("+", *command, flush=True)
+    subprocess.run(list(map(str, command)), cwd=cwd, env={**os.environ, **variables}, check=True)
+
+
+def make_environment(folder: Path, *packages: str) -> Path:
+    """Returns the folder of the commands of a new environment with these packages."""
+    venv.create(folder, with_pip=True)
+    commands = folder / ("Scripts" if sys.platform == "win32" else "bin")
+    run(commands / "python", "-m", "pip", "install", "--quiet", *packages)
+    run(commands / "python", "-m", "pip", "check")
+    return commands
+
+
+def build(scratch: Path) -> None:
+    """Writes wheel and sdist to dist/ and checks them."""
+    shutil.rmtree(DIST, ignore_errors=True)
+    commands = make_environment(scratch / "tools", "build", "twine", "check-wheel-contents")
+    run(commands / "python", "-m", "build", "--outdir", DIST)  # the wheel is made from the sdist
+    run(commands / "twine", "check", "--strict", *DIST.iterdir())
+    run(commands / "check-wheel-contents", *DIST.glob("*.whl"))
+
+
+def use(scratch: Path, package: Path, extra: str) -> None:
+    """Installs a file of dist/ with an extra, none if empty, and runs commands that need it."""
+    start = time.monotonic()
+    name = f"{package}[{extra}]" if extra else str(package)
+    commands = make_environment(scratch / "environment", name)
+    print(f"{package.name} [{extra}]: installed in {time.monotonic() - start:.0f} s", flush=True)
+    draw = "from PIL import Image; Image.new('RGB', (90, 120), 'white').save('photo.png')"
+    run(commands / "python", "-c", draw, cwd=scratch)
+    run(commands / "wardrobe", "predict", "photo.png", cwd=scratch)
+    if extra in USES:
+        backend = "jax" if extra == "jax" else "tensorflow"
+        run(commands / "wardrobe", *USES[extra].split(), cwd=scratch, KERAS_BACKEND=backend)
+    shutil.rmtree(scratch / "environment")
+
+
+def main() -> None:
+    """Does what the arguments say."""
+    with tempfile.TemporaryDirectory() as folder:
+        if sys.argv[1:] != ["try"]:
+            build(Path(folder))
+        if sys.argv[1:] == ["build"]:
+            return
+        (wheel,), (sdist,) = DIST.glob("*.whl"), DIST.glob("*.tar.gz")
+        (metadata,) = (each for each in ZipFile(wheel).namelist() if each.endswith("/METADATA"))
+        fields = Parser().parsestr(ZipFile(wheel).read(metadata).decode())
+        extras = [each for each in fields.get_all("Provides-Extra", []) if each != "dev"]
+        use(Path(folder), sdist, "")
+        for extra in ["", *extras]:
+            use(Path(folder), wheel, extra)
+
+
+main()
