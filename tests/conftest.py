@@ -67,6 +67,11 @@ def wardrobe_here(
     return _call_main(cli.main, *arguments, cwd=cwd, data_dir=data_dir, home=home)
 
 
+def python_here(code: str, cwd: Path) -> Result:
+    """Runs Python code as a script of its own would run, in this process."""
+    return _call_main(lambda: exec(code, {"__name__": "__main__"}), cwd=cwd, data_dir=None)
+
+
 def explain_here(run: str, cwd: Path) -> Result:
     """Runs `wardrobe explain` in this process, with one short cross-validation."""
     from wardrobe.explain import label_errors

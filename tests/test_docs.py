@@ -5,13 +5,12 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, environment, wardrobe_here
+from conftest import ROOT, python_here, wardrobe_here
 from PIL import Image
 
 from benchmarks import results
@@ -173,10 +172,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, few_of_own: Path) -> None
     Image.new("RGB", (90, 120), "white").save(tmp_path / "photo.jpg")
     code = blocks("python").replace('"auto"', f"{str(few_of_own)!r}, epochs=1")
     code = code.replace("load_data()", f"load_data({str(few_of_own)!r})")
-    command = [sys.executable, "-c", code]
-    result = subprocess.run(
-        command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True
-    )
+    result = python_here(code, tmp_path)
     assert "(312, 28, 28)" in result.stdout, result.stderr
     assert "report.html" in result.stdout
     assert result.stdout.endswith("the image is blank\n")
