@@ -54,8 +54,9 @@ def gather() -> None:
             page.with_suffix(path.suffix.removesuffix(".md") + ".md").write_text(render(path))
     command = typer.main.get_command(app)
     text = typer.cli.get_docs_for_click(obj=command, ctx=typer.Context(command), name="wardrobe")
+    text = text[text.index("\n## ") :]  # without what the page says itself
     with (PAGES / "docs/commands.md").open("a") as commands:
-        commands.write(text[text.index("\n## ") :])  # without what the page says itself
+        commands.write(text.replace("/*", "/\\*"))  # KIND/*.jpg is no emphasis
     (PAGES / "docs/python.md").write_text("# Python\n\n::: wardrobe\n\n::: wardrobe.photo\n")
 
 
