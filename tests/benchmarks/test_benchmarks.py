@@ -11,7 +11,8 @@ from drawn_photos import scene, wood
 from PIL import Image
 
 from benchmarks.__main__ import app
-from benchmarks.speed import soak
+from benchmarks.accuracy import train
+from benchmarks.speed import predict, soak
 from wardrobe.evaluation import calibration, out_of_distribution
 from wardrobe.runs import Run
 
@@ -66,9 +67,10 @@ def test_models_are_scored_on_corrupted_images(
     refused(other, 2, f"was trained on {own}, expected {few_of_own}")
 
 
-def test_speed_is_measured_against_keras(tmp_path: Path) -> None:
+def test_speed_is_measured_against_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict, "FEW", 100)
     result = run_benchmark(
-        "predict", "--rounds", 1, "--images", 50, "--many", 1200, "--json", cwd=tmp_path
+        "predict", "--rounds", 1, "--images", 50, "--many", 120, "--json", cwd=tmp_path
     )
     assert result.returncode == 0, result.stderr
     measured = json.loads(result.stdout)
@@ -110,7 +112,10 @@ def test_the_finder_is_timed_beside_grabcut(tmp_path: Path) -> None:
     assert "| GrabCut |" in (tmp_path / "RESULTS.md").read_text()
 
 
-def test_train_writes_results_and_page(tmp_path: Path, few_of_own: Path) -> None:
+def test_train_writes_results_and_page(
+    tmp_path: Path, few_of_own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "MATRIX", 256)
     arguments = (
         "train",
         "--recipes",
