@@ -51,7 +51,11 @@ def read_drawn_tile(rgb: Rgb) -> Grey | None:
         return None
     # The middle of each of the tile's pixels: where two of them meet, colours are mixed.
     small = Image.fromarray(area).resize((SIDE, SIDE), Image.Resampling.NEAREST)
-    tile = _to_values(np.asarray(small))
+    colours = np.asarray(small)
+    is_grey = not np.ptp(colours, axis=2).any()
+    # A few pixels first, for speed.
+    is_mapped = not is_grey and _to_values(colours[::4, ::4]) is not None
+    tile = _to_values(colours) if is_mapped else None
     if tile is None and is_figure and _is_enlarged(area, small):  # grey, or another map
         tile = np.asarray(small.convert("L"))
     # A purple garment has few values of viridis.
