@@ -34,9 +34,10 @@ class Trainer:
 
     def __init__(self, command: Sequence[object], cwd: Path, name: str) -> None:
         self.out, self.err = cwd / f"{name}.out", cwd / f"{name}.err"
+        quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # to compile
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(
-                [*map(str, command)], cwd=cwd, env=environment(cwd), stdout=out, stderr=err
+                [*map(str, command)], cwd=cwd, env=environment(cwd) | quick, stdout=out, stderr=err
             )
 
     def wait_for(self, text: str) -> None:
