@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 from chromium import CHROMIUM, launched, watched
 from conftest import Result, Server, serving, wait_until
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from wardrobe.runs import Run
@@ -108,10 +109,22 @@ def test_a_cell_of_the_confusion_matrix_shows_its_images(page: Page, server: Ser
     expect(page.locator(".cell-title")).to_contain_text(title)
     assert cells.nth(len(names) * wrong[0] + wrong[1]).inner_text() == str(count)
     assert page.locator(".tiles button").count() == min(60, count)
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert cells.first.evaluate("(cell) => cell.clientWidth") >= 24  # pixels, for a finger
+    page.reload()  # the address has the cell
+    expect(page.locator(".cell-title")).to_contain_text(title)
     page.locator(".tiles button").first.click()
+    expect(page.locator(".explore-image h2")).to_be_in_viewport()
     expect(page.locator(".one-image figcaption")).to_contain_text(f"really: {names[wrong[0]]}")
     expect(page.locator(".one-image .verdict")).to_have_text(names[wrong[1]])
     expect(page.locator(".tiles button").first).to_be_focused()
+    with page.expect_download() as saved:  # for the sheet that explains the mistake step by step
+        page.get_by_role("link", name="save the image").click()
+    command = f"wardrobe explain runs/{RUN} {saved.value.suggested_filename}"
+    expect(page.locator(".sheet code")).to_have_text(command)
+    shown = np.reshape(page.locator(".one-image canvas").evaluate(READ_TILE), (28, 28))
+    with Image.open(saved.value.path()) as image:
+        np.testing.assert_array_equal(np.asarray(image.convert("L")), shown)
 
 
 def test_the_map_shows_the_image_under_the_pointer(page: Page, server: Server) -> None:
@@ -193,6 +206,8 @@ def test_the_newest_epoch_of_a_training_is_followed(page: Page) -> None:
 def test_two_runs_are_shown_side_by_side(page: Page) -> None:
     page.get_by_label("Compare with").select_option(OTHER)
     expect(page.locator(".explore-confusion .run-name")).to_have_text([RUN, OTHER])
+    page.locator(".matrix [role=gridcell]").first.click()
+    expect(page.locator(".cell-title")).to_have_count(2)
     assert f"compare={OTHER}" in page.url
     page.get_by_role("button", name="Next image").click()
     expect(page.locator(".one-image figcaption").last).to_contain_text("Image 4, ")

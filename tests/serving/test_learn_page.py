@@ -24,6 +24,17 @@ pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium is installed; with Debian: apt install chromium"
 )
 
+CREATE_DROP = """(bytes) => {
+    const data = new DataTransfer();
+    data.items.add(new File([Uint8Array.from(bytes)], "photo.png", { type: "image/png" }));
+    return data;
+}"""
+ADVISE = """async (row) => {
+    const { advise } = await import("/learn/live.js");
+    const details = { summary: { class_names: Array(10).fill("name") } };
+    return advise({ history: [{ epoch: 1, learning_rate: 5, ...row }], details });
+}"""
+
 Points = Sequence[tuple[float, float]]  # of a stroke, as fractions of the drawing board
 
 
@@ -99,6 +110,7 @@ def test_a_training_is_started_steered_and_found_again(page: Page, server: Serve
     page.get_by_label("Training images").fill("1000")
     page.get_by_label("Epochs").fill("200")
     page.get_by_role("button", name="Start training").click()
+    expect(page.locator("#run-title")).to_be_in_viewport()
     expect_status(page, "running")
     name = page.evaluate("() => new URLSearchParams(location.hash.slice(1)).get('run')")
     # Curves grow, and the network is watched.
@@ -153,7 +165,10 @@ def test_own_classes_are_drawn_trained_and_used(page: Page, tmp_path: Path) -> N
     expect(page.locator("#own-source video")).to_be_visible()
     page.get_by_role("button", name="Take a picture: stick").click()
     page.get_by_role("button", name="Remove picture 7 of stick").click()
-    expect(page.locator(".class .tile")).to_have_count(13)
+    dropped = page.evaluate_handle(CREATE_DROP, list((tmp_path / "photo.png").read_bytes()))
+    page.locator(".class").nth(1).dispatch_event("drop", {"dataTransfer": dropped})
+    expect(page.locator(".class .tile")).to_have_count(14)
+    expect(page.locator(".class").nth(1).locator(".tile")).to_have_count(7)
     page.get_by_role("tab", name="Draw").first.click()
 
     start.click()
@@ -226,6 +241,14 @@ def test_a_wrong_value_and_a_missing_run_are_explained(page: Page, server: Serve
     expect(page.locator("#start-note")).to_contain_text("conv_filters")
     page.goto(server.url + "/learn#run=missing")
     expect(page.locator("#run-message")).to_contain_text("missing")
+
+
+def test_a_network_no_better_than_chance_gets_advice(page: Page) -> None:
+    for loss in (None, 2.31):  # a loss that is not a number is null
+        advice = page.evaluate(ADVISE, {"val_loss": loss, "val_accuracy": 0.1})
+        assert "The learning rate is probably too high: it is 5." in advice
+    for row in ({"val_loss": 2.2, "val_accuracy": 0.1}, {"val_loss": 3.0, "val_accuracy": 0.6}):
+        assert page.evaluate(ADVISE, row) == ""
 
 
 def test_without_permission_the_page_says_how_and_shows_runs(

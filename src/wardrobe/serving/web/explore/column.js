@@ -14,11 +14,11 @@ export const describeEpoch = (epoch) => (epoch ? `After epoch ${epoch}` : "Befor
 /** Returns the position of the last of `epochs` that is not after `epoch`. */
 export const findPosition = (epochs, epoch) => Math.max(0, epochs.findLastIndex((each) => each <= epoch));
 
-/** Creates a run's panels in `sections` (name → element); `choose(image)` is called when an image is chosen in one of them.
+/** Creates a run's panels in `sections` (name → element); `choose(image)` and `chooseCell(cell)` are called when an image or a cell of the matrix is chosen.
  *
- * Returns `show(epoch, findImage)`, `setTitle(isShown)`, `remove()`, `predictions()`, those that are shown, and `epochs`, which may grow.
+ * Returns `show(epoch, findImage, cell)`, `setTitle(isShown)`, `remove()`, `predictions()`, those that are shown, and `epochs`, which may grow.
  */
-export function createColumn(sections, { summary, epochs }, choose) {
+export function createColumn(sections, { summary, epochs }, choose, chooseCell) {
   const classNames = summary.class_names, data = createRunData(summary.name);
   const panels = Object.fromEntries(Object.entries(sections).map(([name, section]) => {
     const panel = createElement("div", "panel");
@@ -27,17 +27,17 @@ export function createColumn(sections, { summary, epochs }, choose) {
     return [name, panel];
   }));
   let at = null, pixels = null, predictions = null;
-  const showScores = createScores(panels.epochs), showImage = createImage(panels.image, classNames), showFilters = createFilters(panels.filters);
+  const showScores = createScores(panels.epochs), showImage = createImage(panels.image, summary), showFilters = createFilters(panels.filters);
   const unitParent = document.createElement("div"), showMaps = createMaps(panels.maps, summary.name, (...place) => unit.open(...place));
   panels.maps.append(unitParent);
   const unit = createUnit(unitParent, classNames, (query) => data.getUnit(at, pixels, query));
-  const showConfusion = createConfusion(panels.confusion, classNames, choose), showMap = createMap(panels.map, classNames, choose);
+  const showConfusion = createConfusion(panels.confusion, classNames, choose, chooseCell), showMap = createMap(panels.map, classNames, choose);
 
   return {
     name: summary.name,
     epochs,
     predictions: () => predictions,
-    async show(wanted, findImage) {
+    async show(wanted, findImage, cell) {
       const epoch = this.epochs[findPosition(this.epochs, wanted)], network = await data.getEpoch(epoch);
       showScores(epoch, network.scores);
       showFilters(network.filters); // also if the images are not there
@@ -47,7 +47,7 @@ export function createColumn(sections, { summary, epochs }, choose) {
       showImage(image, pixels, classNames[found.labels[image]], answer);
       showMaps(network.layers, answer, pixels);
       unit.show(network.layers, answer.layers, pixels);
-      showConfusion(found, images);
+      showConfusion(found, images, cell);
       showMap(found, images, image);
     },
     setTitle: (isShown) => Object.values(panels).forEach((panel) => { panel.firstChild.hidden = !isShown; }),
@@ -77,17 +77,22 @@ function createFilters(panel) {
   };
 }
 
-function createImage(panel, classNames) {
+function createImage(panel, { name, class_names: classNames }) {
   const canvas = document.createElement("canvas"), [figure, caption] = createFigure(canvas, ""), view = createElement("div", "one-image");
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "The image");
+  const sheet = createElement("p", "soft sheet", "Step by step, with heat maps: "), save = createElement("a", "", "save the image"), command = createElement("code", "");
+  sheet.append(save, " and run ", command);
   view.append(figure);
   const showAnswer = createBlock(view, { class_names: classNames }, false);
-  panel.append(view);
+  panel.append(view, sheet);
   return (image, pixels, label, answer) => {
     paint(canvas, pixels, 28, 28, grey);
     caption.textContent = `Image ${image}, really: ${label}`;
     canvas.setAttribute("aria-label", caption.textContent);
+    save.download = `validation-${image}.png`;
+    save.href = canvas.toDataURL();
+    command.textContent = `wardrobe explain runs/${name} ${save.download}`;
     showAnswer(answer);
   };
 }

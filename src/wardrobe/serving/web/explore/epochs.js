@@ -23,10 +23,10 @@ const SECTIONS = { // name → title, what it shows
 export function createExplorer(parent, { details, runs, state }) {
   const name = details.summary.name, sections = createSections(parent), film = createFilm(sections.epochs, go);
   const status = createElement("p", "status"), compare = createCompare(sections.epochs, runs.filter((each) => each.name !== name));
-  const columns = [createColumn(sections, details, choose)];
+  const columns = [createColumn(sections, details, look, chooseCell)];
   let epochs = [], position = 0;
   status.setAttribute("role", "status");
-  sections.epochs.append(status);
+  sections.epochs.after(status);
 
   const findImage = (count) => Math.max(0, Math.min(count - 1, Math.floor(Number(state.read().image) || 0)));
   const refresh = createLatest(async () => {
@@ -36,19 +36,30 @@ export function createExplorer(parent, { details, runs, state }) {
       state.write({ compare: null });
       status.textContent = error.message;
     });
-    await Promise.all(columns.map((column) => column.show(epochs[position], findImage))).catch((error) => { status.textContent = error.message; });
+    await Promise.all(columns.map((column) => column.show(epochs[position], findImage, state.read().cell))).catch((error) => { status.textContent = error.message; });
   });
 
   /** Shows another run beside this one, or none. */
   async function compareWith(other) {
     if (columns[1]?.name !== (other ?? undefined)) columns.splice(1).forEach((column) => column.remove());
     compare.value = other ?? "";
-    if (other && !columns[1]) columns.push(createColumn(sections, await request(`api/runs/${encodeURIComponent(other)}`), choose));
+    if (other && !columns[1]) columns.push(createColumn(sections, await request(`api/runs/${encodeURIComponent(other)}`), look, chooseCell));
     columns.forEach((column) => column.setTitle(columns.length > 1));
   }
 
   function choose(image) {
     state.write({ image });
+    return refresh();
+  }
+
+  /** Chooses an image in another section, and goes to the section that shows it. */
+  function look(image) {
+    sections.image.parentElement.scrollIntoView();
+    return choose(image);
+  }
+
+  function chooseCell(cell) {
+    state.write({ cell });
     return refresh();
   }
 

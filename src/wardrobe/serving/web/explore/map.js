@@ -12,7 +12,7 @@ const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 /** Creates the map in `parent`; returns `show(predictions, images, image)`. `onChoose(image)`: a mark was clicked. */
 export function createMap(parent, classNames, onChoose) {
   const canvas = document.createElement("canvas"), tile = document.createElement("canvas"), text = createElement("p", "", "");
-  const [legend, aside] = [createElement("div", "legend"), createElement("div", "pointed")], view = createElement("div", "map"), missing = createElement("p", "soft", "There are too few images for a map.");
+  const [legend, aside] = [createElement("div", "legend"), createElement("div", "pointed")], view = createElement("div", "map"), missing = createElement("p", "soft", "There is no map: there are too few images, or all look the same to the network.");
   let predictions = null, images = null, points = [], pointed = 0, highlighted = null, frame = 0;
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application");

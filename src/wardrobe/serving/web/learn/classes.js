@@ -71,7 +71,7 @@ export function createClasses({ source, list, more }, onChange) {
     const button = createElement("button", "", ADD[pictures.getSource()]), count = createElement("span", "soft");
     const kind = { item, name, remove, grid, count, add: button, tiles: [] };
     for (const each of [remove, button]) each.type = "button";
-    name.placeholder = "Name, such as cat";
+    name.placeholder = "Name: cat";
     name.maxLength = 40;
     name.autocomplete = "off";
     name.addEventListener("input", update);

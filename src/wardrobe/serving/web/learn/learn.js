@@ -27,7 +27,7 @@ const takeAlong = createTakeAlong({
 const runView = createRunView({
   ...collect({
     title: "run-title", facts: "run-facts", badge: "badge", progress: "progress", progressText: "progress-text", charts: "charts", message: "run-message",
-    announcement: "announcement", stage: "stage", pause: "pause", continue: "continue", stop: "stop", resume: "resume", rateForm: "rate-form", rate: "rate",
+    announcement: "announcement", advice: "advice", stage: "stage", pause: "pause", continue: "continue", stop: "stop", resume: "resume", rateForm: "rate-form", rate: "rate",
     history: "history", historyDetails: "history-details",
   }),
   frames: collect({ section: "watch", filters: "filters", caption: "watch-caption", list: "images" }),
@@ -93,7 +93,10 @@ async function show(isMoved) {
   showDetails(null);
   runView.close();
   tryIt.stop();
-  if (isMoved) byId(run ? "run" : "new").focus();
+  if (isMoved) {
+    byId(run ? "run" : "new").scrollIntoView();
+    byId(run ? "run" : "new").focus({ preventScroll: true });
+  }
   if (!run) return;
   try {
     await runView.open(run);

@@ -9,6 +9,7 @@ import { createFrames } from "./frames.js";
 export const STATUS = { starting: "starting", running: "in training", paused: "paused", interrupted: "stopped", done: "done", failed: "failed" };
 const DATA = { synthetic: "drawn garments", "fashion-mnist": "Fashion-MNIST" };
 const LONGEST_STAGE = 80; // letters; longer lines of the terminal say nothing to a learner
+const MOST_LOSS = 3; // times the first loss: the highest that the axis shows
 const LOWEST_ACCURACY = 0.9; // the accuracy axis never begins above
 
 const isNumber = Number.isFinite; // a training that diverges has losses of null
@@ -28,13 +29,24 @@ export function formatSeconds(seconds) {
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-const findLossRange = (values) => [0, roundUp(values.sort((a, b) => a - b)[Math.floor(0.99 * values.length)] ?? 1)];
+/** Returns the loss axis; a loss that explodes leaves it, so that the rest stays readable. */
+function findLossRange(values) {
+  const first = values[0] ?? 1, sorted = values.toSorted((a, b) => a - b);
+  return [0, roundUp(Math.min(sorted[Math.floor(0.99 * values.length)] ?? 1, MOST_LOSS * first))];
+}
 const findAccuracyRange = (values) => [values.reduce((lowest, each) => Math.min(lowest, Math.floor(10 * each) / 10), LOWEST_ACCURACY), 1];
 
 /** Returns the next of 1, 1.5, 2, 3, 5, 7 times a power of ten. */
 function roundUp(value) {
   const power = 10 ** Math.floor(Math.log10(value || 1));
   return power * ([1, 1.5, 2, 3, 5, 7].find((each) => each * power >= value) ?? 10);
+}
+
+/** Returns what to do about a network that is no better than chance after an epoch, or "". */
+export function advise({ history, details }) {
+  const last = history.at(-1), classes = details.summary.class_names.length;
+  const isLost = last && (!isNumber(last.val_loss) || (last.val_loss >= Math.log(classes) && last.val_accuracy < 1.5 / classes));
+  return isLost ? `After epoch ${last.epoch} the network is no better than chance. The learning rate is probably too high: it is ${Number(last.learning_rate.toPrecision(3))}. Stop, and start a new training with a tenth of it.` : "";
 }
 
 /** Sets up the view of a run; calls `onDetails(details)` at first, after each epoch and after a change of status. */
@@ -55,6 +67,8 @@ export function createRunView(elements, onDetails) {
       const points = history.map((row) => [row.epoch, row[`val_${field}`]]), keepNumbers = (values) => values.filter(([, value]) => isNumber(value));
       chart({ line: keepNumbers(line), points: keepNumbers(points), epochs, changes: stepsPerEpoch ? changes : [] });
     }
+    const advice = advise(run);
+    if (elements.advice.textContent !== advice) elements.advice.textContent = advice; // said once
     showProgress();
   }
 
@@ -102,7 +116,8 @@ export function createRunView(elements, onDetails) {
     const focused = document.activeElement;
     elements.pause.hidden = status !== "running";
     elements.continue.hidden = status !== "paused";
-    elements.stop.hidden = elements.rateForm.hidden = !isActive;
+    elements.stop.hidden = !isActive;
+    elements.rateForm.hidden = !isActive || status === "starting"; // it has no rate yet
     elements.resume.hidden = status !== "interrupted";
     // The focus moves along to what can be done next, for the keyboard.
     if (focused.hidden) [elements.pause, elements.continue, elements.resume].find((each) => !each.hidden)?.focus();

@@ -49,6 +49,7 @@ export function createPictures(parent, name, { onDrawing = () => {}, onPhotos, o
   let drawing = null, source = "draw";
   createBoard(part.board, { ...part, showStatus }, (pixels, isFinal) => {
     drawing = pixels;
+    part.board.parentElement.classList.toggle("blank", !pixels);
     onDrawing(pixels, isFinal);
   });
   part.choose.addEventListener("click", () => part.file.click());

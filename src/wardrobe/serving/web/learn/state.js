@@ -1,8 +1,8 @@
-// What the page shows, kept in its address: #token=…&run=NAME&epoch=3&image=12&compare=OTHER.
+// What the page shows, kept in its address: #token=…&run=NAME&epoch=3&image=12&compare=OTHER&cell=6,0.
 
-const NAMES = ["token", "run", "epoch", "image", "compare"];
+const NAMES = ["token", "run", "epoch", "image", "compare", "cell"];
 
-/** Returns {token, run, epoch, image, compare}: texts, or null. */
+/** Returns {token, run, epoch, image, compare, cell}: texts, or null. */
 export function read() {
   const values = new URLSearchParams(location.hash.slice(1));
   return Object.fromEntries(NAMES.map((name) => [name, values.get(name)]));
@@ -15,7 +15,7 @@ export function format(changes) {
 }
 
 /** Returns the address of a run; of a new training for null. */
-export const formatRun = (run) => format({ run, epoch: null, image: null, compare: null });
+export const formatRun = (run) => format({ run, epoch: null, image: null, compare: null, cell: null });
 
 /** Changes values in the address, without a new entry in the browser's history. */
 export const write = (changes) => history.replaceState(null, "", format(changes));

@@ -59,6 +59,7 @@ export function createTry({ section, source, answer, announcement, epochText, ti
       if (names.join("\n") !== classNames) {
         answer.replaceChildren();
         showAnswer = createBlock(answer, { name: "", class_names: names }, false);
+        answer.querySelector(".verdict").textContent = "Draw something";
         classNames = names.join("\n");
       }
       run = details;
