@@ -25,6 +25,8 @@ Rng = np.random.Generator
 
 _GRID_Y = np.arange(CANVAS, dtype=np.float32)[:, None] / CANVAS  # (CANVAS, 1)
 _GRID_X = np.arange(CANVAS, dtype=np.float32)[None, :] / CANVAS  # (1, CANVAS)
+_ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+_CIRCLE = [(float(np.cos(a)), float(np.sin(a))) for a in _ANGLES]  # once: images are many
 
 
 def draw(
@@ -111,12 +113,11 @@ class Canvas:
 
     def _place(self, points: list[Point] | tuple[Point, ...]) -> list[Point]:
         centred = (np.array(points) - 0.5) @ self._matrix.T  # about the middle
-        return [(float(x), float(y)) for x, y in (centred + 0.5 + self._shift) * CANVAS]
+        return [(x, y) for x, y in ((centred + 0.5 + self._shift) * CANVAS).tolist()]
 
 
 def _ellipse(x: float, y: float, radius_x: float, radius_y: float) -> list[Point]:
-    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    return [(x + radius_x * np.cos(a), y + radius_y * np.sin(a)) for a in angles]
+    return [(x + radius_x * across, y + radius_y * down) for across, down in _CIRCLE]
 
 
 def _draw_pattern(rng: np.random.Generator) -> Floats | float:
