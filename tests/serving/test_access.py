@@ -14,7 +14,13 @@ from conftest import Server, serving
 
 from wardrobe.errors import UsageError
 from wardrobe.serving import server as server_module
-from wardrobe.serving.settings import accept_hosts, accept_origins, accept_proxies, accept_root_path
+from wardrobe.serving.settings import (
+    accept_hosts,
+    accept_origins,
+    accept_proxies,
+    accept_root_path,
+    refuse_training,
+)
 
 
 @pytest.fixture(scope="module")
@@ -225,3 +231,14 @@ def test_origins_are_compared_as_browsers_write_them() -> None:
 def test_a_malformed_origin_is_refused(origin: str) -> None:
     with pytest.raises(UsageError, match=re.escape(f"--cors {origin!r} is not an origin")):
         accept_origins([origin])
+
+
+def test_training_is_allowed_where_only_this_machine_can_ask() -> None:
+    assert refuse_training(None, 1, is_local=True) is None
+    assert refuse_training(True, 1, is_local=False) is None
+    for given, words in {
+        (None, 1, False): "--allow-training",
+        (False, 1, True): "--no-allow-training",
+        (True, 2, True): "--workers",
+    }.items():
+        assert words in str(refuse_training(*given))

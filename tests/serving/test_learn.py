@@ -28,7 +28,6 @@ from wardrobe.runs.run import HISTORY_FIELDS
 from wardrobe.serving.learn.training import folders, jobs
 from wardrobe.serving.learn.training.jobs import Jobs
 from wardrobe.serving.learn.training.requests import Training
-from wardrobe.serving.settings import refuse_training
 
 FOLLOWERS = 100
 PIXELS = base64.b64encode(bytes(range(196)) * 4).decode()
@@ -387,17 +386,6 @@ def test_a_token_is_needed_and_training_can_be_switched_off(tmp_path: Path) -> N
         assert (refused.status_code, refused.json()["error"]) == (403, answer["reason"])
         assert not (tmp_path / "runs").exists()
         assert requests.get(f"{server.url}/api/recipes", headers=right).json()["recipes"]
-
-
-def test_training_is_allowed_where_only_this_machine_can_ask() -> None:
-    assert refuse_training(None, 1, is_local=True) is None
-    assert refuse_training(True, 1, is_local=False) is None
-    for given, words in {
-        (None, 1, False): "--allow-training",
-        (False, 1, True): "--no-allow-training",
-        (True, 2, True): "--workers",
-    }.items():
-        assert words in str(refuse_training(*given))
 
 
 def test_training_needs_space_on_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,8 +74,7 @@ def _draw_scores(subject: "Subject") -> Findings:
     images, labels = subject.scored.images, subject.scored.labels
     probabilities, metrics = subject.probabilities, subject.run.metrics()
     split = metrics["split"]
-    wrong = np.flatnonzero(subject.predicted != labels)  # (mistakes,)
-    worst = wrong[np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")][:GRID_IMAGES]
+    wrong, worst = _find_mistakes(subject)
     first = np.arange(len(labels))[:GRID_IMAGES]
     barred = np.concatenate([first[:BARS_FIRST], wrong[wrong >= BARS_FIRST][:BARS_WRONG]])
     before, after = (
@@ -108,6 +107,13 @@ def _draw_scores(subject: "Subject") -> Findings:
         {},
         {"confusion": _describe_cells(subject, confusion)},
     )
+
+
+def _find_mistakes(subject: "Subject") -> tuple[np.ndarray, np.ndarray]:
+    """Returns the images with a wrong prediction, and the most confident of them."""
+    wrong = np.flatnonzero(subject.predicted != subject.scored.labels)  # (mistakes,)
+    order = np.argsort(-subject.probabilities.max(axis=1)[wrong], kind="stable")
+    return wrong, wrong[order][:GRID_IMAGES]
 
 
 def _describe_cells(subject: "Subject", figure: "Figure") -> dict[str, Any]:
