@@ -46,7 +46,7 @@ function roundUp(value) {
 export function advise({ history, details }) {
   const last = history.at(-1), classes = details.summary.class_names.length;
   const isLost = last && (!isNumber(last.val_loss) || (last.val_loss >= Math.log(classes) && last.val_accuracy < 1.5 / classes));
-  return isLost ? `After epoch ${last.epoch} the network is no better than chance. The learning rate is probably too high: it is ${Number(last.learning_rate.toPrecision(3))}. Stop, and start a new training with a tenth of it.` : "";
+  return isLost ? `After epoch ${last.epoch} the network is no better than chance. The learning rate is probably too high: it is ${Number(last.learning_rate.toPrecision(3))}. Start a new training with a tenth of it.` : "";
 }
 
 /** Sets up the view of a run; calls `onDetails(details)` at first, after each epoch and after a change of status. */
