@@ -23,6 +23,9 @@ INTERRUPTED = 130  # what Typer returns after Ctrl-C: 128 + SIGINT
 EXTRAS = {
     "optuna": "tune",
     "jax": "jax",
+    "tensorboard": "tensorboard",
+    **dict.fromkeys(("mlflow", "alembic", "sqlalchemy"), "mlflow"),
+    "huggingface_hub": "hub",
     **dict.fromkeys(("starlette", "uvicorn", "prometheus_client", "orjson"), "serve"),
     **dict.fromkeys(("ai_edge_litert", "openvino", "nncf"), "export"),
     **dict.fromkeys(("ray", "pyarrow", "fsspec"), "scale"),
@@ -73,8 +76,8 @@ ExtraPhotos = Annotated[
 Model = Annotated[
     str | None,
     Option(
-        help="Run folder, 'latest', file from `wardrobe export`, or shipped model: 'photo' or "
-        "'baseline'",
+        help="Run folder, 'latest', file from `wardrobe export`, hf://OWNER/NAME, or a "
+        "shipped model: 'photo' or 'baseline'",
         show_default="photo",
         autocompletion=complete_run,
     ),

@@ -91,6 +91,10 @@ def train(
         str | None,
         Option(help="Resume this run: a folder, or 'latest'", autocompletion=complete_run),
     ] = None,
+    log_to: Annotated[
+        list[str] | None,
+        Option(metavar="TRACKER", help="Also log to 'tensorboard' or 'mlflow'; repeatable"),
+    ] = None,
     coordinator: Annotated[
         str | None,
         Option(
@@ -143,7 +147,7 @@ def train(
         return
     if resume is not None:
         moved: Moved = {"data": data, "photos_dir": photos_dir, "extra_photos": extra_photos}
-        run = api.resume(resume, recipe, data_dir, stream, process, **moved)
+        run = api.resume(resume, recipe, data_dir, stream, process, log_to=log_to or (), **moved)
     else:
         run = api.train(
             recipe_files.choose(recipe, recipe_file),
@@ -159,6 +163,7 @@ def train(
             out=out,
             stream=stream,
             process=process,
+            log_to=log_to or (),
         )
     print_scores(api.summarize(run), as_json)
 

@@ -19,7 +19,7 @@ from wardrobe.terminal import console, progress
 from wardrobe.training.distributed.launch import Process
 from wardrobe.workflows import plan, sources
 from wardrobe.workflows.opening import NAMES, Moved, check_model, load_run_data, open_run_data
-from wardrobe.workflows.starting import START_AGAIN, connect_workers, loading_keras
+from wardrobe.workflows.starting import START_AGAIN, check_trackers, connect_workers, loading_keras
 
 if TYPE_CHECKING:
     import keras
@@ -43,6 +43,7 @@ def train(
     stream: TextIO | None = None,
     process: Process | None = None,
     callbacks: Sequence["keras.callbacks.Callback"] = (),
+    log_to: Sequence[str] = (),
 ) -> Run:
     """Trains a recipe, scores it on the test split, and writes figures, model.onnx and report.
 
@@ -67,10 +68,12 @@ def train(
             in `keras.Model.fit`, with the row of history.csv as the epoch's `logs`, and those of
             training batches about every 16 batches. `model.stop_training` ends training after the
             epoch. Of several processes, process 0 alone has them.
+        log_to: experiment trackers, "tensorboard" or "mlflow"; see `trackers`.
 
     Raises:
         WardrobeError: the message says what failed and what to do.
     """
+    log_to = check_trackers(log_to)
     start = sources.choose_default(recipe, data) if start_from is None else start_from
     source = sources.find(start)
     chosen = plan.choose_recipe(recipe, settings or {}, epochs, source, data)
@@ -104,6 +107,7 @@ def train(
         limit=limit,
         seed=seed,
         start_from=source and source.describe(),
+        log_to=log_to,
         reproduce=partial(
             plan.format_command, chosen, source, dataset.name, seed, limit, extra_photos
         ),
@@ -119,6 +123,7 @@ def resume(
     stream: TextIO | None = None,
     process: Process | None = None,
     callbacks: Sequence["keras.callbacks.Callback"] = (),
+    log_to: Sequence[str] = (),
     **moved: Unpack[Moved],
 ) -> Run:
     """Resumes an interrupted run, bit for bit with the same machine, threads and versions.
@@ -132,6 +137,7 @@ def resume(
         process: as in `train`; the number of processes may differ from before.
         callbacks: as in `train`. The run keeps what they did to the model, such as another constant
             learning rate, but not what they count themselves.
+        log_to: more trackers, as in `train`. Those that the run has are kept.
 
     Raises:
         RunError: there is no such run, it is done, it has another recipe, or its data has changed.
@@ -145,6 +151,7 @@ def resume(
         raise RunError(
             f"{run.path} has recipe {trained!r}, not {recipe!r}; leave it out: {run.resume_line}"
         )
+    log_to = check_trackers([*info.get("log_to", []), *log_to])
     with run.lock():  # fails before Keras is loaded if another process trains the run
         run.control_path.unlink(missing_ok=True)  # it was for the process before
     start_from = sources.check_unchanged(run)
@@ -161,7 +168,7 @@ def resume(
         key: _resolve(str(place)) for key, place in places.items() if place is not None
     }
     changes["data"] = dataset.name  # of a folder of images, its new path
-    changes["start_from"] = start_from
+    changes |= {"start_from": start_from, "log_to": log_to}
     differences = runs.list_differences(info, runs.describe_provenance())
     if differences and not run.keras_path.exists():  # it is written when training ends
         changed = "; ".join(differences)

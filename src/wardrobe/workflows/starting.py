@@ -1,16 +1,34 @@
 """Starts what trains: Keras, and the other processes of a distributed training."""
 
-from collections.abc import Iterator
+import importlib
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 
 from wardrobe.data import Dataset
+from wardrobe.errors import UsageError
 from wardrobe.models import keras_settings
 from wardrobe.models.recipes import Recipe
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training.distributed.launch import Process
 
+TRACKERS = ("tensorboard", "mlflow")  # and the packages that they need
 START_AGAIN = "start it again on every host"
+
+
+def check_trackers(names: Sequence[str]) -> list[str]:
+    """Returns the names of experiment trackers without duplicates; see `workflows.trackers`.
+
+    Raises:
+        UsageError: a name is unknown. ImportError: its package is not installed.
+    """
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # MLflow reads it when it is imported
+    for name in names:
+        if name not in TRACKERS:
+            raise UsageError(f"--log-to {name} is unknown; give 'tensorboard' or 'mlflow'")
+        importlib.import_module(name)
+    return list(dict.fromkeys(names))
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from wardrobe.runs import Run
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import checkpoints, loop
 from wardrobe.training.distributed import collectives, supervisor
-from wardrobe.workflows import explain_run, export_run
+from wardrobe.workflows import explain_run, export_run, trackers
 
 
 def train(
@@ -122,6 +122,8 @@ def _train(
     display: TrainingDisplay,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
+    opened = trackers.open_trackers(run)
+    callbacks = [*callbacks, *opened]
     model = loop.fit(run.recipe(), dataset, run, run.info()["seed"], display, callbacks)
     collectives.leave()  # only process 0 does the rest
     checkpoints.save_model(model, run)
@@ -137,6 +139,8 @@ def _train(
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     run.update(finished=finished, onnx_largest_logit_difference=parity.largest_logit_difference)
     display.stage(f"Report: {report.write_report(run, CHAPTERS)}")
+    for tracker in opened:
+        tracker.log_results()
     run.update(status=runs.DONE)
 
 
