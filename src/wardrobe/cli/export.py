@@ -37,6 +37,10 @@ def export(
             help="Output folder", show_default="the run; the current folder for a shipped model"
         ),
     ] = None,
+    to_hub: Annotated[
+        str | None,
+        Option(metavar="OWNER/NAME", help="Upload the ONNX file to the Hugging Face Hub"),
+    ] = None,
     data: Data = None,
     data_dir: DataDir = None,
     photos_dir: PhotosDir = None,
@@ -48,7 +52,9 @@ def export(
     from wardrobe.workflows.opening import Moved
 
     moved: Moved = {"data": data, "photos_dir": photos_dir, "extra_photos": extra_photos}
-    found = api.export_model(run, to, int8, out, data_dir, progress_stream(as_json), **moved)
+    found = api.export_model(
+        run, to, int8, out, data_dir, progress_stream(as_json), to_hub=to_hub, **moved
+    )
     if as_json:
         return print_json(found)
     keys = "accuracy", "keras_accuracy", "same_answers"
@@ -59,3 +65,5 @@ def export(
         f"{same} of the answers agree; logits differ by at most "
         f"{found['largest_logit_difference']:.1e}"
     )
+    if to_hub is not None:
+        print(f"Uploaded: {found['hub']}")

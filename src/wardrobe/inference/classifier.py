@@ -19,6 +19,7 @@ from wardrobe.terminal.console import make_printable
 
 Floats = npt.NDArray[np.floating]
 
+HUB = "hf://"  # an address on the Hugging Face Hub
 SHIPPED = "photo"  # the default model
 # The faster file of each shipped model on a CPU, as measured in RESULTS.md.
 SHIPPED_FILES = {SHIPPED: "photo-int8.onnx", "baseline": "baseline.onnx"}
@@ -94,7 +95,7 @@ class Classifier:
 
         Args:
             source: a run, a run folder, "latest", a file from `wardrobe export`, "photo" or
-                "baseline"; None: the default model.
+                "baseline", "hf://OWNER/NAME[@REVISION]"; None: the default model.
             threads: for the computation; 0: one per core.
 
         Raises:
@@ -103,6 +104,7 @@ class Classifier:
         """
         path = resolve_model(source)
         name = path.stem.removesuffix(engines.INT8) if path.parent == PRETRAINED else str(path)
+        name = str(source) if str(source).startswith(HUB) else name
         name = make_printable(name)  # the server's JSON is UTF-8
         return cls(name, path.absolute(), engines.open_engine(path, threads), threads)
 
@@ -166,6 +168,10 @@ def resolve_model(source: str | Path | Run | None) -> Path:
     """
     if source is None or (source in SHIPPED_FILES and not Path(str(source)).exists()):
         return PRETRAINED / SHIPPED_FILES[str(source or SHIPPED)]
+    if str(source).startswith(HUB):
+        from wardrobe.inference import hub
+
+        return hub.download(str(source))
     path = source.path if isinstance(source, Run) else Path(source)
     if isinstance(source, Run) or source == LATEST or path.is_dir() or not path.suffix:
         run = source if isinstance(source, Run) else find_run(source)

@@ -254,6 +254,7 @@ def export_model(
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
     stream: TextIO | None = None,
+    to_hub: str | None = None,
     **moved: Unpack[Moved],
 ) -> dict[str, Any]:
     """Exports a model for another engine, and checks it against Keras on the validation images.
@@ -267,6 +268,7 @@ def export_model(
         out: the folder for the file, created if missing; None: the run folder, or the working
             directory for a shipped model.
         data_dir, moved: where the run's data is now; None: where it was.
+        to_hub: OWNER/NAME on the Hugging Face Hub, to which the ONNX file is uploaded.
 
     Returns:
         "model", "file", "format", "int8", "bytes"; "n" test images, "largest_logit_difference",
@@ -278,10 +280,15 @@ def export_model(
         ImportError: the format's package is not installed.
     """
     from wardrobe.inference import engines
-    from wardrobe.inference.classifier import SHIPPED_FILES
+    from wardrobe.inference.classifier import SHIPPED_FILES, Classifier
     from wardrobe.onnx_runtime import PRETRAINED
 
     engines.check_format(to, int8)
+    if to_hub is not None:
+        from wardrobe.inference import hub  # fails at once if huggingface_hub is not installed
+
+        if to != "onnx":
+            raise UsageError(f"--format {to} cannot be given with --to-hub; leave it out")
     source: Run | Path
     if name in SHIPPED_FILES and not Path(name).exists():
         source = PRETRAINED / f"{name}.onnx"
@@ -300,6 +307,9 @@ def export_model(
     with loading_keras(display):
         from wardrobe.workflows import export_run
     found = export_run.export_model(source, dataset, to, int8, target, display)
+    if to_hub is not None:
+        path = Path(found["file"])
+        found["hub"] = hub.upload(path, Classifier.load(path).metadata, to_hub)
     return {"model": str(name), **found}
 
 
