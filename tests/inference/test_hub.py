@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from wardrobe.onnx_runtime import PRETRAINED
 
-huggingface_hub = pytest.importorskip("huggingface_hub", reason="pip install 'wardrobe[hub]'")
+huggingface_hub = pytest.importorskip("huggingface_hub", reason="pip install 'wardrobe-cnn[hub]'")
 COMMIT, TOKEN = "a" * 40, "hf_right"
 
 

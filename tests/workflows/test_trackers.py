@@ -18,7 +18,7 @@ pytestmark = [  # of MLflow itself and what it imports
     pytest.mark.filterwarnings("ignore::Warning:mlflow"),
     pytest.mark.filterwarnings("ignore:.*(noload|type hint):Warning"),
 ]
-mlflow = pytest.importorskip("mlflow", reason="pip install 'wardrobe[mlflow]'")
+mlflow = pytest.importorskip("mlflow", reason="pip install 'wardrobe-cnn[mlflow]'")
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +26,10 @@ def tracked(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> Itera
     """A run of two epochs, killed when the trackers had the second and its checkpoint did not."""
     cwd, save = tmp_path_factory.mktemp("tracked"), checkpoints.save_checkpoint
 
-    def kill(model: Any, run: Run, epoch: int) -> None:
+    def kill(model: Any, run: Run, epoch: int, *more: Any) -> None:
         if epoch == 2:
             raise KeyboardInterrupt
-        save(model, run, epoch)
+        save(model, run, epoch, *more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(cwd)
@@ -106,4 +106,4 @@ def test_a_tracker_that_cannot_be_used_is_one_line(
     refused(wardrobe_here("train", "--log-to", "x", cwd=tmp_path), 2, "--log-to x", "'mlflow'")
     monkeypatch.setitem(sys.modules, "mlflow", None)
     result = wardrobe_here("train", "--log-to", "mlflow", cwd=tmp_path)
-    refused(result, 1, "pip install 'wardrobe[mlflow]'")
+    refused(result, 1, "pip install 'wardrobe-cnn[mlflow]'")
