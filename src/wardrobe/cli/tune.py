@@ -1,7 +1,7 @@
 """`wardrobe tune`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 from typer import Argument, Option
 
@@ -23,6 +23,16 @@ from wardrobe.errors import UsageError
 from wardrobe.percent import format_percent
 
 FIELDS = "learning_rate,batch_size,max_shift,erase_probability,dropout"
+
+
+class Places(TypedDict):
+    """What is trained on, and where the results go."""
+
+    data: str
+    data_dir: Path | None
+    photos_dir: Path | None
+    limit: int | None
+    out: Path | None
 
 
 @app.command(rich_help_panel=TRAINING)
@@ -49,25 +59,38 @@ def tune(
             "on a shared disk, or a database URL"
         ),
     ] = None,
+    range_test: Annotated[
+        bool,
+        Option(
+            "--range-test",
+            help="Only draw the training loss over a rising learning rate, and suggest a rate",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Tune a recipe's hyperparameters for the best validation accuracy; can be resumed."""
-    from wardrobe.tuning import search
     from wardrobe.workflows import recipe_files
 
     chosen = recipe_files.choose(recipe, recipe_file)
     if chosen is None:
         raise UsageError("no recipe is given; give RECIPE or --recipe FILE (see: wardrobe recipes)")
+    places: Places = {
+        "data": data,
+        "data_dir": data_dir,
+        "photos_dir": photos_dir,
+        "limit": limit,
+        "out": out,
+    }
+    if range_test:
+        return _run_range_test(chosen, places, as_json)
+    from wardrobe.tuning import search  # needs Optuna
+
     best = search.tune(
         chosen,
         trials,
         fields.split(","),
-        data=data,
-        data_dir=data_dir,
-        photos_dir=photos_dir,
+        **places,
         epochs=epochs,
-        limit=limit,
-        out=out,
         storage=storage,
         stream=progress_stream(as_json),
     )
@@ -79,4 +102,17 @@ def tune(
         f"\nBest of {best['trials']} trials: {format_percent(best['accuracy'], 2)} accuracy on the "
         f"validation images that it was chosen on (unchanged recipe: {compared})\n"
         f"Written: {best['file']}; train it with:\n{best['command']}"
+    )
+
+
+def _run_range_test(recipe: str | Path, places: Places, as_json: bool) -> None:
+    from wardrobe.tuning import range_test
+
+    found = range_test.run_range_test(recipe, **places)
+    if as_json:
+        return print_json(found)
+    suggested, used = found["suggested"], found["learning_rate"]
+    print(
+        f"The loss falls fastest at the learning rate {suggested:g} (the recipe's: {used:g}); use "
+        f"it with: --set learning_rate={suggested:g}\nWritten: {found['figure']}"
     )

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from wardrobe.percent import format_percent
 from wardrobe.plots import style
 from wardrobe.plots.montage import draw_montage
-from wardrobe.plots.style import BLUE, GREY, Images, Labels, apply_style
+from wardrobe.plots.style import BLUE, GREY, ORANGE, Floats, Images, Labels, apply_style
 from wardrobe.plots.text import shorten
 
 
@@ -53,6 +53,34 @@ def plot_curves(
     style.use_percent(accuracy, "y")
     _draw_curves(loss, history, "loss")
     loss.set_title("Loss (lower is better)")
+    return figure
+
+
+@apply_style
+def plot_range_test(rates: Floats, losses: Floats, suggested: float, used: float) -> Figure:
+    """Draws the smoothed losses of a learning-rate range test.
+
+    Args:
+        rates, losses: (n,), in the order of the batches.
+        suggested, used: the rate that the test suggests, and the recipe's.
+    """
+    figure = style.new_figure(
+        3.4,
+        f"Learning-rate range test: {suggested:g}",
+        "the loss while the learning rate rises from batch to batch; it falls fastest at the "
+        "suggested rate, and rises where the rate is too high",
+    )
+    axes = figure.add_subplot()
+    axes.plot(rates, losses, color=BLUE)
+    for rate, label, line, colour in (
+        (used, "the recipe's", ":", GREY),
+        (suggested, "suggested", "--", ORANGE),
+    ):
+        axes.axvline(rate, linestyle=line, color=colour, label=f"{label}: {rate:g}")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss, smoothed")
+    axes.set(xlim=(rates[0], rates[-1]), ylim=(0.9 * losses.min(), 1.3 * losses[0]))
+    axes.grid(axis="y")
+    axes.legend(loc="best")
     return figure
 
 
