@@ -10,7 +10,7 @@ import pytest
 from conftest import wardrobe
 
 from wardrobe import report
-from wardrobe.cli.train import print_scores
+from wardrobe.cli.training.train import print_scores
 from wardrobe.explain.chapters import CHAPTERS
 from wardrobe.runs import Run
 from wardrobe.workflows import api

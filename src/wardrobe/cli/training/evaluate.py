@@ -15,7 +15,7 @@ from wardrobe.cli.app import (
     app,
     progress_stream,
 )
-from wardrobe.cli.train import print_scores
+from wardrobe.cli.training.train import print_scores
 
 
 @app.command(rich_help_panel=TRAINING)

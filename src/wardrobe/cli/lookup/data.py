@@ -1,23 +1,11 @@
-"""`wardrobe data` and `wardrobe recipes`: what can be trained, and on what."""
+"""`wardrobe data`."""
 
-import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option
+from typer import Option
 
-from wardrobe.cli.app import (
-    DATA_HELP,
-    LOOKUP,
-    DataDir,
-    Json,
-    PhotosDir,
-    RecipeFile,
-    app,
-    complete_recipe,
-    print_json,
-)
+from wardrobe.cli.app import DATA_HELP, LOOKUP, DataDir, Json, PhotosDir, app, print_json
 
 
 @app.command(rich_help_panel=LOOKUP)
@@ -82,60 +70,3 @@ def _print_counts(heading: str, counts: dict[str, dict[str, int]]) -> None:
     print(f"{heading:<16}{'train':>8}{'validation':>12}")
     for label, each in counts.items():
         print(f"{label:<16}{each['train']:>8,}{each['validation']:>12,}")
-
-
-@app.command("recipes", rich_help_panel=LOOKUP)
-def show_recipes(
-    name: Annotated[
-        str | None,
-        Argument(
-            metavar="RECIPE",
-            help="Recipe to show",
-            show_default="all",
-            autocompletion=complete_recipe,
-        ),
-    ] = None,
-    recipe_file: RecipeFile = None,
-    as_json: Json = False,
-) -> None:
-    """List the recipes; of one, every field with its value, what it takes, and its meaning."""
-    from wardrobe.models import recipes, settings
-    from wardrobe.workflows import plan, recipe_files
-
-    chosen = recipe_files.choose(name, recipe_file)
-    values = None if chosen is None else plan.choose_recipe(chosen, {})
-    about = settings.describe(recipes.RECIPES.values() if values is None else [values])
-    if as_json:
-        print_json(about)
-    elif values is None:
-        rows = [
-            (each["name"], each["fields"]["epochs"], f"{each['parameters']:,}", each["summary"])
-            for each in about["recipes"]
-        ]
-        _print_table(("recipe", "epochs", "parameters", "what it is"), rows)
-        print("\nEvery field of a recipe: wardrobe recipes baseline")
-    else:
-        rows = [
-            (
-                field,
-                settings.format_value(getattr(values, field)) or "(empty)",
-                settings.format_expected(field),
-                each.meaning,
-            )
-            for field, (_, _, each) in settings.FIELDS.items()
-        ]
-        _print_table(("field", "value", "takes", "meaning"), rows)
-        words = ["--recipe", str(recipe_file)] if recipe_file else [values.name]
-        command = shlex.join(["wardrobe", "train", *words])
-        print(f"\nChange a field: {command} --set epochs={values.epochs + 1}")
-
-
-def _print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(*columns, box=None)
-    for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row))
-    Console(width=max(Console().width, 100)).print(table)

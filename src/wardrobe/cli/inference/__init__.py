@@ -1,0 +1,1 @@
+"""`wardrobe predict`, `explain`, `serve` and `export`."""

@@ -1,0 +1,1 @@
+"""`wardrobe runs`, `report`, `data`, `recipes` and `doctor`."""

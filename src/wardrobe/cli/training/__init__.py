@@ -1,0 +1,1 @@
+"""`wardrobe train`, `evaluate` and `tune`."""
