@@ -426,7 +426,7 @@ def test_each_image_is_answered_once_whatever_is_killed(
     second.send_signal(signal.SIGINT)
     out, err = second.communicate()
     *shown, last = err.splitlines()
-    assert (out, last) == ("", "wardrobe: error: interrupted")
+    assert (json.loads(out), last) == ({"error": "interrupted"}, "wardrobe: error: interrupted")
     assert all(re.match(r"\d+ of \d+ images|wardrobe: resuming", line) for line in shown), err
     assert second.returncode == 130
     wait_until(lambda: not find_ray_workers(head))
