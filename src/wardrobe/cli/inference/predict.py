@@ -100,7 +100,8 @@ def _predict_on_ray(
     streams = [path for path in paths if path == "-" or path.startswith("camera:")]
     if streams:
         raise UsageError(
-            f"{streams[0]!r} cannot be given with --engine ray; give files, folders, lists or Parquet"
+            f"{streams[0]!r} cannot be given with --engine ray; give files, folders, lists or "
+            "Parquet"
         )
     from wardrobe.bulk import job
 
