@@ -185,14 +185,7 @@ def test_what_loads_keras_contacts_no_host(watch: Watch, shoe: Path, few_of_own:
     trackers = ["--log-to", "tensorboard", "--log-to", "mlflow"]
     formats = [["--format", to, *int8] for to in FORMATS for int8 in ([], ["--int8"])]
     commands = [
-        [
-            "train",
-            *own,
-            "12",
-            "--out",
-            "run",
-            *trackers,
-        ],  # few steps, and accurate enough to export
+        ["train", *own, "12", "--out", "run", *trackers],  # 12: accurate enough to export
         ["tune", *own, "1", "--fields", "dropout", "--trials", "1", "--out", "tuned"],
         ["evaluate", "run"],
         *(["export", "run", *each] for each in formats),

@@ -88,10 +88,12 @@ def stand_in() -> Iterator[tuple[Hub, str]]:
 
 SCRIPT = """
 import sys
+import time
 from pathlib import Path
 from wardrobe.inference import hub
 from wardrobe.inference.classifier import Classifier
 
+time.sleep = lambda _: None  # huggingface_hub tries a hub that is not there for 24 s
 for argument in sys.argv[1:]:
     try:
         if argument.startswith("hf://"):
