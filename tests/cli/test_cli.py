@@ -82,9 +82,9 @@ def test_the_python_package_is_loaded_lazily() -> None:
         ),
         (["train", "--out", "taken"], 1, ["taken already exists", "give --out a new folder"]),
         (
-            ["train", "--out", "/proc/no/run", "--data", "synthetic", "--limit", "1"],
+            ["train", "baseline", "--out", "/proc/no/run", "--data", "nowhere"],
             1,
-            ["/proc/no"],
+            ["/proc/no/run cannot be created: /proc is not writable"],  # before the data is opened
         ),
         (["train", "--bogus"], 2, ["--bogus"]),
         (["evaluate", "nowhere"], 1, ["nowhere does not exist"]),
@@ -103,6 +103,13 @@ def test_wrong_usage_is_one_line(
     (tmp_path / "taken").mkdir()
     refused(wardrobe_here(*arguments, cwd=tmp_path, home=tmp_path.parent), status, *words)
     assert [path.name for path in tmp_path.iterdir()] == ["taken"], "files are left behind"
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_the_data_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "runs").touch()
+    command = ("train", "baseline", "--data", "nowhere")
+    refused(wardrobe_here(*command, cwd=tmp_path), 1, "runs is not writable (Not a directory)")
+    refused(wardrobe_here(*command, "--out", "runs/x", cwd=tmp_path), 1, "runs/x cannot be created")
 
 
 def test_recipes_are_listed_with_every_field(tmp_path: Path) -> None:

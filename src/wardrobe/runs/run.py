@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import json
 import shlex
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -260,6 +261,23 @@ def check_new_folder(path: Path) -> None:
         is_run = (path / "run.json").is_file()
         hint = f", or resume the run: {Run(path).resume_line}" if is_run else ""
         raise RunError(f"{path} already exists; give --out a new folder{hint}")
+
+
+def check_writable(path: Path) -> None:
+    """Checks that a folder can be made at `path`, or files in it if it exists.
+
+    Raises:
+        RunError: the nearest folder that exists is not writable.
+    """
+    nearest = next(each for each in (path, *path.parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=nearest):  # os.access is true for root
+            pass
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be created: {nearest} is not writable ({error.strerror}); "
+            "give --out a folder on a writable disk"
+        ) from error
 
 
 def _is_prepared(path: Path) -> bool:

@@ -82,6 +82,7 @@ def train(
     folder = Path(out) if out is not None else None
     if folder is not None:
         runs.check_new_folder(folder)
+    runs.check_writable(folder or runs.ROOT)
     display = progress.make_training_display(stream or sys.stdout)
     if start_from is None and source is not None:
         display.stage(
