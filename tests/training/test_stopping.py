@@ -1,7 +1,7 @@
 """Keras callbacks in a training, and what ends a training before its last epoch."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
+from traced_models import share_traced_models
 
 from wardrobe import runs
 from wardrobe.data import Dataset
@@ -64,6 +65,12 @@ class Killing(TrainingDisplay):
         super().epoch(row)
         if row["epoch"] == self.after:
             raise Killed
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trace_each_model_once() -> Iterator[None]:
+    with share_traced_models():
+        yield
 
 
 @pytest.fixture(scope="module")
