@@ -1,7 +1,11 @@
 """The benchmarks, on small inputs made here."""
 
+import contextlib
 import inspect
+import io
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,11 +73,27 @@ def test_models_are_scored_on_corrupted_images(
 
 def test_speed_is_measured_against_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predict, "FEW", 100)
+    run_command = predict.run_command
+
+    def run_here(command: Sequence[str]) -> str:
+        """Runs the Keras scripts in this process, which has loaded Keras."""
+        if command[1] != "-c" or command[2] == predict.MEASURE_MEMORY:
+            return run_command(command)
+        printed = io.StringIO()
+        with monkeypatch.context() as patch, contextlib.redirect_stdout(printed):
+            patch.setattr(sys, "argv", ["-c", *command[3:]])
+            exec(command[2], {"__name__": "__main__"})
+        scripts.append(command[2])
+        return printed.getvalue()
+
+    scripts: list[str] = []
+    monkeypatch.setattr(predict, "run_command", run_here)
     result = run_benchmark(
         "predict", "--rounds", 1, "--images", 50, "--many", 120, "--json", cwd=tmp_path
     )
     assert result.returncode == 0, result.stderr
     measured = json.loads(result.stdout)
+    assert scripts == [predict.BUILD_MODEL, predict.KERAS_ONE, predict.KERAS_MANY]
     assert [row["images"] for row in measured["rows"]] == [1, 50]
     for row in measured["rows"]:
         assert row["times_faster"] == pytest.approx(row["keras_seconds"] / row["wardrobe_seconds"])
