@@ -17,7 +17,8 @@ def share_traced_models() -> Iterator[None]:
     Each training still builds its own model, and starts from that model's weights, optimizer state
     and random state: what a training would not restore, it would not find here either.
     """
-    compile_model, models = loop.compile_model, {}
+    compile_model = loop.compile_model
+    models: dict[str, tuple[keras.Model, Any]] = {}  # with the learning rate that was traced
 
     def compile_or_share(recipe: Any, classes: int, seed: int, steps: int, *more: Any) -> Any:
         fresh = compile_model(recipe, classes, seed, steps, *more)

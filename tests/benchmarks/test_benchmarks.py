@@ -13,6 +13,7 @@ import pytest
 from conftest import ROOT, refused, run_benchmark
 from drawn_photos import scene, wood
 from PIL import Image
+from traced_models import share_traced_models
 
 from benchmarks.__main__ import app
 from benchmarks.accuracy import train
@@ -148,7 +149,8 @@ def test_train_writes_results_and_page(
         1,
         "--json",
     )
-    result = run_benchmark(*arguments, cwd=tmp_path)
+    with share_traced_models():
+        result = run_benchmark(*arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     measured = json.loads(result.stdout)
     assert measured == json.loads((tmp_path / "results/train.json").read_text())

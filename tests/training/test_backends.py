@@ -5,8 +5,10 @@ import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
+from conftest import python_here
 
 # These cover the parts of all recipes.
 RECIPES = ("baseline", "strong as an ensemble", "photo")
@@ -55,19 +57,25 @@ print(json.dumps(losses))
 """
 
 
-def losses(backend: str) -> dict[str, list[float]]:
-    quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}  # to compile
-    environment = {**os.environ, "KERAS_BACKEND": backend, **quick}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 @pytest.fixture(scope="module")
-def both() -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    return losses("tensorflow"), losses("jax")
+def both(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """The losses of TensorFlow in this process, and of JAX in another at the same time."""
+    assert keras.backend.backend() == "tensorflow"
+    quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # to compile
+    environment = {**os.environ, "KERAS_BACKEND": "jax", **quick}
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as jax:
+        tensorflow = python_here(SCRIPT, tmp_path_factory.mktemp("tensorflow")).stdout
+        out, err = jax.communicate()
+    assert jax.returncode == 0, err
+    return json.loads(tensorflow), json.loads(out)
 
 
 @pytest.mark.parametrize("name", [*RECIPES, "finder"])

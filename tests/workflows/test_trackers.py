@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import refused, wardrobe_here
+from traced_models import share_traced_models
 
 import wardrobe
 from wardrobe.runs import Run
@@ -31,7 +32,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> Itera
             raise KeyboardInterrupt
         save(model, run, epoch, *more)
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, share_traced_models():
         patch.chdir(cwd)
         for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
             patch.delenv(name, raising=False)
