@@ -73,12 +73,21 @@ def python_here(code: str, cwd: Path) -> Result:
 
 
 def explain_here(run: str, cwd: Path) -> Result:
-    """Runs `wardrobe explain` in this process, with one short cross-validation."""
-    from wardrobe.explain import label_errors
+    """Runs `wardrobe explain` in this process, on few images, with one short cross-validation."""
+    from wardrobe.evaluation import out_of_distribution
+    from wardrobe.explain import activation_maximization, label_errors
+    from wardrobe.explain.chapters import adversarial, corruptions, faithfulness
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(label_errors, "SEEDS", (0,))
         patch.setattr(label_errors, "FOLDS", 2)
+        patch.setattr(label_errors, "STEPS", 1)
+        patch.setattr(activation_maximization, "STEPS", 5)
+        patch.setattr(faithfulness, "IMAGES", 24)
+        patch.setattr(faithfulness, "RANDOMIZED_IMAGES", 4)
+        patch.setattr(out_of_distribution, "COUNT", 60)
+        patch.setattr(corruptions, "IMAGES", 24)
+        patch.setattr(adversarial, "IMAGES", 12)
         return wardrobe_here("explain", run, cwd=cwd)
 
 

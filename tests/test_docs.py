@@ -16,6 +16,7 @@ from PIL import Image
 from benchmarks import results
 from wardrobe.data.clothing_photos import PUBLISHED
 from wardrobe.models import recipes
+from wardrobe.workflows import train_run
 
 README = (ROOT / "README.md").read_text()
 PAGES = sorted(
@@ -144,7 +145,10 @@ RUN_ELSEWHERE = (
 )  # in tests of their own, for they take long
 
 
-def test_the_commands_of_the_readme_run(tmp_path: Path, few_of_own: Path) -> None:
+def test_the_commands_of_the_readme_run(
+    tmp_path: Path, few_of_own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_run, "CHAPTERS", ())  # no figures, which take most of the time
     lines = [
         line.partition("#")[0].strip()
         for line in blocks("sh").splitlines()
@@ -168,7 +172,10 @@ def test_the_commands_of_the_readme_run(tmp_path: Path, few_of_own: Path) -> Non
         assert result.stdout, line
 
 
-def test_the_python_of_the_readme_runs(tmp_path: Path, few_of_own: Path) -> None:
+def test_the_python_of_the_readme_runs(
+    tmp_path: Path, few_of_own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_run, "CHAPTERS", ())
     Image.new("RGB", (90, 120), "white").save(tmp_path / "photo.jpg")
     code = blocks("python").replace('"auto"', f"{str(few_of_own)!r}, epochs=1")
     code = code.replace("load_data()", f"load_data({str(few_of_own)!r})")

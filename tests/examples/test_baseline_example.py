@@ -13,7 +13,7 @@ from PIL import Image
 
 EXAMPLE = ROOT / "examples/baseline.py"
 FIGURES = ("samples", "curves", "predictions", "mistakes", "filters")
-SUBSET = {"train": 1200, "t10k": 500}  # images
+SUBSET = {"train": 600, "t10k": 200}  # images
 FILES = {"images-idx3": (16, 28 * 28), "labels-idx1": (8, 1)}  # header size, item size; in bytes
 
 
@@ -46,7 +46,7 @@ def test_the_example_trains_evaluates_and_saves_figures(keras_home: Path) -> Non
     # TensorFlow logs which instructions it uses on some processors, whatever its log level is.
     log = re.compile(r"WARNING: All log messages before absl|[IW]\d{4} |To enable the following")
     assert [line for line in run.stderr.splitlines() if not log.match(line)] == []
-    accuracy = re.search(r"^Test accuracy: ([\d.]+)% of 500 images$", run.stdout, re.MULTILINE)
+    accuracy = re.search(r"^Test accuracy: ([\d.]+)% of 200 images$", run.stdout, re.MULTILINE)
     assert accuracy
     assert 60 < float(accuracy[1]) <= 100  # guessing reaches 10
     folder = keras_home / "runs/baseline-example"
