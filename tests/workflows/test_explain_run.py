@@ -14,7 +14,7 @@ from PIL import Image
 
 from wardrobe.data import Dataset, Split
 from wardrobe.errors import UsageError
-from wardrobe.explain import label_errors
+from wardrobe.explain import activation_maximization, label_errors
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.models import recipes
 from wardrobe.runs import Run
@@ -214,6 +214,7 @@ def test_scoring_another_split_removes_the_explanation(tmp_path: Path, own_run: 
 def test_one_layer_is_drawn_and_an_unknown_one_is_refused(
     tmp_path: Path, own_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(activation_maximization, "STEPS", 5)
     shutil.copytree(own_run.path.parent, tmp_path / "copy")
     result = wardrobe_here("explain", "run", "--layer", "stem2", cwd=tmp_path / "copy")
     assert result.returncode == 0, result.stderr
