@@ -12,7 +12,8 @@ from conftest import refused, wardrobe
 BUILD = """
 from wardrobe.models import keras_settings
 with keras_settings.loading_keras():
-    from wardrobe.models import architecture, recipes, unet
+    from wardrobe.models import architecture, recipes
+    from wardrobe.training.finder import unet
 import keras
 keras.utils.set_random_seed(0)
 model = architecture.build(recipes.get("sprint"), 10)

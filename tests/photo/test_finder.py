@@ -10,8 +10,8 @@ import pytest
 from drawn_photos import Mask, Pixels, overlap, scene, tiles, white, wood
 
 from wardrobe import photo
-from wardrobe.models import unet
 from wardrobe.photo import finder
+from wardrobe.training.finder import unet
 
 
 @pytest.mark.parametrize("label", [0, 2, 4, 6, 8])

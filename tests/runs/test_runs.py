@@ -79,7 +79,7 @@ def test_run_json_holds_recipe_versions_and_machine(tmp_path: Path) -> None:
         "schedule": "constant", "weight_decay": 0.0, "dropout": 0.0, "precision": "float32",
         "alternating_flip": False, "max_shift": 0, "erase_probability": 0.0,
         "photo_fraction": 0.0, "warp_fraction": 0.0, "unknown_fraction": 0.0,
-        "hard_fraction": 1.0, "held_out": None, "tta_views": 1,
+        "hard_fraction": 1.0, "held_out": None, "tta_views": 1, "network": None,
     }  # fmt: skip
     assert {"python", "wardrobe", "keras", "numpy", "onnxruntime"} <= info["versions"].keys()
     assert info["machine"]["cores"] >= info["machine"]["usable_cores"] >= 1

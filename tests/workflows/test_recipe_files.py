@@ -79,7 +79,7 @@ def test_a_wrong_file_is_one_line_that_names_it(tmp_path: Path, text: str, words
         (["train", "--resume", "latest", "--recipe", "my.toml"], "--recipe cannot be given"),
         (["tune"], "give RECIPE or --recipe FILE"),
         (["recipes", "--recipe", "missing.toml"], "No such file"),
-        (["recipes", "--recipe", "."], "is not a recipe's file; give a .toml file"),
+        (["recipes", "--recipe", "."], "is not a recipe's file; give a .toml or .py file"),
     ],
 )
 def test_a_recipe_is_given_once(tmp_path: Path, arguments: list[str], words: str) -> None:

@@ -53,7 +53,8 @@ RecipeFile = Annotated[
     Option(
         "--recipe",
         metavar="FILE",
-        help="File of the recipe, instead of RECIPE: a .toml file, or a run's folder or run.json",
+        help="File of the recipe, instead of RECIPE: a .toml file, a run's folder or run.json, or "
+        "a .py file that builds a network",
     ),
 ]
 Epochs = Annotated[int | None, Option(help="Number of epochs", show_default="as in the recipe")]

@@ -24,9 +24,12 @@ def heat_maps(
     images: Images,
     classes: Classes,
 ) -> dict[str, Floats]:
-    """Returns the heat maps by name: those of `CAMS`, if there is a Keras model, and occlusion."""
+    """Returns the heat maps by name: those of `CAMS`, if there is a Keras model, and occlusion.
+
+    `CAMS` need the receptive fields of a recipe, which a network of one's own does not have.
+    """
     maps = {"occlusion": occlusion.heat_maps(logits, images, classes)}
-    if model is None or recipe is None:
+    if model is None or recipe is None or recipe.network is not None:
         return maps
     return {**class_activation_maps(model, recipe, images, classes), **maps}
 

@@ -75,9 +75,16 @@ class ActivationModel:
 
     @classmethod
     def find(cls, path: Path) -> "ActivationModel | None":
-        """Opens the .onnx file next to a model file of any format; None if there is none."""
+        """Opens the .onnx file next to a model file of any format.
+
+        None if there is none, or if it is a network of one's own, whose graph may be any.
+        """
         plain = path.with_name(path.stem.removesuffix(INT8) + FORMATS["onnx"])
-        return cls(onnx.load(plain), plain.name) if plain.is_file() else None
+        if not plain.is_file():
+            return None
+        model = onnx.load(plain)
+        is_own = any(each.key == "network" for each in model.metadata_props)
+        return None if is_own else cls(model, plain.name)
 
     def activations(self, pixels: npt.NDArray[np.uint8]) -> dict[str, Floats]:
         """Returns the activations of an image (28, 28) uint8: layer → (filters, height, width)."""

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from wardrobe.models import own_network
 from wardrobe.models.batch_norm import BatchNorm, fold_batch_norm
 from wardrobe.models.layers import SIDE, iterate_convolutions, member_prefixes
 from wardrobe.models.recipes import BFLOAT16, FLOAT32, Recipe
@@ -27,7 +28,12 @@ def build(
         for_training: changes two things, which `to_inference` changes back. If the recipe has batch
             normalization, convolutions have neither bias nor activation, and conv1_norm and
             conv1_relu follow. An ensemble returns the logits of each member: (n, members, classes).
+
+    Raises:
+        UsageError: the network is of a file, and its code fails; see `own_network.build`.
     """
+    if recipe.network is not None:
+        return own_network.build(recipe, class_count)
     policy = "mixed_bfloat16" if precision == BFLOAT16 else FLOAT32  # weights stay float32
     pixels = keras.Input((SIDE, SIDE, 1), name="pixels")
     scaled = keras.layers.Rescaling(1 / 255, name="scale", dtype=policy)(pixels)  # 0-1
@@ -80,8 +86,11 @@ def _build_member(
 def to_inference(model: keras.Model, recipe: Recipe) -> keras.Model:
     """Returns a trained model's network for inference: float32, one answer per image.
 
-    Batch normalization becomes part of the convolutions; an ensemble returns its mean logits.
+    Batch normalization becomes part of the convolutions; an ensemble returns its mean logits. A
+    network of one's own keeps its layers.
     """
+    if recipe.network is not None:
+        return keras.Model(model.input, model.output, name=model.name)  # without the optimizer
     network = build(recipe, model.output_shape[-1])
     for layer in network.layers:
         if hasattr(layer, "kernel"):
@@ -128,11 +137,12 @@ def build_intermediates(model: keras.Model, names: list[str]) -> keras.Model:
 def count_forward_flops(model: keras.Model) -> int:
     """Returns the floating-point operations of one image's forward pass, two per multiply-add.
 
-    Counts convolutions and dense layers. Activations, pooling and biases add less than 2 %.
+    Counts kernels, of convolutions and dense layers. Activations, pooling and biases add less than
+    2 % to the shipped recipes.
     """
     flops = 0
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+        for kernel in (each for each in layer.weights if len(each.shape) > 1):
             positions = np.prod(layer.output.shape[1:-1])  # height * width; 1 for a dense layer
-            flops += 2 * int(positions) * int(np.prod(layer.kernel.shape))
+            flops += 2 * int(positions) * int(np.prod(kernel.shape))
     return flops

@@ -147,6 +147,10 @@ class Recipe:
         int, Field("views of an image whose logits are averaged", choices=TTA_VIEWS)
     ] = 1
 
+    # The Python file of a network of one's own, in place of the layers above; see own_network. It
+    # has no `Field`, so that no page or TOML file can name code to run.
+    network: str | None = None
+
 
 BASELINE = Recipe(
     name="baseline",
@@ -313,6 +317,17 @@ SUMMARIES = {
     "Fashion-MNIST alike.",
 }
 RECIPES = {recipe.name: recipe for recipe in (BASELINE, SPRINT, STRONG, CHAMPION, PHOTO)}
+# The fields of the layers, which a network of one's own has in its file.
+LAYER_FIELDS = (
+    *("conv_filters", "pool_after", "kernel_size", "conv_strides", "stem_filters", "padding"),
+    *("dense_units", "batch_norm", "ensemble_size", "whitened_stem", "dropout", "precision"),
+)
+
+
+def with_network(recipe: Recipe, file: str) -> Recipe:
+    """Returns the recipe with the network of a Python file, and no layers of its own."""
+    bare = Recipe(recipe.name, conv_filters=(), pool_after=())
+    return replace(recipe, network=file, **{name: getattr(bare, name) for name in LAYER_FIELDS})
 
 
 def with_epochs(recipe: Recipe, epochs: int | None) -> Recipe:

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from wardrobe.errors import UsageError
 from wardrobe.models import layers
-from wardrobe.models.recipes import RECIPES, SUMMARIES, Field, Recipe
+from wardrobe.models.recipes import LAYER_FIELDS, RECIPES, SUMMARIES, Field, Recipe, with_network
 
 MAX_PARAMETERS = 100_000_000  # 400 MB in float32, and as much again for each optimizer state
 MAX_LAYERS = 64  # convolutions
@@ -25,10 +25,10 @@ NAMES = {int: "integer", float: "number", bool: "boolean", str: "text", tuple: "
 
 
 def _read_fields() -> dict[str, tuple[type, bool, Field]]:
-    """Returns name → (type, whether it may be None, meaning and limits) of every field but name."""
+    """Returns name → (type, whether it may be None, meaning and limits) of each `Field`."""
     found = {}
     for name, hint in get_type_hints(Recipe, include_extras=True).items():
-        if name == "name":
+        if name in ("name", "network"):
             continue
         annotation, field = get_args(hint)
         options = get_args(annotation) if NoneType in get_args(annotation) else (annotation,)
@@ -53,7 +53,7 @@ def describe(shown: Iterable[Recipe] = RECIPES.values()) -> dict[str, list[dict[
             {
                 "name": recipe.name,
                 "summary": SUMMARIES.get(recipe.name, "A recipe from a file."),
-                "parameters": layers.count_parameters(recipe, CLASSES),
+                "parameters": None if recipe.network else layers.count_parameters(recipe, CLASSES),
                 "fields": _to_json(recipe),
             }
             for recipe in shown
@@ -75,7 +75,7 @@ def describe(shown: Iterable[Recipe] = RECIPES.values()) -> dict[str, list[dict[
 
 def _to_json(recipe: Recipe) -> dict[str, Any]:
     values = asdict(recipe)
-    del values["name"]
+    del values["name"], values["network"]
     return {
         key: list(value) if isinstance(value, tuple) else value for key, value in values.items()
     }
@@ -139,6 +139,8 @@ def check(recipe: Recipe) -> None:
     """
     for name in FIELDS:
         _check_value(name, getattr(recipe, name), getattr(recipe, name), "--set ")
+    if recipe.network is not None:
+        _check_layer_fields(recipe, recipe.network)
     problems = [text for is_wrong, text in _list_problems(recipe) if is_wrong]
     if problems:
         raise UsageError(f"the recipe {recipe.name} cannot be trained: {problems[0]}")
@@ -150,6 +152,17 @@ def check(recipe: Recipe) -> None:
         )
 
 
+def _check_layer_fields(recipe: Recipe, network: str) -> None:
+    """Raises a UsageError if a field describes layers that a file has."""
+    bare = with_network(recipe, network)
+    for name in LAYER_FIELDS:
+        if (value := getattr(recipe, name)) != getattr(bare, name):
+            raise UsageError(
+                f"{name}={format_value(value)} cannot be given with a network of one's own, whose "
+                f"layers are in {network}; leave it out"
+            )
+
+
 def _list_problems(recipe: Recipe) -> list[tuple[bool, str]]:
     """Returns (whether it is so, what is wrong and what to do) of fields that must agree."""
     filters = [*recipe.stem_filters, *recipe.conv_filters]
@@ -158,7 +171,10 @@ def _list_problems(recipe: Recipe) -> list[tuple[bool, str]]:
     first_size = 4 if recipe.stem_filters else recipe.kernel_size
     first, most = (filters or [0])[0], 2 * first_size**2
     return [
-        (not filters, "it has no convolution; give conv_filters=16,32 or stem_filters=16,32"),
+        (
+            not filters and not recipe.network,
+            "it has no convolution; give conv_filters=16,32 or stem_filters=16,32",
+        ),
         (len(filters) > MAX_LAYERS, f"{len(filters)} convolutions; give {MAX_LAYERS} at most"),
         (
             max(pools, default=0) > count,

@@ -23,4 +23,5 @@ class Chapter:
     figures: Mapping[str, tuple[str, str]]  # figure name → heading and text, in page order
     compute: Callable[[Any], Findings]  # from an `explain.subject.Subject`
     needs_keras: bool = False  # False: works on a run that has only model.onnx
+    needs_layers: bool = False  # True: of a recipe; left out for a network of one's own
     in_training: bool = False  # True: `wardrobe train` draws it; False: `wardrobe explain`

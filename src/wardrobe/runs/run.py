@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import hashlib
 import json
 import shlex
 import tempfile
@@ -27,6 +28,7 @@ RUNNING, PAUSED, DONE, INTERRUPTED = "running", "paused", "done", "interrupted"
 IMAGES = "images"  # a run's own data: one folder per class
 JOB, LOG = "job.json", "job.log"  # of a training that a page started
 CONTROL = "control.json"
+NETWORK = "network.py"  # the code of a network of one's own
 REQUIRED_FIELDS: dict[str, set[str]] = {
     "run.json": {"recipe", "started", "status"},
     "metrics.json": {"split", "n", "accuracy", "ece"},
@@ -149,15 +151,35 @@ class Run:
     def recipe(self) -> Recipe:
         """Returns the recipe of the run, with the value that every field had.
 
+        The path of a network of one's own is that of the run's copy.
+
         Raises:
             RunError: another version of wardrobe made the run, with other fields.
         """
         try:
-            return recipes.from_dict(self.info()["recipe"])
+            recipe = recipes.from_dict(self.info()["recipe"])
         except TypeError as error:
             raise RunError(
                 f"{self.path} was made by another version of wardrobe ({error}); train it again"
             ) from None
+        if recipe.network is None:
+            return recipe
+        return dataclasses.replace(recipe, network=str(self.path / NETWORK))
+
+    def check_network(self) -> None:
+        """Checks that the code of a network of one's own is what the training began with.
+
+        Raises:
+            RunError: it is gone, or has changed.
+        """
+        expected, path = self.info().get("network_sha256"), self.path / NETWORK
+        if expected is None:
+            return
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            raise RunError(
+                f"{path} is not the code that the training began with; restore it, or train a new "
+                "run"
+            )
 
     def history(self) -> list[Row]:
         """Returns history.csv, one row per epoch; empty before the first epoch ends."""
@@ -225,7 +247,7 @@ def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
         RunError: `path` exists, with more in it than that; see `check_new_folder`.
     """
     now = datetime.now(UTC)
-    facts = {
+    facts: dict[str, Any] = {
         "status": RUNNING,
         "started": now.isoformat(timespec="seconds"),
         "recipe": dataclasses.asdict(recipe),
@@ -238,8 +260,14 @@ def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
         path.mkdir(parents=True, exist_ok=_is_prepared(path))
     facts |= {name: value(path) if callable(value) else value for name, value in fields.items()}
     try:
+        if recipe.network is not None:
+            code = Path(recipe.network).read_bytes()
+            facts["recipe"] |= {"network": NETWORK}
+            facts["network_sha256"] = hashlib.sha256(code).hexdigest()
+            (path / NETWORK).write_bytes(code)
         write_json(path / "run.json", facts)
     except BaseException:
+        (path / NETWORK).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # it has images
             path.rmdir()  # an empty folder would refuse the same command
         raise

@@ -86,7 +86,12 @@ def _parse_epoch(path: Path) -> int:
 
 
 def save_snapshot(model: keras.Model, run: Run, epochs_done: int) -> None:
-    """Writes the inference weights in half precision, in the order of Keras's `get_weights`."""
+    """Writes the inference weights in half precision, in the order of Keras's `get_weights`.
+
+    A network of one's own has none: what reads a snapshot builds its network from the recipe.
+    """
+    if run.info()["recipe"].get("network") is not None:
+        return
     run.snapshots_folder.mkdir(exist_ok=True)
     weights = architecture.inference_weights(model)
     with atomic_write(run.snapshot_path(epochs_done)) as path:

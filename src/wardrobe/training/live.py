@@ -23,6 +23,7 @@ class Recorder:
     ) -> None:
         self.model, self.run = model, run
         self.images, self.batch_size = images, recipe.batch_size  # images: of an epoch
+        self.has_live = recipe.network is None  # see `checkpoints.save_snapshot`
         run.live_path.unlink(missing_ok=True)  # of a process that was killed
         self.steps = StepsWriter(run.steps_path, epochs_done)
         self._last_row = 0.0  # seconds, as time.perf_counter
@@ -46,7 +47,7 @@ class Recorder:
             is_end = seen == self.images
             self._seen, self._sums = (0, np.zeros(2)) if is_end else (seen, sums)
             self._last_row = now
-        if now >= self._next_live and self._is_followed():
+        if self.has_live and now >= self._next_live and self._is_followed():
             self._write_live(epoch, step)
             took = time.perf_counter() - now
             self._next_live = now + max(LIVE_SECONDS, took / LIVE_FRACTION)

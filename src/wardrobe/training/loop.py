@@ -7,7 +7,7 @@ order of an epoch from the seed and the epoch, and a checkpoint holds weights an
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,7 @@ def _set_epochs(recipe: Recipe, run: Run | None, history: list[Row]) -> Recipe:
         return recipe
     recipe = replace(recipe, epochs=epochs)
     if run is not None:
-        run.update(recipe=asdict(recipe))
+        run.update(recipe={**run.info()["recipe"], "epochs": epochs})
     return recipe
 
 
@@ -231,12 +231,13 @@ def compile_model(
         precision: of the layers' arithmetic, "float32" or "bfloat16".
         class_weights: of the loss, one for each class; None: all count as 1.
     """
-    keras.utils.set_random_seed(seed)  # for dropout
+    keras.utils.set_random_seed(seed)  # for dropout, and the weights of a network of one's own
     model = architecture.build(recipe, class_count, precision, for_training=True)
-    initializers.initialize_weights(model, seed)  # NumPy draws them: equal on every backend
+    if recipe.network is None:  # otherwise Keras has drawn them, from the seed set above
+        initializers.initialize_weights(model, seed)  # NumPy draws them: equal on every backend
     rate = schedules.SCHEDULES[recipe.schedule](recipe.learning_rate, recipe.epochs * steps)
     optimizer = OPTIMIZERS[recipe.optimizer](rate, weight_decay=recipe.weight_decay or None)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "beta"])
+    optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     loss, metric = losses.build_loss_and_metric(recipe, class_weights)
     model.compile(optimizer, loss, metrics=[metric], steps_per_execution=STEPS_PER_CALL)
     # Without variables, the optimizer could not take its state from a checkpoint.
@@ -251,8 +252,7 @@ def _list_variables(model: keras.Model) -> list[keras.Variable]:
 def _restore_dropout(model: keras.Model, steps: int) -> None:
     """Sets the random state of dropout, which checkpoints do not hold, to that after `steps`."""
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Dropout):
-            generator = layer.seed_generator
+        if (generator := getattr(layer, "seed_generator", None)) is not None:
             # (seed, number of draws so far): one draw per batch
             state = keras.ops.convert_to_numpy(generator.state)
             generator.state.assign(np.array([state[0], steps], state.dtype))

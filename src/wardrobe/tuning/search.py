@@ -102,6 +102,7 @@ def tune(
         WardrobeError: no trial completed.
     """
     recipe = plan.choose_recipe(name, {}, epochs)
+    plan.refuse_network(recipe, "wardrobe tune")
     out = out or runs.ROOT / f"tune-{recipe.name}"
     if not fields or not set(fields) <= SEARCH_SPACE.keys():
         raise UsageError(

@@ -77,6 +77,8 @@ def train(
     start = sources.choose_default(recipe, data) if start_from is None else start_from
     source = sources.find(start)
     chosen = plan.choose_recipe(recipe, settings or {}, epochs, source, data)
+    if process is not None:
+        plan.refuse_network(chosen, "training in several processes")
     if not 0 <= seed < SEED_LIMIT:
         raise UsageError(f"--seed {seed} is out of range; give 0 to {SEED_LIMIT - 1}")
     folder = Path(out) if out is not None else None
@@ -92,10 +94,13 @@ def train(
     display.stage("Opening the data")
     dataset = load_training_data(chosen, data, data_dir, limit, photos_dir, extra_photos)
     with loading_keras(display):
+        from wardrobe.models import own_network
         from wardrobe.training import transfer
         from wardrobe.workflows import train_run
     if source is not None:
         transfer.read_weights(source.file, chosen)  # fails before there is a run folder
+    if chosen.network is not None:
+        own_network.build(chosen, len(dataset.class_names))  # the same
     connect_workers(process, chosen, dataset, limit, seed, display)
     run = runs.create_run(
         chosen,
@@ -155,6 +160,7 @@ def resume(
     log_to = check_trackers([*info.get("log_to", []), *log_to])
     with run.lock():  # fails before Keras is loaded if another process trains the run
         run.control_path.unlink(missing_ok=True)  # it was for the process before
+    run.check_network()
     start_from = sources.check_unchanged(run)
     display, dataset = open_run_data(run, data_dir, stream, **moved)
     with loading_keras(display):

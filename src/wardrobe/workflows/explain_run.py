@@ -1,6 +1,6 @@
 """Explains a run: writes figures, explain.json, and new chapters of the report."""
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +29,27 @@ def explain_run(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
     # Earlier findings stay: without model.keras, some chapters cannot be computed again.
     findings = {**run.explanation(), "data": dataset.name, "split": run.metrics()["split"]}
     drawn = set(findings.get("figures", []))
-    for chapter in CHAPTERS:
-        if chapter.in_training:
-            continue
-        if chapter.needs_keras and subject.model is None:
-            display.stage(f"{chapter.progress}: skipped, the run has no model.keras")
-            continue
-        display.stage(chapter.progress)
+    for chapter in iterate_chapters(subject, in_training=False):
         figures, found = draw_chapter(chapter, subject)
         drawn |= figures
         findings |= found
         runs.write_json(run.explanation_path, {**findings, "figures": sorted(drawn)})
     display.stage(f"Report: {report.write_report(run, CHAPTERS)}")
+
+
+def iterate_chapters(subject: Subject, in_training: bool) -> Iterator[Chapter]:
+    """Yields the chapters that the run supports; prints a line for each, also for the others."""
+    for chapter in CHAPTERS:
+        if chapter.in_training != in_training:
+            continue
+        reason = None
+        if chapter.needs_keras and subject.model is None:
+            reason = "the run has no model.keras"
+        elif chapter.needs_layers and subject.recipe.network is not None:
+            reason = "it explains the layers of a recipe, not a network of one's own"
+        subject.display.stage(chapter.progress + (f": skipped, {reason}" if reason else ""))
+        if reason is None:
+            yield chapter
 
 
 def draw_chapter(chapter: Chapter, subject: Subject) -> tuple[Set[str], dict[str, Any]]:
@@ -61,6 +70,12 @@ def explain_layer(run: Run, dataset: Dataset, layer: str, display: TrainingDispl
     """
     if not run.keras_path.is_file():
         raise RunError(f"{run.path} has no model.keras to explain; restore it, or train again")
+    recipe = run.recipe()
+    if recipe.network is not None:
+        raise UsageError(
+            f"--layer {layer} explains a layer of a recipe, but {run.path} has a network of one's "
+            "own; leave it out"
+        )
     model = checkpoints.load_model(run)
     convolutions = [each.name for each in architecture.find_convolutions(model)]
     dense = [each.name for each in model.layers if isinstance(each, keras.layers.Dense)]
@@ -68,7 +83,7 @@ def explain_layer(run: Run, dataset: Dataset, layer: str, display: TrainingDispl
         names = ", ".join(convolutions + dense)
         raise UsageError(f"{run.path} has no layer {layer!r}; give one of {names}")
     display.stage(f"What {layer} detects")
-    figure = layer_chapter.draw_layer(model, run.recipe(), dataset, layer)
+    figure = layer_chapter.draw_layer(model, recipe, dataset, layer)
     path = run.plots_folder / f"layer-{layer}.png"
     plots.save_figure(figure, path, dataset.name, dataset.is_synthetic)
     return path

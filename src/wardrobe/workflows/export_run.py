@@ -69,6 +69,7 @@ def export_model(
 def describe_model(run: Run, dataset: Dataset, evaluated: Evaluation) -> dict[str, object]:
     """Returns the metadata of every exported file of a run."""
     info = run.info()
+    network = info["recipe"].get("network")  # the file's name, for a network of one's own
     return {
         "class_names": list(dataset.class_names),
         "recipe": info["recipe"]["name"],
@@ -76,6 +77,7 @@ def describe_model(run: Run, dataset: Dataset, evaluated: Evaluation) -> dict[st
         "data": console.make_printable(dataset.name),  # metadata is UTF-8, a path may not be
         "seed": info["seed"],
         "parameters": info["parameters"],
+        **({"network": network} if network else {}),
         **{key: evaluated.metrics[key] for key in METADATA_METRICS},
     }
 

@@ -51,10 +51,11 @@ def write_sheet(
         "not_sure": prediction.reason(0),
         "layers": {},
         "nearest": None,
-        "left_out": "HiResCAM, Grad-CAM, layers and similar images need a run with model.keras",
+        "left_out": "HiResCAM, Grad-CAM, layers, similar images: only for runs of a recipe, "
+        "with model.keras",
     }
     best = prediction.probabilities.argmax(axis=1)  # (1,)
-    if isinstance(source, Run) and dataset is not None:
+    if isinstance(source, Run) and dataset is not None and source.recipe().network is None:
         model, recipe = checkpoints.load_model(source), source.recipe()
         logits = scoring.make_logits_function(model)
         maps = attribution.heat_maps(model, recipe, logits, pixels, best)

@@ -44,12 +44,24 @@ def choose_recipe(
         own = BASELINE if source is None else source.recipe
         recipe = _adapt(own if recipe is None else recipes.get(recipe), source, data)
     chosen = settings.apply(recipes.with_epochs(recipe, epochs), changes)
+    if source is not None:
+        refuse_network(source.recipe, f"--from {source.name}")
+        refuse_network(chosen, f"--from {source.name}")
     if source is not None and chosen.batch_norm:
         raise UsageError(
             "batch_norm=true cannot be given with --from: in a trained network, batch "
             "normalization is part of the convolutions; leave it out"
         )
     return chosen
+
+
+def refuse_network(recipe: Recipe, what: str) -> None:
+    """Raises a UsageError for a network of one's own."""
+    if recipe.network is not None:
+        raise UsageError(
+            f"{what} is not possible with a network of one's own, {recipe.network}; "
+            "leave it out, or give a recipe"
+        )
 
 
 def _adapt(recipe: Recipe, source: Source | None, data: str) -> Recipe:

@@ -1,5 +1,6 @@
-"""A recipe in a file: read from TOML or a run, written as TOML. It needs no Keras."""
+"""A recipe in a file: read from TOML, Python or a run, written as TOML. It needs no Keras."""
 
+import ast
 import json
 import re
 import tomllib
@@ -14,7 +15,7 @@ from wardrobe.models import recipes, settings
 from wardrobe.models.recipes import BASELINE, RECIPES, Recipe
 from wardrobe.runs import atomic_write
 
-EXPECTED = "give a .toml file, a run folder or its run.json"
+EXPECTED = "give a .toml or .py file, a run folder or its run.json"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # it becomes a folder's name and a part of a URL
 
 
@@ -34,13 +35,16 @@ def read(file: Path) -> Recipe:
 
     Args:
         file: TOML with fields of `Recipe`, and optionally `base`, a recipe that ships, for all
-            others, and `name`; a run folder or its run.json.
+            others, and `name`; Python with a function `build` (`models.own_network`), and
+            optionally the same fields as a dict RECIPE; a run folder or its run.json.
 
     Raises:
         UsageError, RunError: it cannot be read or trained; the message names file and field.
     """
     if file.suffix == ".toml":
         return _read_fields(file, _load_toml(file))
+    if file.suffix == ".py":
+        return _read_fields(file, _parse_python(file), network=str(file))
     folder = file.parent if file.name == "run.json" else file
     if not (folder / "run.json").is_file() and str(file) != runs.LATEST:
         raise UsageError(f"--recipe {file} is not a recipe's file; {EXPECTED}")
@@ -77,12 +81,44 @@ def _load_toml(file: Path) -> dict[str, Any]:
         raise UsageError(f"{file} is not TOML: {error}; write lines such as: epochs = 9") from None
 
 
-def _read_fields(file: Path, fields: Mapping[str, Any]) -> Recipe:
-    """Returns the recipe `base` with the other fields of a file."""
+def _parse_python(file: Path) -> dict[str, Any]:
+    """Returns RECIPE of a Python file with a function `build`. Its code is not run."""
+    try:
+        body = ast.parse(file.read_bytes(), file.name).body
+    except OSError as error:
+        raise UsageError(f"--recipe {file} cannot be read ({error.strerror}); {EXPECTED}") from None
+    except (SyntaxError, ValueError) as error:
+        raise UsageError(f"{file} is not Python: {error}; correct it") from None
+    if not any(isinstance(each, ast.FunctionDef) and each.name == "build" for each in body):
+        raise UsageError(
+            f"{file} has no function build; write: def build(class_count: int) -> keras.Model"
+        )
+    fields: Any = {}
+    for each in body:
+        targets = each.targets if isinstance(each, ast.Assign) else [getattr(each, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == "RECIPE" for target in targets):
+            try:
+                fields = ast.literal_eval(each.value)  # type: ignore[attr-defined]
+            except (ValueError, TypeError, SyntaxError):
+                fields = None
+    if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
+        raise UsageError(
+            f"{file}: RECIPE is not a dict of plain values; write such as: "
+            'RECIPE = {"base": "baseline", "epochs": 9}'
+        )
+    return fields
+
+
+def _read_fields(file: Path, fields: Mapping[str, Any], network: str | None = None) -> Recipe:
+    """Returns the recipe `base` with the other fields of a file, and perhaps its network."""
     changes = dict(fields)
     try:
         base = recipes.get(str(changes.pop("base", BASELINE.name)))
+        if network is not None:
+            base = replace(recipes.with_network(base, network), name=file.stem)
         name = changes.pop("name", base.name)
+        if network is not None and name in RECIPES:
+            raise UsageError(f"name {name!r} is that of a recipe that ships; give another name")
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise UsageError(f"name {name!r} is not possible; give 1 to 64 letters, digits, _ or -")
         return settings.apply(replace(base, name=name), changes, option="")

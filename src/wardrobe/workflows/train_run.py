@@ -186,8 +186,6 @@ def _evaluate(
         columns = {key: getattr(evaluated, key) for key in ("logits", "labels", "temperatures")}
         np.savez_compressed(path, **columns, data=np.array(dataset.name))
     subject = open_subject(run, dataset, display, model)
-    for chapter in CHAPTERS:
-        if chapter.in_training:
-            display.stage(chapter.progress)
-            explain_run.draw_chapter(chapter, subject)
+    for chapter in explain_run.iterate_chapters(subject, in_training=True):
+        explain_run.draw_chapter(chapter, subject)
     return evaluated

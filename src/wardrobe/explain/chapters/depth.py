@@ -84,5 +84,9 @@ def _embed_images(subject: "Subject") -> tuple["Figure", dict[str, Any]]:
 
 
 CHAPTER = Chapter(
-    "How well each layer separates the classes", FIGURES, _probe_layers, needs_keras=True
+    "How well each layer separates the classes",
+    FIGURES,
+    _probe_layers,
+    needs_keras=True,
+    needs_layers=True,
 )

@@ -105,5 +105,9 @@ def _subtract(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
 
 
 CHAPTER = Chapter(
-    "Whether the heat maps are faithful", FIGURES, _measure_faithfulness, needs_keras=True
+    "Whether the heat maps are faithful",
+    FIGURES,
+    _measure_faithfulness,
+    needs_keras=True,
+    needs_layers=True,
 )

@@ -153,6 +153,9 @@ TRAINING_CHAPTER = Chapter(
     TRAINING_FIGURES,
     _draw_first_layers,
     needs_keras=True,
+    needs_layers=True,
     in_training=True,
 )
-CHAPTER = Chapter("What each layer detects", FIGURES, _explain_layers, needs_keras=True)
+CHAPTER = Chapter(
+    "What each layer detects", FIGURES, _explain_layers, needs_keras=True, needs_layers=True
+)

@@ -14,10 +14,11 @@ from wardrobe.data import batches
 from wardrobe.errors import DataError, WardrobeError
 from wardrobe.export import onnx
 from wardrobe.inference import engines
-from wardrobe.models import initializers, unet
+from wardrobe.models import initializers
 from wardrobe.onnx_runtime import open_session
 from wardrobe.photo.finder import squash
 from wardrobe.runs import atomic_write
+from wardrobe.training.finder import unet
 from wardrobe.training.finder.augment import make_batch
 from wardrobe.training.finder.recipe import FinderRecipe
 from wardrobe.training.finder.teacher import Examples
