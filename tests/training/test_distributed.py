@@ -188,23 +188,9 @@ def two_hosts() -> Iterator[Callable[[], None]]:
         shutil.rmtree(f"/etc/netns/{HOSTS[i]}")
 
 
-# Python imports it as it starts. JAX then misses the other process after less time.
-HEARTBEAT = """
-import os
-if "WARDROBE_SUPERVISED" in os.environ:
-    import jax
-    initialize = jax.distributed.initialize
-    jax.distributed.initialize = lambda *given, heartbeat_timeout_seconds, **more: initialize(
-        *given, heartbeat_timeout_seconds=heartbeat_timeout_seconds // 2, **more
-    )
-"""
-
-
 def test_a_cut_link_ends_the_job_with_one_line(
-    two_hosts: Callable[[], None], few_of_own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    two_hosts: Callable[[], None], few_of_own: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(HEARTBEAT)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     within = [("ip", "netns", "exec", HOSTS[i]) for i in (1, 2)]
     arguments = ("baseline", "--data", few_of_own, "--epochs", 4000, "--out", "run")
     first, second = started(tmp_path, *arguments, within=within, host="10.77.0.1")
