@@ -27,7 +27,8 @@ ifneq ($(wildcard ../shared/data/clothing-photos),)
 export WARDROBE_PHOTOS ?= $(abspath ../shared/data/clothing-photos)
 endif
 
-# Two workers share two cores; with two threads each they would be in each other's way.
+# Three workers share two cores, because tests wait for browsers and other processes a quarter of the time; with more
+# threads each they would be in each other's way.
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .PHONY: train test lint docs lock release picture browser pretrained clean
@@ -36,7 +37,7 @@ train: .venv/train
 	$(BIN)/wardrobe train baseline
 
 test: lint
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: .venv/dev
 	$(BIN)/ruff format --check
