@@ -30,7 +30,7 @@ SOURCES = [
 
 
 def render(path: Path) -> str:
-    """Returns a page: Markdown as it is, with links to the pages of code; code in a fence."""
+    """Returns the Markdown of a page. Code is put into a fence; links to code lead to its page."""
     text = path.read_text()
     if path.suffix == ".md":
         return re.sub(r"(\]\([^):]+\.(?:py|js|yaml|ipynb))\)", r"\1.md)", text)

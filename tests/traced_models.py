@@ -27,7 +27,7 @@ def share_traced_models() -> Iterator[None]:
         if shared.optimizer._learning_rate is not schedule:  # it has been traced with another
             models[key] = fresh, fresh.optimizer._learning_rate
             return fresh
-        pairs = zip(_list_variables(shared), _list_variables(fresh), strict=True)
+        pairs = zip(loop._list_variables(shared), loop._list_variables(fresh), strict=True)
         for variable, start in pairs:
             assert variable.path.split("/")[1:] == start.path.split("/")[1:]
             variable.assign(keras.ops.copy(start))
@@ -36,7 +36,3 @@ def share_traced_models() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "compile_model", compile_or_share)
         yield
-
-
-def _list_variables(model: keras.Model) -> list[keras.Variable]:
-    return [*model.variables, *model.optimizer.variables]

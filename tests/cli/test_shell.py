@@ -36,7 +36,7 @@ def test_words_are_completed(words: list[str], expected: list[str], tmp_path: Pa
 def test_quiet_leaves_results_and_warnings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(console, "quiet", False)  # as it is again after the test
+    monkeypatch.setattr(console, "quiet", False)  # restored after the test
     found = wardrobe_here("predict", "no.png", "--quiet", cwd=tmp_path)
     assert found.stderr.count("\n") == 2  # the reason, and how many failed
     progress.make_training_display(progress_stream(as_json=False)).stage("Training")

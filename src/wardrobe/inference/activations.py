@@ -77,7 +77,7 @@ class ActivationModel:
     def find(cls, path: Path) -> "ActivationModel | None":
         """Opens the .onnx file next to a model file of any format.
 
-        None if there is none, or if it is a network of one's own, whose graph may be any.
+        None if there is none, or if it is a custom network, whose graph is not known.
         """
         plain = path.with_name(path.stem.removesuffix(INT8) + FORMATS["onnx"])
         if not plain.is_file():

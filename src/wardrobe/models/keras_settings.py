@@ -34,7 +34,7 @@ def loading_keras() -> Iterator[None]:
             installed.
     """
     path, config = _find_config()
-    find_backend()
+    _check_backend(path, config)
     unused = [name for name, value in INACTIVE.items() if os.environ.get(name, value) != value]
     for name in unused:  # Keras reads them when it is imported
         del os.environ[name]
@@ -67,7 +67,10 @@ def find_backend() -> str:
     Raises:
         UsageError: it is another one, or is not installed, or keras.json cannot be used.
     """
-    path, config = _find_config()
+    return _check_backend(*_find_config())
+
+
+def _check_backend(path: Path, config: dict[str, Any]) -> str:
     source, backend = f"{path} sets", config.get("backend", "tensorflow")
     if os.environ.get("KERAS_BACKEND"):
         source, backend = "KERAS_BACKEND sets", os.environ["KERAS_BACKEND"]

@@ -202,8 +202,8 @@ def _list_problems(recipe: Recipe) -> list[tuple[bool, str]]:
         ),
         (
             bool(recipe.photo_fraction) and recipe.class_weights != "none",
-            f"class_weights={recipe.class_weights} with photos, which may be of several classes or "
-            "of none; give class_weights=none, or photo_fraction=0",
+            f"class_weights={recipe.class_weights} with photos, which can have several "
+            "classes or none; give class_weights=none, or photo_fraction=0",
         ),
         (
             recipe.photo_fraction + recipe.warp_fraction > 1,

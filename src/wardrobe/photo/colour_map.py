@@ -33,7 +33,7 @@ OFF_SQUARE = 0.05  # of the axes' longer side
 
 
 def read_drawn_tile(rgb: Rgb) -> Grey | None:
-    """Returns the tile that matplotlib has drawn, as the grey it was; None if there is none.
+    """Returns the grey tile that matplotlib drew in colour or in grey; None if there is none.
 
     Args:
         rgb: (height, width, 3) uint8.

@@ -23,6 +23,7 @@ PACKAGES = (
 SOURCE = Path(__file__).parents[1]  # the package
 # Vector extensions of the processor that decide which kernels TensorFlow and oneDNN choose.
 VECTOR_EXTENSIONS = re.compile(r"(avx|amx|sse4|fma|sve|asimd)\w*")
+BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # those that compute in bfloat16; AVX2 alone is slow in it
 # Environment variables that change the number of threads, or which kernels run.
 SETTINGS = re.compile(
     r"KERAS_BACKEND|JAX_\w+|XLA_FLAGS|CUDA_VISIBLE_DEVICES|\w+_NUM_THREADS"

@@ -90,7 +90,7 @@ def fit(
         display.close()
         if recorder is not None:
             recorder.close()
-    if run is not None and _keep_best(local, recipe, run, history, reason, display) != done:
+    if run is not None and _keep_best(local, recipe, run, history, done, reason, display) != done:
         model = local
     return architecture.to_inference(model, recipe)
 
@@ -125,6 +125,7 @@ def _keep_best(
     recipe: Recipe,
     run: Run,
     history: list[Row],
+    done: int,
     reason: str,
     display: TrainingDisplay,
 ) -> int:
@@ -133,7 +134,6 @@ def _keep_best(
     Args:
         local: keeps its weights if they are those of the last epoch.
     """
-    done = int(history[-1]["epoch"]) if history else checkpoints.count_epochs_done(run)
     kept = checkpoints.find_best_epoch(recipe, history) or done
     if kept != done:
         checkpoints.restore_best(local, run, kept)

@@ -3,11 +3,10 @@
 Other devices reject it, or emulate it more slowly than they compute in float32.
 """
 
-from pathlib import Path
-
 import keras
 
 from wardrobe.models.recipes import BFLOAT16, FLOAT32
+from wardrobe.runs import provenance
 
 AMPERE = 8  # compute capability, major: the first NVIDIA GPUs with bfloat16 (A100, RTX 30 series)
 
@@ -23,10 +22,8 @@ def choose_precision(precision: str) -> str:
 
 def _cpu_supports_bfloat16() -> bool:
     """Returns whether the processor has instructions for bfloat16 that the backend uses."""
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
-    # AVX2 alone is slower in bfloat16 than in float32.
-    has_instructions = "avx512_bf16" in flags or "amx_bf16" in flags
+    extensions = provenance.describe_machine()["vector_extensions"]
+    has_instructions = not provenance.BFLOAT16.isdisjoint(extensions)
     return has_instructions and keras.backend.backend() == "tensorflow"
 
 

@@ -97,10 +97,12 @@ def _predict_on_ray(
 ) -> None:
     if out is None:
         raise UsageError("--engine ray was given without --out; give the output folder: --out DIR")
-    streams = [path for path in paths if path == "-" or path.startswith("camera:")]
-    if streams:
+    from wardrobe.inference import streams
+
+    refused = [path for path in paths if path == streams.STDIN or path.startswith(streams.CAMERA)]
+    if refused:
         raise UsageError(
-            f"{streams[0]!r} cannot be given with --engine ray; give files, folders, lists or "
+            f"{refused[0]!r} cannot be given with --engine ray; give files, folders, lists or "
             "Parquet"
         )
     from wardrobe.bulk import job

@@ -7,7 +7,6 @@ from typing import Any
 
 from wardrobe.cli.app import LOOKUP, Json, app, print_json
 
-BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # instructions; see training/precision.py
 VARIABLES = "WARDROBE_DATA", "WARDROBE_PHOTOS", "KERAS_BACKEND", "KERAS_HOME"
 
 
@@ -25,7 +24,7 @@ def doctor(as_json: Json = False) -> None:
         "processor": machine["processor"],
         "cores": machine["usable_cores"],
         "memory_gib": machine.get("memory_gib"),
-        "bfloat16": bool(BFLOAT16 & {*machine["vector_extensions"]}),
+        "bfloat16": not provenance.BFLOAT16.isdisjoint(machine["vector_extensions"]),
         "versions": provenance.package_versions(),
         "backend": _try(_find_backend),
         "fashion_mnist": _try(_find_data),

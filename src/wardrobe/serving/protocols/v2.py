@@ -36,11 +36,8 @@ DTYPES = {  # V2's datatype → NumPy's dtype; binary tensors are little-endian
 }
 IMAGE_SHAPES = [SIDE, SIDE], [SIDE, SIDE, 1]
 EXTENSIONS = ["binary_tensor_data"]
-UNSUPPORTED = (
-    "classification",
-    "class_count",
-    "shared_memory_region",
-)  # parameters that would change the answer
+# Parameters that would change the answer.
+UNSUPPORTED = "classification", "class_count", "shared_memory_region"
 PLATFORMS = {".onnx": "onnxruntime_onnx", ".tflite": "litert_tflite", ".xml": "openvino_ir"}
 
 
