@@ -52,7 +52,7 @@ docs: .venv/dev
 lock:
 	for extra in serve "train --extra serve" "scale --extra jax requirements/scale.in" dev; do uv pip compile pyproject.toml requirements/build.in --constraint requirements/constraints.in --extra $$extra --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" --quiet --upgrade --output-file requirements/$${extra%% *}.txt; done
+		--custom-compile-command "make lock" --quiet --upgrade --output-file requirements/$${extra%% *}.txt || exit; done
 
 release: .venv/bin/python
 	$(BIN)/python .ci/release.py

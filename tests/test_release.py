@@ -7,8 +7,16 @@ import tomllib
 import pytest
 from conftest import ROOT
 
+from wardrobe import __version__
+
 yaml = pytest.importorskip("yaml")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_the_version_is_the_newest_of_the_changelog() -> None:
+    """The release workflow publishes `__version__`; between releases it is a development version."""
+    newest = re.findall(r"^## (.*)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
+    assert newest == re.sub(r"\.dev0$", " (unreleased)", __version__)
 
 
 def test_every_line_that_installs_names_the_distribution_and_its_extras() -> None:

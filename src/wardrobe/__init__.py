@@ -16,7 +16,7 @@ Everything is loaded on first use, so `import wardrobe` is quick and imports no 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.7.0"
+__version__ = "0.8.0.dev0"
 
 _API = "evaluate", "explain_image", "explain_run", "export_model", "resume", "train"
 _HOMES = {
