@@ -14,7 +14,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def test_the_version_is_the_newest_of_the_changelog() -> None:
-    """The release workflow publishes `__version__`; between releases it is a development version."""
+    """The release workflow publishes `__version__`; between releases it ends in .dev0."""
     newest = re.findall(r"^## (.*)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
     assert newest == re.sub(r"\.dev0$", " (unreleased)", __version__)
 
