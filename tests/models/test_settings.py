@@ -12,7 +12,7 @@ import pytest
 from wardrobe.errors import UsageError
 from wardrobe.models import layers, recipes, settings
 from wardrobe.models.recipes import BASELINE, RECIPES, STRONG, Recipe
-from wardrobe.workflows import plan
+from wardrobe.workflows.planning import plan
 
 MANY = {
     "conv_filters": "(8, 16, 8,)",

@@ -16,7 +16,7 @@ from wardrobe.data import Dataset
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.tuning import search
-from wardrobe.workflows import recipe_files
+from wardrobe.workflows.planning import recipe_files
 
 
 def test_a_search_resumes_and_prints_the_best_recipe(tmp_path: Path, few_of_own: Path) -> None:

@@ -21,7 +21,8 @@ from wardrobe.models import own_network
 from wardrobe.runs import Run
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import loop
-from wardrobe.workflows import explain_run, recipe_files
+from wardrobe.workflows import explain_run
+from wardrobe.workflows.planning import recipe_files
 
 START = """
 import keras

@@ -12,7 +12,7 @@ from wardrobe import runs
 from wardrobe.data import Dataset
 from wardrobe.models import recipes
 from wardrobe.terminal.progress import TrainingDisplay
-from wardrobe.workflows import plan, recipe_files
+from wardrobe.workflows.planning import plan, recipe_files
 
 TINY = replace(
     recipes.get("baseline"),

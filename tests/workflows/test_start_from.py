@@ -16,7 +16,8 @@ from wardrobe.models import recipes
 from wardrobe.onnx_runtime import PRETRAINED
 from wardrobe.runs import Run
 from wardrobe.training import loop, transfer
-from wardrobe.workflows import api, plan, sources
+from wardrobe.workflows import api
+from wardrobe.workflows.planning import plan, sources
 
 PHOTO = PRETRAINED / "photo.onnx"
 

@@ -17,7 +17,7 @@ from wardrobe.data import load_training_data
 from wardrobe.errors import WardrobeError
 from wardrobe.models import keras_settings
 from wardrobe.runs import write_json
-from wardrobe.workflows import plan
+from wardrobe.workflows.planning import plan
 
 SPAN = 1000  # the rate rises from the recipe's, divided by this, to its product
 STEPS = 200  # batches

@@ -19,7 +19,7 @@ from wardrobe.models import keras_settings, recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.percent import format_percent
 from wardrobe.terminal.progress import TrainingDisplay
-from wardrobe.workflows import plan, recipe_files
+from wardrobe.workflows.planning import plan, recipe_files
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

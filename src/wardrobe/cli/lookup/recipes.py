@@ -25,7 +25,7 @@ def show_recipes(
 ) -> None:
     """List the recipes; of one, every field with its value, what it takes, and its meaning."""
     from wardrobe.models import recipes, settings
-    from wardrobe.workflows import plan, recipe_files
+    from wardrobe.workflows.planning import plan, recipe_files
 
     chosen = recipe_files.choose(name, recipe_file)
     values = None if chosen is None else plan.choose_recipe(chosen, {})

@@ -131,8 +131,9 @@ def train(
     process = launch.detect_process(coordinator, num_processes, process_id)
     if process is not None:
         _supervise(process, resume, out)
-    from wardrobe.workflows import api, recipe_files
+    from wardrobe.workflows import api
     from wardrobe.workflows.opening import Moved
+    from wardrobe.workflows.planning import recipe_files
 
     pairs = [f"{name}={value}" for name, value in short.items()]
     if epochs is not None and minutes is not None:

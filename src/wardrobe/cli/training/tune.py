@@ -69,7 +69,7 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Tune a recipe's hyperparameters for the best validation accuracy; can be resumed."""
-    from wardrobe.workflows import recipe_files
+    from wardrobe.workflows.planning import recipe_files
 
     chosen = recipe_files.choose(recipe, recipe_file)
     if chosen is None:

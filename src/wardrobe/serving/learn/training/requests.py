@@ -13,7 +13,7 @@ from wardrobe.models import recipes, settings
 from wardrobe.serving.learn.runs import find_named_run
 from wardrobe.serving.learn.training.own_classes import parse_classes
 from wardrobe.serving.protocols.arrays import parse_json_object
-from wardrobe.workflows import plan, sources
+from wardrobe.workflows.planning import plan, sources
 
 NAMES = AUTO, FASHION_MNIST, SYNTHETIC  # of data sets; all others are folders
 IMPORT = "import wardrobe\n"

@@ -10,8 +10,8 @@ from wardrobe.data import AUTO
 from wardrobe.errors import UsageError
 from wardrobe.models import recipes, settings
 from wardrobe.models.recipes import BASELINE, Recipe
-from wardrobe.workflows import recipe_files, sources
-from wardrobe.workflows.sources import Source
+from wardrobe.workflows.planning import recipe_files, sources
+from wardrobe.workflows.planning.sources import Source
 
 
 def choose_recipe(

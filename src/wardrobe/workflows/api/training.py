@@ -1,7 +1,4 @@
-"""The functions behind the commands and the Python API.
-
-They check arguments, open data and run, and load Keras last, so a wrong argument fails at once.
-"""
+"""Trains a run, resumes it, and joins a distributed training as a worker."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, Unpack
 
 from wardrobe import runs
-from wardrobe.data import AUTO, FASHION_MNIST, TEST, VALIDATION, Dataset, load_training_data
-from wardrobe.errors import PhotoError, RunError, UsageError
+from wardrobe.data import AUTO, FASHION_MNIST, Dataset, load_training_data
+from wardrobe.errors import RunError, UsageError
 from wardrobe.models import recipes
-from wardrobe.models.recipes import TTA_VIEWS, Recipe
+from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Run
 from wardrobe.terminal import console, progress
 from wardrobe.training.distributed.launch import Process
-from wardrobe.workflows import plan, sources
-from wardrobe.workflows.opening import NAMES, Moved, check_model, load_run_data, open_run_data
+from wardrobe.workflows.opening import NAMES, Moved, open_run_data
+from wardrobe.workflows.planning import plan, sources
 from wardrobe.workflows.starting import START_AGAIN, check_trackers, connect_workers, loading_keras
 
 if TYPE_CHECKING:
@@ -218,206 +215,6 @@ def train_worker(
         dataset = load_training_data(recipe, task["data"], data_dir, task["limit"], *folders)
         collectives.check_equal("data", dataset.checksums)
     train_run.train_worker(recipe, dataset, task["seed"], display)
-
-
-def evaluate(
-    name: str | Path | Run,
-    split: str = TEST,
-    data_dir: str | Path | None = None,
-    tta_views: int | None = None,
-    stream: TextIO | None = None,
-    **moved: Unpack[Moved],
-) -> Run:
-    """Scores a run on "test" or "validation", and rewrites its metrics, figures and report.
-
-    Args:
-        data_dir, moved: where the data is now; None: where it was.
-        tta_views: views in test-time augmentation, 1, 2 or 6; None: the recipe's. The run's
-            model.onnx does not change.
-
-    Raises:
-        RunError: there is no such run, it has no model, or its data has changed.
-        UsageError: unknown `split` or `tta_views`.
-    """
-    if split not in (TEST, VALIDATION):
-        raise UsageError(f"unknown split {split!r}; give 'test' or 'validation'")
-    if tta_views is not None and tta_views not in TTA_VIEWS:
-        raise UsageError(
-            f"unknown --tta-views {tta_views}; give 1, 2 or 6, or leave it out for the recipe's own"
-        )
-    run = runs.find_run(name)
-    check_model(run)
-    display, dataset = open_run_data(run, data_dir, stream, **moved)
-    with loading_keras(display):
-        from wardrobe.workflows import train_run
-    train_run.evaluate(run, dataset, split, tta_views or run.recipe().tta_views, display)
-    return run
-
-
-def export_model(
-    name: str | Path | Run,
-    to: str = "onnx",
-    int8: bool = False,
-    out: str | Path | None = None,
-    data_dir: str | Path | None = None,
-    stream: TextIO | None = None,
-    to_hub: str | None = None,
-    **moved: Unpack[Moved],
-) -> dict[str, Any]:
-    """Exports a model for another engine, and checks it against Keras on the validation images.
-
-    The returned scores are on the test images, which do not decide whether the file is kept.
-
-    Args:
-        name: a run folder, "latest", or a shipped model, "photo" or "baseline".
-        to: "onnx", "litert" or "openvino".
-        int8: quantise weights and activations to 8-bit integers.
-        out: the folder for the file, created if missing; None: the run folder, or the working
-            directory for a shipped model.
-        data_dir, moved: where the run's data is now; None: where it was.
-        to_hub: OWNER/NAME on the Hugging Face Hub, to which the ONNX file is uploaded.
-
-    Returns:
-        "model", "file", "format", "int8", "bytes"; "n" test images, "largest_logit_difference",
-        "same_answers", "accuracy" and "keras_accuracy".
-
-    Raises:
-        UsageError: unknown format. RunError: there is no such run, it has no model, or its data
-        has changed. WardrobeError: the file does not match Keras; it was not kept.
-        ImportError: the format's package is not installed.
-    """
-    from wardrobe.inference import engines
-    from wardrobe.inference.classifier import SHIPPED_FILES, Classifier
-    from wardrobe.onnx_runtime import PRETRAINED
-
-    engines.check_format(to, int8)
-    if to_hub is not None:
-        from wardrobe.inference import hub  # fails at once if huggingface_hub is not installed
-
-        if to != "onnx":
-            raise UsageError(f"--format {to} cannot be given with --to-hub; leave it out")
-    source: Run | Path
-    if name in SHIPPED_FILES and not Path(name).exists():
-        source = PRETRAINED / f"{name}.onnx"
-        display = progress.make_training_display(stream or sys.stdout)
-        display.stage("Opening the data")
-        data = moved.get("data") or FASHION_MNIST
-        photos = moved.get("photos_dir"), moved.get("extra_photos")
-        dataset = load_training_data(recipes.get(str(name)), data, data_dir, None, *photos)
-    else:
-        source = runs.find_run(name)
-        check_model(source)
-        display, dataset = open_run_data(source, data_dir, stream, **moved)
-    target = None if out is None else Path(out)
-    if target is not None:
-        target.mkdir(parents=True, exist_ok=True)
-    with loading_keras(display):
-        from wardrobe.workflows import export_run
-    found = export_run.export_model(source, dataset, to, int8, target, display)
-    if to_hub is not None:
-        path = Path(found["file"])
-        found["hub"] = hub.upload(path, Classifier.load(path).metadata, to_hub)
-    return {"model": str(name), **found}
-
-
-def explain_run(
-    name: str | Path | Run,
-    layer: str | None = None,
-    data_dir: str | Path | None = None,
-    stream: TextIO | None = None,
-    **moved: Unpack[Moved],
-) -> Run:
-    """Explains a run: writes figures, explain.json, and new chapters of the report.
-
-    Args:
-        layer: only draw what activates the filters of this layer, into plots/layer-NAME.png.
-        data_dir, moved: where the data is now; None: where it was.
-
-    Raises:
-        RunError: there is no such run, it has not been scored yet, or its data has changed.
-        UsageError: there is no such layer.
-    """
-    run = runs.find_run(name)
-    if not run.metrics_path.is_file():
-        raise RunError(f"{run.path} has no scores yet; resume its training: {run.resume_line}")
-    display, dataset = open_run_data(run, data_dir, stream, **moved)
-    with loading_keras(display):
-        from wardrobe.workflows import explain_run as workflow
-    if layer is None:
-        workflow.explain_run(run, dataset, display)
-    else:
-        display.stage(f"Written: {workflow.explain_layer(run, dataset, layer, display)}")
-    return run
-
-
-def explain_image(
-    image: str | Path,
-    model: str | Path | Run | None = None,
-    data_dir: str | Path | None = None,
-    out: str | Path | None = None,
-    stream: TextIO | None = None,
-    **moved: Unpack[Moved],
-) -> Path:
-    """Explains the prediction for one image in one figure.
-
-    Args:
-        image: a photo, or a 28x28 image like those of the data.
-        model: a run, "latest", an .onnx file, or None for the default shipped model.
-        data_dir, moved: where the run's data is now; None: where it was.
-        out: the PNG to write; None: `explain-<image>.png` in the run folder, or in the working
-            directory if there is no run.
-
-    Returns:
-        The path of the PNG.
-
-    Raises:
-        PhotoError: the image cannot be read.
-        ModelError, RunError: there is no such model, or the data of its run has changed.
-    """
-    from wardrobe import photo
-    from wardrobe.inference.classifier import resolve_model
-
-    try:
-        steps = photo.prepare_steps(image)
-    except OSError as error:
-        reason = error.strerror or error
-        raise PhotoError(f"{image} cannot be read: {reason}; give an image file") from error
-    except PhotoError as error:
-        raise PhotoError(f"{image}: {error}") from error
-    file = resolve_model(model)  # fails before Keras is loaded if there is no such model
-    folder = Run(file.parent)  # of a run, if the file is its model.onnx and not another one in it
-    is_run = file == folder.onnx_path and (folder.path / "run.json").is_file()
-    display = progress.make_training_display(stream or sys.stdout)
-    dataset = None
-    if is_run and folder.keras_path.is_file():
-        display.stage("Opening the data")
-        dataset = load_run_data(folder, data_dir, **moved)
-    home = folder.path if is_run else Path()
-    target = Path(out) if out is not None else home / f"explain-{Path(image).stem}.png"
-    with loading_keras(display):
-        from wardrobe.workflows import image_sheet
-    source = folder if is_run else model
-    image_sheet.write_sheet(Path(image).name, steps, source, dataset, target, display)
-    return target
-
-
-def write_report(name: str | Path | Run) -> Path:
-    """Rewrites the report of a run from the files in its folder; returns its path.
-
-    Raises:
-        RunError: there is no such run, or it has not been scored yet.
-    """
-    from wardrobe import report
-    from wardrobe.explain.chapters import CHAPTERS
-
-    return report.write_report(runs.find_run(name), CHAPTERS)
-
-
-def summarize(run: Run) -> dict[str, Any]:
-    """Returns the object that `--json` prints for a run: its identity and metrics.json."""
-    info = run.info()
-    head = {key: info[key] for key in ("data", "seed", "status")}
-    return {"run": str(run.path), "recipe": info["recipe"]["name"], **head, **run.metrics()}
 
 
 def _resolve(path: str | Path | None) -> str | None:
