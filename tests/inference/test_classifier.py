@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from wardrobe.onnx_runtime import PRETRAINED
 from wardrobe.runs import Run
 from wardrobe.training import checkpoints
 
+BLACK = np.zeros((28, 28), np.uint8)
 GOOD = {"class_names": list(CLASS_NAMES), "temperature": 1.5, "familiarity_threshold": 0.2}
 
 
@@ -105,6 +107,21 @@ def test_a_pickled_classifier_opens_its_file_again(
     path.unlink()
     with pytest.raises(ModelError, match=r"a\.onnx of the pickled model does not exist here"):
         pickle.loads(content)
+
+
+def test_a_list_of_tiles_is_classified_and_anything_else_refused_in_a_line(tmp_path: Path) -> None:
+    classifier, tile = Classifier.load(save_tiny_model(tmp_path / "a.onnx", GOOD)), BLACK
+    assert len(classifier.classify([tile, tile])) == 2
+    mistakes: list[tuple[Any, str]] = [
+        (["a.jpg"], "shape (1,) and dtype <U5"),
+        (tile, "shape (28, 28) and dtype uint8"),
+        ([tile / 255], "shape (1, 28, 28) and dtype float64"),
+        ([tile, tile[1:]], "different shapes"),
+    ]
+    for wrong, found in mistakes:
+        expected = f"images of {found} cannot be classified; give (n, 28, 28) uint8, or a list"
+        with pytest.raises(ModelError, match=re.escape(expected)):
+            classifier.classify(wrong)
 
 
 def test_unfamiliar_or_empty_images_are_not_sure_with_a_reason(tmp_path: Path) -> None:

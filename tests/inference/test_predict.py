@@ -351,7 +351,7 @@ def test_a_folder_without_images_is_reported(tmp_path: Path) -> None:
     ("arguments", "status", "words"),
     [
         ([], 2, ["no image is given"]),
-        (["a.png", "--model", "nowhere"], 1, ["nowhere does not exist"]),
+        (["a.png", "--model", "nowhere"], 1, ["model nowhere does not exist", "'baseline'"]),
         (["a.png", "--model", "a.png"], 1, ["a.png is not a model file; expected .onnx"]),
         (["a.png", "--model", "latest"], 1, ["no run in"]),
         (["a.png", "--csv", "x.csv", "--json"], 2, ["choose one"]),

@@ -4,8 +4,10 @@ import errno
 import json
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -155,6 +157,16 @@ def test_localhost_is_both_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> 
     assert listen("localhost") == ["127.0.0.1"]
     with pytest.raises(UsageError, match="--host ::1 --port 0 is not available"):
         listen("::1")
+
+
+@pytest.mark.parametrize(("is_terminal", "shown"), [(True, "a%20b"), (False, "TOKEN")])
+def test_the_token_is_printed_only_to_a_terminal(
+    is_terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: is_terminal))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = server_module._format_url("127.0.0.1", listening, "a b")
+    assert url.endswith(f"/#token={shown}")
 
 
 SHOP, EVIL = "https://shop.example", "https://evil.example"

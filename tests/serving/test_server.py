@@ -209,6 +209,12 @@ INPUT = {"name": "pixels", "datatype": "UINT8", "shape": [1, 28, 28], "data": [B
         ("/api/classify", "", 400, "the body is empty"),
         ("/api/classify", "%PDF-1.7", 422, "a PDF"),
         ("/api/look?rectangle=1,2", "x", 400, "rectangle is '1,2'"),
+        (
+            "/api/unit?model=foto",
+            "\0" * 784,
+            404,
+            "no model 'foto'; expected one of: 0 photo, 1 base",
+        ),
         ("/nothing", "", 404, "there is no path /nothing"),
         ("/v2", "", 405, "/v2 does not accept POST"),
     ],
@@ -342,7 +348,7 @@ def test_the_token_is_required_except_for_health_checks_and_the_page(tmp_path: P
         assert requests.options(server.url + "/api/classify", headers=first).status_code == 200
         first["Origin"] = "https://evil.example"
         assert requests.options(server.url + "/api/classify", headers=first).status_code == 400
-        for path in ("/v2/health/ready", "/", "/studio.js"):
+        for path in ("/v2/health/ready", "/", "/studio.js", "/docs"):
             assert requests.get(server.url + path).status_code == 200
 
 
@@ -377,8 +383,15 @@ def test_openapi_describes_every_route_and_limit(server: Server) -> None:
     routes = [route for route in create_app(Classifier.load()).routes if isinstance(route, Route)]
     served = {each.path: (each.methods or set()) - {"HEAD"} for each in routes}
     assert methods == {
-        path: served[path] for path in served.keys() - PAGE.keys() - {"/openapi.json"}
+        path: served[path] for path in served.keys() - PAGE.keys() - {"/openapi.json", "/docs"}
     }
+    page = requests.get(server.url + "/docs").text
+    for path, each in methods.items():
+        assert all(f"<h2>{method} {path}</h2>" in page for method in each)
+    example = f"curl -F image=@photo.jpg &#x27;{server.url}/api/classify&#x27;"
+    assert example in page
+    assert page.count("://") == page.count(f"{server.url}/"), "it names no other host"
+    assert "<script" not in page
     assert described["info"]["version"] == __version__
     assert '"VERSION"' not in json.dumps(described)
     form = described["paths"]["/api/classify"]["post"]["requestBody"]["content"][uploads.FORM]
@@ -395,11 +408,12 @@ def test_openapi_describes_every_route_and_limit(server: Server) -> None:
 def test_the_access_log_has_a_line_per_request(tmp_path: Path) -> None:
     with serving(tmp_path, "--access-log", "--compare-with", "none") as server:
         answer = requests.get(server.url + "/v2")
-        assert requests.get(server.url + "/nothing").status_code == 404
+        assert requests.post(server.url + "/nothing", data="1234").status_code == 404
     lines = [json.loads(line) for line in server.stderr.splitlines()]
     assert [(each["path"], each["status"]) for each in lines] == [("/v2", 200), ("/nothing", 404)]
     assert lines[0]["id"] == answer.headers["x-request-id"]
-    assert lines[0].keys() >= {"time", "client", "method", "milliseconds", "bytes_in", "bytes_out"}
+    assert lines[0].keys() >= {"time", "client", "method", "milliseconds", "bytes_out"}
+    assert [each["bytes_in"] for each in lines] == [None, 4]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -1,7 +1,7 @@
 """`Classifier`: a trained model from a file of any format, without Keras or TensorFlow."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from wardrobe.runs import LATEST, Run, find_run
 from wardrobe.terminal.console import make_printable
 
 Floats = npt.NDArray[np.floating]
+Images = npt.NDArray[np.uint8] | Sequence[npt.NDArray[np.uint8]]
 
 HUB = "hf://"  # an address on the Hugging Face Hub
 SHIPPED = "photo"  # the default model
@@ -121,16 +122,15 @@ class Classifier:
         Raises:
             ModelError: `images` has another shape or dtype.
         """
-        images = np.asarray(images)
-        if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8:
-            raise ModelError(
-                f"images of shape {images.shape} and dtype {images.dtype} cannot be classified; "
-                f"give (n, {SIDE}, {SIDE}) uint8, as photo.prepare returns"
-            )
-        return engines.compute_logits(self._engine, images)
+        return engines.compute_logits(self._engine, _check_images(images))
 
-    def classify(self, images: npt.NDArray[np.uint8]) -> Predictions:
-        """Classifies images (n, 28, 28) uint8, 0-255, light on black; see `photo.prepare`."""
+    def classify(self, images: Images) -> Predictions:
+        """Classifies images (n, 28, 28) uint8, 0-255, light on black; see `photo.prepare`.
+
+        Raises:
+            ModelError: `images` has another shape or dtype.
+        """
+        images = _check_images(images)
         return self.to_predictions(images, self.logits(images))
 
     def probabilities(self, logits: Floats) -> Floats:
@@ -150,6 +150,25 @@ class Classifier:
             threshold=self.metadata["familiarity_threshold"],
             empty=np.ptp(images.reshape(-1, SIDE**2), axis=1) == 0,  # (n,)
         )
+
+
+def _check_images(images: Any) -> npt.NDArray[np.uint8]:
+    """Returns images, or a list of them, as an array (n, 28, 28) uint8.
+
+    Raises:
+        ModelError: they have another shape or dtype.
+    """
+    try:
+        array = np.asarray(images)
+        found = f"shape {array.shape} and dtype {array.dtype}"
+    except ValueError:  # a list of images of different shapes
+        array, found = np.empty(0), "different shapes"
+    if array.ndim != 3 or array.shape[1:] != (SIDE, SIDE) or array.dtype != np.uint8:
+        raise ModelError(
+            f"images of {found} cannot be classified; give (n, {SIDE}, {SIDE}) uint8, or a list of "
+            "what photo.prepare returns for a photo"
+        )
+    return array
 
 
 def _reopen(cls: type[Classifier], name: str, path: Path, threads: int) -> Classifier:
@@ -173,6 +192,11 @@ def resolve_model(source: str | Path | Run | None) -> Path:
 
         return hub.download(str(source))
     path = source.path if isinstance(source, Run) else Path(source)
+    if not isinstance(source, Run) and source != LATEST and not path.exists():
+        shipped = ", ".join(map(repr, SHIPPED_FILES))
+        raise ModelError(
+            f"the model {path} does not exist; give {shipped}, a run folder, 'latest', or a file"
+        )
     if isinstance(source, Run) or source == LATEST or path.is_dir() or not path.suffix:
         run = source if isinstance(source, Run) else find_run(source)
         if not run.onnx_path.is_file():
@@ -181,8 +205,6 @@ def resolve_model(source: str | Path | Run | None) -> Path:
                 f"{run.resume_line}"
             )
         return run.onnx_path
-    if not path.is_file():
-        raise ModelError(f"{path} does not exist; give a run folder, 'latest', or a model file")
     return path
 
 

@@ -19,13 +19,13 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from wardrobe import __version__, photo
 from wardrobe.errors import BodyError, WardrobeError
 from wardrobe.inference.classifier import Classifier
-from wardrobe.serving import studio, uploads
+from wardrobe.serving import docs_page, studio, uploads
 from wardrobe.serving.batching import BoundedThreadPool, ServedModel
 from wardrobe.serving.http.content_encoding import ACCEPT_ENCODING
 from wardrobe.serving.http.middleware import CLIENT_CLOSED_REQUEST, CLOSE
@@ -45,6 +45,7 @@ PAGE = {  # path → file
     **{f"/{file.relative_to(WEB).as_posix()}": file for file in WEB.rglob("*") if file.is_file()},
 }
 OPENAPI = Path(__file__).parent / "openapi.json"
+DOCS = "/docs"  # the same for people
 MODEL_PATH = re.compile(  # model, version or label, method
     r"/v[12]/models/([^/:]+)(?:/(version|label)s/([^/:]+))?(?::(classify|regress)$)?"
 )
@@ -58,6 +59,7 @@ class Service:
 
     def __init__(self, classifiers: Sequence[Classifier], settings: Settings) -> None:
         self.metrics, self._threads = Metrics(), settings.threads
+        self._has_token = settings.token is not None
         self.models = [ServedModel(classifier, self.metrics) for classifier in classifiers]
         self.model = self.models[0]
         self.learn = Learn(settings.training_refusal, self.models)
@@ -116,6 +118,7 @@ class Service:
             *(Route(path, partial(_send_json, each)) for path, each in constants.items()),
             *(Route(path, partial(_send_file, file)) for path, file in PAGE.items()),
             Route("/openapi.json", partial(_send_openapi, openapi)),
+            Route(DOCS, partial(_send_docs, openapi, self._has_token)),
         ]
 
     async def classify(self, request: Request) -> Response:
@@ -215,6 +218,11 @@ async def _send_json(content: dict[str, Any], _: Request) -> Response:
 
 async def _send_openapi(content: dict[str, Any], request: Request) -> Response:
     return JSONResponse({**content, "servers": [{"url": request.scope["root_path"] or "/"}]})
+
+
+async def _send_docs(openapi: dict[str, Any], has_token: bool, request: Request) -> Response:
+    url = str(request.base_url).rstrip("/")
+    return HTMLResponse(docs_page.render(openapi, url, has_token))
 
 
 async def _send_file(file: Path, _: Request) -> Response:

@@ -25,7 +25,7 @@ from wardrobe.serving.http.middleware import (
     RequestMiddleware,
     RootPathMiddleware,
 )
-from wardrobe.serving.routes import ERROR_HANDLERS, PAGE, Service
+from wardrobe.serving.routes import DOCS, ERROR_HANDLERS, PAGE, Service
 from wardrobe.serving.settings import (
     PROXIES,
     Limits,
@@ -60,8 +60,9 @@ def create_app(
     app = Starlette(
         routes=service.routes(), exception_handlers=ERROR_HANDLERS, lifespan=service.lifespan
     )
+    public = {*PAGE, DOCS, *HEALTH}
     app.add_middleware(
-        RequestMiddleware, metrics=service.metrics, settings=settings, public_paths={*PAGE, *HEALTH}
+        RequestMiddleware, metrics=service.metrics, settings=settings, public_paths=public
     )
     if settings.cors:
         # Outside of RequestMiddleware, because a browser's preflight request carries no token.
@@ -147,8 +148,9 @@ def _format_url(host: str, listening: socket.socket, token: str | None) -> str:
     """Returns an address that a browser opens, even if the server listens on all interfaces."""
     address, port = listening.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, host)
-    # A browser does not send what follows #; the page reads it.
-    fragment = f"#token={quote(token)}" if token else ""
+    # A browser does not send what follows #; the page reads it. A log must not keep the token.
+    shown = quote(token or "") if sys.stdout.isatty() else "TOKEN"
+    fragment = f"#token={shown}" if token else ""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/{fragment}"
 
 

@@ -141,6 +141,7 @@ class RequestMiddleware:
         self.metrics.requests.labels(route, scope["method"], status).inc()
         self.metrics.seconds.labels(route).observe(seconds)
         if self.settings.access_log:
+            length = headers.get("content-length", "")
             line = {
                 "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "id": response.id,
@@ -149,7 +150,7 @@ class RequestMiddleware:
                 "path": scope["path"],
                 "status": status,
                 "milliseconds": round(1000 * seconds, 1),
-                "bytes_in": headers.get("content-length"),
+                "bytes_in": int(length) if length.isdecimal() else None,
                 "bytes_out": response.bytes_sent,
             }
             print(json.dumps(line), file=sys.stderr, flush=True)

@@ -108,7 +108,7 @@ class Epochs:
     async def explain_served_unit(self, request: Request) -> Response:
         """Takes 784 grey values; answers with the arithmetic of a unit of a served model."""
         query, pixels = request.query_params, await _read_pixels(request)
-        model = self._models[units.parse_index(query, "model", len(self._models))]
+        model = self._find_model(query.get("model", "0"))
         classifier = model.classifier
         if units.is_logits(query):
             logits, temperature = (
@@ -121,6 +121,18 @@ class Epochs:
             raise ConflictError(f"the layers of {model.name} are not available; serve a .onnx file")
         unit = await self._pool.run(units.describe_unit, model.network, pixels, query)
         return send_json({"file": model.network.file, **unit})
+
+    def _find_model(self, wanted: str) -> ServedModel:
+        """Returns the served model of a name, or of a place in the list of models.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        for number, model in enumerate(self._models):
+            if wanted in (str(number), model.name):
+                return model
+        names = ", ".join(f"{number} {each.name}" for number, each in enumerate(self._models))
+        raise NotFoundError(f"there is no model {wanted!r:.60}; expected one of: {names}")
 
     async def predict(self, request: Request) -> Response:
         """Predicts the run's validation images."""
