@@ -14,10 +14,9 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c "$(SUPPORTED)" >/dev/null 2>&1 && echo $$python && break; done)
 BIN := .venv/bin
-# What is used is compiled when it is first used: quicker than to compile all of it now. Where that is not kept, every
-# process compiles TensorFlow anew, which takes four times as long as loading it.
+# Modules are compiled when first used. Where that is not kept, every process compiles TensorFlow anew, which takes four
+# times as long as loading it.
 unexport PYTHONDONTWRITEBYTECODE
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 # The project's own machines keep the data beside the checkout; elsewhere it is found or downloaded.
 ifneq ($(wildcard ../shared/data/fashion-mnist),)
@@ -31,7 +30,7 @@ endif
 # threads each they would be in each other's way.
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: train test lint docs lock release picture browser pretrained clean
+.PHONY: train test lint types style docs lock release picture browser pretrained clean
 
 train: .venv/train
 	$(BIN)/wardrobe train baseline
@@ -39,20 +38,29 @@ train: .venv/train
 test: lint
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 3 --dist worksteal
 
+# Two at once, as mypy takes longer than all others together.
 lint: .venv/dev
+	$(MAKE) --jobs 2 --keep-going types style
+
+types style: .venv/dev
+types:
+	$(BIN)/mypy
+style:
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python docs/build.py
 
 docs: .venv/dev
 	$(BIN)/python docs/build.py
 
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command "make lock" --quiet --upgrade
 lock:
-	for extra in serve "train --extra serve" "scale --extra jax requirements/scale.in" dev; do uv pip compile pyproject.toml requirements/build.in --constraint requirements/constraints.in --extra $$extra --universal \
-		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" --quiet --upgrade --output-file requirements/$${extra%% *}.txt || exit; done
+	for extra in serve "train --extra serve" "scale --extra jax requirements/scale.in" dev; do \
+		$(LOCK) pyproject.toml requirements/build.in --constraint requirements/constraints.in --extra $$extra \
+		--output-file requirements/$${extra%% *}.txt || exit; done
+	$(LOCK) requirements/uv.in --output-file requirements/uv.txt
 
 release: .venv/bin/python
 	$(BIN)/python .ci/release.py
@@ -100,6 +108,5 @@ clean:
 
 # The lock holds the build back end too, so that nothing unpinned is fetched.
 .venv/train .venv/dev: .venv/%: requirements/%.txt pyproject.toml | .venv/bin/python
-	$(PIP) --require-hashes --requirement $<
-	$(PIP) --no-deps --no-build-isolation --editable .
+	$(BIN)/python .ci/install.py $<
 	@touch $@

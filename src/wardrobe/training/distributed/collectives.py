@@ -71,7 +71,7 @@ def leave() -> None:
     import jax
 
     _process = _distribution = None
-    jax.distributed.shutdown()  # type: ignore[no-untyped-call]
+    jax.distributed.shutdown()
 
 
 def is_distributed() -> bool:

@@ -1,0 +1,76 @@
+"""Installs a lock file and then the project, editable, in the environment that runs it.
+
+uv does it in a fifth of pip's time. It reads none of pip's settings, so those of the machine are
+handed on. Where uv cannot be had, or fails, pip installs. Both refuse a file whose checksum is not
+in the lock.
+"""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+UV = str(ROOT / "requirements/uv.txt")
+# What is used is compiled when it is first used, which is quicker than to compile all of it now.
+WITH_PIP = (
+    sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+    "--no-compile",
+)  # fmt: skip
+# The hashes in the lock decide, not which index has a package first.
+WITH_UV = (
+    sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.executable,
+    "--index-strategy", "unsafe-best-match",
+)  # fmt: skip
+UV_VARIABLES = {  # pip's setting → uv's variable
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "no-index": "UV_NO_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "cert": "SSL_CERT_FILE",
+    "trusted-host": "UV_INSECURE_HOST",
+    "proxy": "ALL_PROXY",
+    "timeout": "UV_HTTP_TIMEOUT",
+    "default-timeout": "UV_HTTP_TIMEOUT",
+}
+
+
+def read_pip_settings() -> dict[str, str]:
+    """Returns what pip's files and variables set, as variables for uv."""
+    printed = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
+    ).stdout
+    found = {}
+    for section in ("global.", "install.", ":env:."):  # the later ones win
+        for line in printed.splitlines():
+            key, _, value = line.removeprefix(section).partition("=")
+            if line.startswith(section) and key in UV_VARIABLES:
+                separator = "," if key == "find-links" else " "
+                found[UV_VARIABLES[key]] = separator.join(ast.literal_eval(value).split())
+    return found
+
+
+def install(command: tuple[str, ...], lock: str, environment: dict[str, str] | None = None) -> bool:
+    """Returns whether both installations succeeded."""
+    project = ("--no-deps", "--no-build-isolation", "--editable", str(ROOT))
+    return all(
+        subprocess.run([*command, *what], env=environment).returncode == 0
+        for what in (("--require-hashes", "--requirement", lock), project)
+    )
+
+
+def main(lock: str) -> None:
+    """Installs a lock and the project with uv, or else with pip; exits with 1 if neither could."""
+    uv = subprocess.run(
+        [*WITH_PIP, "--only-binary", ":all:", "--require-hashes", "--requirement", UV]
+    )
+    if uv.returncode == 0 and install(WITH_UV, lock, {**read_pip_settings(), **os.environ}):
+        return
+    print("uv cannot install here; pip does, which takes longer", file=sys.stderr, flush=True)
+    if not install(WITH_PIP, lock):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
