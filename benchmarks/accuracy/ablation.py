@@ -164,12 +164,12 @@ def _find_same_training(recipe: Recipe, variants: dict[str, Recipe]) -> str:
 
 
 def _get_accuracy(run: Run) -> float:
-    return float(run.metrics()["accuracy"])
+    return float(run.metrics(VALIDATION)["accuracy"])
 
 
 def _get_nll(run: Run) -> float:
     """Returns the mean NLL after temperature scaling; less noisy than the accuracy."""
-    return float(run.metrics()["nll"]["after"])
+    return float(run.metrics(VALIDATION)["nll"]["after"])
 
 
 def _match_epochs(

@@ -209,7 +209,9 @@ def test_the_ablation_trains_and_scores_on_validation(
     metrics = [json.loads(path.read_text()) for path in root.rglob("metrics.json")]
     assert {each["split"] for each in metrics} == {"validation"}, "the test split was opened"
     full, without = measured["rows"]
-    accuracies = [Run(root / f"seeds/1-{seed}").metrics()["accuracy"] for seed in (0, 1)]
+    accuracies = [
+        Run(root / f"seeds/1-{seed}").metrics("validation")["accuracy"] for seed in (0, 1)
+    ]
     assert without["accuracy_mean"] == pytest.approx(np.mean(accuracies))
     difference = without["accuracy_mean"] - full["accuracy_mean"]
     assert without["difference"] == pytest.approx(difference)

@@ -17,9 +17,9 @@ from wardrobe.errors import UsageError
 from wardrobe.explain import activation_maximization, label_errors
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.models import recipes
-from wardrobe.runs import Run
+from wardrobe.runs import Run, tabulate_runs
 from wardrobe.terminal.progress import TrainingDisplay
-from wardrobe.workflows import api
+from wardrobe.workflows import api, train_run
 
 CHAPTERS = {
     *(
@@ -197,18 +197,43 @@ def test_a_run_without_model_keras_leaves_chapters_out(tmp_path: Path, own_run: 
     assert set(run.explanation()["figures"]) <= drawn
 
 
-def test_scoring_another_split_removes_the_explanation(tmp_path: Path, own_run: Run) -> None:
+def test_each_split_has_its_own_scores_and_nothing_is_removed_without_a_word(
+    tmp_path: Path, own_run: Run
+) -> None:
     shutil.copytree(own_run.path.parent, tmp_path / "copy")
-    run = Run(tmp_path / "copy/run")
-    assert (
-        wardrobe_here("evaluate", "run", "--split", "validation", cwd=tmp_path / "copy").returncode
-        == 0
-    )
+    run, page = Run(tmp_path / "copy/run"), own_run.report_path.read_text(encoding="utf-8")
+    evaluate = "evaluate", "run", "--split", "validation", "--json"
+    result = wardrobe_here(*evaluate, cwd=tmp_path / "copy")
+    score, test_score = json.loads(result.stdout), own_run.metrics()
+    assert run.scores() == {"test": test_score, "validation": run.metrics("validation")}
+    assert score["accuracy"] == run.metrics("validation")["accuracy"] != test_score["accuracy"]
+    before = {path for path in own_run.path.rglob("*") if path.is_file()}
+    for path in before - {own_run.report_path}:
+        copied = run.path / path.relative_to(own_run.path)
+        assert copied.read_bytes() == path.read_bytes(), path
+    added = {path.relative_to(run.path) for path in run.path.rglob("*")} - {
+        path.relative_to(own_run.path) for path in own_run.path.rglob("*")
+    }
+    assert {str(path) for path in added if path.suffix in (".json", ".npz")} == {
+        *("validation/metrics.json", "validation/predictions.npz"),
+        "validation/plots/confusion.json",
+    }
+    both = run.report_path.read_text(encoding="utf-8")
+    tile = f"accuracy on {score['n']} validation images"
+    assert tile in both
+    assert tile not in page
+    assert page.split("<section")[2:] == both.split("<section")[2:], "the rest is of the test split"
+    (row,) = tabulate_runs(run.path)
+    accuracies = {split: each["accuracy"] for split, each in row["scores"].items()}
+    assert accuracies == {"test": test_score["accuracy"], "validation": score["accuracy"]}
+    assert (row["split"], row["accuracy"]) == ("test", test_score["accuracy"])
+    out = io.StringIO()
+    train_run._forget_explanation(run, test_score, TrainingDisplay(out))
+    assert run.explanation() == own_run.explanation()
+    train_run._forget_explanation(run, {**test_score, "tta_views": 6}, TrainingDisplay(out))
+    assert "run/explain.json and its plots explained other scores and are removed" in out.getvalue()
     assert run.explanation() == {}
-    drawn = {path.stem for path in run.plots_folder.iterdir()}
-    assert "samples" in drawn
-    assert not CHAPTERS & drawn
-    assert '<section id="heat_maps">' not in run.report_path.read_text(encoding="utf-8")
+    assert not CHAPTERS & {path.stem for path in run.plots_folder.iterdir()}
 
 
 def test_one_layer_is_drawn_and_an_unknown_one_is_refused(

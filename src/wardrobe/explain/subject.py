@@ -1,12 +1,14 @@
 """The run that is explained: its model, data and predictions, opened once for all chapters."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe.data import Dataset, Split
+from wardrobe.data import TEST, Dataset, Split
 from wardrobe.errors import RunError
 from wardrobe.evaluation import scoring
 from wardrobe.inference import confidence
@@ -32,7 +34,9 @@ class Subject:
     logits: Logits  # of the Keras model without test-time augmentation; else as `tta_logits`
     tta_logits: Logits  # with the test-time augmentation that the run was scored with
     dataset: Dataset
-    scored: Split  # the split that the run was scored on
+    metrics: dict[str, Any]  # metrics.json of the scored split
+    plots_folder: Path  # for figures
+    scored: Split  # the split that is explained
     scored_logits: npt.NDArray[np.float32]  # (n, k), of predictions.npz
     temperatures: npt.NDArray[np.floating]  # (n,), of the same; each was fitted on other images
     display: TrainingDisplay
@@ -60,17 +64,22 @@ class Subject:
 
 
 def open_subject(
-    run: Run, dataset: Dataset, display: TrainingDisplay, model: keras.Model | None = None
+    run: Run,
+    dataset: Dataset,
+    display: TrainingDisplay,
+    model: keras.Model | None = None,
+    split: str = TEST,
 ) -> Subject:
     """Opens a scored run.
 
     Args:
         model: the run's model, if it is loaded already.
+        split: whose scores and predictions are explained.
 
     Raises:
         RunError: the run has no metrics.json, or its files cannot be read.
     """
-    metrics = run.metrics()  # first: says that the run has to be evaluated
+    metrics = run.metrics(split)  # first: says that the run has to be evaluated
     if model is None and run.keras_path.is_file():
         model = checkpoints.load_model(run)
     logits: Logits
@@ -81,7 +90,9 @@ def open_subject(
         logits = scoring.make_logits_function(model)
         tta_logits = scoring.make_logits_function(model, metrics["tta_views"])
     scored = scoring.open_split(dataset, metrics["split"])
-    scored_logits, temperatures = _load_predictions(run, scored, len(dataset.class_names))
+    folder = run.score_folder(split)
+    path = folder / run.predictions_path.name
+    scored_logits, temperatures = _load_predictions(run, path, scored, len(dataset.class_names))
     return Subject(
         run=run,
         recipe=run.recipe(),
@@ -89,6 +100,8 @@ def open_subject(
         logits=logits,
         tta_logits=tta_logits,
         dataset=dataset,
+        metrics=metrics,
+        plots_folder=folder / run.plots_folder.name,
         scored=scored,
         scored_logits=scored_logits,
         temperatures=temperatures,
@@ -97,7 +110,7 @@ def open_subject(
 
 
 def _load_predictions(
-    run: Run, scored: Split, classes: int
+    run: Run, path: Path, scored: Split, classes: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.floating]]:
     """Returns the logits of predictions.npz, (n, classes), and the temperatures, (n,).
 
@@ -105,16 +118,16 @@ def _load_predictions(
     """
     again = f"write it again with: wardrobe evaluate {run.path}"
     try:
-        with np.load(run.predictions_path) as stored:
+        with np.load(path) as stored:
             columns = "logits", "labels", "temperatures"
             logits, labels, temperatures = (stored[each] for each in columns)
     except Exception as error:  # NumPy and zipfile raise many types
         name = type(error).__name__
-        raise RunError(f"{run.predictions_path} cannot be read ({name}); {again}") from error
+        raise RunError(f"{path} cannot be read ({name}); {again}") from error
     shape = len(scored), classes
     if logits.shape != shape or not np.array_equal(labels, scored.labels):
         raise RunError(
-            f"{run.predictions_path} has logits {logits.shape} of other images, expected {shape} "
+            f"{path} has logits {logits.shape} of other images, expected {shape} "
             f"of the split in metrics.json; {again}"
         )
     return logits, temperatures

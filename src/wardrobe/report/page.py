@@ -31,6 +31,7 @@ def write_report(run: Run, chapters: Iterable[Chapter]) -> Path:
         run=run.path.name,
         info=run.info(),
         metrics=run.metrics(),
+        validation=run.scores().get("validation"),
         history=run.history(),
         figures=list(_load_figures(run, chapters)),
         explain=f"wardrobe explain {shlex.quote(str(run.path))}",

@@ -1,6 +1,7 @@
 """Run folders.
 
 - `run`: a run folder: create, find, list and read it.
+- `table`: the table of runs.
 - `files`: files that are replaced in one step.
 - `locks`: one process at a time in a folder.
 - `steps`: steps.csv, loss and accuracy while an epoch runs.
@@ -31,9 +32,9 @@ from wardrobe.runs.run import (
     find_run,
     list_runs,
     make_numbered_folder,
-    tabulate_runs,
 )
 from wardrobe.runs.steps import StepRow, StepsReader, StepsWriter
+from wardrobe.runs.table import tabulate_runs
 
 __all__ = [
     "DONE",

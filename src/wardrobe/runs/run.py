@@ -29,6 +29,7 @@ IMAGES = "images"  # a run's own data: one folder per class
 JOB, LOG = "job.json", "job.log"  # of a training that a page started
 CONTROL = "control.json"
 NETWORK = "network.py"  # the code of a network of one's own
+SCORE_FOLDERS = {"test": "", "validation": "validation"}  # split → subfolder with its scores
 REQUIRED_FIELDS: dict[str, set[str]] = {
     "run.json": {"recipe", "started", "status"},
     "metrics.json": {"split", "n", "accuracy", "ece"},
@@ -117,13 +118,24 @@ class Run:
         """Returns run.json."""
         return self._read_json("run.json")
 
-    def metrics(self) -> dict[str, Any]:
-        """Returns metrics.json.
+    def score_folder(self, split: str = "test") -> Path:
+        """Returns where metrics.json, predictions.npz and plots of a split are."""
+        return self.path / SCORE_FOLDERS[split]
+
+    def metrics(self, split: str = "test") -> dict[str, Any]:
+        """Returns metrics.json of a split.
 
         Raises:
-            RunError: the run has not been evaluated yet.
+            RunError: the run has not been evaluated on it yet.
         """
-        return self._read_json("metrics.json")
+        return self._read_json(str(Path(SCORE_FOLDERS[split], "metrics.json")))
+
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """Returns metrics.json of each split that the run was evaluated on, test first."""
+        name = self.metrics_path.name
+        scored = [each for each in SCORE_FOLDERS if (self.score_folder(each) / name).is_file()]
+        # Older versions wrote the scores of any split into the run folder itself.
+        return {found["split"]: found for found in map(self.metrics, scored)}
 
     def explanation(self) -> dict[str, Any]:
         """Returns explain.json; empty if missing or damaged: it can be rebuilt."""
@@ -134,7 +146,7 @@ class Run:
         return explanation if isinstance(explanation.get("figures"), list) else {}
 
     def forget_explanation(self) -> None:
-        """Removes explain.json and its plots, which no longer match after a new evaluation."""
+        """Removes explain.json and its plots."""
         for name in self.explanation().get("figures", []):
             for suffix in ("png", "json"):
                 (self.plots_folder / f"{name}.{suffix}").unlink(missing_ok=True)
@@ -145,8 +157,10 @@ class Run:
         write_json(self.path / "run.json", {**self.info(), **fields})
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
-        """Writes metrics.json."""
-        write_json(self.metrics_path, metrics)
+        """Writes metrics.json of the split that `metrics` are of."""
+        folder = self.score_folder(metrics["split"])
+        folder.mkdir(exist_ok=True)
+        write_json(folder / "metrics.json", metrics)
 
     def recipe(self) -> Recipe:
         """Returns the recipe of the run, with the value that every field had.
@@ -227,7 +241,7 @@ class Run:
             raise RunError(
                 f"{path} is not valid JSON ({error}); restore the file or train again"
             ) from None
-        required = REQUIRED_FIELDS[name]
+        required = REQUIRED_FIELDS[path.name]
         if not isinstance(value, dict) or not required <= value.keys():
             fields = ", ".join(sorted(required))
             raise RunError(f"{path} needs the fields {fields}; restore the file or train again")
@@ -347,20 +361,6 @@ def list_runs(root: Path = ROOT) -> list[Run]:
     return [run for _, _, run in sorted(found, key=lambda each: each[:2])]
 
 
-def tabulate_runs(root: Path = ROOT) -> list[dict[str, Any]]:
-    """Returns one row per run: its settings, progress and scores (None before evaluation).
-
-    A damaged run is skipped with a warning on stderr.
-    """
-    rows = []
-    for run in list_runs(root):
-        try:
-            rows.append(_summarize(run))
-        except (RunError, OSError, KeyError) as error:
-            console.warn(f"{run.path}: {error}; skipped")
-    return rows
-
-
 def count_epochs(info: Mapping[str, Any]) -> int:
     """Returns the epochs of a training by run.json: those done once it has ended, else planned."""
     end = info.get("training_end")
@@ -378,23 +378,3 @@ def make_numbered_folder(name: str) -> Path:
             path = ROOT / f"{name}-{number}"
         else:
             return path
-
-
-def _summarize(run: Run) -> dict[str, Any]:
-    info = run.info()
-    scores = run.metrics() if run.metrics_path.is_file() else None
-    low, high = scores["accuracy_interval_95"] if scores else (0.0, 0.0)
-    return {
-        "run": str(run.path),
-        "recipe": info["recipe"]["name"],
-        "data": info["data"],
-        "seed": info["seed"],
-        "epochs": count_epochs(info),
-        "epochs_done": len(run.history()),
-        "status": run.status(),
-        "split": scores and scores["split"],
-        "accuracy": scores and scores["accuracy"],
-        "half_interval_95": (high - low) / 2 if scores else None,
-        "ece": scores and scores["ece"]["after"],
-        "seconds": run.fit_seconds(),
-    }

@@ -27,7 +27,7 @@ def explain_run(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
     """
     subject = open_subject(run, dataset, display)
     # Earlier findings stay: without model.keras, some chapters cannot be computed again.
-    findings = {**run.explanation(), "data": dataset.name, "split": run.metrics()["split"]}
+    findings = {**run.explanation(), "data": dataset.name, "split": subject.metrics["split"]}
     drawn = set(findings.get("figures", []))
     for chapter in iterate_chapters(subject, in_training=False):
         figures, found = draw_chapter(chapter, subject)
@@ -55,7 +55,7 @@ def iterate_chapters(subject: Subject, in_training: bool) -> Iterator[Chapter]:
 def draw_chapter(chapter: Chapter, subject: Subject) -> tuple[Set[str], dict[str, Any]]:
     """Computes a chapter and writes its figures; returns their names, and its measurements."""
     figures, found, *images = chapter.compute(subject)
-    folder, dataset = subject.run.plots_folder, subject.dataset
+    folder, dataset = subject.plots_folder, subject.dataset
     plots.save_figures(figures, folder, dataset.name, dataset.is_synthetic)
     for name, each in images[0].items() if images else ():
         runs.write_json(folder / f"{name}.json", each, indent=None)

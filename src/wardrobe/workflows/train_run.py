@@ -72,7 +72,7 @@ def train_worker(recipe: Recipe, dataset: Dataset, seed: int, display: TrainingD
 
 
 def validate(run: Run, dataset: Dataset, display: TrainingDisplay) -> dict[str, Any]:
-    """Trains the run, scores it on the validation split, returns metrics.json; keeps no model."""
+    """Trains the run, scores it on the validation split, returns its metrics; keeps no model."""
     recipe = run.recipe()
     with run.lock():
         model = loop.fit(recipe, dataset, run, run.info()["seed"], display)
@@ -92,6 +92,8 @@ def evaluate(
     """
     model = export_run.load_checked_model(run, dataset)
     _evaluate(model, run, dataset, split, tta_views, display)
+    if not run.metrics_path.is_file():
+        return  # its training was interrupted: the report needs the test scores
     display.stage(f"Report: {report.write_report(run, CHAPTERS)}")
 
 
@@ -177,15 +179,25 @@ def _evaluate(
     size = dataset.test_size if split == TEST else len(dataset.validation)
     display.stage(f"Scoring {size:,} {split} images")
     evaluated = scoring.evaluate(model, dataset, replace(run.recipe(), tta_views=tta_views), split)
-    if run.metrics_path.is_file() and any(
-        run.metrics()[key] != evaluated.metrics[key] for key in ("split", "tta_views")
-    ):
-        run.forget_explanation()  # it explains other scores
+    _forget_explanation(run, evaluated.metrics, display)
     run.write_metrics(evaluated.metrics)
-    with runs.atomic_write(run.predictions_path) as path:
+    with runs.atomic_write(run.score_folder(split) / run.predictions_path.name) as path:
         columns = {key: getattr(evaluated, key) for key in ("logits", "labels", "temperatures")}
         np.savez_compressed(path, **columns, data=np.array(dataset.name))
-    subject = open_subject(run, dataset, display, model)
+    subject = open_subject(run, dataset, display, model, split)
     for chapter in explain_run.iterate_chapters(subject, in_training=True):
         explain_run.draw_chapter(chapter, subject)
     return evaluated
+
+
+def _forget_explanation(run: Run, metrics: dict[str, Any], display: TrainingDisplay) -> None:
+    """Removes explain.json and its plots if they explain other test scores, and says so."""
+    if metrics["split"] != TEST or not run.explanation_path.is_file():
+        return
+    if all(run.metrics()[key] == metrics[key] for key in ("split", "tta_views")):
+        return
+    run.forget_explanation()
+    display.stage(
+        f"{run.explanation_path} and its plots explained other scores and are "
+        f"removed; write them again with: wardrobe explain {run.path}"
+    )

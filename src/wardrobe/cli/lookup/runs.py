@@ -16,9 +16,9 @@ COLUMNS = (
     "seed",
     "epochs",
     "status",
-    "split",
-    "accuracy",
-    "ECE",
+    "test",
+    "test ECE",
+    "validation",
     "seconds",
 )
 MAX_DATA = 32  # characters
@@ -54,6 +54,12 @@ def report(run: RunName = "latest") -> None:
     print(api.write_report(run))
 
 
+def _format_accuracy(score: dict[str, float] | None) -> str:
+    if score is None:
+        return ""
+    return " ± ".join(format_percent(score[key], 2) for key in ("accuracy", "half_interval_95"))
+
+
 def _print_runs(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.markup import escape
@@ -63,18 +69,15 @@ def _print_runs(rows: list[dict[str, Any]]) -> None:
     for column in COLUMNS:
         table.add_column(column, no_wrap=True)
     for row in rows:
-        accuracy, half = row["accuracy"], row["half_interval_95"]
+        scores = row["scores"]
         cells = {
             **row,
             "data": row["data"]
             if len(row["data"]) <= MAX_DATA
             else f"…{row['data'][1 - MAX_DATA :]}",
             "epochs": f"{row['epochs_done']}/{row['epochs']}",
-            "split": row["split"] or "",
-            "accuracy": ""
-            if accuracy is None
-            else " ± ".join(format_percent(each, 2) for each in (accuracy, half)),
-            "ECE": "" if row["ece"] is None else format_percent(row["ece"], 2),
+            **{split: _format_accuracy(scores.get(split)) for split in ("test", "validation")},
+            "test ECE": format_percent(scores["test"]["ece"], 2) if "test" in scores else "",
             "seconds": f"{row['seconds']:.0f}",
         }
         table.add_row(*(escape(str(cells[column])) for column in COLUMNS))

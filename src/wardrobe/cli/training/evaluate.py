@@ -36,10 +36,10 @@ def evaluate(
     extra_photos: ExtraPhotos = None,
     as_json: Json = False,
 ) -> None:
-    """Score a run, and update its metrics, plots and report."""
+    """Score a run on a split, and write that split's metrics and plots, and the report."""
     from wardrobe.workflows import api
     from wardrobe.workflows.opening import Moved
 
     moved: Moved = {"data": data, "photos_dir": photos_dir, "extra_photos": extra_photos}
     scored = api.evaluate(run, split, data_dir, tta_views, progress_stream(as_json), **moved)
-    print_scores(api.summarize(scored), as_json)
+    print_scores(api.summarize(scored, split), as_json)

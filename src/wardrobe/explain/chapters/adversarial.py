@@ -33,7 +33,7 @@ def _measure_attacks(subject: "Subject") -> Findings:
     from wardrobe.inference import confidence
 
     scored = subject.scored[: subject.limit_images(IMAGES)]  # the first: not selected
-    images, labels, temperature = scored.images, scored.labels, subject.run.metrics()["temperature"]
+    images, labels, temperature = scored.images, scored.labels, subject.metrics["temperature"]
     gradient = adversarial.make_loss_gradient(subject.keras_model)  # without test-time augmentation
 
     def predict_examples(changed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

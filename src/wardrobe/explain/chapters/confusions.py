@@ -25,7 +25,7 @@ def _compare_classes(subject: "Subject") -> Findings:
     from wardrobe import plots
 
     names = subject.dataset.class_names
-    matrix = np.array(subject.run.metrics()["confusion"])  # rows: actual; columns: predicted
+    matrix = np.array(subject.metrics["confusion"])  # rows: actual; columns: predicted
     mistakes = matrix - np.diag(np.diag(matrix))  # (k, k), without the correct ones
     rows, images = [], []
     for flat in np.argsort(-mistakes, axis=None, kind="stable")[:PAIRS]:

@@ -64,7 +64,7 @@ def _embed_images(subject: "Subject") -> tuple["Figure", dict[str, Any]]:
     from wardrobe.explain import embedding, gallery
     from wardrobe.inference import confidence
 
-    names, run = subject.dataset.class_names, subject.run
+    names = subject.dataset.class_names
     embedded = subject.dataset.validation[:EMBEDDED_IMAGES]  # not training images, which it knows
     features = embedding.penultimate_features(subject.keras_model, embedded.images)
     logits = subject.logits(embedded.images)
@@ -72,7 +72,7 @@ def _embed_images(subject: "Subject") -> tuple["Figure", dict[str, Any]]:
     points = embedding.embed(features)  # method → (n, 2)
     figure = plots.layers.plot_embedding(points, embedded.labels, wrong, names)
     panels = {axes.get_label(): axes for axes in figure.axes}
-    probabilities = confidence.softmax(logits, run.metrics()["temperature"])
+    probabilities = confidence.softmax(logits, subject.metrics["temperature"])
     shown = np.arange(len(embedded))
     return figure, {
         **gallery.describe_images(embedded, shown, probabilities, features, names, MAP_LEVELS),

@@ -72,7 +72,7 @@ def _draw_scores(subject: "Subject") -> Findings:
 
     train, names = subject.dataset.train, subject.dataset.class_names
     images, labels = subject.scored.images, subject.scored.labels
-    probabilities, metrics = subject.probabilities, subject.run.metrics()
+    probabilities, metrics = subject.probabilities, subject.metrics
     split = metrics["split"]
     wrong, worst = _find_mistakes(subject)
     first = np.arange(len(labels))[:GRID_IMAGES]
@@ -121,7 +121,7 @@ def _describe_cells(subject: "Subject", figure: "Figure") -> dict[str, Any]:
     from wardrobe import plots
     from wardrobe.explain import gallery
 
-    scored, names, metrics = subject.scored, subject.dataset.class_names, subject.run.metrics()
+    scored, names, metrics = subject.scored, subject.dataset.class_names, subject.metrics
     shown = gallery.select_images(scored.labels, subject.predicted, subject.probabilities)
     corners = np.array([[0, 0], [len(names), len(names)]])  # of the matrix: top left, bottom right
     return {

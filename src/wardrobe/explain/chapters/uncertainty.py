@@ -46,7 +46,7 @@ def _measure_uncertainty(subject: "Subject") -> Findings:
     from wardrobe.evaluation import conformal, out_of_distribution, scoring, selective
     from wardrobe.inference import confidence
 
-    metrics, validation = subject.run.metrics(), subject.dataset.validation
+    metrics, validation = subject.metrics, subject.dataset.validation
     chosen, measured = slice(None), slice(None)  # all validation images, all scored images
     if metrics["split"] == VALIDATION:  # choose on one half, measure on the other
         half = scoring.assign_halves(validation.labels)

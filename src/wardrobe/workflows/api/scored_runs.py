@@ -26,7 +26,7 @@ def evaluate(
     stream: TextIO | None = None,
     **moved: Unpack[Moved],
 ) -> Run:
-    """Scores a run on "test" or "validation", and rewrites its metrics, figures and report.
+    """Scores a run on "test" or "validation", and rewrites that split's files and the report.
 
     Args:
         data_dir, moved: where the data is now; None: where it was.
@@ -160,8 +160,8 @@ def write_report(name: str | Path | Run) -> Path:
     return report.write_report(runs.find_run(name), CHAPTERS)
 
 
-def summarize(run: Run) -> dict[str, Any]:
-    """Returns the object that `--json` prints for a run: its identity and metrics.json."""
+def summarize(run: Run, split: str = TEST) -> dict[str, Any]:
+    """Returns the object that `--json` prints: the run's identity, and metrics of a split."""
     info = run.info()
     head = {key: info[key] for key in ("data", "seed", "status")}
-    return {"run": str(run.path), "recipe": info["recipe"]["name"], **head, **run.metrics()}
+    return {"run": str(run.path), "recipe": info["recipe"]["name"], **head, **run.metrics(split)}

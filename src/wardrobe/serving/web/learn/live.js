@@ -89,7 +89,7 @@ export function createRunView(elements, onDetails) {
       isLearning && status === "running" && isNumber(run.secondsLeft) && `about ${formatSeconds(run.secondsLeft)} left`,
       !isActive && seconds && `trained for ${formatSeconds(seconds)}`,
       last && `validation accuracy ${formatAccuracy(last.val_accuracy)}`,
-      status === "done" && details.metrics && `test accuracy ${formatAccuracy(details.metrics.accuracy)} of ${details.metrics.n.toLocaleString("en")} images`,
+      status === "done" && details.metrics && `${details.metrics.split} accuracy ${formatAccuracy(details.metrics.accuracy)} of ${details.metrics.n.toLocaleString("en")} images`,
     ];
     elements.progressText.textContent = parts.filter(Boolean).join(" · ");
   }
