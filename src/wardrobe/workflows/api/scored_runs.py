@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, Unpack
+from typing import Any, TextIO, Unpack
 
 from wardrobe import runs
 from wardrobe.data import FASHION_MNIST, TEST, VALIDATION, load_training_data
@@ -13,9 +13,6 @@ from wardrobe.runs import Run
 from wardrobe.terminal import progress
 from wardrobe.workflows.opening import Moved, check_model, open_run_data
 from wardrobe.workflows.starting import loading_keras
-
-if TYPE_CHECKING:
-    pass
 
 
 def evaluate(
