@@ -36,6 +36,6 @@ export async function classify(pixels) {
     probabilities: Object.fromEntries(ranked),
     familiarity,
     not_sure: isEmpty || isUnfamiliar,
-    reason: isEmpty ? "the image is blank" : isUnfamiliar ? "unlike the training data" : null,
+    reason: isEmpty ? "the image is blank" : isUnfamiliar ? `unlike the ${classNames.length} classes` : null,
   };
 }

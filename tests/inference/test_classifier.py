@@ -134,9 +134,7 @@ def test_unfamiliar_or_empty_images_are_not_sure_with_a_reason(tmp_path: Path) -
     assert predictions.not_sure.tolist() == [True, False, True]
     assert predictions.reason(1) is None
     assert predictions.reason(2) == "the image is blank"
-    assert (
-        predictions.reason(0) == "unlike the training data (familiarity 7.1, expected 8.0 or more)"
-    )
+    assert predictions.reason(0) == "unlike the 10 classes (familiarity 7.1, expected 8.0 or more)"
 
 
 def test_batch_size_and_threads_do_not_change_the_logits(real_run: tuple[Run, Any]) -> None:

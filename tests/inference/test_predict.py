@@ -1,9 +1,12 @@
 """`wardrobe predict`: files, folders, patterns and stdin; text, JSON and CSV; broken files."""
 
+import contextlib
 import csv
+import io
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,7 +23,8 @@ from PIL import Image
 from wardrobe import photo
 from wardrobe.data import synthetic
 from wardrobe.inference.classifier import Classifier
-from wardrobe.inference.predict import find_images, to_json, unique_file_name
+from wardrobe.inference.output import Lines
+from wardrobe.inference.predict import Prediction, find_images, to_json, unique_file_name
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.photo.listing import Failure
 from wardrobe.runs import Run
@@ -124,15 +128,47 @@ def test_text_output(photos: Path, tmp_path: Path) -> None:
     lines = result.stdout.splitlines()
     assert len(lines) == 11
     assert "\033" not in result.stdout  # no colours outside a terminal
-    confident = [line for line in lines if "not sure" not in line]
+    confident = [line for line in lines if "█" in line]
+    assert len(confident) >= 6
     for line in confident:
         assert any(name in line for name in CLASS_NAMES)
         confidence = float(line.split("%")[0].split()[-1].lstrip(">")) / 100
         assert line.count("█") == pytest.approx(16 * confidence, abs=0.51)
         assert line.count("%") == 3, line
     (noise,) = (line for line in lines if line.startswith("my photos/noise.png"))
-    assert "not sure" in noise
-    assert "perhaps " in noise
+    assert "unlike the 10 classes  familiarity " in noise
+    assert "%" not in noise
+
+
+@pytest.mark.parametrize(
+    ("reason", "confidence", "words", "percentages"),
+    [
+        ("unlike the 10 classes (familiarity 1, expected 2)", 0.94, "unlike the 10 classes", 0),
+        ("the image is blank", 0.94, "the image is blank", 0),
+        (None, 0.38, "uncertain between Pullover and Coat", 3),
+        (None, 0.94, "Pullover", 3),
+    ],
+)
+def test_the_answer_in_words_is_whole_in_a_narrow_terminal(
+    reason: str | None, confidence: float, words: str, percentages: int
+) -> None:
+    names, tile = ("Pullover", "Coat", "Bag"), np.zeros((28, 28), np.uint8)
+    values = confidence, (1 - confidence) / 1.9, 0.01
+    found = dict(zip(names, values, strict=True))
+    prediction = Prediction("a/long/path/to/a/photo.jpg", tile, names, found, 1.0, reason)
+    for width in (120, 60, 40):
+        lines, out = Lines(None), io.StringIO()
+        lines.width = width
+        with contextlib.redirect_stdout(out):
+            lines.write(prediction)
+            lines.write_card(prediction)
+        line, _, card = out.getvalue().partition("\n")
+        assert words.split()[0] in line
+        assert percentages or words in line
+        assert len(line.rstrip()) <= width or line.count("█")  # a bar is never cut
+        card = re.sub(r"\033\[[0-9;]*m|[▀\s]+", " ", card)
+        assert re.sub(" +", "", words) in card.replace(" ", "")
+        assert card.count("%") == percentages
 
 
 def test_csv_output_and_top(photos: Path, tmp_path: Path) -> None:

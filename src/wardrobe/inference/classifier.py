@@ -70,7 +70,7 @@ class Predictions:
         if not self.not_sure[i]:
             return None
         score = f"familiarity {self.familiarity[i]:.1f}, expected {self.threshold:.1f} or more"
-        return f"unlike the training data ({score})"
+        return f"unlike the {len(self.class_names)} classes ({score})"
 
 
 class Classifier:

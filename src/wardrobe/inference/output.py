@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from PIL import Image
@@ -212,39 +213,45 @@ class Lines:
     def write(self, prediction: Prediction) -> None:
         """Prints path, class, confidence bar and further classes, cut to the terminal's width."""
         path = console.make_printable(prediction.path)
-        first = islice(prediction.probabilities.items(), self.top)
+        first = islice(prediction.probabilities.items(), max(self.top, 2))
         classes = [
             f"{console.make_printable(name)} {format_percent(value)}" for name, value in first
         ]
+        bar, style = "", AMBER
         if prediction.not_sure:
-            verdict, style, bar = "not sure", AMBER, ""
-            rest = f"{str(prediction.reason).partition(' (')[0]}; perhaps {classes[0]}"
+            verdict, _, score = str(prediction.reason).partition(" (")
+            rest = score.rstrip(")")
+        elif prediction.is_uncertain:
+            verdict, rest = "uncertain", f"between {classes[0]} and {', '.join(classes[1:])}"
         else:
-            verdict, style, bar = (
-                console.make_printable(prediction.label),
-                BLUE,
-                self._draw_bar(prediction.confidence, BLUE),
-            )
-            rest = ", ".join(classes[1:])
+            verdict, style = console.make_printable(prediction.label), BLUE
+            bar = self._draw_bar(prediction.confidence, BLUE)
+            rest = ", ".join(classes[1 : self.top])
+        verdict = f"{verdict:<{LABEL_WIDTH}}"
         if self.width:
-            left = self.width - LABEL_WIDTH - BAR_WIDTH - 14  # for path and rest
-            path_width = min(max(left - REST_WIDTH, MIN_PATH), MAX_PATH)
+            wanted = self.width - LABEL_WIDTH - BAR_WIDTH - REST_WIDTH - 14
+            room = self.width - len(verdict) - 2  # a narrow terminal cuts the path, not the verdict
+            path_width = min(max(wanted, MIN_PATH), MAX_PATH, max(room, 1))
             path = f"{_cut_start(path, path_width):<{path_width}}"
-            rest = _cut_end(rest, left - path_width + (0 if bar else BAR_WIDTH + 10))
-        verdict = self._style(f"{verdict:<{LABEL_WIDTH}}", style)
+            rest = _cut_end(rest, room - path_width - 2 - (BAR_WIDTH + 10 if bar else 0))
+        verdict = self._style(verdict, style)
         print("  ".join(part for part in (path, verdict, bar, self._style(rest, FAINT)) if part))
 
     def write_card(self, prediction: Prediction) -> None:
         """Prints the model's input, and next to it the bars of the most probable classes."""
         room = (self.width or 200) - CARD_WIDTH - 1
         right = ["", self._style(_cut_start(console.make_printable(prediction.path), room), BOLD)]
-        if prediction.not_sure:
-            right += [self._style(_cut_end(f"not sure: {prediction.reason}", room), AMBER)]
-        right.append("")
+        verdict = prediction.reason or ""
+        if prediction.is_uncertain:
+            verdict = f"uncertain between {' and '.join(islice(prediction.probabilities, 2))}"
+        lines = wrap(console.make_printable(verdict), max(room, 1))
+        right += [*(self._style(line, AMBER) for line in lines), ""]
         for name, value in islice(prediction.probabilities.items(), self.top_card):
-            style = BLUE if name == prediction.label and not prediction.not_sure else FAINT
+            style = BLUE if name == prediction.label and not verdict else FAINT
             label = f"{console.make_printable(name):<{LABEL_WIDTH}}"
-            right.append(f"{label} {self._draw_bar(value, style)}")
+            bar = self._draw_bar(value, style)
+            # Percentages of an image that is unlike the classes would contradict that.
+            right.append(f"{label} {bar[:-8] if prediction.not_sure else bar}")
         left = draw_half_blocks(prediction.pixels)
         left += [" " * (CARD_WIDTH - 3)] * (len(right) - len(left))
         right += [""] * (len(left) - len(right))

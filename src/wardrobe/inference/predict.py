@@ -28,6 +28,7 @@ from wardrobe.terminal import console
 
 CHUNK = 32  # images classified at once
 CHUNKS_AHEAD = 2  # prepared while one is classified
+MAJORITY = 0.5  # probability below which an answer is uncertain between classes; see answer.js
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class Prediction:
     @property
     def confidence(self) -> float:
         return self.probabilities[self.label]
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the image is like the classes, but none of them has the majority."""
+        return not self.not_sure and self.confidence < MAJORITY
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ def plot_image_sheet(story: Mapping[str, Any], class_names: Sequence[str]) -> Fi
     probabilities, best = story["probabilities"], int(story["probabilities"].argmax())
     prediction = f"{shorten(class_names[best])}, {format_percent(probabilities[best], 0)}"
     name, unsure = shorten(story["name"], LONGEST_FILE), story["not_sure"]
-    title = f"{name}: {'not sure, most likely ' if unsure else ''}{prediction}"
+    title = f"{name}: {unsure.partition(' (')[0] if unsure else prediction}"
     subtitle = story["not_sure"] or "from its pixels to the prediction"
     subtitle += ";  red supports the prediction, blue opposes it"
     figure = style.new_figure(sum(heights) + 0.2, title, subtitle)

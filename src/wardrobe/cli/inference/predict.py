@@ -55,7 +55,7 @@ def predict(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Classify photos: class, confidence, runner-up, or "not sure" with the reason."""
+    """Classify photos: class, confidence, runner-up, or that a photo is unlike the classes."""
     paths = [*(paths or []), *(["camera:0"] if camera else [])]
     if not paths:
         raise UsageError("no image is given; give a file, a folder, an address, or --camera")

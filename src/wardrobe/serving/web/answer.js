@@ -7,6 +7,16 @@ export function formatPercent(fraction) {
   return fraction > 0 && text === "0.0" ? "<0.1 %" : `${text} %`;
 }
 
+const MAJORITY = 0.5; // a class with less is not the answer alone, as in wardrobe.inference.predict
+
+/** Returns an answer in words: its class, two classes that it is torn between, or why it is none. */
+function write({ label, confidence, probabilities, not_sure: isNone, reason }) {
+  if (isNone) return reason[0].toUpperCase() + reason.split(" (")[0].slice(1); // without the score
+  if (confidence >= MAJORITY) return label;
+  const [first, second] = Object.keys(probabilities).sort((one, other) => probabilities[other] - probabilities[one]);
+  return `Uncertain between ${first} and ${second}`;
+}
+
 /** Creates a model's block in `parent`; returns the function that shows an answer in it. */
 export function createBlock(parent, model, hasTitle) {
   const title = document.createElement("p"), verdict = document.createElement("p"), reason = document.createElement("p");
@@ -33,19 +43,19 @@ export function createBlock(parent, model, hasTitle) {
   parent.append(container);
 
   return (answer) => {
-    verdict.textContent = answer.not_sure ? "Not sure" : answer.label;
-    verdict.classList.toggle("not-sure", answer.not_sure);
+    verdict.textContent = write(answer);
+    verdict.classList.toggle("not-sure", verdict.textContent !== answer.label);
     list.classList.toggle("not-sure-bars", answer.not_sure);
-    reason.textContent = answer.not_sure ? `${answer.reason}. Most likely: ${answer.label}, ${formatPercent(answer.confidence)}.` : "";
+    const score = /\((.*)\)/.exec(answer.reason)?.[1];
+    reason.textContent = answer.not_sure ? `${score ? `${score}. ` : ""}The bars compare the classes with one another only.` : "";
     for (const [name, { row, bar, probability }] of rows) {
       const value = answer.probabilities[name];
       bar.style.setProperty("--probability", value);
-      probability.textContent = formatPercent(value);
+      probability.textContent = answer.not_sure ? "" : formatPercent(value); // it would contradict the verdict
       row.classList.toggle("first", name === answer.label);
     }
   };
 }
 
 /** Returns an answer as a sentence for a screen reader. */
-export const describe = (answer) =>
-  answer.not_sure ? `Not sure: ${answer.reason}. Most likely ${answer.label}.` : `${answer.label}, ${formatPercent(answer.confidence)}.`;
+export const describe = (answer) => (answer.not_sure ? `${write(answer)}.` : `${write(answer)}, ${formatPercent(answer.confidence)}.`);
