@@ -134,6 +134,32 @@ def build_intermediates(model: keras.Model, names: list[str]) -> keras.Model:
     return keras.Model(model.input, {name: model.get_layer(name).output for name in names})
 
 
+def describe_layers(model: keras.Model) -> list[dict[str, Any]]:
+    """Returns what the report shows of each layer, as JSON has it, first to last.
+
+    Returns:
+        "name"; "type", its Keras class; "inputs", the layers whose output it gets; "output", its
+        shape without the batch; "weights", their shapes; "is_trained"; "window" and "strides" in
+        pixels, and "activation", or None.
+    """
+    flatten = keras.tree.flatten  # a layer may have several inputs and outputs
+    sources = {id(each): layer.name for layer in model.layers for each in flatten(layer.output)}
+    return [
+        {
+            "name": layer.name,
+            "type": type(layer).__name__,
+            "inputs": [sources[id(each)] for each in flatten(layer.input) if id(each) in sources],
+            "output": list(flatten(layer.output)[0].shape[1:]),
+            "weights": [list(weights.shape) for weights in layer.weights],
+            "is_trained": bool(layer.trainable_weights),
+            "window": getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None),
+            "strides": getattr(layer, "strides", None),
+            "activation": getattr(getattr(layer, "activation", None), "__name__", None),
+        }
+        for layer in model.layers
+    ]
+
+
 def count_forward_flops(model: keras.Model) -> int:
     """Returns the floating-point operations of one image's forward pass, two per multiply-add.
 

@@ -153,7 +153,13 @@ def plot_units(layer: str, images: Images, class_names: Sequence[str] | None) ->
 
 @apply_style
 def plot_filter_inputs(
-    images: Images, inputs: Images, kernels: Floats, filters: Sequence[int], layer: str, before: str
+    images: Images,
+    inputs: Images,
+    kernels: Floats,
+    filters: Sequence[int],
+    total: int,
+    layer: str,
+    before: str,
 ) -> Figure:
     """Draws the strongest inputs of some filters: filters of the layer before, and the weights.
 
@@ -162,21 +168,26 @@ def plot_filter_inputs(
         inputs: (f, inputs, side, side), images that maximise filters of the layer before.
         kernels: (f, inputs, h, w), the filter's weights for each of these inputs, any sign.
         filters: (f,), their numbers.
+        total: filters of the layer before.
     """
     columns = 2
     figure = style.new_figure(
         0.63 * -(-len(images) // columns),
         f"How filters of {_strip_member(layer)} combine filters of {_strip_member(before)}",
-        "left: an image that maximises the filter;  right: its strongest inputs, and the weights "
-        "of each (red: positive, blue: negative)",
+        f"left: an image that maximises the filter;  right: its {inputs.shape[1]} strongest inputs "
+        f"of {total}, and the weights of each (red: positive, blue: negative)",
     )
     for number, axes in enumerate(style.new_grid(figure, len(images), columns)):
         sign, gap = (np.full((TILE, width, 3), 255, np.uint8) for width in (36, 2))
         cells = [make_tile(images[number])]
         for each, kernel in zip(inputs[number], kernels[number], strict=True):
             left = sum(cell.shape[1] for cell in cells) + sign.shape[1] / 2
-            axes.text(left, TILE / 2, "=" if len(cells) == 1 else "+", ha="center", va="center")
+            axes.text(left, TILE / 2, "←" if len(cells) == 1 else "+", ha="center", va="center")
             cells += [sign, make_tile(each), gap, make_tile(colour_weights(kernel))]
+        if total > inputs.shape[1]:
+            right = sum(cell.shape[1] for cell in cells)
+            axes.text(right, TILE / 2, " + …", va="center")
+            cells.append(sign)
         axes.imshow(np.hstack(cells), interpolation="nearest")
         axes.set_xticks([])
         axes.set_yticks([TILE / 2], [str(filters[number])], fontsize=8, color=GREY)

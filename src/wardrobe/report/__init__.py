@@ -1,6 +1,7 @@
 """The report: one HTML file that needs no network.
 
 chapter: what a chapter of the report is.
+network: the layers of the network, for the page.
 page: renders chapters and the scores of a run into report.html.
 """
 

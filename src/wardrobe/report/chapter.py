@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from wardrobe.runs import Run
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -13,6 +15,8 @@ Findings = (
     tuple[dict[str, "Figure"], dict[str, Any]]
     | tuple[dict[str, "Figure"], dict[str, Any], dict[str, dict[str, Any]]]
 )
+# Figure name → heading and text; a text that depends on the run is a function of it.
+Figures = Mapping[str, tuple[str, str | Callable[[Run], str]]]
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Chapter:
     """One chapter. `explain/chapters/` has a module for each."""
 
     progress: str  # what the console prints while the chapter is computed
-    figures: Mapping[str, tuple[str, str]]  # figure name → heading and text, in page order
+    figures: Figures
     compute: Callable[[Any], Findings]  # from an `explain.subject.Subject`
     needs_keras: bool = False  # False: works on a run that has only model.onnx
     needs_layers: bool = False  # True: of a recipe; left out for a network of one's own

@@ -78,6 +78,7 @@ class Run:
     control_path = _File(CONTROL)
     followed_path = _File("followed")
     explanation_path = _File("explain.json")
+    layers_path = _File("layers.json")
     plots_folder = _File("plots")
 
     @property

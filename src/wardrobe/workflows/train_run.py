@@ -19,7 +19,7 @@ from wardrobe.evaluation import scoring
 from wardrobe.evaluation.scoring import Evaluation
 from wardrobe.explain.chapters import CHAPTERS
 from wardrobe.explain.subject import open_subject
-from wardrobe.models import tta
+from wardrobe.models import architecture, tta
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Run
 from wardrobe.terminal.progress import TrainingDisplay
@@ -181,6 +181,7 @@ def _evaluate(
     evaluated = scoring.evaluate(model, dataset, replace(run.recipe(), tta_views=tta_views), split)
     _forget_explanation(run, evaluated.metrics, display)
     run.write_metrics(evaluated.metrics)
+    runs.write_json(run.layers_path, {"layers": architecture.describe_layers(model)}, indent=None)
     with runs.atomic_write(run.score_folder(split) / run.predictions_path.name) as path:
         columns = {key: getattr(evaluated, key) for key in ("logits", "labels", "temperatures")}
         np.savez_compressed(path, **columns, data=np.array(dataset.name))

@@ -2,20 +2,27 @@
 
 from typing import TYPE_CHECKING
 
-from wardrobe.report.chapter import Chapter, Findings
+from wardrobe.report.chapter import Chapter, Figures, Findings
+from wardrobe.runs import Run
 
 if TYPE_CHECKING:
     from wardrobe.explain.subject import Subject
 
 IMAGES = 2_000  # each is corrupted 50 times
 
-FIGURES = {
-    "corruptions": (
-        "Corrupted images",
-        "The same images, degraded as by a bad camera or an unsteady hand. The network was not "
-        "trained on these corruptions. A steep fall shows what it depends on.",
-    )
-}
+
+def _explain_corruptions(run: Run) -> str:
+    recipe = run.info()["recipe"]
+    is_changed = any(recipe[each] for each in ("max_shift", "erase_probability", "warp_fraction"))
+    text = "The same images, degraded as by a bad camera or an unsteady hand. "
+    if is_changed:
+        text += "Training images were changed at random too, in part in similar ways. "
+    else:
+        text += "The network was not trained on these corruptions. "
+    return text + "A steep fall shows what it depends on."
+
+
+FIGURES: Figures = {"corruptions": ("Corrupted images", _explain_corruptions)}
 
 
 def _measure_corruptions(subject: "Subject") -> Findings:

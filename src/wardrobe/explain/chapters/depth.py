@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wardrobe.report.chapter import Chapter, Findings
+from wardrobe.explain.chapters import layers
+from wardrobe.report.chapter import Chapter, Figures, Findings
+from wardrobe.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,14 +17,23 @@ PROBE_IMAGES = 5_000  # training images that the linear probes are fitted on
 EMBEDDED_IMAGES = 2_000  # points in the figure of the embedding
 MAP_LEVELS = 16  # grey levels of the images that the page shows for them, to keep it small
 
-FIGURES = {
-    "probes": (
-        "How the classes separate",
+
+def _explain_probes(run: Run) -> str:
+    recipe = run.info()["recipe"]
+    last = "dense layer after them loses" if recipe["dense_units"] else "logits after them lose"
+    text = (
         "The accuracy of a linear classifier on the activations of each layer, before, during and "
         "after training. Random convolutions keep most of what the pixels contain; the random "
-        "dense layer after them loses much of it. Training prevents this loss: compare the other "
-        "lines with the grey line of the untrained network.",
-    ),
+        f"{last} much of it. Training prevents this loss: compare the other lines with the grey "
+        "line of the untrained network."
+    )
+    if recipe["whitened_stem"]:
+        text += " The first convolution is fixed, so its accuracy is the same before training."
+    return text + layers.name_member(run)
+
+
+FIGURES: Figures = {
+    "probes": ("How the classes separate", _explain_probes),
     "embedding": (
         "Embedding",
         "Each point is a validation image: the features before the last layer, reduced to two "

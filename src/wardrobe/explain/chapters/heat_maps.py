@@ -4,22 +4,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wardrobe.report.chapter import Chapter, Findings
+from wardrobe.report.chapter import Chapter, Figures, Findings
+from wardrobe.runs import Run
 
 if TYPE_CHECKING:
     from wardrobe.explain.subject import Subject
 
 MISTAKES = 5  # rows after those of the classes
 
-FIGURES = {
-    "heat_maps": (
-        "Why this prediction",
+
+def _explain_maps(run: Run) -> str:
+    text = (
+        "Occlusion blurs one patch after another: red where that lowers the probability of the "
+        "predicted class, blue where it raises it."
+    )
+    if run.info()["recipe"]["network"] or not run.keras_path.is_file():
+        return text  # `attribution.heat_maps` has no others
+    return (
         "HiResCAM and Grad-CAM show where the last convolution found evidence for the predicted "
         "class: HiResCAM weights each position by its own gradient, Grad-CAM weights all "
-        "positions of a filter by their mean gradient. Occlusion blurs one patch after another: "
-        "red where that lowers the probability of the predicted class, blue where it raises it.",
+        f"positions of a filter by their mean gradient. {text}"
     )
-}
+
+
+FIGURES: Figures = {"heat_maps": ("Which pixels support it", _explain_maps)}
 
 
 def _draw_heat_maps(subject: "Subject") -> Findings:

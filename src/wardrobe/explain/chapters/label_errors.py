@@ -12,11 +12,11 @@ FIGURE_IMAGES = 50
 FIGURES = {
     "label_errors": (
         "Probable label errors",
-        "Five networks were each trained on four fifths of the images, and each predicted the "
-        "remaining fifth. This was run several times, with other folds and other initial weights, "
-        "because each run questions different labels. The figure shows labels that at least four "
-        "fifths of the runs question, the least probable first. Decide by eye which are wrong. The "
-        "test images were not searched.",
+        "Five networks of the recipe sprint were each trained on four fifths of the images, and "
+        "each predicted the remaining fifth. This was run several times, with other folds and "
+        "other initial weights, because each run questions different labels. The figure shows "
+        "labels that at least four fifths of the runs question, the least probable first. Decide "
+        "by eye which are wrong. The test images were not searched.",
     )
 }
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wardrobe.report.chapter import Chapter, Findings
+from wardrobe.report.chapter import Chapter, Figures, Findings
+from wardrobe.runs import Run
 
 if TYPE_CHECKING:
     import keras
@@ -21,25 +22,55 @@ TOP_FILTERS, TOP_IMAGES = 16, 12  # filters in all convolutions together; images
 COMBINED_FILTERS, INPUTS = 12, 4  # filters of the second layer; inputs shown for each
 LAYER_FILTERS = 40  # of the layer given with --layer
 
-TRAINING_FIGURES = {
-    "filters": (
-        "First-layer filters",
+
+def _explain_filters(run: Run) -> str:
+    text = (
         "The first convolution moves each of these small patterns across the image and responds "
-        "where the pattern matches: edges, bars and spots.",
-    ),
-    "feature_maps": (
-        "Feature maps",
+        "where the pattern matches. "
+    )
+    if run.info()["recipe"]["whitened_stem"]:
+        return text + (
+            "These patterns are not learnt. They are computed from training images before training "
+            "starts, which does not change them: each is a pattern in which small patches of the "
+            "images vary most (whitening). The second half repeats the first with opposite signs, "
+            "because ReLU removes negative responses."
+        )
+    return text + "Training starts from random patterns. Many become edges, bars and spots."
+
+
+def _explain_maps(run: Run) -> str:
+    recipe = run.info()["recipe"]
+    strides = recipe["conv_strides"] or [1]
+    text = (
         "The response of each filter to one validation image per class; bright is strong. Maps of "
-        "the first layer still look like the garment, with its edges and textures. The next "
-        "layer combines them into parts: its maps are coarser and respond to fewer things.",
-    ),
+        "the first convolution still look like the garment, with its edges and textures."
+    )
+    if len(recipe["stem_filters"]) + len(recipe["conv_filters"]) > 1:
+        text += " The next convolution combines them into parts: its maps respond to fewer things."
+    if recipe["pool_after"] or recipe["stem_filters"] or max(strides) > 1:
+        text += (
+            " Maps become coarser after each pooling and each convolution with a stride above 1."
+        )
+    return text + name_member(run)
+
+
+def name_member(run: Run) -> str:
+    """Returns a sentence on which member of an ensemble is shown; for a single network, nothing."""
+    is_ensemble = run.info()["recipe"]["ensemble_size"] > 1
+    return " The network is an ensemble; its first member is shown." if is_ensemble else ""
+
+
+TRAINING_FIGURES: Figures = {
+    "filters": ("Filters of the first convolution", _explain_filters),
+    "feature_maps": ("Feature maps", _explain_maps),
 }
-FIGURES = {
+FIGURES: Figures = {
     "filter_inputs": (
         "How filters combine",
-        "A filter of the second layer combines filters of the first layer. For each one, the "
+        "A filter of the second convolution combines all filters of the first one. For each, the "
         "figure shows the four inputs with the largest weights: what the input detects, and where "
-        "in its window the second-layer filter expects it.",
+        "in its window the filter expects it. The other inputs count too, so these four do not "
+        "add up to the filter.",
     ),
     "activation_maximization": (
         "Activation maximisation",
@@ -144,7 +175,7 @@ def _draw_parts(
     inputs, kernels = filters.strongest_inputs(model, 1, INPUTS)
     return plots.layers.plot_filter_inputs(
         synthetic[second][chosen], synthetic[first][inputs[chosen]], kernels[chosen],
-        chosen.tolist(), second, first,
+        chosen.tolist(), len(synthetic[first]), second, first,
     )  # fmt: skip
 
 

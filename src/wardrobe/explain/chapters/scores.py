@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wardrobe.report.chapter import Chapter, Findings
+from wardrobe.report.chapter import Chapter, Figures, Findings
+from wardrobe.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -14,19 +15,42 @@ if TYPE_CHECKING:
 GRID_IMAGES = 40  # in the grids of predictions and of mistakes
 BARS_FIRST, BARS_WRONG = 9, 6  # images in the figure of class probabilities
 
-FIGURES = {
+
+def _explain_curves(run: Run) -> str:
+    recipe, history = run.info()["recipe"], run.history()
+    text = (
+        "Loss and accuracy after each epoch. In one epoch the network trains on as many images as "
+        "the training split has"
+    )
+    if recipe["hard_fraction"] < 1:
+        text += (
+            ". After the first epochs, most of them are the images that it gets wrong (hard-example"
+            " mining), and training accuracy is measured on these"
+        )
+    text += ". It never trains on validation images. "
+    if history and history[0]["val_accuracy"] > history[0]["accuracy"]:
+        text += (
+            "Why is validation accuracy higher after epoch 1? Training accuracy is the mean over "
+            "the epoch, while the weights change: it includes the first batches, which an almost "
+            "untrained network predicted. Validation accuracy is measured at the end of the epoch. "
+        )
+    if any(recipe[each] for each in ("max_shift", "erase_probability", "warp_fraction", "dropout")):
+        text += (
+            "Random changes of the training images, and dropout, lower training accuracy too; "
+            "validation images are not changed. "
+        )
+    return text + (
+        "When training accuracy rises and validation accuracy does not, the network overfits: it "
+        "memorises its training images instead of learning what the classes look like."
+    )
+
+
+FIGURES: Figures = {
     "samples": (
         "The data",
         "Training images, one row per class. The model gets exactly this: 28 by 28 grey pixels.",
     ),
-    "curves": (
-        "Training",
-        "Loss and accuracy after each epoch. In one epoch the network trains on as many images as "
-        "the training split has: on each once or, if the recipe uses hard-example mining, more "
-        "often on those it gets wrong. It never trains on validation images. When training "
-        "accuracy rises and validation accuracy does not, the network overfits: it memorises "
-        "its training images instead of learning what the classes look like.",
-    ),
+    "curves": ("Training", _explain_curves),
     "predictions": (
         "Predictions",
         "The first images of the split, not selected in any way. Each shows the predicted class, "

@@ -3,7 +3,8 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from wardrobe.report.chapter import Chapter, Findings
+from wardrobe.report.chapter import Chapter, Figures, Findings
+from wardrobe.runs import Run
 
 if TYPE_CHECKING:
     from wardrobe.explain.subject import Subject
@@ -11,7 +12,24 @@ if TYPE_CHECKING:
 ACCURACIES = 0.95, 0.98, 0.99  # targets of selective prediction
 COVERAGES = 0.90, 0.95, 0.99  # targets of the prediction sets
 
-FIGURES = {
+
+def _explain_familiarity(run: Run) -> str:
+    text = (
+        "Digits, noise and patterns belong to none of the classes, but the network must choose "
+        "one. Familiarity measures how much an image is like the training images to the network. "
+        "It is large if the logits are: it is the logarithm of the sum of their exponentials. "
+        'Below the threshold, the answer is "not sure". Familiarity separates some of these '
+        "images from clothing, not all."
+    )
+    if run.info()["recipe"]["unknown_fraction"]:
+        text += (
+            " This recipe is also trained on images of no class, made from garments; they were "
+            "chosen to improve this separation."
+        )
+    return text
+
+
+FIGURES: Figures = {
     "selective": (
         "Selective prediction",
         "If the network abstains when its confidence is below a threshold, the predictions that "
@@ -30,13 +48,7 @@ FIGURES = {
         "empty if no class is probable enough. The probability holds for each target separately; "
         "it, too, is not exact for recipes that were chosen on the validation images.",
     ),
-    "out_of_distribution": (
-        "Out-of-distribution inputs",
-        "Digits, noise and patterns belong to none of the classes, but the network must choose "
-        "one. The familiarity, the logarithm of the sum of the exponentials of the logits, "
-        "separates some of them from clothing. The recipe photo is also trained on images of no "
-        "class, made from garments, and these were chosen to improve this separation.",
-    ),
+    "out_of_distribution": ("Out-of-distribution inputs", _explain_familiarity),
 }
 
 
