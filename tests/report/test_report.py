@@ -2,16 +2,20 @@
 
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import wardrobe
+from conftest import ROOT, wardrobe
 
-from wardrobe import report
+from wardrobe import report, runs
 from wardrobe.cli.training.train import print_scores
 from wardrobe.explain.chapters import CHAPTERS
+from wardrobe.models import recipes
+from wardrobe.models.recipes import Recipe
+from wardrobe.report.page import GROUPS
 from wardrobe.runs import Run
 from wardrobe.workflows import api
 
@@ -54,7 +58,9 @@ def test_the_page_has_every_figure_with_its_text(real_run: tuple[Run, dict[str, 
     page = Page(real_run[0].report_path.read_text())
     drawn = {path.stem for path in real_run[0].plots_folder.glob("*.png")}
     assert len(page.images) == len(drawn) == 10
-    assert drawn <= {name for chapter in CHAPTERS for name in chapter.figures}
+    known = [name for chapter in CHAPTERS for name in chapter.figures]
+    assert drawn <= set(known)
+    assert sorted(known) == sorted(name for names in GROUPS.values() for name in names)
     assert all(image["alt"] for image in page.images)
     assert drawn <= page.ids
 
@@ -69,6 +75,8 @@ def test_the_page_has_the_metrics_and_the_command_that_reproduces_them(
     assert f"{100 * printed['per_class']['Shirt']['f1']:.2f} %" in text
     assert "wardrobe train baseline --data fashion-mnist --seed 0 --epochs 2 --limit 2000" in text
     assert "225,034" in text
+    assert re.search(r"conv2 +11×11×64 +18,496 +3×3×32×64 \+ 64 +Convolution 2: 64 filters", text)
+    assert "wardrobe train baseline --set conv_filters=16,32" in text
     assert "not Fashion-MNIST" not in text
 
 
@@ -82,6 +90,37 @@ def test_scores_on_photos_are_said_to_be_of_the_validation_photos(
     assert re.search(r"83\.12 % +balanced accuracy on 290 validation photos +choices were", text)
     print_scores(api.summarize(run), as_json=False)
     assert "83.12 % balanced accuracy on 290 validation photos" in capsys.readouterr().out
+
+
+def test_the_texts_follow_the_recipe(tmp_path: Path) -> None:
+    def read(recipe: Recipe) -> dict[str, str]:
+        """Returns the text of each figure of a run without scores."""
+        run = runs.create_run(recipe, tmp_path / recipe.name)
+        run.keras_path.touch()
+        texts = {name: text for each in CHAPTERS for name, (_, text) in each.figures.items()}
+        return {name: text if isinstance(text, str) else text(run) for name, text in texts.items()}
+
+    baseline, sprint, champion, photo = (
+        read(recipes.get(name)) for name in ("baseline", "sprint", "champion", "photo")
+    )
+    own = read(
+        replace(
+            recipes.with_network(recipes.BASELINE, str(ROOT / "examples/network.py")), name="own"
+        )
+    )
+    for name, word, has, lacks in (
+        ("filters", "not learnt", sprint, baseline),
+        ("feature_maps", "coarser", baseline, own),
+        ("feature_maps", "its first member", champion, baseline),
+        ("probes", "random dense layer", baseline, champion),
+        ("probes", "is fixed", sprint, baseline),
+        ("curves", "hard-example mining", champion, baseline),
+        ("heat_maps", "HiResCAM", baseline, own),
+        ("out_of_distribution", "images of no class", photo, baseline),
+        ("corruptions", "was not trained on", baseline, photo),
+    ):
+        assert word in has[name], name
+        assert word not in lacks[name], name
 
 
 def test_the_report_command_writes_the_same_page_again(
