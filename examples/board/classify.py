@@ -22,15 +22,13 @@ def main(model: str, picture: str) -> None:
     """Prints the classes of `picture` by the .tflite file `model`, the likeliest first."""
     with zipfile.ZipFile(model) as archive:
         about = json.loads(archive.read("wardrobe.json"))
-    names, temperature = json.loads(about["class_names"]), float(about["temperature"])
+    names, temperature = about["class_names"], about["temperature"]
 
     interpreter = Interpreter(model_path=model)
     interpreter.allocate_tensors()
-    (given,), (wanted,) = interpreter.get_input_details(), interpreter.get_output_details()
     pixels = np.asarray(Image.open(picture).convert("L").resize((SIDE, SIDE)), np.float32)  # 0-255
-    interpreter.set_tensor(given["index"], pixels[None, ..., None])
-    interpreter.invoke()
-    logits = interpreter.get_tensor(wanted["index"])[0] / temperature
+    run = interpreter.get_signature_runner()
+    logits = run(pixels=pixels[None, ..., None])["logits"][0] / temperature
 
     powers = np.exp(logits - logits.max())
     for index in np.argsort(-logits):

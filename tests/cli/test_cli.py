@@ -88,6 +88,16 @@ def test_the_python_package_is_loaded_lazily() -> None:
             1,
             ["/proc/no/run cannot be created: /proc is not writable"],  # before the data is opened
         ),
+        (["tune", "baseline", "--out", "/proc/x", "--data", "no"], 1, ["/proc/x cannot be"]),
+        (
+            ["tune", "baseline", "--range-test", "--out", "/proc/x", "--data", "no"],
+            1,
+            ["/proc/x cannot be created: /proc is not writable", "give --out"],
+        ),
+        (["export", "photo", "--out", "/proc/x", "--data", "no"], 1, ["/proc/x cannot be"]),
+        (["predict", "no.png", "--csv", "/proc/x.csv"], 1, ["/proc is not writable", "--csv"]),
+        (["predict", "no.png", "--save-input", "/proc/x"], 1, ["/proc/x", "--save-input"]),
+        (["predict", "no.png", "--engine", "ray", "--out", "/proc/x"], 1, ["/proc/x"]),
         (["train", "--bogus"], 2, ["--bogus"]),
         (["evaluate", "nowhere"], 1, ["nowhere does not exist"]),
         (["evaluate", "--split", "train"], 2, ["unknown split 'train'"]),

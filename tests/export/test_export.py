@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import requests
+from ai_edge_litert.interpreter import Interpreter
 from conftest import refused, serving, wardrobe, wardrobe_here
 
 from wardrobe import export
@@ -150,13 +151,55 @@ def test_the_onnx_file_has_shapes_and_metadata(real_run: tuple[Run, dict[str, An
     assert float(about["accuracy"]) == run.metrics()["accuracy"]
 
 
-def test_a_tflite_file_contains_a_standard_label_file(
+def test_each_engine_reads_names_and_metadata_alone(exported: tuple[Path, dict[str, Any]]) -> None:
+    home, reports = exported
+    run, found, core = Run(home / "run"), {}, engines.import_openvino().Core()
+    for path in (run.path / name for name in reports):
+        if path.suffix == ".onnx":
+            session = onnxruntime.InferenceSession(path)
+            texts = session.get_modelmeta().custom_metadata_map
+            about = {key: engines.parse_metadata(text) for key, text in texts.items()}
+            names = session.get_inputs()[0].name, session.get_outputs()[0].name
+        elif path.suffix == ".tflite":
+            with zipfile.ZipFile(path) as archive:
+                about = json.loads(archive.read("wardrobe.json"))
+                labels = archive.read("labels.txt").decode().splitlines()
+            (signature,) = Interpreter(str(path)).get_signature_list().values()
+            names = *signature["inputs"], *signature["outputs"]
+        else:
+            model = core.read_model(path)
+            about = json.loads(model.get_rt_info(["wardrobe", "metadata"]).astype(str))
+            (of_input,), (of_output,) = model.input().names, model.output().names
+            names = of_input, of_output
+        assert names == ("pixels", "logits"), path
+        found[path.name] = about["class_names"], about["data"]
+        for file in {path, path.with_suffix(".bin" if path.suffix == ".xml" else path.suffix)}:
+            assert str(run.info()["data"]).encode() not in file.read_bytes(), "a path of a machine"
+    classes = run.info()["dataset"]["class_names"]
+    assert [*found.values()] == [(classes, "own")] * len(FORMATS)
+    assert labels == classes
+
+
+def test_openvino_keeps_the_promise_with_the_options_in_its_file(
     exported: tuple[Path, dict[str, Any]],
 ) -> None:
-    home, _ = exported
-    with zipfile.ZipFile(home / "run/model.tflite") as archive:
-        labels = archive.read("labels.txt").decode().splitlines()
-    assert labels == Run(home / "run").info()["dataset"]["class_names"]
+    home, reports = exported
+    core, run = engines.import_openvino().Core(), Run(home / "run")
+    model = core.read_model(run.path / "model.xml")
+    options = json.loads(model.get_rt_info(["wardrobe", "metadata"]).astype(str))["compile_options"]
+    pixels = NOISE[..., None].astype(np.float32)
+    expected = Classifier.load(run).logits(NOISE)
+    gaps = [
+        float(np.abs(core.compile_model(model, "CPU", each)(pixels)["logits"] - expected).max())
+        for each in (options, {})  # {}: as a person compiles it
+    ]
+    assert gaps[0] < 1e-3
+    reported = reports["model.xml"]
+    assert (gaps[1] > 1e-3) == (reported["default_logit_difference"] > 1e-3)
+    others = (each for name, each in reports.items() if not name.endswith(".xml"))
+    assert all(
+        each["default_logit_difference"] == each["largest_logit_difference"] for each in others
+    )
 
 
 def evaluate(model: Any, images: Any, tta_views: int = 1, error: float = 0) -> Evaluation:
@@ -274,7 +317,7 @@ def test_export_errors_are_one_line(own_run: Run, tmp_path: Path) -> None:
     result = wardrobe_here(
         "export", own_run.path, "--out", tmp_path / "file", cwd=own_run.path.parent
     )
-    refused(result, 1, "file: File exists")
+    refused(result, 1, "file is not writable (Not a directory); give --out")
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model-int8.tflite", "model.xml"])

@@ -23,6 +23,10 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
         raise OSError("full")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+    missing = tmp_path / "missing/file.json"
+    with pytest.raises(FileNotFoundError) as raised:
+        runs.write_json(missing, {})
+    assert raised.value.filename == str(missing), "not the temporary file"
 
 
 def test_a_write_replaces_the_old_file(tmp_path: Path) -> None:

@@ -4,12 +4,11 @@ Validation images decide whether it agrees. A file that is kept is then scored o
 """
 
 import contextlib
-import json
 import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,7 @@ class Parity:
 
     n: int
     largest_logit_difference: float
+    default_logit_difference: float  # the same, with the engine's default precision
     same_answers: float  # fraction of equal classes
     accuracy: float
     keras_accuracy: float
@@ -82,9 +82,12 @@ def export_model(
         _check(agreement, path.name, is_int8=calibration is not None)
         logits = engines.compute_logits(engine, evaluated.images)  # the file is accepted by now
         parity = _compare(logits, evaluated)
-        texts = {**metadata, **_score(parity, logits, metadata["familiarity_threshold"])}
-        as_text = {k: v if isinstance(v, str) else json.dumps(v) for k, v in texts.items()}
-        WRITERS[to].write_metadata(temporary, as_text)
+        if to == "openvino":
+            by_default = engines.OpenVinoEngine(temporary, engines.count_cores(), precision={})
+            found = _compare(engines.compute_logits(by_default, evaluated.images), evaluated)
+            parity = replace(parity, default_logit_difference=found.largest_logit_difference)
+        scores = _score(parity, logits, metadata["familiarity_threshold"])
+        WRITERS[to].write_metadata(temporary, {**metadata, **scores})
     return parity
 
 
@@ -126,9 +129,11 @@ def suppress_output() -> Iterator[None]:
 
 def _compare(logits: np.ndarray, reference: ReferenceOutputs) -> Parity:
     answers, expected = logits.argmax(axis=1), reference.logits.argmax(axis=1)
+    difference = float(np.abs(logits - reference.logits).max())
     return Parity(
         n=len(logits),
-        largest_logit_difference=float(np.abs(logits - reference.logits).max()),
+        largest_logit_difference=difference,
+        default_logit_difference=difference,
         same_answers=float((answers == expected).mean()),
         accuracy=float((answers == reference.labels).mean()),
         keras_accuracy=float((expected == reference.labels).mean()),

@@ -4,6 +4,7 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,12 +25,14 @@ def write(model: keras.Model, path: Path, calibration: Images | None) -> None:
 
         optimizations = [tf.lite.Optimize.DEFAULT]
         options = {"optimizations": optimizations, "representative_dataset": representative_dataset}
-    model.export(path, format="litert", verbose=False, **options)
+    # Of a dictionary, the converter takes the name of the output.
+    named = keras.Model(model.input, {engines.LOGITS: model.output}, name=model.name)
+    named.export(path, format="litert", verbose=False, **options)
 
 
-def write_metadata(path: Path, metadata: Mapping[str, str]) -> None:
+def write_metadata(path: Path, metadata: Mapping[str, Any]) -> None:
     """Appends a zip archive with metadata and class names, as the format's convention allows."""
     with zipfile.ZipFile(path, "a") as archive:
         text = json.dumps(metadata, indent=2, ensure_ascii=False)
         archive.writestr(engines.METADATA_FILE, text)
-        archive.writestr("labels.txt", "\n".join(json.loads(metadata["class_names"])) + "\n")
+        archive.writestr("labels.txt", "\n".join(metadata["class_names"]) + "\n")

@@ -1,5 +1,6 @@
 """ONNX: written by Keras and tf2onnx, int8 by ONNX Runtime; read back into Keras."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,10 +25,11 @@ def write(model: keras.Model, path: Path, calibration: Images | None) -> None:
         _quantize(path, calibration)
 
 
-def write_metadata(path: Path, metadata: Mapping[str, str]) -> None:
-    """Adds metadata to the file."""
+def write_metadata(path: Path, metadata: Mapping[str, Any]) -> None:
+    """Adds metadata to the file, which has only texts: values are written as JSON."""
     model = onnx.load(path)
-    onnx.helper.set_model_props(model, metadata)
+    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
+    onnx.helper.set_model_props(model, texts)
     onnx.save(model, path)
 
 

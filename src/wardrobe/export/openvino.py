@@ -15,8 +15,10 @@ def write(model: keras.Model, path: Path, calibration: Images | None) -> None:
     """Writes the model in float32, or in int8 if there are calibration images."""
     openvino = engines.import_openvino()
     model.export(str(path), format="openvino", verbose=False)
+    loaded = openvino.Core().read_model(path)
+    loaded.output().set_names({engines.LOGITS})
     if calibration is None:
-        return
+        return _save(loaded, path)
     import nncf
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
@@ -25,7 +27,6 @@ def write(model: keras.Model, path: Path, calibration: Images | None) -> None:
         activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
         disable_bias_correction=True,
     )
-    loaded = openvino.Core().read_model(path)
     images = list(iterate_single(calibration))
     quantized = nncf.quantize(
         loaded, nncf.Dataset(images), subset_size=len(images), advanced_parameters=parameters
@@ -33,10 +34,11 @@ def write(model: keras.Model, path: Path, calibration: Images | None) -> None:
     _save(quantized, path)
 
 
-def write_metadata(path: Path, metadata: Mapping[str, str]) -> None:
-    """Adds metadata to the file."""
+def write_metadata(path: Path, metadata: Mapping[str, Any]) -> None:
+    """Adds metadata to the file, with the options that its accuracy is promised for."""
     model = engines.import_openvino().Core().read_model(path)
-    model.set_rt_info(json.dumps(metadata, ensure_ascii=False), list(engines.RT_INFO))
+    complete = {**metadata, "compile_options": engines.PRECISION}
+    model.set_rt_info(json.dumps(complete, ensure_ascii=False), list(engines.RT_INFO))
     _save(model, path)
 
 

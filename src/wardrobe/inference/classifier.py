@@ -77,7 +77,7 @@ class Classifier:
     """A model with its metadata. Safe to share between threads.
 
     Attributes:
-        name: the file or run that it was loaded from; "photo" or "baseline" of a shipped model.
+        name: what it was loaded from; see `name_model`.
         path: its file.
         class_names: its classes, in the order of the logits.
         metadata: recipe, data, scores and the rest of the file's metadata.
@@ -104,9 +104,7 @@ class Classifier:
             RunError: the run does not exist.
         """
         path = resolve_model(source)
-        name = path.stem.removesuffix(engines.INT8) if path.parent == PRETRAINED else str(path)
-        name = str(source) if str(source).startswith(HUB) else name
-        name = make_printable(name)  # the server's JSON is UTF-8
+        name = make_printable(name_model(source, path))  # the server's JSON is UTF-8
         return cls(name, path.absolute(), engines.open_engine(path, threads), threads)
 
     def __repr__(self) -> str:
@@ -208,13 +206,18 @@ def resolve_model(source: str | Path | Run | None) -> Path:
     return path
 
 
-def name_model(model: str | None, file: Path) -> str:
-    """Returns a model's name in outputs: as given, "latest" as its run folder, None as "photo".
+def name_model(source: str | Path | Run | None, file: Path) -> str:
+    """Returns a model's name in outputs: "photo", its run's folder, its address, or its file.
 
     Args:
-        file: the file of the model, from `resolve_model`.
+        source: as in `Classifier.load`. file: that of the model, from `resolve_model`.
     """
-    return SHIPPED if model is None else str(file.parent) if model == LATEST else model
+    if file.parent == PRETRAINED:
+        return file.stem.removesuffix(engines.INT8)
+    if str(source).startswith(HUB):
+        return str(source)
+    is_file = not isinstance(source, Run) and Path(str(source)) == file
+    return str(file if is_file else file.parent)
 
 
 def _parse_metadata(name: str, engine: Engine) -> dict[str, Any]:

@@ -28,6 +28,9 @@ PIXELS, LOGITS = "pixels", "logits"  # names of a model's input and output
 BATCH = 256  # images an engine gets at once
 METADATA_FILE = "wardrobe.json"  # in the zip archive at the end of a .tflite file
 RT_INFO = "wardrobe", "metadata"  # path of the metadata in an OpenVINO model
+# OpenVINO computes in bfloat16 otherwise, where the processor has it. A model file cannot ask for
+# this itself: of its rt_info "runtime_options", the CPU plugin does not read the precision.
+PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
 FORMATS = {"onnx": ".onnx", "litert": ".tflite", "openvino": ".xml"}  # format → file extension
 INT8 = "-int8"  # suffix of the stem of an int8 file
 PACKAGES = {"onnx": "onnx", "litert": "ai_edge_litert", "openvino": "openvino"}  # of each format
@@ -57,12 +60,12 @@ class Engine(Protocol):
 
     Attributes:
         inputs, outputs: name, type and shape of each.
-        metadata: key → text or JSON.
+        metadata: key → value, or its JSON as text; see `parse_metadata`.
     """
 
     inputs: list[TensorInfo]
     outputs: list[TensorInfo]
-    metadata: Mapping[str, str]
+    metadata: Mapping[str, Any]
 
     def run(self, pixels: Floats) -> Floats:
         """Returns the logits (n, k) of pixels (n, 28, 28, 1) float32, 0-255, n at least 1."""
@@ -120,7 +123,7 @@ class OnnxEngine:
         self._session = open_session(path, threads)
         self.inputs = [(each.name, each.type, each.shape) for each in self._session.get_inputs()]
         self.outputs = [(each.name, each.type, each.shape) for each in self._session.get_outputs()]
-        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        self.metadata: Mapping[str, Any] = self._session.get_modelmeta().custom_metadata_map
 
     def run(self, pixels: Floats) -> Floats:
         logits: Floats = self._session.run([LOGITS], {PIXELS: pixels})[0]
@@ -133,7 +136,7 @@ class LiteRtEngine:
     def __init__(self, path: Path, threads: int) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self.metadata: Mapping[str, str] = {}
+        self.metadata: Mapping[str, Any] = {}
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 self.metadata = json.loads(archive.read(METADATA_FILE))
@@ -164,7 +167,7 @@ class LiteRtEngine:
 class OpenVinoEngine:
     """A .xml file, and the .bin file of the same stem, in OpenVINO."""
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, precision: Mapping[str, str] = PRECISION) -> None:
         core = import_openvino().Core()
         model, key = core.read_model(path), list(RT_INFO)
         has_metadata = model.has_rt_info(key)
@@ -172,7 +175,7 @@ class OpenVinoEngine:
         options = {
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",  # one request at a time, on all threads
-            "INFERENCE_PRECISION_HINT": "f32",  # otherwise bfloat16 where the processor has it
+            **precision,
         }
         compiled = core.compile_model(model, "CPU", options)
         self.inputs, self.outputs = (
@@ -203,12 +206,12 @@ def _describe(name: str, dtype: Any, shape: Any) -> TensorInfo:
     return name, f"tensor({onnx_name})", [batch, *(int(each) for each in rest)]
 
 
-def parse_metadata(text: str) -> Any:
-    """Returns the JSON value of a metadata entry, or its text if it is not JSON."""
+def parse_metadata(value: Any) -> Any:
+    """Returns a metadata entry; an ONNX file, and the others before 0.8, have JSON as its text."""
     try:
-        return json.loads(text)
+        return json.loads(value) if isinstance(value, str) else value
     except json.JSONDecodeError:
-        return text
+        return value
 
 
 def _shorten_message(error: Exception) -> str:

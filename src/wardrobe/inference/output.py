@@ -26,7 +26,7 @@ from wardrobe.inference.predict import (
 )
 from wardrobe.percent import format_percent
 from wardrobe.photo.listing import Failure
-from wardrobe.runs.files import atomic_write
+from wardrobe.runs import atomic_write, check_writable
 from wardrobe.terminal import console
 
 Write = Callable[[Prediction], None]
@@ -110,6 +110,8 @@ def _check_csv_path(path: Path) -> None:
         raise UsageError(f"--csv {path} does not end in .csv; give the file to write, then images")
     if not path.parent.is_dir():
         raise UsageError(f"--csv {path}: there is no folder {path.parent}; create it first")
+    if not is_device:
+        check_writable(path.parent, "--csv")
 
 
 def _create_empty_folder(folder: Path, paths: Sequence[str]) -> None:
@@ -120,6 +122,7 @@ def _create_empty_folder(folder: Path, paths: Sequence[str]) -> None:
     inside = [given for given in paths if Path(given).resolve() in parents]
     if inside:
         raise UsageError(f"--save-input {folder} is inside the input {inside[0]}; give another")
+    check_writable(folder, "--save-input")
     folder.mkdir(parents=True, exist_ok=True)
 
 

@@ -13,8 +13,9 @@ from typing import Any
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yields a temporary path in the same folder, and renames it to `path` if the block succeeds.
 
-    If the block fails, the temporary file is removed and `path` keeps its old content. A device or
-    a pipe, such as /dev/stdout, cannot be replaced: there the block gets `path` itself.
+    If the block fails, the temporary file is removed and `path` keeps its old content. An OSError
+    names `path`, not the temporary file. A device or a pipe, such as /dev/stdout, cannot be
+    replaced: there the block gets `path` itself.
     """
     if path.exists() and not path.is_file():
         yield path
@@ -24,6 +25,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        if error.filename in (temporary, str(temporary)):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)  # missing after the rename
 

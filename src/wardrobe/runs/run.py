@@ -306,8 +306,13 @@ def check_new_folder(path: Path) -> None:
         raise RunError(f"{path} already exists; give --out a new folder{hint}")
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, option: str = "--out") -> None:
     """Checks that a folder can be made at `path`, or files in it if it exists.
+
+    A command calls it before its work for whatever it writes at the end.
+
+    Args:
+        option: that gives another place.
 
     Raises:
         RunError: the nearest folder that exists is not writable.
@@ -317,9 +322,10 @@ def check_writable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=nearest):  # os.access is true for root
             pass
     except OSError as error:
+        created = "" if nearest == path else f"cannot be created: {nearest} "
         raise RunError(
-            f"{path} cannot be created: {nearest} is not writable ({error.strerror}); "
-            "give --out a folder on a writable disk"
+            f"{path} {created}is not writable ({error.strerror}); give {option} a folder on a "
+            "writable disk"
         ) from error
 
 

@@ -53,6 +53,7 @@ def run_range_test(
     recipe = plan.choose_recipe(name, {}, None)
     plan.refuse_network(recipe, "wardrobe tune")
     out = out or runs.ROOT / f"tune-{recipe.name}"
+    runs.check_writable(out)
     dataset = load_training_data(recipe, data, data_dir, limit, photos_dir)
     with keras_settings.loading_keras():
         from wardrobe import plots

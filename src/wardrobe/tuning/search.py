@@ -110,6 +110,7 @@ def tune(
         )
     if trials < 1:
         raise UsageError(f"--trials {trials} is too small; give 1 or more")
+    runs.check_writable(out)
     opened = _open_storage(storage, out)  # before the data, which may take long to load
     whole = replace(recipe, held_out=None)  # trials are compared on all validation images
     dataset = load_training_data(whole, data, data_dir, limit, photos_dir)

@@ -30,31 +30,31 @@ def export_model(
     dataset: Dataset,
     to: str,
     int8: bool,
-    folder: Path | None,
+    folder: Path,
     display: TrainingDisplay,
 ) -> dict[str, Any]:
     """Writes the model of a run, or of a float32 model.onnx that ships, and checks it.
 
     Args:
         to: the format.
-        folder: where the file goes; None: the run folder, or the working directory for a shipped
-            model.
+        folder: where the file goes; made if it is missing.
 
     Returns:
         "file", "format", "int8", "bytes" and the fields of `export.Parity`.
     """
     if isinstance(source, Run):
         model, recipe = load_checked_model(source, dataset), source.recipe()
-        home, stem = source.path, source.keras_path.stem
+        stem = source.keras_path.stem
     else:
         model, recipe, metadata = export.load_as_keras(source)
-        home, stem = Path(), source.stem
+        stem = source.stem
     count = len(dataset.validation)
     display.stage(f"Scoring {count:,} validation and {dataset.test_size:,} test images with Keras")
     evaluated = scoring.evaluate(model, dataset, recipe)
     if isinstance(source, Run):
         metadata = describe_model(source, dataset, evaluated)
-    path = (home if folder is None else folder) / engines.file_name(stem, to, int8)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / engines.file_name(stem, to, int8)
     display.stage(f"Writing {path} and checking it against Keras")
     samples = sampling.draw_samples(dataset, export.CALIBRATION_IMAGES) if int8 else None
     averaged = tta.with_tta(model, recipe.tta_views)
@@ -74,7 +74,8 @@ def describe_model(run: Run, dataset: Dataset, evaluated: Evaluation) -> dict[st
         "class_names": list(dataset.class_names),
         "recipe": info["recipe"]["name"],
         "tta_views": run.recipe().tta_views,
-        "data": console.make_printable(dataset.name),  # metadata is UTF-8, a path may not be
+        # Of a folder, its name: a path would tell of this machine. Metadata is UTF-8.
+        "data": console.make_printable(Path(dataset.name).name),
         "seed": info["seed"],
         "parameters": info["parameters"],
         **({"network": network} if network else {}),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO, TypedDict, Unpack
 
+from wardrobe import runs
 from wardrobe.data import (
     AUTO,
     FASHION_MNIST,
@@ -55,7 +56,12 @@ class Moved(TypedDict, total=False):
 def open_run_data(
     run: Run, data_dir: str | Path | None, stream: TextIO | None, **moved: Unpack[Moved]
 ) -> tuple[TrainingDisplay, Dataset]:
-    """Returns a display, and the run's data."""
+    """Returns a display, and the run's data, after checking that the run can be written.
+
+    Raises:
+        RunError: its folder is not writable; see `load_run_data` for others.
+    """
+    runs.check_writable(run.path, "the command a copy of the run in")
     display = progress.make_training_display(stream or sys.stdout)
     display.stage("Opening the data")
     return display, load_run_data(run, data_dir, **moved)

@@ -59,11 +59,17 @@ def export(
         return print_json(found)
     keys = "accuracy", "keras_accuracy", "same_answers"
     accuracy, keras_accuracy, same = (format_percent(found[key], 2) for key in keys)
+    gap, by_default = found["largest_logit_difference"], found["default_logit_difference"]
     print(
         f"Written: {found['file']}, {found['bytes'] / 1000:,.0f} kB\n"
         f"{accuracy} accuracy on {found['n']:,} test images, {keras_accuracy} with Keras; "
         f"{same} of the answers agree; logits differ by at most "
-        f"{found['largest_logit_difference']:.1e}"
+        f"{gap:.1e}"
     )
+    if by_default > 10 * gap:
+        print(
+            f"With OpenVINO's defaults on this processor, they differ by up to {by_default:.1e}: "
+            "compile the model with INFERENCE_PRECISION_HINT f32"
+        )
     if to_hub is not None:
         print(f"Uploaded: {found['hub']}")

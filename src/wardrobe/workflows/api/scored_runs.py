@@ -74,7 +74,8 @@ def export_model(
 
     Returns:
         "model", "file", "format", "int8", "bytes"; "n" test images, "largest_logit_difference",
-        "same_answers", "accuracy" and "keras_accuracy".
+        "default_logit_difference", which OpenVINO has without `engines.PRECISION`, "same_answers",
+        "accuracy" and "keras_accuracy".
 
     Raises:
         UsageError: unknown format. RunError: there is no such run, it has no model, or its data
@@ -91,28 +92,27 @@ def export_model(
 
         if to != "onnx":
             raise UsageError(f"--format {to} cannot be given with --to-hub; leave it out")
-    source: Run | Path
-    if name in SHIPPED_FILES and not Path(name).exists():
-        source = PRETRAINED / f"{name}.onnx"
+    is_shipped = name in SHIPPED_FILES and not Path(name).exists()
+    run = None if is_shipped else runs.find_run(name)
+    folder = Path(out) if out is not None else run.path if run is not None else Path()
+    runs.check_writable(folder)
+    if run is None:
         display = progress.make_training_display(stream or sys.stdout)
         display.stage("Opening the data")
         data = moved.get("data") or FASHION_MNIST
         photos = moved.get("photos_dir"), moved.get("extra_photos")
         dataset = load_training_data(recipes.get(str(name)), data, data_dir, None, *photos)
     else:
-        source = runs.find_run(name)
-        check_model(source)
-        display, dataset = open_run_data(source, data_dir, stream, **moved)
-    target = None if out is None else Path(out)
-    if target is not None:
-        target.mkdir(parents=True, exist_ok=True)
+        check_model(run)
+        display, dataset = open_run_data(run, data_dir, stream, **moved)
     with loading_keras(display):
         from wardrobe.workflows import export_run
-    found = export_run.export_model(source, dataset, to, int8, target, display)
+    source = PRETRAINED / f"{name}.onnx" if run is None else run
+    found = export_run.export_model(source, dataset, to, int8, folder, display)
     if to_hub is not None:
         path = Path(found["file"])
         found["hub"] = hub.upload(path, Classifier.load(path).metadata, to_hub)
-    return {"model": str(name), **found}
+    return {"model": str(name if run is None else run.path), **found}
 
 
 def explain_run(
