@@ -7,6 +7,7 @@ activation_maximization: synthetic images that activate a filter.
 probes: how well a linear classifier does on each layer's activations.
 embedding: the features before the last layer, nearest neighbours, two-dimensional maps.
 attribution: heat maps of a prediction.
+onnx_sheet: one image's prediction, explained without Keras.
 faithfulness: whether heat maps show what the model uses.
 label_errors: labels that are probably wrong.
 """

@@ -178,14 +178,14 @@ def plot_image_sheet(story: Mapping[str, Any], class_names: Sequence[str]) -> Fi
     Args:
         story: "name"; "photo" (h, w, 3) or None; "pixels" (28, 28); "probabilities" (k,);
             "not_sure": a reason or None; "maps": name → (28, 28); "layers": name → (h, w, maps),
-            the strongest first, empty without a Keras model; "nearest": images (n, 28, 28),
-            "nearest_labels" (n,) and "likeness" (n,), or None; "left_out": what is missing or None.
+            the strongest first; "nearest": images (n, 28, 28), "nearest_labels" (n,) and
+            "likeness" (n,).
     """
-    pixels, layers, nearest = story["pixels"], story["layers"], story["nearest"]
+    pixels, layers = story["pixels"], story["layers"]
     maps = {name: overlay_heat_map(pixels, heat) for name, heat in story["maps"].items()}
     photo = {} if story["photo"] is None else {"photo": story["photo"]}
     images = {**photo, "model input": pixels, **maps}
-    heights = [2.2, max(0.98 * len(layers), 0.01), 0.01 if nearest is None else 1.55]  # inches
+    heights = [2.2, 0.98 * len(layers), 1.55]  # inches
     probabilities, best = story["probabilities"], int(story["probabilities"].argmax())
     prediction = f"{shorten(class_names[best])}, {format_percent(probabilities[best], 0)}"
     name, unsure = shorten(story["name"], LONGEST_FILE), story["not_sure"]
@@ -204,14 +204,10 @@ def plot_image_sheet(story: Mapping[str, Any], class_names: Sequence[str]) -> Fi
     bars.set(xlim=(0, 1), ylim=(1, 0))  # y down
     bars.set_axis_off()
     draw_bars(bars, (0, 0, 1, 1), probabilities, best, class_names)
-    if layers:
-        names = [f"{name}\nstrongest {each.shape[-1]}" for name, each in layers.items()]
-        tiles = [colour_maps(each) for each in layers.values()]
-        draw_montage(figure.add_subplot(rows[1]), tiles, names=names)
-    if nearest is not None:
-        _draw_nearest(figure.add_subplot(rows[2]), story, best, class_names)
-    if story["left_out"]:
-        figure.supxlabel(story["left_out"], x=0.007, ha="left", fontsize=8.5, color=GREY)
+    names = [f"{name}\nstrongest {each.shape[-1]}" for name, each in layers.items()]
+    tiles = [colour_maps(each) for each in layers.values()]
+    draw_montage(figure.add_subplot(rows[1]), tiles, names=names)
+    _draw_nearest(figure.add_subplot(rows[2]), story, best, class_names)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Explains the prediction for one image in one figure."""
+"""Explains the prediction of a run for one image in one figure, with Keras for the gradients."""
 
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from wardrobe import plots
-from wardrobe.data import SYNTHETIC, Dataset
+from wardrobe.data import Dataset
 from wardrobe.evaluation import scoring
 from wardrobe.explain import attribution, embedding, filters
-from wardrobe.inference.classifier import Classifier
+from wardrobe.inference.classifier import Predictions
 from wardrobe.photo import Steps
 from wardrobe.runs import Run
 from wardrobe.terminal.progress import TrainingDisplay
@@ -27,8 +27,9 @@ Pixels = npt.NDArray[np.uint8]  # (1, 28, 28), 0-255
 def write_sheet(
     name: str,
     steps: Steps,
-    source: Run | str | Path | None,
-    dataset: Dataset | None,
+    run: Run,
+    answer: Predictions,
+    dataset: Dataset,
     target: Path,
     display: TrainingDisplay,
 ) -> None:
@@ -36,49 +37,30 @@ def write_sheet(
 
     Args:
         steps: the image, from `photo.prepare_steps`.
-        source: a run, or what `Classifier.load` accepts.
-        dataset: what the run was trained on; None if there is no model.keras.
+        run: of a recipe, with model.keras. answer: its own to the image.
+        dataset: what it was trained on.
     """
-    display.stage(f"Explaining {name}")
-    classifier = Classifier.load(source)
-    pixels = steps.pixels[None]
-    prediction = classifier.classify(pixels)
+    pixels, best = steps.pixels[None], answer.probabilities.argmax(axis=1)  # (1,)
+    model, recipe = checkpoints.load_model(run), run.recipe()
+    logits = scoring.make_logits_function(model)
+    maps = attribution.heat_maps(model, recipe, logits, pixels, best)
+    searched = dataset.train[:SEARCHED_IMAGES]
+    display.stage(f"Searching {len(searched):,} training images for the nearest")
+    nearest, likeness = _find_nearest(model, searched.images, pixels)
     story: dict[str, Any] = {
         "name": name,
         "photo": steps.photo if steps.photo.shape[:2] != steps.pixels.shape else None,
         "pixels": steps.pixels,
-        "probabilities": prediction.probabilities[0],
-        "not_sure": prediction.reason(0),
-        "layers": {},
-        "nearest": None,
-        "left_out": "HiResCAM, Grad-CAM, layers, similar images: only for runs of a recipe, "
-        "with model.keras",
+        "probabilities": answer.probabilities[0],
+        "not_sure": answer.reason(0),
+        "maps": {each: found[0] for each, found in maps.items()},
+        "layers": _find_strongest_maps(model, pixels),
+        "nearest": searched.images[nearest],
+        "nearest_labels": searched.labels[nearest],
+        "likeness": likeness,
     }
-    best = prediction.probabilities.argmax(axis=1)  # (1,)
-    if isinstance(source, Run) and dataset is not None and source.recipe().network is None:
-        model, recipe = checkpoints.load_model(source), source.recipe()
-        logits = scoring.make_logits_function(model)
-        maps = attribution.heat_maps(model, recipe, logits, pixels, best)
-        searched = dataset.train[:SEARCHED_IMAGES]
-        display.stage(f"Searching {len(searched):,} training images for the nearest")
-        layers = _find_strongest_maps(model, pixels)
-        nearest = _find_nearest(model, searched.images, pixels)
-        story |= {"layers": layers, "left_out": None, "likeness": nearest[1]}
-        story |= {
-            "nearest": searched.images[nearest[0]], "nearest_labels": searched.labels[nearest[0]]
-        }  # fmt: skip
-        data, is_synthetic = dataset.name, dataset.is_synthetic
-    else:
-        maps = attribution.heat_maps(None, None, classifier.logits, pixels, best)
-        data = str(classifier.metadata.get("data", "unknown"))
-        is_synthetic = data == SYNTHETIC
-    story["maps"] = {each: found[0] for each, found in maps.items()}
-    plots.save_figure(
-        plots.explanations.plot_image_sheet(story, classifier.class_names),
-        target,
-        data,
-        is_synthetic,
-    )
+    figure = plots.explanations.plot_image_sheet(story, answer.class_names)
+    plots.save_figure(figure, target, dataset.name, dataset.is_synthetic)
 
 
 def _find_nearest(

@@ -5,7 +5,17 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from wardrobe.cli.app import INFERENCE, Data, DataDir, ExtraPhotos, PhotosDir, app, progress_stream
+from wardrobe.cli.app import (
+    INFERENCE,
+    Data,
+    DataDir,
+    ExtraPhotos,
+    Json,
+    PhotosDir,
+    app,
+    print_json,
+    progress_stream,
+)
 from wardrobe.errors import UsageError
 
 
@@ -26,15 +36,20 @@ def explain(
     data_dir: DataDir = None,
     photos_dir: PhotosDir = None,
     extra_photos: ExtraPhotos = None,
+    out: Annotated[
+        Path | None,
+        Option(help="The PNG to write, of IMAGE", show_default="explain-IMAGE.png in the run"),
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """Explain a model: what each layer learnt, why it answers, how far to trust it.
 
-    With only an image, explains the answer of the shipped model.
+    With only an image, explains the answer of the shipped model, for which Keras is not needed.
     """
     from wardrobe.workflows import api
     from wardrobe.workflows.opening import Moved
 
-    stream = progress_stream(as_json=False)
+    stream = progress_stream(as_json)
     moved: Moved = {"data": data, "photos_dir": photos_dir, "extra_photos": extra_photos}
     is_image = Path(run).is_file() and Path(run).suffix != ".onnx"
     if image is not None and is_image:
@@ -44,9 +59,14 @@ def explain(
     if image is None and Path(run).suffix and not Path(run).exists():
         raise UsageError(f"{run} does not exist; give a run folder, 'latest', or an image")
     if image is None and not is_image:
-        api.explain_run(run, layer, data_dir, stream, **moved)
+        if out is not None:
+            raise UsageError(f"--out {out} is for one image; give RUN IMAGE, or leave it out")
+        explained = api.explain_run(run, layer, data_dir, stream, **moved)
+        if as_json:
+            print_json({"run": str(explained.path), **explained.explanation()})
     elif layer is not None:
         raise UsageError("--layer and IMAGE were both given; choose one")
     else:
         model = None if is_image else run
-        print(api.explain_image(image or run, model, data_dir, stream=stream, **moved))
+        found = api.describe_image(image or run, model, data_dir, out, stream, **moved)
+        print_json(found) if as_json else print(found["sheet"])

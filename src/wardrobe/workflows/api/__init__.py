@@ -7,7 +7,7 @@ scored_runs: what is done with a trained run: evaluate, export, explain, report.
 images: explains the prediction for one image.
 """
 
-from wardrobe.workflows.api.images import explain_image
+from wardrobe.workflows.api.images import describe_image, explain_image
 from wardrobe.workflows.api.scored_runs import (
     evaluate,
     explain_run,
@@ -18,6 +18,7 @@ from wardrobe.workflows.api.scored_runs import (
 from wardrobe.workflows.api.training import resume, train, train_worker
 
 __all__ = [
+    "describe_image",
     "evaluate",
     "explain_image",
     "explain_run",

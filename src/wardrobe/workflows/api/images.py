@@ -1,9 +1,11 @@
 """Explains the prediction for one image."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, Unpack
+from typing import TYPE_CHECKING, Any, TextIO, Unpack
 
+from wardrobe import runs
 from wardrobe.errors import PhotoError
 from wardrobe.runs import Run
 from wardrobe.terminal import progress
@@ -11,7 +13,7 @@ from wardrobe.workflows.opening import Moved, load_run_data
 from wardrobe.workflows.starting import loading_keras
 
 if TYPE_CHECKING:
-    pass
+    from wardrobe.photo import Steps
 
 
 def explain_image(
@@ -38,28 +40,67 @@ def explain_image(
         PhotoError: the image cannot be read.
         ModelError, RunError: there is no such model, or the data of its run has changed.
     """
+    found = describe_image(image, model, data_dir, out, stream, **moved)
+    return Path(found["sheet"])
+
+
+def describe_image(
+    image: str | Path,
+    model: str | Path | Run | None = None,
+    data_dir: str | Path | None = None,
+    out: str | Path | None = None,
+    stream: TextIO | None = None,
+    **moved: Unpack[Moved],
+) -> dict[str, Any]:
+    """Explains one image as `explain_image` does, and returns the JSON object of the command.
+
+    A run of a recipe with model.keras is explained by Keras, if it is installed, any other model by
+    ONNX Runtime.
+    """
+    from wardrobe.explain import onnx_sheet
+    from wardrobe.inference.classifier import Classifier, resolve_model
+    from wardrobe.inference.predict import to_json
+
+    steps = _prepare(image)
+    file = resolve_model(model)
+    run = Run(file.parent)  # if the file is its model.onnx and not another one in it
+    is_run = file == run.onnx_path and (run.path / "run.json").is_file()
+    home = run.path if is_run else Path()
+    target = Path(out) if out is not None else home / f"explain-{Path(image).stem}.png"
+    runs.check_writable(target.parent)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    display = progress.make_training_display(stream or sys.stdout)
+    display.stage(f"Explaining {Path(image).name}")
+    classifier = Classifier.load(run if is_run else model)
+    answer = classifier.classify(steps.pixels[None])
+    has_keras = is_run and run.keras_path.is_file() and find_spec("keras") is not None
+    found: dict[str, Any] = {}
+    if has_keras and run.recipe().network is None:
+        display.stage("Opening the data")
+        dataset = load_run_data(run, data_dir, **moved)
+        with loading_keras(display):
+            from wardrobe.workflows import image_sheet
+        image_sheet.write_sheet(Path(image).name, steps, run, answer, dataset, target, display)
+    else:
+        found = onnx_sheet.write_sheet(Path(image).name, steps, classifier, answer, target)
+        display.stage(found["left_out"])
+    head = {"model": classifier.name, "path": str(image), "sheet": str(target)}
+    familiarity, reason = float(answer.familiarity[0]), answer.reason(0)
+    return {**head, **to_json(answer.ranked(0), familiarity, reason), **found}
+
+
+def _prepare(image: str | Path) -> "Steps":
+    """Returns the image and the tile that a model sees.
+
+    Raises:
+        PhotoError: it cannot be read, or is not an image.
+    """
     from wardrobe import photo
-    from wardrobe.inference.classifier import resolve_model
 
     try:
-        steps = photo.prepare_steps(image)
+        return photo.prepare_steps(image)
     except OSError as error:
         reason = error.strerror or error
         raise PhotoError(f"{image} cannot be read: {reason}; give an image file") from error
     except PhotoError as error:
         raise PhotoError(f"{image}: {error}") from error
-    file = resolve_model(model)  # fails before Keras is loaded if there is no such model
-    folder = Run(file.parent)  # of a run, if the file is its model.onnx and not another one in it
-    is_run = file == folder.onnx_path and (folder.path / "run.json").is_file()
-    display = progress.make_training_display(stream or sys.stdout)
-    dataset = None
-    if is_run and folder.keras_path.is_file():
-        display.stage("Opening the data")
-        dataset = load_run_data(folder, data_dir, **moved)
-    home = folder.path if is_run else Path()
-    target = Path(out) if out is not None else home / f"explain-{Path(image).stem}.png"
-    with loading_keras(display):
-        from wardrobe.workflows import image_sheet
-    source = folder if is_run else model
-    image_sheet.write_sheet(Path(image).name, steps, source, dataset, target, display)
-    return target

@@ -1,0 +1,221 @@
+"""Explains one answer of a model file: ONNX Runtime computes, Pillow draws.
+
+It needs neither Keras nor matplotlib, so it works where Wardrobe alone is installed, in a second.
+What needs gradients, HiResCAM and Grad-CAM, is in `workflows.image_sheet`.
+"""
+
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from wardrobe.data import synthetic
+from wardrobe.inference import engines, occlusion
+from wardrobe.inference.classifier import Classifier, Predictions
+from wardrobe.inference.engines import PIXELS
+from wardrobe.labels import CLASS_NAMES
+from wardrobe.onnx_runtime import Node, add_outputs, open_session, read_nodes
+from wardrobe.percent import format_percent
+from wardrobe.photo import Steps
+from wardrobe.runs import atomic_write
+
+Floats = npt.NDArray[np.floating]
+Images = npt.NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+LEFT_OUT = (
+    "HiResCAM and Grad-CAM need gradients: pip install 'wardrobe-cnn[train]', then explain a run "
+    "that wardrobe train made"
+)
+DRAWINGS, NEAREST = 100, 8  # drawn garments that are compared, ten of each class; shown
+LAYERS, MAPS = 4, 10  # convolutions on the sheet; feature maps of each
+# Operators on the path of the image, and those of a dense layer.
+DENSE = {"MatMul", "Gemm"}
+FOLLOWED = DENSE | {"Conv", "MaxPool", "Relu", "Mul", "Add", "Sub", "Div"} | {
+    *("Cast", "Reshape", "Transpose", "Flatten", "Identity")
+}  # fmt: skip
+# Pixels: of the sheet, of its parts from top to bottom, and of an image in the two kinds of rows.
+WIDTH, MARGIN, HEAD, FOOT = 1040, 16, 76, 68
+TOP, TILE, GAP, NEAREST_ROW = 168, 84, 8, 140
+BARS = 10  # classes
+INK, GREY, RED, BLUE = (34, 38, 43), (110, 116, 125), (178, 24, 43), (33, 102, 172)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What explains an answer."""
+
+    heat: Floats  # (28, 28): log-probability lost where the image is occluded
+    layers: dict[str, tuple[list[int], Floats]] = field(default_factory=dict)
+    """Convolution → its strongest filters, and their activations (filters, h, w)."""
+    nearest: list[tuple[str, float, Images]] = field(default_factory=list)
+    """Class, cosine similarity and image (28, 28) of the most similar drawn garments."""
+
+
+def write_sheet(
+    name: str, steps: Steps, classifier: Classifier, answer: Predictions, target: Path
+) -> dict[str, Any]:
+    """Draws the sheet of one image into `target`, a PNG, and returns its content for JSON.
+
+    Args:
+        name: of the image. steps: from `photo.prepare_steps`. answer: to it, of `classifier`.
+
+    Returns:
+        "data"; "occlusion", 28 rows of 28 numbers; "layers", convolution → its strongest filters;
+        "nearest", "label" and "similarity" of drawn garments; "left_out".
+    """
+    found = explain(classifier, steps.pixels, answer)
+    with atomic_write(target) as temporary:
+        sheet = _draw(name, steps, answer, found)
+        data = classifier.metadata.get("data", "unknown")
+        sheet.write(MARGIN, sheet.y, f"the model's data: {data}; {LEFT_OUT}", GREY)
+        sheet.image.save(temporary, "PNG")
+    return {
+        "data": data,
+        "occlusion": found.heat.round(4).tolist(),
+        "layers": {layer: filters for layer, (filters, _) in found.layers.items()},
+        "nearest": [{"label": label, "similarity": near} for label, near, _ in found.nearest],
+        "left_out": LEFT_OUT,
+    }
+
+
+def explain(classifier: Classifier, pixels: Images, answer: Predictions) -> Explanation:
+    """Explains the answer to an image (28, 28).
+
+    Layers are those of the float32 .onnx file, or of the one beside a file of another format. There
+    are none of a network of one's own, whose graph is not known.
+    """
+    best = answer.probabilities.argmax(axis=1)
+    heat = occlusion.heat_maps(classifier.logits, pixels[None], best)[0]
+    stem = classifier.path.stem.removesuffix(engines.INT8)
+    file = classifier.path.with_name(stem + engines.FORMATS["onnx"])
+    if not file.is_file() or "network" in classifier.metadata:
+        return Explanation(heat)
+    model = file.read_bytes()
+    tensors, features = find_tensors(read_nodes(model))
+    if not tensors or not features:
+        return Explanation(heat)
+    session = open_session(add_outputs(model, [*tensors.values(), features]))
+
+    def run(images: Images, *outputs: str) -> list[Floats]:
+        found: list[Floats] = session.run(outputs, {PIXELS: images[..., None].astype(np.float32)})
+        return found
+
+    *maps, own = run(pixels[None], *tensors.values(), features)
+    layers = {}
+    for place in sorted({*np.linspace(0, len(maps) - 1, LAYERS).round().astype(int).tolist()}):
+        strongest = np.argsort(-maps[place][0].max(axis=(1, 2)), kind="stable")[:MAPS]
+        layers[list(tensors)[place]] = strongest.tolist(), maps[place][0][strongest]
+    if classifier.class_names != CLASS_NAMES:
+        return Explanation(heat, layers)  # the drawn garments are of the ten classes
+    images, labels = synthetic.draw(DRAWINGS)
+    (others,) = run(images, features)
+    lengths = np.linalg.norm(others, axis=1) * np.linalg.norm(own)
+    cosines = others @ own[0] / np.maximum(lengths, 1e-12)  # (DRAWINGS,)
+    order = np.argsort(-cosines, kind="stable")[:NEAREST]
+    return Explanation(
+        heat, layers, [(CLASS_NAMES[labels[i]], float(cosines[i]), images[i]) for i in order]
+    )
+
+
+def find_tensors(nodes: list[Node]) -> tuple[dict[str, str], str]:
+    """Returns convolution → tensor of its activations after ReLU; the tensor of the features.
+
+    The features are the input of the last layer. With test-time augmentation or an ensemble, both
+    are those of the unchanged image and the first member.
+    """
+    tensors: dict[str, str] = {}
+    tensor, features = PIXELS, ""
+    while node := next(
+        (each for each in nodes if each.inputs[:1] == [tensor] and each.operator in FOLLOWED), None
+    ):
+        features = tensor if node.operator in DENSE else features
+        tensor = node.outputs[0]
+        layer = (
+            tensor.split("/")[-2].rpartition("_")[0] if "/" in tensor else ""
+        )  # "x/conv1_1/Relu"
+        if node.operator == "Conv" or (node.operator == "Relu" and layer in tensors):
+            tensors[layer] = tensor
+    return tensors, features
+
+
+class _Sheet:
+    """A white picture that is filled from top to bottom.
+
+    Attributes:
+        y: where the next row begins, in pixels.
+    """
+
+    def __init__(self, height: int) -> None:
+        self.image, self.y = Image.new("RGB", (WIDTH, height), "white"), 10
+        self.draw = ImageDraw.Draw(self.image)
+
+    def write(self, x: int, y: int, text: str, colour: Colour = INK, size: int = 13) -> None:
+        self.draw.text((x, y), text, fill=colour, font=ImageFont.load_default(size))
+
+    def paste(self, x: int, y: int, pixels: Images, side: int) -> None:
+        """Pastes an image, grey or RGB, as a square with white margins."""
+        is_small = max(pixels.shape[:2]) < side
+        method = Image.Resampling.NEAREST if is_small else Image.Resampling.LANCZOS
+        picture = Image.fromarray(pixels).convert("RGB")
+        self.image.paste(ImageOps.pad(picture, (side, side), method, color="white"), (x, y))
+
+
+def _draw(name: str, steps: Steps, answer: Predictions, found: Explanation) -> _Sheet:
+    rows = len(found.layers) * (TILE + GAP) + (NEAREST_ROW if found.nearest else 0)
+    sheet = _Sheet(HEAD + TOP + rows + FOOT)
+    label, probability = next(iter(answer.ranked(0).items()))
+    unsure = "not sure, most likely " if answer.not_sure[0] else ""
+    title = f"{name[-60:]}: {unsure}{label}, {format_percent(probability, 0)}"
+    sheet.write(MARGIN, sheet.y, title, size=22)
+    sheet.write(MARGIN, sheet.y + 30, answer.reason(0) or "from its pixels to the answer", GREY)
+    sheet.y = HEAD
+    _draw_answer(sheet, steps, answer, found.heat)
+    for layer, (_, maps) in found.layers.items():
+        sheet.write(MARGIN, sheet.y + TILE // 2 - 16, f"{layer}\nstrongest {len(maps)}")
+        for column, each in enumerate(maps):
+            tones = (255 * each / max(float(each.max()), 1e-9)).clip(0, 255).astype(np.uint8)
+            sheet.paste(MARGIN + 90 + column * (TILE + GAP), sheet.y, tones, TILE)
+        sheet.y += TILE + GAP
+    if found.nearest:
+        text = "most similar drawn garments, with cosine similarity"
+        sheet.write(MARGIN, sheet.y + 2, text, GREY)
+        for column, (label, similarity, image) in enumerate(found.nearest):
+            left = MARGIN + column * (TILE + 5 * GAP)
+            sheet.paste(left, sheet.y + 22, image, TILE)
+            sheet.write(left, sheet.y + 24 + TILE, f"{label} {similarity:.2f}")
+        sheet.y += NEAREST_ROW
+    return sheet
+
+
+def _draw_answer(sheet: _Sheet, steps: Steps, answer: Predictions, heat: Floats) -> None:
+    """Draws photo, model input and heat map, and a bar for each of the likeliest classes."""
+    is_photo = steps.photo.shape[:2] != steps.pixels.shape
+    pictures = {"photo": steps.photo} if is_photo else {}
+    pictures |= {"model input": steps.pixels, "occlusion": overlay_heat_map(steps.pixels, heat)}
+    for column, (title, picture) in enumerate(pictures.items()):
+        left = MARGIN + column * (TOP + GAP)
+        sheet.write(left, sheet.y - 16, title, GREY)
+        sheet.paste(left, sheet.y + 4, picture, TOP)
+    left = MARGIN + len(pictures) * (TOP + GAP) + GAP
+    for line, (label, value) in enumerate(islice(answer.ranked(0).items(), BARS)):
+        y = sheet.y + 4 + line * TOP // BARS
+        bar = (left + 130, y + 3, left + 130 + round(250 * value), y + 14)
+        sheet.draw.rectangle(bar, fill=BLUE)
+        sheet.write(left, y, label[:18])
+        sheet.write(left + 388, y, format_percent(value))
+    sheet.write(MARGIN, sheet.y + TOP + 10, "red: supports the answer; blue: opposes it", GREY)
+    sheet.y += TOP + 36
+
+
+def overlay_heat_map(image: Images, heat: Floats) -> Images:
+    """Returns an image (28, 28) with a heat map over it, red above 0, blue below: (28, 28, 3)."""
+    strength = (np.abs(heat) / max(float(np.abs(heat).max()), 1e-12))[..., None] ** 0.7
+    colours = 255 + strength * (np.where(heat[..., None] > 0, RED, BLUE) - 255.0)  # white at 0
+    opacity = 0.15 + 0.75 * strength  # so that the garment stays visible
+    grey = 60 + 0.72 * image[..., None].astype(np.float64)
+    return np.round((1 - opacity) * grey + opacity * colours).astype(np.uint8)
