@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from conftest import WARDROBE, Result, environment, refused, wardrobe, wardrobe_here
+from conftest import ROOT, WARDROBE, Result, environment, refused, wardrobe, wardrobe_here
 from PIL import Image
 
 from wardrobe import runs
@@ -95,6 +95,7 @@ def test_the_python_package_is_loaded_lazily() -> None:
             ["/proc/x cannot be created: /proc is not writable", "give --out"],
         ),
         (["export", "photo", "--out", "/proc/x", "--data", "no"], 1, ["/proc/x cannot be"]),
+        (["explain", f"{ROOT}/docs/predictions.png", "--out", "/proc/x/y.png"], 1, ["/proc/x can"]),
         (["predict", "no.png", "--csv", "/proc/x.csv"], 1, ["/proc is not writable", "--csv"]),
         (["predict", "no.png", "--save-input", "/proc/x"], 1, ["/proc/x", "--save-input"]),
         (["predict", "no.png", "--engine", "ray", "--out", "/proc/x"], 1, ["/proc/x"]),
