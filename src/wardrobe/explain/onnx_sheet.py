@@ -168,11 +168,11 @@ class _Sheet:
 def _draw(name: str, steps: Steps, answer: Predictions, found: Explanation) -> _Sheet:
     rows = len(found.layers) * (TILE + GAP) + (NEAREST_ROW if found.nearest else 0)
     sheet = _Sheet(HEAD + TOP + rows + FOOT)
-    label, probability = next(iter(answer.ranked(0).items()))
-    unsure = "not sure, most likely " if answer.not_sure[0] else ""
-    title = f"{name[-60:]}: {unsure}{label}, {format_percent(probability, 0)}"
-    sheet.write(MARGIN, sheet.y, title, size=22)
-    sheet.write(MARGIN, sheet.y + 30, answer.reason(0) or "from its pixels to the answer", GREY)
+    best = f"{answer.labels[0]}, {format_percent(answer.confidences[0], 0)}"
+    reason = answer.reason(0)
+    verdict = reason.partition(" (")[0] if reason else best
+    sheet.write(MARGIN, sheet.y, f"{name[-60:]}: {verdict}", size=22)
+    sheet.write(MARGIN, sheet.y + 30, reason or "from its pixels to the answer", GREY)
     sheet.y = HEAD
     _draw_answer(sheet, steps, answer, found.heat)
     for layer, (_, maps) in found.layers.items():
