@@ -22,6 +22,8 @@ USES = {  # extra → a command that needs it
     "train": TRAIN,
     "tune": "tune baseline --trials 1 --data synthetic --limit 300",
     "export": "export photo --format openvino --out exported",
+    "tensorboard": f"{TRAIN} --log-to tensorboard",
+    "mlflow": f"{TRAIN} --log-to mlflow",
     "jax": TRAIN,
     "scale": "predict photo.png --engine ray --out answers",
 }
@@ -37,7 +39,7 @@ def make_environment(folder: Path, *packages: str) -> Path:
     """Returns the folder of the commands of a new environment with these packages."""
     venv.create(folder, with_pip=True)
     commands = folder / ("Scripts" if sys.platform == "win32" else "bin")
-    run(commands / "python", "-m", "pip", "install", "--quiet", *packages)
+    run(commands / "python", "-m", "pip", "install", "--quiet", "--no-compile", *packages)
     run(commands / "python", "-m", "pip", "check")
     return commands
 

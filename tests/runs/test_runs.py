@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from wardrobe import runs
-from wardrobe.errors import RunError
+from wardrobe.errors import RunError, UsageError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import provenance
 from wardrobe.runs.run import HISTORY_FIELDS
+from wardrobe.workflows.planning import recipe_files
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
@@ -133,11 +134,15 @@ def test_a_missing_field_has_its_default(tmp_path: Path) -> None:
 
 def test_a_recipe_of_another_version_is_refused(tmp_path: Path) -> None:
     run = runs.create_run(recipes.get("baseline"), tmp_path / "run", data="x")
-    run.update(recipe={**run.info()["recipe"], "mirrored": True})
+    fields = run.info()["recipe"]
+    run.update(recipe={**fields, "mirrored": True})
     with pytest.raises(
-        RunError, match=r"was made by another version of wardrobe \(.*mirrored.*\); train it again"
+        RunError, match=r"another version of wardrobe \(its recipe has unknown fields: mirrored\); "
     ):
         run.recipe()
+    run.update(recipe={**fields, "schedule": "one-cycle"})
+    with pytest.raises(UsageError, match=r"run\.json: schedule=one-cycle is not possible; give "):
+        recipe_files.read(run.path)
 
 
 def test_an_existing_folder_is_refused(tmp_path: Path) -> None:

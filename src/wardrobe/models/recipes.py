@@ -359,6 +359,8 @@ def from_dict(fields: dict[str, Any]) -> Recipe:
     known: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
     }
+    if unknown := known.keys() - Recipe.__dataclass_fields__.keys():
+        raise TypeError(f"its recipe has unknown fields: {', '.join(sorted(unknown))}")
     return Recipe(**known)
 
 

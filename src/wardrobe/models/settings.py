@@ -138,7 +138,7 @@ def check(recipe: Recipe) -> None:
         UsageError: it cannot; the message says which field to change.
     """
     for name in FIELDS:
-        _check_value(name, getattr(recipe, name), getattr(recipe, name), "--set ")
+        _check_value(name, getattr(recipe, name), getattr(recipe, name), "")
     if recipe.network is not None:
         _check_layer_fields(recipe, recipe.network)
     problems = [text for is_wrong, text in _list_problems(recipe) if is_wrong]

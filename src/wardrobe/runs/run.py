@@ -175,7 +175,8 @@ class Run:
             recipe = recipes.from_dict(self.info()["recipe"])
         except TypeError as error:
             raise RunError(
-                f"{self.path} was made by another version of wardrobe ({error}); train it again"
+                f"{self.path} was made by another version of wardrobe ({error}); predict and "
+                "serve can use it; for anything else, train it again"
             ) from None
         if recipe.network is None:
             return recipe

@@ -49,7 +49,10 @@ def read(file: Path) -> Recipe:
     if not (folder / "run.json").is_file() and str(file) != runs.LATEST:
         raise UsageError(f"--recipe {file} is not a recipe's file; {EXPECTED}")
     recipe = runs.find_run(folder).recipe()
-    settings.check(recipe)
+    try:
+        settings.check(recipe)
+    except UsageError as error:  # a version of wardrobe that had other values
+        raise UsageError(f"{folder / 'run.json'}: {error}") from None
     return recipe
 
 
