@@ -141,6 +141,8 @@ RUN_ELSEWHERE = (
     "explain",
     "export",
     "train --data",
+    "train --recipe",
+    "train baseline --set",
     "serve",
 )  # in tests of their own, for they take long
 

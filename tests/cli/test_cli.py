@@ -181,6 +181,7 @@ def test_help_names_the_defaults(tmp_path: Path) -> None:
     shown = " ".join(wardrobe("train", "--help", cwd=tmp_path).stdout.replace("│", " ").split())
     for default in ("baseline, or that of --from", "auto", "0", "runs/RECIPE-DATE-TIME"):
         assert f"[default: ({default})]" in shown
+    assert f"Recipe to train: {', '.join(recipes.RECIPES)} " in shown
 
 
 def test_debug_prints_the_traceback(tmp_path: Path) -> None:

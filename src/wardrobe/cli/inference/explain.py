@@ -44,7 +44,8 @@ def explain(
 ) -> None:
     """Explain a model: what each layer learnt, why it answers, how far to trust it.
 
-    With only an image, explains the answer of the shipped model, for which Keras is not needed.
+    A run takes about 5 minutes on two cores. With only an image, explains the answer of the
+    shipped model, for which Keras is not needed.
     """
     from wardrobe.workflows import api
     from wardrobe.workflows.opening import Moved

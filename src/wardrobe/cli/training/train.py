@@ -23,6 +23,7 @@ from wardrobe.cli.app import (
     progress_stream,
 )
 from wardrobe.errors import UsageError
+from wardrobe.models.recipes import RECIPES
 from wardrobe.percent import format_percent
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def train(
         str | None,
         Argument(
             metavar="RECIPE",
-            help="Recipe to train",
+            help=f"Recipe to train: {', '.join(RECIPES)}",
             show_default="baseline, or that of --from",
             autocompletion=complete_recipe,
         ),
@@ -112,7 +113,11 @@ def train(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model: data, training, test evaluation, plots, ONNX, report."""
+    """Train a model: data, training, test evaluation, plots, ONNX, report.
+
+    On two cores and Fashion-MNIST, baseline and strong take about 3 minutes, sprint half a minute,
+    champion an hour.
+    """
     fields = {"patience": patience, "minutes": minutes, "class_weights": class_weights}
     short = {name: value for name, value in fields.items() if value is not None}
     fixed: dict[str, object] = {"--epochs": epochs, "--set": changes, "--from": start_from}
