@@ -17,15 +17,15 @@ from zipfile import ZipFile
 
 DIST = Path(__file__).parents[1] / "dist"
 TRAIN = "train baseline --data synthetic --limit 300 --epochs 1"
-USES = {  # extra → a command that needs it
-    "serve": "serve --help",
-    "train": TRAIN,
-    "tune": "tune baseline --trials 1 --data synthetic --limit 300",
-    "export": "export photo --format openvino --out exported",
-    "tensorboard": f"{TRAIN} --log-to tensorboard",
-    "mlflow": f"{TRAIN} --log-to mlflow",
-    "jax": TRAIN,
-    "scale": "predict photo.png --engine ray --out answers",
+USES = {  # extra → commands that need it
+    "serve": ["serve --help"],
+    "train": [TRAIN],
+    "tune": ["tune baseline --trials 1 --data synthetic --limit 300"],
+    "export": [TRAIN, "export latest --format openvino"],  # of photo: it would download data
+    "tensorboard": [f"{TRAIN} --log-to tensorboard"],
+    "mlflow": [f"{TRAIN} --log-to mlflow"],
+    "jax": [TRAIN],
+    "scale": ["predict photo.png --engine ray --out answers"],
 }
 
 
@@ -62,9 +62,9 @@ def use(scratch: Path, package: Path, extra: str) -> None:
     draw = "from PIL import Image; Image.new('RGB', (90, 120), 'white').save('photo.png')"
     run(commands / "python", "-c", draw, cwd=scratch)
     run(commands / "wardrobe", "predict", "photo.png", cwd=scratch)
-    if extra in USES:
-        backend = "jax" if extra == "jax" else "tensorflow"
-        run(commands / "wardrobe", *USES[extra].split(), cwd=scratch, KERAS_BACKEND=backend)
+    backend = "jax" if extra == "jax" else "tensorflow"
+    for command in USES.get(extra, []):
+        run(commands / "wardrobe", *command.split(), cwd=scratch, KERAS_BACKEND=backend)
     shutil.rmtree(scratch / "environment")
 
 

@@ -9,6 +9,7 @@ import pytest
 from conftest import WARDROBE, environment, wardrobe, wardrobe_here
 
 from wardrobe.cli.app import progress_stream
+from wardrobe.cli.lookup.doctor import doctor
 from wardrobe.terminal import console, progress
 
 
@@ -85,6 +86,15 @@ def test_the_doctor_shows_what_a_bug_report_needs(
         line.split("  ")[0].replace(" (GiB)", "_gib").replace(" ", "_")
         for line in text.splitlines()
     ] == [*about]
+
+
+def test_the_doctor_says_what_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "platformdirs", None)  # as if not installed
+    doctor(as_json=True)
+    cache = json.loads(capsys.readouterr().out)["cache"]
+    assert cache.endswith("not installed; run: pip install 'wardrobe-cnn[train]'")
 
 
 def test_the_doctor_finds_the_data(fashion_mnist_dir: Path, tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def run_app(app: typer.Typer, name: str) -> NoReturn:
         _discard_unread_output()
         if debug:
             raise
-        text, status = _describe_error(error)
+        text, status = describe_error(error)
         has_output = isinstance(error, SomeFailedError)
     text = " ".join(text.splitlines())
     console.warn(f"error: {text}")
@@ -180,7 +180,7 @@ def _discard_unread_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _describe_error(error: Exception) -> tuple[str, int]:
+def describe_error(error: Exception) -> tuple[str, int]:
     """Returns the message and the exit status of an exception."""
     if isinstance(error, InterruptedRunError):
         return str(error), interrupts.exit_status()

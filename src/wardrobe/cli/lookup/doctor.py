@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wardrobe.cli.app import LOOKUP, Json, app, print_json
+from wardrobe.cli.app import LOOKUP, Json, app, describe_error, print_json
 
 VARIABLES = "WARDROBE_DATA", "WARDROBE_PHOTOS", "KERAS_BACKEND", "KERAS_HOME"
 
@@ -46,7 +46,7 @@ def _try(find: Callable[[], str | None]) -> str | None:
     try:
         return find()
     except Exception as error:  # the others are shown all the same
-        return f"{type(error).__name__}: {error}"
+        return describe_error(error)[0]
 
 
 def _find_backend() -> str:

@@ -47,7 +47,8 @@ def read(file: Path) -> Recipe:
         return _read_fields(file, _parse_python(file), network=str(file))
     folder = file.parent if file.name == "run.json" else file
     if not (folder / "run.json").is_file() and str(file) != runs.LATEST:
-        raise UsageError(f"--recipe {file} is not a recipe's file; {EXPECTED}")
+        problem = "is not a recipe's file" if file.exists() else "does not exist"
+        raise UsageError(f"--recipe {file} {problem}; {EXPECTED}")
     recipe = runs.find_run(folder).recipe()
     try:
         settings.check(recipe)
