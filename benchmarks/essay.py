@@ -94,7 +94,17 @@ def render_page(measured: dict[str, Any]) -> str:
         judge=judge_difference,
         better=list_better(measured["faithfulness"]["differences"]),
     )
+    text = re.sub(rf"^!\[.+\]\({NAME}/(\w+)\.png\)$", _add_caption, text, flags=re.MULTILINE)
     return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _add_caption(image: re.Match[str]) -> str:
+    """Returns an image of the page and, below it, which of the two networks it is of."""
+    first, second = (
+        "first network, trained on Fashion-MNIST",
+        "second network, trained on synthetic garments",
+    )
+    return f"{image[0]}\n\n*From the {second if image[1] in SHOW_GARMENTS else first}.*"
 
 
 def judge_difference(measure: str, difference: Mapping[str, Any]) -> str:

@@ -30,8 +30,12 @@ def names(page: str) -> list[str]:
     return re.findall(r"!\[.+\]\(how-a-cnn-sees/(\w+)\.png\)", page)
 
 
-def test_the_page_is_rendered_from_the_results(measured: dict[str, Any], page: str) -> None:
+def test_the_page_is_rendered_from_the_results(
+    measured: dict[str, Any], page: str, names: list[str]
+) -> None:
     assert essay.render_page(measured) == page
+    captions = re.findall(r"/(\w+)\.png\)\n\n\*From the (first|second) network, trained on", page)
+    assert captions == [(n, "second" if n in essay.SHOW_GARMENTS else "first") for n in names]
 
 
 BELOW_0, AROUND_0, ABOVE_0 = (
