@@ -34,12 +34,14 @@ FORMATS = [(to, int8) for to in engines.FORMATS for int8 in (False, True)]
 @pytest.fixture(scope="session")
 def exported(own_run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A run on a user's image folder in every format, and what `export --json` printed."""
-    home = tmp_path_factory.mktemp("exported")
+    home = tmp_path_factory.mktemp("exported") / "runs"
     shutil.copytree(own_run.path.parent, home, dirs_exist_ok=True)
     reports = {}
     for to, int8 in FORMATS:
         result = wardrobe_here(
-            "export", "run", "--format", to, *(["--int8"] if int8 else []), "--json", cwd=home
+            "export",
+            *("latest", "--format", to, *(["--int8"] if int8 else []), "--json"),
+            cwd=home.parent,
         )
         assert result.returncode == 0, result.stderr
         printed = json.loads(result.stdout)
@@ -67,6 +69,7 @@ def test_every_format_matches_keras_on_custom_classes(
     averaged = tta.with_tta(checkpoints.load_model(run), run.recipe().tta_views)
     expected = averaged.predict(images[..., None], verbose=0)
     for name, report in reports.items():
+        assert report["model"] == "runs/run", "not latest"
         classifier = Classifier.load(run.path / name)
         found = classifier.logits(images)
         assert list(classifier.class_names) == run.info()["dataset"]["class_names"]
@@ -102,6 +105,7 @@ def test_every_format_predicts_and_serves(
     with serving(tmp_path, "--model", home / "run" / name) as server:
         response = requests.post(server.url + "/api/classify", data=image.read_bytes()).json()
         assert response["predictions"] == [{**predicted["predictions"][0], "path": "-"}]
+        assert response["model"] == predicted["model"] == str(home / "run" / name)
         activations = requests.post(server.url + "/api/look", data=image.read_bytes()).json()
         assert activations["models"][0]["layers"].keys() >= {"stem1", "stem2"}, (
             "the layers of model.onnx in the same folder"

@@ -406,13 +406,15 @@ def test_wrong_arguments_are_a_one_line_error(
 
 
 def test_a_run_folder_can_be_the_model(
-    real_run: tuple[Run, Any], photos: Path, tmp_path: Path
+    real_run: tuple[Run, Any], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = real_run[0]
     answer = read_predictions(
         wardrobe("predict", photos, "--json", "--model", run.path, cwd=tmp_path)
     )
-    assert answer["model"] == str(run.path)
+    assert answer["model"] == Classifier.load(run).name == str(run.path)
+    monkeypatch.chdir(run.path.parents[1])
+    assert Classifier.load("latest").name == f"runs/{run.path.name}", "what a server answers"
     same = read_predictions(
         wardrobe("predict", photos, "--json", "--model", run.onnx_path, cwd=tmp_path)
     )
