@@ -235,9 +235,9 @@ def test_each_step_of_the_randomization_has_a_model_of_its_own() -> None:
     model, other = (initializers.build_untrained(recipe, 10, seed, some) for seed in (0, 1))
     before = model.get_weights()
     steps = list(faithfulness.randomize_layers(model, other, recipe))
-    assert [name for name, _ in steps] == ["logits", "dense", "stem2"]  # stem1 is not trained
+    assert [name for name, _ in steps] == ["logits", "dense", "conv1"]  # stem1 is not trained
     for done, (_, randomized) in enumerate(steps, 1):
-        for number, name in enumerate(("logits", "dense", "stem2", "stem1")):
+        for number, name in enumerate(("logits", "dense", "conv1", "stem1")):
             expected = other if number < done else model
             np.testing.assert_array_equal(
                 randomized.get_layer(name).kernel, expected.get_layer(name).kernel

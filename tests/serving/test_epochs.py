@@ -190,7 +190,7 @@ UNITS = [
     ("drawn", "conv1", "pixels", (3, 4, 5), (4, 5)),
     ("drawn", "conv2", "pool1", (63, 10, 0), (10, 0)),
     ("own", "stem1", "pixels", (2, 0, 13), (-1, 25)),  # stride 2, one zero on each side
-    ("own", "stem2", "stem1", (47, 6, 6), (12, 12)),  # stride 2, a zero after the last pixel
+    ("own", "conv1", "stem1", (31, 6, 6), (12, 12)),  # 2x2, stride 2
 ]
 
 

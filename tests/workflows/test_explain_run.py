@@ -239,12 +239,12 @@ def test_one_layer_is_drawn_and_an_unknown_one_is_refused(
 ) -> None:
     monkeypatch.setattr(activation_maximization, "STEPS", 5)
     shutil.copytree(own_run.path.parent, tmp_path / "copy")
-    result = wardrobe_here("explain", "run", "--layer", "stem2", cwd=tmp_path / "copy")
+    result = wardrobe_here("explain", "run", "--layer", "conv1", cwd=tmp_path / "copy")
     assert result.returncode == 0, result.stderr
-    assert (tmp_path / "copy/run/plots/layer-stem2.png").is_file()
+    assert (tmp_path / "copy/run/plots/layer-conv1.png").is_file()
     monkeypatch.chdir(tmp_path / "copy")
     with pytest.raises(
-        UsageError, match=r"no layer 'conv9'; give one of stem1, stem2, dense, logits"
+        UsageError, match=r"no layer 'conv9'; give one of stem1, conv1, dense, logits"
     ):
         api.explain_run("run", "conv9", stream=io.StringIO())
 

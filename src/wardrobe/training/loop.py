@@ -236,7 +236,9 @@ def compile_model(
     if recipe.network is None:  # otherwise Keras has drawn them, from the seed set above
         initializers.initialize_weights(model, seed)  # NumPy draws them: equal on every backend
     rate = schedules.SCHEDULES[recipe.schedule](recipe.learning_rate, recipe.epochs * steps)
-    optimizer = OPTIMIZERS[recipe.optimizer](rate, weight_decay=recipe.weight_decay or None)
+    options = {"iterations": recipe.muon_iterations} if recipe.optimizer == "muon" else {}
+    decay = recipe.weight_decay or None
+    optimizer = OPTIMIZERS[recipe.optimizer](rate, weight_decay=decay, **options)
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     loss, metric = losses.build_loss_and_metric(recipe, class_weights)
     model.compile(optimizer, loss, metrics=[metric], steps_per_execution=STEPS_PER_CALL)
