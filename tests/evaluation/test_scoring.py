@@ -71,8 +71,13 @@ def predicted(monkeypatch: pytest.MonkeyPatch) -> list[npt.NDArray[np.uint8]]:
 def test_validation_images_are_predicted_once(
     small: Dataset, predicted: list[npt.NDArray[np.uint8]]
 ) -> None:
-    scoring.evaluate(None, small, BASELINE, "validation")
+    found = scoring.evaluate(None, small, BASELINE, "validation").metrics
     assert [len(each) for each in predicted] == [200]
+    counts = np.bincount(small.train.labels)
+    is_majority = small.validation.labels == counts.argmax()
+    assert found["majority_class"] == small.class_names[counts.argmax()]
+    assert found["majority_accuracy"] == is_majority.mean()
+    assert (found["fitted_on"], found["fitted_on_few"]) == (200, False)
 
 
 def test_photos_decide_temperature_and_threshold_if_there_are_any(
@@ -173,6 +178,9 @@ def test_each_half_of_the_validation_images_is_scored_with_what_the_other_half_f
         np.testing.assert_array_equal(evaluated.temperatures[mine], temperature)
     assert scored["nll"]["after"] == pytest.approx(log_loss(labels, softmax(scaled, axis=1)))
     assert scored["sure"] == np.mean(familiar)
+    correct = evaluated.logits.argmax(axis=1) == labels
+    correct = np.concatenate([correct[half == each] for each in (0, 1)])
+    assert scored["sure_accuracy"] == correct[familiar].mean()
     assert scored["temperature"] == calibration.fit_temperature(evaluated.logits, labels)
     assert len({scored["temperature"], *evaluated.temperatures}) == 3
 

@@ -1,5 +1,6 @@
 """Recipes with changed fields: what is taken, what is refused in one line, and how it is told."""
 
+import io
 import json
 import re
 import shlex
@@ -11,7 +12,8 @@ import pytest
 
 from wardrobe.errors import UsageError
 from wardrobe.models import layers, recipes, settings
-from wardrobe.models.recipes import BASELINE, RECIPES, STRONG, Recipe
+from wardrobe.models.recipes import BASELINE, RECIPES, SPRINT, STRONG, Recipe
+from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.workflows.planning import plan
 
 MANY = {
@@ -99,7 +101,7 @@ def test_a_recipe_of_ones_own_is_checked_too() -> None:
 
 @pytest.mark.parametrize("recipe", [CHANGED, replace(STRONG, epochs=9, max_shift=2, held_out=7)])
 def test_the_command_of_a_run_gives_the_same_recipe(recipe: Recipe) -> None:
-    command = plan.format_command(recipe, None, "my photos", 3, None, None, Path())
+    command = plan.format_command(recipe, None, "my photos", 3000, 3, None, None, Path())
     words = shlex.split(command)
     options: dict[str, list[str]] = {}
     for option, value in zip(words[3::2], words[4::2], strict=True):
@@ -111,6 +113,37 @@ def test_the_command_of_a_run_gives_the_same_recipe(recipe: Recipe) -> None:
     changes = settings.split_pairs(options.pop("--set"))
     assert not options
     assert plan.choose_recipe(recipe.name, changes, epochs or None) == recipe
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "epochs"),
+    [
+        ("sprint", {}, None),
+        ("sprint", {}, 3),
+        ("sprint", {"batch_size": "512"}, None),
+        (SPRINT, {}, None),
+    ],
+)
+def test_few_images_get_enough_steps_unless_the_length_was_chosen(
+    recipe: str | Recipe, changes: dict[str, str], epochs: int | None
+) -> None:
+    out, chosen = io.StringIO(), plan.choose_recipe(recipe, changes, epochs)
+    is_fixed = plan.is_fixed(recipe, changes, epochs, None)
+    trained = plan.ensure_steps(chosen, is_fixed, 167, TrainingDisplay(out))
+    command = plan.format_command(trained, None, "own", 167, 0, None, None, Path())
+    plain = "wardrobe train sprint --data own --seed 0"
+    if is_fixed:
+        assert trained == chosen
+        assert out.getvalue().startswith("Training has only 3 steps, 167 images in 3 epochs")
+        assert command == f"{plain} --epochs 3 --set batch_size=512"
+    else:
+        assert recipes.count_steps(trained, 167) >= recipes.MIN_STEPS
+        assert out.getvalue().startswith(
+            "Training has 14 epochs with batches of 16, because sprint"
+        )
+        assert command == plain
+    assert is_fixed == ((recipe, changes, epochs) != ("sprint", {}, None))
+    assert plan.ensure_steps(chosen, is_fixed, 55_000, TrainingDisplay(out)) == chosen
 
 
 @pytest.mark.parametrize(

@@ -85,11 +85,17 @@ def test_scores_on_photos_are_said_to_be_of_the_validation_photos(
 ) -> None:
     run = Run(shutil.copytree(real_run[0].path, tmp_path / "run"))
     photos = {"split": "validation", "n": 290, "balanced_accuracy": 0.8312}
-    run.write_metrics({**run.metrics(), "photos": photos})
+    few = {"fitted_on": 36, "fitted_on_few": True, "majority_accuracy": 0.1234}
+    run.write_metrics({**run.metrics(), "photos": photos, **few})
     text = re.sub(r"<[^>]+>", " ", report.write_report(run, CHAPTERS).read_text())
     assert re.search(r"83\.12 % +balanced accuracy on 290 validation photos +choices were", text)
+    assert re.search(r"12\.34 % if every answer was +T-shirt/top", text)
+    assert "fitted on 36 validation images, too few" in text
     print_scores(api.summarize(run), as_json=False)
-    assert "83.12 % balanced accuracy on 290 validation photos" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "83.12 % balanced accuracy on 290 validation photos" in printed
+    assert "12.34 % would be correct if every answer was 'T-shirt/top'" in printed
+    assert "fitted on 36 validation images, too few" in printed
 
 
 def test_the_texts_follow_the_recipe(tmp_path: Path) -> None:

@@ -139,11 +139,11 @@ def test_every_class_is_spread_over_the_folds() -> None:
 
 
 @pytest.mark.parametrize("count", [8, 360, 5_000, 48_000])
-def test_the_networks_that_search_label_errors_train_for_enough_steps(count: int) -> None:
-    recipe = label_errors.choose_recipe(count)
-    steps = recipe.epochs * -(-count // recipe.batch_size)
-    assert label_errors.STEPS <= steps < 2 * label_errors.STEPS
+def test_few_images_are_trained_on_for_enough_steps(count: int) -> None:
     sprint = recipes.get("sprint")
+    recipe = recipes.with_enough_steps(sprint, count)
+    steps = recipe.epochs * -(-count // recipe.batch_size)
+    assert recipes.MIN_STEPS <= steps < 2 * recipes.MIN_STEPS
     assert replace(recipe, epochs=sprint.epochs, batch_size=sprint.batch_size) == sprint
 
 

@@ -43,7 +43,7 @@ def test_a_recipe_from_toml_and_from_its_run_trains_to_the_same_weights(
         folder = tmp_path / f"run {number}"
 
         def reproduce(path: Path, recipe: recipes.Recipe = recipe) -> str:
-            return plan.format_command(recipe, None, "synthetic", 3, 100, None, path)
+            return plan.format_command(recipe, None, "synthetic", 100, 3, 100, None, path)
 
         run = runs.create_run(recipe, folder, data="synthetic", seed=3, reproduce=reproduce)
         model = loop.fit(recipe, few, run, 3, display)

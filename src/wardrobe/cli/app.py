@@ -10,7 +10,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 from typer import Argument, Option
@@ -18,6 +18,10 @@ from typer import Argument, Option
 from wardrobe import __version__
 from wardrobe.errors import InterruptedRunError, SomeFailedError, WardrobeError
 from wardrobe.terminal import console, interrupts
+
+if TYPE_CHECKING:
+    from rich.panel import Panel
+    from rich.table import Table
 
 INTERRUPTED = 130  # what Typer returns after Ctrl-C: 128 + SIGINT
 EXTRAS = {
@@ -155,6 +159,14 @@ def run_app(app: typer.Typer, name: str) -> NoReturn:
 def print_json(value: dict[str, Any]) -> None:
     """Prints one JSON object on stdout, in ASCII, which every encoding of stdout has."""
     print(json.dumps(value))
+
+
+def print_whole(renderable: "Panel | Table") -> None:
+    """Prints a panel or a table as wide as it is: nothing is cut to the terminal's width."""
+    from rich.console import Console
+
+    width = Console().measure(renderable, options=Console(width=10_000).options).maximum
+    Console(width=max(Console().width, width)).print(renderable)
 
 
 def progress_stream(as_json: bool) -> TextIO:

@@ -23,6 +23,7 @@ Labels = npt.NDArray[np.int64]
 Predict = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]  # images → logits
 
 BATCH = 500  # images
+FEW = 100  # images: of fewer, less than five decide the familiarity threshold
 ANSWERED = 0.95  # fraction of validation images that are familiar; the others are "not sure"
 
 
@@ -67,6 +68,8 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
     if fitted is logits:
         temperatures, thresholds = _cross_fit(logits, targets)
     scaled = logits / temperatures[:, None]
+    sure = confidence.familiarity(logits) >= thresholds
+    majority = int(np.bincount(dataset.train.labels).argmax())  # what to answer without a network
     found = {
         "data": dataset.name,
         "split": split,
@@ -74,7 +77,14 @@ def evaluate(model: keras.Model, dataset: Dataset, recipe: Recipe, split: str = 
         **compute_metrics(logits, scaled, scored.labels, dataset.class_names),
         "temperature": temperature,
         "familiarity_threshold": threshold,
-        "sure": float((confidence.familiarity(logits) >= thresholds).mean()),
+        "sure": float(sure.mean()),
+        "sure_accuracy": metrics.accuracy(logits[sure], scored.labels[sure])
+        if sure.any()
+        else None,
+        "fitted_on": len(targets),
+        "fitted_on_few": len(targets) < FEW,
+        "majority_class": dataset.class_names[majority],
+        "majority_accuracy": float((scored.labels == majority).mean()),
         **photo_scores,
     }
     return Evaluation(scored.images, scored.labels, logits, temperatures, found, reference)

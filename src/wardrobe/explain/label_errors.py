@@ -20,7 +20,6 @@ from wardrobe.errors import DataError
 from wardrobe.evaluation import scoring
 from wardrobe.inference.confidence import softmax
 from wardrobe.models import recipes
-from wardrobe.models.recipes import Recipe
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import loop
 
@@ -31,7 +30,6 @@ FOLDS = 5  # trainings of a cross-validation; each has four fifths of the images
 # less strict; five of five (53 %) is less stable: docs/log.md, 2026-11-27.
 REQUIRED = 0.8
 RECIPE = "sprint"  # the fastest; 25 trainings of it take minutes
-STEPS = 150  # minimum of a training on few images: see choose_recipe
 
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating]
@@ -113,18 +111,6 @@ def assign_folds(labels: Labels, seed: int) -> Labels:
     return folds
 
 
-def choose_recipe(count: int) -> Recipe:
-    """Returns `sprint` for `count` training images.
-
-    With few images, its three epochs of large batches would be only a handful of steps. So the
-    batches are smaller and there are more epochs: about 16 steps an epoch, `STEPS` or more in all.
-    """
-    recipe = recipes.get(RECIPE)
-    batch_size = min(recipe.batch_size, max(16, count // 16))
-    epochs = max(recipe.epochs, math.ceil(STEPS / math.ceil(count / batch_size)))
-    return replace(recipe, batch_size=batch_size, epochs=epochs)
-
-
 def _cross_validate(dataset: Dataset, images: Split, seed: int) -> Floats:
     """Returns the probabilities of each image, from a network not trained on it: (n, k)."""
     folds = assign_folds(images.labels, seed)
@@ -134,7 +120,8 @@ def _cross_validate(dataset: Dataset, images: Split, seed: int) -> Floats:
         order = np.random.default_rng(seed).permutation(trained)  # whitening uses the first images
         train, validation = images[order], images[left_out]
         parts = replace(dataset, train=train, validation=validation, photos=None)
-        recipe, hidden = choose_recipe(len(trained)), TrainingDisplay(io.StringIO())
+        recipe = recipes.with_enough_steps(recipes.get(RECIPE), len(trained))
+        hidden = TrainingDisplay(io.StringIO())
         model = loop.fit(recipe, parts, None, seed, hidden)
         logits = scoring.predict_logits(model, parts.validation.images, recipe.tta_views)
         probabilities[left_out] = softmax(logits)

@@ -6,6 +6,7 @@ are on validation images, on which the settings were chosen; those in RESULTS.md
 """
 
 import difflib
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 from wardrobe.errors import UsageError
 
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
+MIN_STEPS = 150  # of a training on few images; docs/log.md, 2026-11-27
 TTA_VIEWS = 1, 2, 6  # numbers of test-time augmentation views; see tta.with_tta
 
 
@@ -349,6 +351,24 @@ def with_epochs(recipe: Recipe, epochs: int | None) -> Recipe:
             f"--epochs {epochs} is too small; give 1 or more, or omit it for {recipe.epochs}"
         )
     return replace(recipe, epochs=epochs)
+
+
+def count_steps(recipe: Recipe, count: int) -> int:
+    """Returns the steps of a training on `count` images."""
+    return recipe.epochs * math.ceil(count / recipe.batch_size)
+
+
+def with_enough_steps(recipe: Recipe, count: int) -> Recipe:
+    """Returns the recipe with `MIN_STEPS` steps or more on `count` images.
+
+    A few images are only a handful of large batches. So the batches are smaller and there are more
+    epochs: about 16 steps an epoch. A recipe that has enough steps is returned as it is.
+    """
+    if recipe.minutes is not None or count_steps(recipe, count) >= MIN_STEPS:
+        return recipe
+    batch_size = min(recipe.batch_size, max(16, count // 16))
+    epochs = max(recipe.epochs, math.ceil(MIN_STEPS / math.ceil(count / batch_size)))
+    return replace(recipe, batch_size=batch_size, epochs=epochs)
 
 
 def format_value(value: Any) -> str:

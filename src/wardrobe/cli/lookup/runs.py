@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from typer import Argument
 
-from wardrobe.cli.app import LOOKUP, Json, RunName, app, print_json
+from wardrobe.cli.app import LOOKUP, Json, RunName, app, print_json, print_whole
 from wardrobe.errors import RunError
 from wardrobe.percent import format_percent
 
@@ -61,7 +61,6 @@ def _format_accuracy(score: dict[str, float] | None) -> str:
 
 
 def _print_runs(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -81,5 +80,4 @@ def _print_runs(rows: list[dict[str, Any]]) -> None:
             "seconds": f"{row['seconds']:.0f}",
         }
         table.add_row(*(escape(str(cells[column])) for column in COLUMNS))
-    width = Console().measure(table, options=Console(width=10_000).options).maximum
-    Console(width=max(Console().width, width)).print(table)  # no column is cut to the terminal
+    print_whole(table)

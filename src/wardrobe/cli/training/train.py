@@ -20,6 +20,7 @@ from wardrobe.cli.app import (
     complete_recipe,
     complete_run,
     print_json,
+    print_whole,
     progress_stream,
 )
 from wardrobe.errors import UsageError
@@ -189,7 +190,6 @@ def print_scores(summary: dict[str, Any], as_json: bool) -> None:
     """Prints what `api.summarize` returns, as JSON or in a panel."""
     if as_json:
         return print_json(summary)
-    from rich.console import Console
     from rich.markup import escape
     from rich.panel import Panel
 
@@ -197,8 +197,8 @@ def print_scores(summary: dict[str, Any], as_json: bool) -> None:
     fractions = summary["accuracy"], *summary["accuracy_interval_95"], ece["before"], ece["after"]
     accuracy, low, high, before, after = (format_percent(each, 2) for each in fractions)
     text = (
-        f"[bold]{accuracy}[/bold] accuracy on {summary['n']:,} {summary['split']} "
-        f"images (95 % interval {low} to {high})\n"
+        f"[bold]{accuracy}[/bold] accuracy on {summary['n']:,} {summary['split']} images\n"
+        f"{low} to {high} is its 95 % interval\n{_format_answers(summary)}"
         f"{before} expected calibration error, {after} with temperature scaling\n"
         f"{_format_photos(summary)}"
         f"run     {escape(run)}\nreport  {escape(str(Path(run) / 'report.html'))}"
@@ -206,8 +206,23 @@ def print_scores(summary: dict[str, Any], as_json: bool) -> None:
     title, style = escape(f"{summary['recipe']} on {summary['data']}"), "#4da3d8"
     if summary["data"] == "synthetic":
         title, style = "SYNTHETIC WARDROBE, NOT FASHION-MNIST", "bold yellow"
-    panel = Panel(text, title=title, border_style=style, padding=(1, 2), expand=False)
-    Console(soft_wrap=True).print(panel)
+    print_whole(Panel(text, title=title, border_style=style, padding=(1, 2), expand=False))
+
+
+def _format_answers(summary: dict[str, Any]) -> str:
+    """Returns what the accuracy is compared with, and how far "sure" answers can be trusted."""
+    from rich.markup import escape
+
+    majority = format_percent(summary["majority_accuracy"], 2)
+    largest = escape(summary["majority_class"])
+    text = f"{majority} would be correct if every answer was '{largest}', the largest class\n"
+    if summary["sure_accuracy"] is not None:
+        sure, correct = (format_percent(summary[key], 2) for key in ("sure", "sure_accuracy"))
+        text += f"{sure} of the answers are sure; {correct} of these are correct\n"
+    if summary["fitted_on_few"]:
+        count = summary["fitted_on"]
+        text += f"rough: confidences and 'sure' were fitted on {count} validation images, too few\n"
+    return text
 
 
 def _format_photos(summary: dict[str, Any]) -> str:

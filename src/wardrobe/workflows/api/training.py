@@ -90,6 +90,9 @@ def train(
         )
     display.stage("Opening the data")
     dataset = load_training_data(chosen, data, data_dir, limit, photos_dir, extra_photos)
+    count, unchanged = len(dataset.train), chosen
+    is_fixed = plan.is_fixed(recipe, settings or {}, epochs, source)
+    chosen = plan.ensure_steps(unchanged, is_fixed, count, display)
     with loading_keras(display):
         from wardrobe.models import own_network
         from wardrobe.training import transfer
@@ -111,8 +114,11 @@ def train(
         seed=seed,
         start_from=source and source.describe(),
         log_to=log_to,
+        lengthened_from={"epochs": unchanged.epochs, "batch_size": unchanged.batch_size}
+        if chosen != unchanged
+        else None,
         reproduce=partial(
-            plan.format_command, chosen, source, dataset.name, seed, limit, extra_photos
+            plan.format_command, chosen, source, dataset.name, count, seed, limit, extra_photos
         ),
     )
     train_run.train(run, dataset, display, callbacks)

@@ -10,8 +10,11 @@ from wardrobe.data import AUTO
 from wardrobe.errors import UsageError
 from wardrobe.models import recipes, settings
 from wardrobe.models.recipes import BASELINE, Recipe
+from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.workflows.planning import recipe_files, sources
 from wardrobe.workflows.planning.sources import Source
+
+LENGTH = "epochs", "batch_size", "minutes"  # the fields that set the number of steps
 
 
 def choose_recipe(
@@ -55,6 +58,44 @@ def choose_recipe(
     return chosen
 
 
+def ensure_steps(recipe: Recipe, is_fixed: bool, count: int, display: TrainingDisplay) -> Recipe:
+    """Returns the recipe with enough steps for `count` images; says so if it changes or cannot.
+
+    Args:
+        is_fixed: the recipe must not change, because a person chose its length.
+    """
+    longer = recipes.with_enough_steps(recipe, count)
+    if longer == recipe:
+        return recipe
+    steps = recipes.count_steps(recipe, count)
+    few = f"{count:,} images in {recipe.epochs} epochs with batches of {recipe.batch_size}"
+    if is_fixed:
+        display.stage(
+            f"Training has only {steps} steps, {few}; {recipes.MIN_STEPS} or more are recommended, "
+            f"as with --epochs {longer.epochs} --set batch_size={longer.batch_size}"
+        )
+        return recipe
+    display.stage(
+        f"Training has {longer.epochs} epochs with batches of {longer.batch_size}, because "
+        f"{recipe.name} would have only {steps} steps, {few}; --epochs N fixes the number"
+    )
+    return longer
+
+
+def is_fixed(
+    recipe: str | Path | Recipe | None,
+    changes: Mapping[str, Any],
+    epochs: int | None,
+    source: Source | None,
+) -> bool:
+    """Returns whether the length of training was chosen, in a recipe of one's own or as a field.
+
+    A trained network needs few steps (docs/log.md, 2026-11-28). Other arguments: `choose_recipe`.
+    """
+    is_own = isinstance(recipe, (Path, Recipe)) or source is not None
+    return is_own or epochs is not None or not changes.keys().isdisjoint(LENGTH)
+
+
 def refuse_network(recipe: Recipe, what: str) -> None:
     """Raises a UsageError for a network of one's own."""
     if recipe.network is not None:
@@ -72,6 +113,7 @@ def format_command(
     recipe: Recipe,
     source: Source | None,
     data: str,
+    count: int,
     seed: int,
     limit: int | None,
     extra_photos: str | Path | None,
@@ -79,10 +121,12 @@ def format_command(
 ) -> str:
     """Returns the shell command that repeats the run in `folder`.
 
-    It takes the recipe from there if none of its name ships.
+    It takes the recipe from there if none of its name ships. `count`: training images.
     """
     is_shipped = recipe.name in recipes.RECIPES
     shipped = _adapt(recipes.RECIPES[recipe.name], source, data) if is_shipped else recipe
+    if source is None and recipe.minutes is None:
+        shipped = recipes.with_enough_steps(shipped, count)
     epochs = recipe.epochs if recipe.epochs != shipped.epochs else None
     options = {
         "--from": source and source.name,
