@@ -59,7 +59,19 @@ def test_the_python_package_is_loaded_lazily() -> None:
         (["train", "--epochs", "few"], 2, ["--epochs"]),
         (["train", "--set", "droput=0.1"], 2, ["no such field", "did you mean 'dropout'?"]),
         (["train", "--epochs", "3", "--set", "epochs=4"], 2, ["are both given; give one"]),
-        (["train", "--resume", "x", "--set", "epochs=4"], 2, ["--set cannot be given with"]),
+        (
+            ["train", "--resume", "x", "--set", "epochs=4"],
+            2,
+            ["--set cannot be given with", "wardrobe train --from x"],
+        ),
+        (["train", "--epochs", "3", "--minutes", "1"], 2, ["epochs=3 and minutes=1 are both"]),
+        (["train", "--epochs", "3", "--set", "minutes=1"], 2, ["epochs=3 and minutes=1 are both"]),
+        (
+            ["train", "--json", "--quiet"],
+            1,
+            ["train-images-idx3-ubyte.gz was not found", "--data synthetic"],
+        ),
+        (["data", "--json"], 1, ["train-images-idx3-ubyte.gz was not found", "--data synthetic"]),
         (["train", "--resume", "x", "--from", "photo"], 2, ["--from cannot be given with"]),
         (["train", "--from", "nowhere"], 1, ["nowhere does not exist", "give a run folder"]),
         (["train", "--from", "no.onnx"], 1, ["--from no.onnx does not exist", "model.keras"]),
@@ -258,6 +270,25 @@ def test_the_names_of_runs_are_never_cut(tmp_path: Path) -> None:
     assert f"runs/{name}" in lines[1] + lines[2]
     assert "…" in lines[1]
     assert "interrupted" in lines[1]  # nobody trains it
+
+
+@pytest.mark.parametrize("missing", ["matplotlib", "a folder"])
+def test_data_shows_what_it_knows_without_a_sheet_of_samples(
+    tmp_path: Path, few_of_own: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    reason = "File exists"
+    if missing == "matplotlib":
+        reason = "wardrobe.plots is missing"
+        monkeypatch.setitem(sys.modules, "wardrobe.plots", None)
+        monkeypatch.delattr("wardrobe.plots", raising=False)
+    else:
+        (tmp_path / "runs").touch()
+    result = wardrobe_here("data", "--data", few_of_own, cwd=tmp_path)
+    assert result.returncode == 0
+    assert "the sheet of samples, is left out: " in result.stderr
+    assert reason in result.stderr
+    assert "boots" in result.stdout
+    assert "samples   left out" in result.stdout
 
 
 def test_data_prints_its_source_and_writes_samples(tmp_path: Path, fashion_mnist_dir: Path) -> None:

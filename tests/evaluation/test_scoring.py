@@ -243,5 +243,7 @@ def test_evaluating_again_gives_the_same_scores(
 ) -> None:
     run, printed = real_run
     shutil.copytree(run.path, tmp_path / "runs/copy")
-    again = wardrobe_here("evaluate", "latest", "--json", cwd=tmp_path, data_dir=fashion_mnist_dir)
+    # Without $WARDROBE_DATA: run.json has the folder where the data was found.
+    assert run.info()["data_dir"] == str(fashion_mnist_dir)
+    again = wardrobe_here("evaluate", "latest", "--json", cwd=tmp_path)
     assert json.loads(again.stdout) == {**printed, "run": "runs/copy"}

@@ -283,7 +283,7 @@ def test_one_process_trains_a_run_until_ctrl_c_or_sigterm_which_print_how_to_res
 
 
 def test_a_finished_run_is_not_resumed(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is done; train a new run"):
+    with pytest.raises(RunError, match=r"is done, .*: wardrobe train --from .*/finished --data "):
         api.resume(make_run(tmp_path, "finished", status=runs.DONE).path)
 
 

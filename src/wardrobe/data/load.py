@@ -140,8 +140,8 @@ def _load_fashion_mnist_or_synthetic(data_dir: Path | None, limit: int | None) -
         console.notice(
             "THIS IS NOT FASHION-MNIST",
             f"Fashion-MNIST is not available: {error}.\n\n"
-            "Synthetic images are used instead: ten classes of clothing drawn by code. The scores "
-            "say nothing about Fashion-MNIST, and every file of this run says so.",
+            "Synthetic images are used instead: ten classes of clothing drawn by code. Scores on "
+            "them say nothing about Fashion-MNIST, and every file that is written says so.",
         )
         return _draw_synthetic(limit)
 

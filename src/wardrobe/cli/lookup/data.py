@@ -1,16 +1,29 @@
 """`wardrobe data`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from wardrobe.cli.app import DATA_HELP, LOOKUP, DataDir, Json, PhotosDir, app, print_json
+from wardrobe.cli.app import (
+    DATA_DEFAULT,
+    DATA_HELP,
+    LOOKUP,
+    DataDir,
+    Json,
+    PhotosDir,
+    app,
+    print_json,
+)
+from wardrobe.terminal import console
+
+if TYPE_CHECKING:
+    from wardrobe.data import Dataset
 
 
 @app.command(rich_help_panel=LOOKUP)
 def data(
-    name: Annotated[str, Option("--data", help=DATA_HELP)] = "auto",
+    name: Annotated[str | None, Option("--data", help=DATA_HELP, show_default=DATA_DEFAULT)] = None,
     data_dir: DataDir = None,
     photos_dir: PhotosDir = None,
     download_photos: Annotated[
@@ -19,30 +32,42 @@ def data(
     as_json: Json = False,
 ) -> None:
     """Show where the data is, its checksums, class counts, and sample images."""
-    from wardrobe import plots
     from wardrobe.data import clothing_photos, load_data
 
     root = clothing_photos.find(photos_dir)
     if root is None and download_photos:
         root = clothing_photos.locate()
-    dataset = load_data(name, data_dir)
-    sheet = Path("runs") / f"samples-{Path(dataset.name).name}.png"
-    sheet.parent.mkdir(exist_ok=True)
-    figure = plots.training.plot_samples(
-        dataset.train.images, dataset.train.labels, dataset.class_names
-    )
-    plots.save_figure(figure, sheet, dataset.name, dataset.is_synthetic)
+    default = "fashion-mnist" if as_json else "auto"
+    dataset = load_data(default if name is None else name, data_dir)
     about = {
         "data": dataset.name,
         **dataset.describe(),
         "class_counts": dataset.class_counts(),
-        "sheet": str(sheet),
+        "sheet": _draw_sheet(dataset),
         "photos": root and {"source": str(root), "kinds": clothing_photos.count_photos(root)},
     }
     if as_json:
         print_json(about)
     else:
         _print_data(about)
+
+
+def _draw_sheet(dataset: "Dataset") -> str | None:
+    """Returns the path of a sheet of samples; None, with a warning, if it cannot be written."""
+    sheet = Path("runs") / f"samples-{Path(dataset.name).name}.png"
+    try:
+        from wardrobe import plots
+
+        sheet.parent.mkdir(exist_ok=True)
+        figure = plots.training.plot_samples(
+            dataset.train.images, dataset.train.labels, dataset.class_names
+        )
+        plots.save_figure(figure, sheet, dataset.name, dataset.is_synthetic)
+    except (ImportError, OSError) as error:
+        reason = f"{error.strerror}" if isinstance(error, OSError) else f"{error.name} is missing"
+        console.warn(f"{sheet}, the sheet of samples, is left out: {reason}")
+        return None
+    return str(sheet)
 
 
 def _print_data(about: dict[str, Any]) -> None:
@@ -57,7 +82,7 @@ def _print_data(about: dict[str, Any]) -> None:
     )
     print(f"splits    {sizes}\n")
     _print_counts("class", about["class_counts"])
-    print(f"\nsamples   {about['sheet']}")
+    print(f"\nsamples   {about['sheet'] or 'left out'}")
     photos = about["photos"]
     if photos is None:
         print("photos    not found; add --download-photos to download them (104 MB)")

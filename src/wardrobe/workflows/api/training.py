@@ -1,5 +1,6 @@
 """Trains a run, resumes it, and joins a distributed training as a worker."""
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -154,7 +155,11 @@ def resume(
     run = runs.find_run(name)
     info = run.info()
     if info["status"] == runs.DONE:
-        raise RunError(f"{run.path} is done; train a new run with: wardrobe train")
+        again = shlex.join(["wardrobe", "train", "--from", str(run.path), "--data", info["data"]])
+        hint = f"start a new run from its weights: {again}"
+        if info["recipe"].get("network"):
+            hint = f"train a new run: {info['reproduce']}"  # --from takes no network of one's own
+        raise RunError(f"{run.path} is done, and so is the schedule of its learning rate; {hint}")
     trained = info["recipe"]["name"]
     if recipe is not None and recipes.get(recipe).name != trained:
         raise RunError(
@@ -230,6 +235,12 @@ def _resolve(path: str | Path | None) -> str | None:
 def _find_data_dir(
     dataset: Dataset, data: str | None, data_dir: str | Path | None
 ) -> str | Path | None:
-    """Returns where Fashion-MNIST is: in `data` if that is a folder or file, else in `data_dir`."""
-    is_place = dataset.name == FASHION_MNIST and data is not None and data not in NAMES
-    return data if is_place else data_dir
+    """Returns where Fashion-MNIST is: in `data` if that is a folder or file, else in `data_dir`.
+
+    If neither is given, it is the folder where it was found, such as $WARDROBE_DATA.
+    """
+    if dataset.name != FASHION_MNIST:
+        return data_dir
+    if data is not None and data not in NAMES:
+        return data
+    return data_dir or (dataset.source if Path(dataset.source).is_dir() else None)

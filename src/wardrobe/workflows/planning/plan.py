@@ -47,6 +47,11 @@ def choose_recipe(
         own = BASELINE if source is None else source.recipe
         recipe = _adapt(own if recipe is None else recipes.get(recipe), source, data)
     chosen = settings.apply(recipes.with_epochs(recipe, epochs), changes)
+    if chosen.minutes is not None and (epochs is not None or "epochs" in changes):
+        raise UsageError(
+            f"epochs={chosen.epochs} and minutes={chosen.minutes:g} are both given; give one "
+            "(--set minutes=none trains by epochs)"
+        )
     if source is not None:
         refuse_network(source.recipe, f"--from {source.name}")
         refuse_network(chosen, f"--from {source.name}")
@@ -127,7 +132,8 @@ def format_command(
     shipped = _adapt(recipes.RECIPES[recipe.name], source, data) if is_shipped else recipe
     if source is None and recipe.minutes is None:
         shipped = recipes.with_enough_steps(shipped, count)
-    epochs = recipe.epochs if recipe.epochs != shipped.epochs else None
+    by_epochs = recipe.minutes is None and recipe.epochs != shipped.epochs
+    epochs = recipe.epochs if by_epochs else None
     options = {
         "--from": source and source.name,
         **{"--data": data, "--seed": seed, "--epochs": epochs, "--limit": limit},
