@@ -130,7 +130,7 @@ def format_command(
     """
     is_shipped = recipe.name in recipes.RECIPES
     shipped = _adapt(recipes.RECIPES[recipe.name], source, data) if is_shipped else recipe
-    if source is None and recipe.minutes is None:
+    if is_shipped and source is None and recipe.minutes is None:
         shipped = recipes.with_enough_steps(shipped, count)
     by_epochs = recipe.minutes is None and recipe.epochs != shipped.epochs
     epochs = recipe.epochs if by_epochs else None
