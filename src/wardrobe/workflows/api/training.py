@@ -92,8 +92,9 @@ def train(
     display.stage("Opening the data")
     dataset = load_training_data(chosen, data, data_dir, limit, photos_dir, extra_photos)
     count, unchanged = len(dataset.train), chosen
-    is_fixed = plan.is_fixed(recipe, settings or {}, epochs, source)
-    chosen = plan.ensure_steps(unchanged, is_fixed, count, display)
+    if source is None:  # a trained network needs few steps: docs/log.md, 2026-11-28
+        is_fixed = plan.is_fixed(recipe, settings or {}, epochs)
+        chosen = plan.ensure_steps(unchanged, is_fixed, count, display)
     with loading_keras(display):
         from wardrobe.models import own_network
         from wardrobe.training import transfer

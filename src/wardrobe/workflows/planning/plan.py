@@ -88,16 +88,13 @@ def ensure_steps(recipe: Recipe, is_fixed: bool, count: int, display: TrainingDi
 
 
 def is_fixed(
-    recipe: str | Path | Recipe | None,
-    changes: Mapping[str, Any],
-    epochs: int | None,
-    source: Source | None,
+    recipe: str | Path | Recipe | None, changes: Mapping[str, Any], epochs: int | None
 ) -> bool:
     """Returns whether the length of training was chosen, in a recipe of one's own or as a field.
 
-    A trained network needs few steps (docs/log.md, 2026-11-28). Other arguments: `choose_recipe`.
+    Args: as in `choose_recipe`.
     """
-    is_own = isinstance(recipe, (Path, Recipe)) or source is not None
+    is_own = isinstance(recipe, Path | Recipe)
     return is_own or epochs is not None or not changes.keys().isdisjoint(LENGTH)
 
 
