@@ -220,7 +220,7 @@ def test_each_split_has_its_own_scores_and_nothing_is_removed_without_a_word(
     tile = f"accuracy on {score['n']} validation images"
     assert tile in both
     assert tile not in page
-    assert page.split("<section")[2:] == both.split("<section")[2:], "the rest is of the test split"
+    assert {*page.splitlines()} < {*both.splitlines()}, "the rest is of the test split"
     (row,) = tabulate_runs(run.path)
     accuracies = {split: each["accuracy"] for split, each in row["scores"].items()}
     assert accuracies == {"test": test_score["accuracy"], "validation": score["accuracy"]}
