@@ -92,7 +92,7 @@ DATA_HELP = (
     "'auto', 'fashion-mnist', 'synthetic', a folder with one subfolder per class, or a folder or "
     "file of Fashion-MNIST"
 )
-DATA_DEFAULT = "auto: Fashion-MNIST, or synthetic without it; with --json fashion-mnist"
+AUTO_HELP = f"{DATA_HELP}; with --json, only --data auto falls back on synthetic images"
 Data = Annotated[str | None, Option(help="Where the run's data is now, if it was moved")]
 # The panels of `wardrobe --help`.
 TRAINING, INFERENCE, LOOKUP = "Train", "Use a model", "Look up"

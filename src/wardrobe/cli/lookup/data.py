@@ -5,16 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from wardrobe.cli.app import (
-    DATA_DEFAULT,
-    DATA_HELP,
-    LOOKUP,
-    DataDir,
-    Json,
-    PhotosDir,
-    app,
-    print_json,
-)
+from wardrobe.cli.app import AUTO_HELP, LOOKUP, DataDir, Json, PhotosDir, app, print_json
 from wardrobe.terminal import console
 
 if TYPE_CHECKING:
@@ -23,7 +14,7 @@ if TYPE_CHECKING:
 
 @app.command(rich_help_panel=LOOKUP)
 def data(
-    name: Annotated[str | None, Option("--data", help=DATA_HELP, show_default=DATA_DEFAULT)] = None,
+    name: Annotated[str | None, Option("--data", help=AUTO_HELP, show_default="auto")] = None,
     data_dir: DataDir = None,
     photos_dir: PhotosDir = None,
     download_photos: Annotated[

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from wardrobe.cli.app import (
-    DATA_DEFAULT,
-    DATA_HELP,
+    AUTO_HELP,
     TRAINING,
     DataDir,
     Epochs,
@@ -46,7 +45,7 @@ def train(
         ),
     ] = None,
     recipe_file: RecipeFile = None,
-    data: Annotated[str | None, Option(help=DATA_HELP, show_default=DATA_DEFAULT)] = None,
+    data: Annotated[str | None, Option(help=AUTO_HELP, show_default="auto")] = None,
     data_dir: DataDir = None,
     photos_dir: PhotosDir = None,
     extra_photos: ExtraPhotos = None,
