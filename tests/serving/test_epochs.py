@@ -44,7 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, run: Run, own_run: Run) -> 
     dataset = {**run.info()["dataset"], "checksums": {"sha256": "of other images"}}
     Run(cwd / "runs/broken").update(data="/gone", dataset=dataset)
     shutil.rmtree(cwd / "runs/none/snapshots")
-    with serving(cwd, "--compare-with", "none") as started:
+    with serving(cwd, "--compare-with", "runs/drawn") as started:
         yield started
 
 
@@ -106,6 +106,13 @@ def test_predictions_are_of_fixed_validation_images(server: Server, run: Run) ->
     assert (png.mode, png.size) == ("L", (40 * 28, 25 * 28))
     tile = np.asarray(png)[28:56, 2 * 28 : 3 * 28]
     np.testing.assert_array_equal(tile, images[42])
+    examples = requests.get(f"{server.url}/api/examples/validation").json()
+    assert (examples["run"], len(examples["examples"])) == ("drawn", 10)
+    for label, each in enumerate(examples["examples"]):
+        shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(each["png"].partition(",")[2]))))
+        place = first["labels"].index(label)
+        np.testing.assert_array_equal(shown, images[place])
+        assert each["name"] == first["class_names"][label]
     own = get(server, "own/epochs/12/predictions").json()
     assert np.mean(np.equal(own["labels"], own["predictions"])) > 0.8
     assert len(own["points"]) == len(own["labels"]) < validation.MAX_IMAGES
@@ -250,7 +257,7 @@ def test_the_arithmetic_of_a_pooling_and_of_the_logits(server: Server, run: Run)
 @pytest.mark.parametrize(
     ("path", "status", "words"),
     [
-        ("/api/unit?model=1&layer=conv1", 400, "model is '1'; expected a number from 0 to 0"),
+        ("/api/unit?model=7&layer=conv1", 404, "no model '7'; expected one of: 0 photo, 1 runs"),
         ("/api/unit?layer=conv9", 400, "layer is 'conv9'; expected one of: conv1, conv2, pool1"),
         ("/api/unit", 400, "layer is None; expected one of"),
         ("/api/unit?layer=conv1&filter=32", 400, "filter is '32'; expected a number from 0 to 31"),

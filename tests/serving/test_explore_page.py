@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, drawn_training: tuple[Run, 
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
-    with serving(folder, "--compare-with", "none") as started:
+    with serving(folder, "--model", f"runs/{RUN}") as started:
         yield started
 
 
@@ -220,8 +220,11 @@ def test_two_runs_are_shown_side_by_side(page: Page) -> None:
 
 def test_the_studio_opens_a_unit_of_an_enlarged_map(browser: Browser, server: Server) -> None:
     with watched(browser, server.url) as studio:
+        expect(studio.locator(".verdict")).not_to_have_text("…")  # an example is shown at once
         studio.get_by_role("tab", name="Examples").click()
-        studio.get_by_role("button", name="Trouser").click()
+        expect(studio.locator("#validation-text")).to_contain_text(f"images of {RUN}.")
+        assert studio.locator("#validation button").count() == 10
+        studio.get_by_role("button", name="Trouser").first.click()
         studio.locator("#layers canvas").nth(1).hover(position={"x": 40, "y": 10})
         enlarged = studio.locator("#detail canvas").first
         enlarged.click(position={"x": 100, "y": 100})

@@ -29,7 +29,8 @@ from wardrobe.data import synthetic
 from wardrobe.errors import BusyError
 from wardrobe.inference.classifier import Classifier
 from wardrobe.inference.predict import to_json
-from wardrobe.serving import uploads
+from wardrobe.labels import CLASS_NAMES
+from wardrobe.serving import studio, uploads
 from wardrobe.serving.batching import Batcher
 from wardrobe.serving.http.middleware import SECURITY_HEADERS
 from wardrobe.serving.protocols import v2
@@ -227,6 +228,21 @@ def test_an_invalid_request_gets_a_one_line_error(
     assert answer.status_code == status
     assert words in answer.json()["error"]
     assert "\n" not in answer.json()["error"]
+
+
+def test_the_drawn_examples_are_whole_centred_and_classified_correctly() -> None:
+    examples = studio.draw_examples()
+    pngs = [base64.b64decode(each["png"].partition(",")[2]) for each in examples]
+    tiles = np.stack([np.asarray(Image.open(io.BytesIO(png))) for png in pngs])
+    for tile in tiles:
+        for place in np.nonzero(tile):
+            assert place.min() > 0
+            assert place.max() < 27
+            assert abs(place.min() + place.max() - 27) <= 1
+    for model in ("photo", "baseline"):
+        predictions = Classifier.load(model).classify(tiles)
+        assert predictions.labels == [each["name"] for each in examples] == list(CLASS_NAMES)
+        assert not predictions.not_sure.any()
 
 
 def test_a_blank_image_is_reported_as_blank(server: Server) -> None:

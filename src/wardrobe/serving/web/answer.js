@@ -22,7 +22,7 @@ export function createBlock(parent, model, hasTitle) {
   const title = document.createElement("p"), verdict = document.createElement("p"), reason = document.createElement("p");
   const list = document.createElement("ul"), container = document.createElement("div");
   title.className = "model";
-  title.textContent = hasTitle ? model.name : "";
+  title.textContent = hasTitle ? model.title : "";
   verdict.className = "verdict";
   verdict.textContent = "…";
   reason.className = "reason";

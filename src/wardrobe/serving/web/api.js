@@ -24,6 +24,8 @@ export const post = (path, body, type) => request(path, { method: "POST", body, 
 
 export const getModels = async () => (await request("api/models")).models;
 export const getExamples = async () => (await request("api/examples")).examples;
+/** Resolves to {run, examples}: validation images, which may take long to open; run is null if no model is of a run. */
+export const getValidationExamples = () => request("api/examples/validation");
 
 /** Explains a photo (Blob), or the part in `rectangle` ({left, top, right, bottom}, fractions 0-1). */
 export function explainPhoto(photo, rectangle) {

@@ -33,7 +33,7 @@ function createLayers(number) {
 if (hasSeveral) {
   models.forEach((model, number) => {
     const button = document.createElement("button");
-    button.textContent = model.name;
+    button.textContent = model.title;
     button.setAttribute("aria-pressed", String(number === 0));
     button.addEventListener("click", () => {
       selected = number;
@@ -71,7 +71,7 @@ function show(result, request) {
   const pixels = api.decode(result.pixels);
   result.models.forEach((answer, number) => showAnswers[number](answer));
   if (request.isFinal) {
-    byId("announcement").textContent = result.models.map((answer, i) => (hasSeveral ? `${models[i].name}: ` : "") + describe(answer)).join(" ");
+    byId("announcement").textContent = result.models.map((answer, i) => (hasSeveral ? `${models[i].title}: ` : "") + describe(answer)).join(" ");
   }
   steps.show(byId("steps"), result.steps, pixels);
   showLayers(result.models[selected], pixels);
@@ -97,14 +97,28 @@ createBoard(
   { pen: byId("pen"), eraser: byId("eraser"), fill: byId("fill"), undo: byId("undo"), clear: byId("clear"), width: byId("width"), tone: byId("tone"), showStatus },
   (pixels, isFinal) => submit({ isFinal, send: () => api.explainPixels(pixels ?? new Uint8Array(784), false) }),
 );
-for (const example of await api.getExamples()) {
-  const button = document.createElement("button"), image = new Image();
-  image.src = example.png;
-  image.alt = "";
-  button.append(image, example.name);
-  const blob = new Blob([api.decode(example.png.split(",")[1])]);
-  button.addEventListener("click", () => submit({ isFinal: true, send: () => api.explainPhoto(blob, null) }));
-  byId("examples").append(button);
+function addExamples(parent, examples) {
+  for (const example of examples) {
+    const button = document.createElement("button"), image = new Image();
+    image.src = example.png;
+    image.alt = "";
+    button.append(image, example.name);
+    const blob = new Blob([api.decode(example.png.split(",")[1])]);
+    button.addEventListener("click", () => submit({ isFinal: true, send: () => api.explainPhoto(blob, null) }));
+    parent.append(button);
+  }
+}
+addExamples(byId("examples"), await api.getExamples());
+
+/** Adds validation images, if there are any, and shows an example unless something else is shown already. */
+async function showExample() {
+  const { run, examples } = await api.getValidationExamples().catch((error) => ({ run: error.message, examples: [] }));
+  addExamples(byId("validation"), examples);
+  byId("validation-text").hidden = !run;
+  byId("validation-text").textContent = examples.length ? `Validation images of ${run}. It has not trained on them.` : `There are no validation images: ${run}`;
+  if (run && models[0].metadata.data !== "synthetic") byId("examples-text").textContent = "Garments drawn by code. They are unlike the training data, so expect mistakes.";
+  if (!latest && !isBusy) document.querySelector(".examples button").click();
 }
 
 document.body.dataset.ready = "true";
+showExample();

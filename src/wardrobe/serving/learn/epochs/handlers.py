@@ -54,6 +54,7 @@ class Epochs:
         run, post = "/api/runs/{run}", ["POST"]
         epoch = run + "/epochs/{epoch}"
         return [
+            Route("/api/examples/validation", self.list_examples),
             Route("/api/unit", self.explain_served_unit, methods=post),
             Route(f"{epoch}/unit", self.explain_unit, methods=post),
             Route(f"{epoch}/look", self.look, methods=post),
@@ -121,6 +122,16 @@ class Epochs:
             raise ConflictError(f"the layers of {model.name} are not available; serve a .onnx file")
         unit = await self._pool.run(units.describe_unit, model.network, pixels, query)
         return send_json({"file": model.network.file, **unit})
+
+    async def list_examples(self, _: Request) -> Response:
+        """Sends a validation image of each class of the first model that is of a run."""
+        folders = [model.classifier.path.parent for model in self._models]
+        run = next((Run(each) for each in folders if (each / "run.json").is_file()), None)
+        if run is None:
+            return send_json({"run": None, "examples": []})
+        split, names = await self._load_images(run), validation.read_class_names(run)
+        examples = studio.describe_examples(split.images, split.labels, names)
+        return send_json({"run": run.path.name, "examples": examples})
 
     def _find_model(self, wanted: str) -> ServedModel:
         """Returns the served model of a name, or of a place in the list of models.
