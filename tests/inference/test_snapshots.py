@@ -46,10 +46,11 @@ def test_a_snapshot_computes_what_keras_computes(recipe: Recipe) -> None:
     names = [layer.name for layer in snapshot.layers]
     maps = architecture.build_intermediates(model, names).predict(inputs, verbose=0)
     for name, activations in snapshot.activations(images[2]).items():
-        np.testing.assert_allclose(activations, maps[name][2].transpose(2, 0, 1), atol=1e-5)
-    fields = {
-        each.name: each.receptive_field for each in snapshot.layers if each.kernel is not None
-    }
+        expected = maps[name][2].transpose(2, 0, 1) if maps[name].ndim == 4 else maps[name][2]
+        np.testing.assert_allclose(activations.squeeze(), expected.squeeze(), atol=1e-5)
+    convolutions = (each for each in snapshot.layers if each.kernel is not None)
+    fields = {each.name: each.receptive_field for each in convolutions if not each.is_dense}
+    assert any(each.is_dense for each in snapshot.layers) == bool(recipe.dense_units)
     assert {
         name: (each.first, each.step, each.size) for name, each in fields.items()
     } == layers.compute_receptive_fields(recipe)

@@ -64,7 +64,8 @@ def test_an_epoch_is_described(server: Server, run: Run) -> None:
     epochs = [get(server, f"drawn/epochs/{epoch}").json() for epoch in (0, 1, 2)]
     assert [each["epoch"] for each in epochs] == [0, 1, 2]
     assert [each["scores"] for each in epochs] == [None, *run.history()]
-    assert [each["name"] for each in epochs[0]["layers"]] == ["conv1", "pool1", "conv2", "pool2"]
+    names = [each["name"] for each in epochs[0]["layers"]]
+    assert names == ["conv1", "pool1", "conv2", "pool2", "dense"]
     kernels = [ActivationModel.find(run.onnx_path), Snapshot.open(run, run.snapshot_path(1))]
     for network, epoch in zip(kernels, (2, 1), strict=True):
         assert network is not None
@@ -84,7 +85,7 @@ def test_an_epoch_looks_at_an_image(server: Server, run: Run) -> None:
     assert looked[0]["confidence"] < 0.3 < looked[1]["confidence"], "it has learnt"
     odds = np.log(looked[1]["probabilities"][names[0]] / looked[1]["probabilities"][names[1]])
     assert odds == pytest.approx(final[0] - final[1], abs=0.05), "half precision, temperature 1"
-    assert looked[0]["layers"].keys() == {"conv1", "pool1", "conv2", "pool2"}
+    assert looked[0]["layers"].keys() == {"conv1", "pool1", "conv2", "pool2", "dense"}
     assert looked[0]["layers"] != looked[1]["layers"]
     assert not any(each["not_sure"] for each in looked)
     assert (
@@ -196,6 +197,7 @@ def check_convolution(unit: dict[str, Any], network: ActivationModel, place: Any
 UNITS = [
     ("drawn", "conv1", "pixels", (3, 4, 5), (4, 5)),
     ("drawn", "conv2", "pool1", (63, 10, 0), (10, 0)),
+    ("drawn", "dense", "pool2", (90, 0, 0), (0, 0)),
     ("own", "stem1", "pixels", (2, 0, 13), (-1, 25)),  # stride 2, one zero on each side
     ("own", "conv1", "stem1", (31, 6, 6), (12, 12)),  # 2x2, stride 2
 ]
@@ -214,7 +216,8 @@ def test_the_arithmetic_of_a_convolution(
 ) -> None:
     query = dict(zip(("filter", "row", "column"), unit, strict=True))
     answer = post(server, f"/api/runs/{name}/epochs/1/unit", layer=layer, **query)
-    assert (answer["kind"], answer["input"]) == ("convolution", before)
+    kind = "dense" if layer == "dense" else "convolution"
+    assert (answer["kind"], answer["input"]) == (kind, before)
     assert (answer["top"], answer["left"]) == place
     assert answer["file"] == "epoch-0001.npz"
     of = {"drawn": run, "own": own_run}[name]

@@ -155,7 +155,7 @@ def test_the_arithmetic_of_a_unit_is_that_of_numpy(page: Page, folder: Path) -> 
     page.locator(".explore-maps .layers canvas").first.focus()
     page.keyboard.press("ArrowRight")  # to filter 1
     page.keyboard.press("Enter")
-    walk, values = page.locator(".walk [role=application]"), page.locator(".ledger td")
+    walk, values = page.locator(".walk [role=application]"), page.locator(".unit .ledger td")
     expect(walk).to_be_focused()
     box = walk.bounding_box()
     assert box
@@ -183,7 +183,7 @@ def test_the_arithmetic_of_a_unit_is_that_of_numpy(page: Page, folder: Path) -> 
     page.locator(".sum input").focus()
     page.keyboard.press("Home")  # a low temperature: the network is surer
     expect(page.locator(".sum label")).to_contain_text("T = 0.20")
-    assert read_numbers(page.locator(".ledger td:last-child")).sum() == pytest.approx(1)
+    assert read_numbers(page.locator(".unit .ledger td:last-child")).sum() == pytest.approx(1)
 
 
 def test_the_newest_epoch_of_a_training_is_followed(page: Page) -> None:
@@ -225,6 +225,16 @@ def test_the_studio_opens_a_unit_of_an_enlarged_map(browser: Browser, server: Se
         expect(studio.locator("#validation-text")).to_contain_text(f"images of {RUN}.")
         assert studio.locator("#validation button").count() == 10
         studio.get_by_role("button", name="Trouser").first.click()
+        shares = studio.locator("#layers .ledger td:last-child")
+        assert read_numbers(shares).sum() == pytest.approx(
+            1
+        )  # logits and softmax, after the layers
+        last = studio.locator("#layers canvas").last
+        last.focus()
+        expect(last).to_have_attribute("aria-label", "dense: 128 units, unit 0 selected")
+        assert studio.locator("#detail .weights canvas").count() == 8, "four maps, their weights"
+        last.press("Enter")
+        expect(studio.locator("#unit .soft").first).to_contain_text("A dense unit")
         studio.locator("#layers canvas").nth(1).hover(position={"x": 40, "y": 10})
         enlarged = studio.locator("#detail canvas").first
         enlarged.click(position={"x": 100, "y": 100})

@@ -152,6 +152,13 @@ def test_a_drawing_is_classified_while_it_changes(page: Page) -> None:
     )  # a closed shape, which is filled: the waist
     expect(page.locator("#announcement")).not_to_have_text(announced)
     before = read_percent(page, "Trouser")
+    page.keyboard.press("Tab")  # from here on, the keyboard's pen can be seen
+    board.focus()
+    page.keyboard.press("ArrowUp")
+    pen = page.locator(".pen").bounding_box()
+    assert pen
+    assert pen["x"] + pen["width"] / 2 == pytest.approx(box["x"] + box["width"] / 2, abs=2)
+    assert pen["y"] + pen["height"] / 2 == pytest.approx(box["y"] + box["height"] * 13 / 28, abs=2)
     for leg in (0.33, 0.57):
         line((leg, 0.3), (leg + 0.1, 0.3), (leg + 0.1, 0.92), (leg, 0.92), (leg, 0.3))
     expect(page.locator(".verdict").first).to_have_text("Trouser")
@@ -215,6 +222,13 @@ def test_the_page_fits(page: Page) -> None:
     for width in (1440, 768, 360):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("() => document.documentElement.scrollWidth") == width
+        if width > 1000:  # models side by side, one with a long name: their bars are in line
+            long = "(model) => { model.textContent = 'a-long-name-'.repeat(9); }"
+            page.locator(".model").first.evaluate(long)
+            left, right = (page.locator(".bars").nth(i).bounding_box() for i in (0, 1))
+            assert left
+            assert right
+            assert left["y"] == right["y"]
 
 
 def test_the_page_reads_the_token_from_its_address(browser: Browser, tmp_path: Path) -> None:

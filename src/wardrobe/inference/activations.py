@@ -4,7 +4,8 @@ ONNX Runtime returns what a graph names as outputs, so the layers' tensors are a
 test-time augmentation or an ensemble, they are those of the unchanged image and the first member.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from wardrobe.onnx_runtime import open_session
 
 Floats = npt.NDArray[np.floating]
 
-CONVOLUTION, POOLING = "Conv", "MaxPool"
-ELEMENTWISE = {"Relu", "Mul", "Add", "Sub", "Div", "Cast", "Reshape", "Transpose", "Identity"}
-FOLLOWED = {CONVOLUTION, POOLING, *ELEMENTWISE}  # operators on the path of the image
+CONVOLUTION, POOLING, DENSE = "Conv", "MaxPool", ("MatMul", "Gemm")
+PASSED = {"Mul", "Add", "Sub", "Div", "Cast", "Reshape", "Transpose", "Flatten", "Identity", "Relu"}
+FOLLOWED = {CONVOLUTION, POOLING, *DENSE, *PASSED}  # operators on the path of the image
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class ReceptiveField:
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution or a pooling."""
+    """A convolution, a pooling, or a hidden dense layer: a convolution over its whole input."""
 
     name: str  # as in the recipe's network: "conv1"
     input: str  # name of the layer before it, or "pixels"
@@ -49,6 +50,7 @@ class Layer:
     receptive_field: ReceptiveField
     kernel: Floats | None  # (filters, channels, side, side); None of a pooling
     bias: Floats | None  # (filters,)
+    is_dense: bool = False
     shape: tuple[int, ...] = ()  # (filters, height, width) of its activations
 
 
@@ -57,7 +59,7 @@ class ActivationModel:
 
     Attributes:
         file: the name of the file that it is from.
-        layers: the convolutions and poolings, first to last.
+        layers: the convolutions, poolings and hidden dense layers, first to last.
     """
 
     def __init__(self, model: onnx.ModelProto, file: str) -> None:
@@ -90,16 +92,28 @@ class ActivationModel:
         """Returns the activations of an image (28, 28) uint8: layer → (filters, height, width)."""
         image = pixels[None, ..., None].astype(np.float32)  # (1, 28, 28, 1)
         outputs = self._session.run(list(self._tensors.values()), {PIXELS: image})
-        return {name: each[0] for name, each in zip(self._tensors, outputs, strict=True)}
+        maps = {name: each[0] for name, each in zip(self._tensors, outputs, strict=True)}
+        return {
+            name: each.reshape(len(each), *(each.shape[1:] or (1, 1)))
+            for name, each in maps.items()
+        }
 
 
 def _find_layers(graph: onnx.GraphProto) -> Iterator[Layer]:
-    """Yields the layers on the path of the image, up to the flattening."""
+    """Yields the layers on the path of the image, up to the last hidden one."""
     weights = {each.name: each for each in graph.initializer}
-    tensor, name, field = PIXELS, PIXELS, ReceptiveField()
+    tensor, name, field, channels = PIXELS, PIXELS, ReceptiveField(), 1
     while (node := _find_next_node(graph, tensor)) is not None:
         tensor = node.output[0]
-        if node.op_type in ELEMENTWISE:
+        if node.op_type in PASSED:
+            continue
+        if node.op_type in DENSE:
+            dense = _read_dense(graph, node, weights, channels)
+            if dense is None:
+                return
+            field = field.after(dense.side, 1, 0)
+            yield replace(dense, input=name, receptive_field=field)
+            tensor, name = dense.tensor, dense.name
             continue
         attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
         side = attributes["kernel_shape"][0]  # all kernels are square
@@ -109,12 +123,43 @@ def _find_layers(graph: onnx.GraphProto) -> Iterator[Layer]:
         if node.op_type == CONVOLUTION:
             kernel, *biases = (onnx.numpy_helper.to_array(weights[each]) for each in node.input[1:])
             bias = biases[0] if biases else np.zeros(len(kernel), kernel.dtype)  # no bias: 0
+            channels = len(kernel)
         following = _find_next_node(graph, tensor)  # activations are shown after ReLU
         if following is not None and following.op_type == "Relu":
             tensor = following.output[0]
         before = name
-        name = tensor.split("/")[-2].rpartition("_")[0]  # "conv1" of "baseline_1/conv1_1/Relu:0"
+        name = _get_name(tensor)
         yield Layer(name, before, tensor, side, stride, padding, field, kernel, bias)
+
+
+def _read_dense(
+    graph: onnx.GraphProto,
+    node: onnx.NodeProto,
+    weights: Mapping[str, onnx.TensorProto],
+    channels: int,
+) -> Layer | None:
+    """Returns a hidden dense layer after maps of `channels`, without its place in the network.
+
+    None of a layer without ReLU: the logits, which are the answer or a part of it.
+    """
+    kernel, tensor, biases = weights.get(node.input[1]), node.output[0], list(node.input[2:])
+    following = _find_next_node(graph, tensor)
+    if not biases and following is not None and following.op_type == "Add":
+        biases, tensor = [following.input[1]], following.output[0]
+        following = _find_next_node(graph, tensor)
+    if kernel is None or not biases or following is None or following.op_type != "Relu":
+        return None
+    flat = onnx.numpy_helper.to_array(kernel)  # (height * width * channels, units), as Keras has it
+    side = math.isqrt(len(flat) // channels)
+    maps = flat.reshape(side, side, channels, -1).transpose(3, 2, 0, 1)
+    bias, tensor = onnx.numpy_helper.to_array(weights[biases[0]]), following.output[0]
+    nowhere = ReceptiveField()
+    return Layer(_get_name(tensor), "", tensor, side, 1, 0, nowhere, maps, bias, is_dense=True)
+
+
+def _get_name(tensor: str) -> str:
+    """Returns the layer of a tensor: "conv1" of "baseline_1/conv1_1/Relu:0"."""
+    return tensor.split("/")[-2].rpartition("_")[0]
 
 
 def _find_next_node(graph: onnx.GraphProto, tensor: str) -> onnx.NodeProto | None:

@@ -190,7 +190,8 @@ def _add_member(
     x = graph.add("Transpose", [x], f"{prefix}transposed", perm=[0, 2, 3, 1])  # as Keras flattens
     x = graph.add("Flatten", [x], f"{prefix}flatten")
     if recipe.dense_units:
-        x = graph.add("Relu", [_add_dense(graph, x, weights, f"{prefix}dense")], f"{prefix}hidden")
+        name = f"{prefix}dense"
+        x = graph.add("Relu", [_add_dense(graph, x, weights, name)], f"{name}_1/Relu")
     return _add_dense(graph, x, weights, prefix + LOGITS), x
 
 

@@ -164,11 +164,11 @@ class Service:
             steps = await self.pool.run(photo.prepare_steps, content, rectangle)
             pixels = steps.pixels
         with_heat = query.get("heat", "true") == "true"
-        answers = await asyncio.gather(*(model.classify(pixels[None]) for model in self.models))
+        logits = await asyncio.gather(*(model.logits(pixels[None]) for model in self.models))
         describing = [
             # The studio shows the heat map of the first model alone.
-            partial(studio.describe_image, model, answer, pixels, with_heat and row == 0)
-            for row, (model, answer) in enumerate(zip(self.models, answers, strict=True))
+            partial(studio.describe_image, model, each, pixels, with_heat and row == 0)
+            for row, (model, each) in enumerate(zip(self.models, logits, strict=True))
         ]
         response = {
             "steps": studio.describe_steps(steps) if steps else None,

@@ -92,12 +92,19 @@ def describe_answer(predictions: Predictions, row: int = 0) -> dict[str, Any]:
 
 
 def describe_image(
-    model: ServedModel, predictions: Predictions, pixels: Pixels, with_heat: bool
+    model: ServedModel, logits: Floats, pixels: Pixels, with_heat: bool
 ) -> dict[str, Any]:
-    """Returns a model's answer to an image (28, 28), its activations and, if asked, a heat map."""
+    """Returns a model's answer to an image (28, 28), its activations and, if asked, a heat map.
+
+    Args:
+        logits: the model's, (1, k).
+    """
+    predictions = model.classifier.to_predictions(pixels[None], logits)
     best = predictions.probabilities.argmax(axis=1)  # (1,)
     return {
         **describe_answer(predictions),
+        "logits": logits[0].tolist(),
+        "temperature": model.classifier.metadata["temperature"],
         "layers": encode_activations(model.network, pixels) if model.network else {},
         "heat": encode_heat_map(model.classifier, pixels, best) if with_heat else None,
     }
@@ -126,7 +133,7 @@ def describe_model(model: ServedModel) -> dict[str, Any]:
     shown = ("recipe", "data", "accuracy", "familiarity_threshold")
     return {
         "name": model.name,
-        "title": TITLES.get(model.name, model.name),
+        "title": TITLES.get(model.name, model.name.removesuffix("/model.onnx")),
         "class_names": list(model.classifier.class_names),
         "metadata": {key: metadata[key] for key in shown if key in metadata},
         "layers": describe_layers(model.network) if model.network else [],
@@ -134,7 +141,7 @@ def describe_model(model: ServedModel) -> dict[str, Any]:
 
 
 def describe_layers(network: ActivationModel) -> list[dict[str, Any]]:
-    """Returns a network's convolutions and poolings, first to last."""
+    """Returns a network's convolutions, poolings and hidden dense layers, first to last."""
     layers: list[dict[str, Any]] = []
     previous = None  # the convolution before
     for layer in network.layers:
@@ -147,6 +154,12 @@ def _describe_layer(layer: Layer, previous: str | None) -> dict[str, Any]:
     filters, height, width = layer.shape
     return {
         "name": layer.name,
+        "kind": "dense"
+        if layer.is_dense
+        else "convolution"
+        if layer.kernel is not None
+        else "pooling",
+        "input": layer.input,
         "side": layer.side,
         "filters": filters,
         "height": height,

@@ -39,6 +39,7 @@ export function createBlock(parent, model, hasTitle) {
     list.append(row);
     return [name, { row, bar, probability }];
   }));
+  container.className = "block";
   container.append(title, verdict, list, reason);
   parent.append(container);
 

@@ -7,8 +7,16 @@ const GARMENT_SIDE = 26; // longer side of the garment in the tile, pixels
 export function createBoard(canvas, tools, onChange) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   let isErasing = false, isFilling = true, stroke = null, cursor = { x: SIDE / 2, y: SIDE / 2 };
-  const history = [];
+  const history = [], pen = document.createElement("span"); // shown while the keyboard draws
+  pen.className = "pen";
+  canvas.after(pen);
   clear();
+  movePen();
+
+  function movePen() {
+    pen.style.left = `${(100 * cursor.x) / SIDE}%`;
+    pen.style.top = `${(100 * cursor.y) / SIDE}%`;
+  }
 
   function clear() {
     context.fillStyle = "#000";
@@ -80,6 +88,7 @@ export function createBoard(canvas, tools, onChange) {
     if (step) {
       const from = cursor;
       cursor = { x: clamp(cursor.x + step[0] * CELL), y: clamp(cursor.y + step[1] * CELL) };
+      movePen();
       if (event.shiftKey) draw(from, cursor);
       tools.showStatus(`Pen at column ${Math.round(cursor.x / CELL)}, row ${Math.round(cursor.y / CELL)} of ${TILE_SIDE}`);
     } else if (event.key === " ") {

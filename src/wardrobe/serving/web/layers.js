@@ -3,9 +3,17 @@
 import { decode, decodeSigned } from "./api.js";
 import { ACTIVATION, grey, paint, signed } from "./colours.js";
 import { createElement, createFigure } from "./elements.js";
+import { appendSoftmax } from "./explore/arithmetic.js";
 
 const GAP = 256; // the value between maps, which is transparent
+const UNIT_SIDE = 5; // pixels of the square that shows the one value of a dense unit
 const activation = (value) => (value === GAP ? [0, 0, 0, 0] : ACTIVATION[value]);
+
+/** Returns what a layer has many of, and how many pixels each sees. */
+function describe({ kind, filters, side, receptive_field: { size } }) {
+  if (kind === "pooling") return `maximum of each ${side}×${side} block`;
+  return `${filters} ${kind === "dense" ? "units" : "filters"}, each sees ${size}×${size} pixels`;
+}
 
 /** Creates the layers of a model in `parent`; returns the function that shows their activations for an image.
  *
@@ -16,9 +24,7 @@ export function createView(parent, detail, model, openUnit) {
   let pixels = null, selected = null;
   const layers = model.layers.map((layer) => {
     const title = createElement("h3", "", `${layer.name} `), canvas = document.createElement("canvas"), container = document.createElement("div");
-    title.append(createElement("span", "", layer.kernel
-      ? `${layer.filters} filters, each sees ${layer.receptive_field.size}×${layer.receptive_field.size} pixels`
-      : `maximum of each ${layer.side}×${layer.side} block`));
+    title.append(createElement("span", "", describe(layer)));
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "img");
     container.append(title, canvas);
@@ -43,6 +49,10 @@ export function createView(parent, detail, model, openUnit) {
     });
     return view;
   });
+  const softmaxTitle = createElement("h3", "", "logits, softmax "), softmax = document.createElement("div"), last = document.createElement("div");
+  softmaxTitle.append(createElement("span", "", "a score for each class, then shares that add up to 100 %"));
+  last.append(softmaxTitle, softmax);
+  parent.append(last);
 
   function select(view, filter) {
     if (selected?.view === view && selected.filter === filter) return;
@@ -56,19 +66,18 @@ export function createView(parent, detail, model, openUnit) {
   /** Draws a layer's maps, and a frame around the selected one. */
   function drawMaps(view) {
     const { layer, canvas, columns, rows, maps } = view;
-    const cellWidth = layer.width + 1, cellHeight = layer.height + 1;
+    const scale = layer.kind === "dense" ? UNIT_SIDE : 1, width = scale * layer.width, height = scale * layer.height, cellWidth = width + 1, cellHeight = height + 1;
     const totalWidth = columns * cellWidth - 1, totalHeight = rows * cellHeight - 1, values = new Uint16Array(totalWidth * totalHeight).fill(GAP);
     if (maps) {
       for (let filter = 0; filter < layer.filters; filter++) {
         const left = (filter % columns) * cellWidth, top = Math.floor(filter / columns) * cellHeight;
-        for (let y = 0; y < layer.height; y++) {
-          const start = (filter * layer.height + y) * layer.width;
-          values.set(maps.subarray(start, start + layer.width), (top + y) * totalWidth + left);
+        for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
+          values[(top + y) * totalWidth + left + x] = maps[(filter * layer.height + Math.floor(y / scale)) * layer.width + Math.floor(x / scale)];
         }
       }
     }
     paint(canvas, values, totalWidth, totalHeight, activation);
-    canvas.setAttribute("aria-label", `${layer.name}: ${layer.filters} maps` + (selected?.view === view ? `, filter ${selected.filter} selected` : ""));
+    canvas.setAttribute("aria-label", `${layer.name}: ${layer.filters} ${layer.kind === "dense" ? "units" : "maps"}` + (selected?.view === view ? `, ${nameOne(layer)} ${selected.filter} selected` : ""));
     if (selected?.view === view) {
       const context = canvas.getContext("2d");
       context.strokeStyle = "#ffb000";
@@ -77,13 +86,22 @@ export function createView(parent, detail, model, openUnit) {
     }
   }
 
+  const nameOne = ({ kind }) => (kind === "dense" ? "unit" : "filter");
   const getMap = ({ view: { layer, maps }, filter }) => maps.subarray(filter * layer.width * layer.height, (filter + 1) * layer.width * layer.height);
 
   /** Enlarges the selected filter: its map, where in the image it is strongest, and its weights. */
   function enlarge() {
     if (!selected || !pixels) return;
-    const { view: { layer, weights }, filter } = selected, map = getMap(selected);
-    detail.replaceChildren(createElement("h3", "", `${layer.name}, filter ${filter}`));
+    const { view: { layer, weights }, filter } = selected;
+    detail.replaceChildren(createElement("h3", "", `${layer.name}, ${nameOne(layer)} ${filter}`));
+    if (layer.kind !== "dense") appendMaps(layer, filter, getMap(selected));
+    if (weights) appendWeights(layer, weights, filter);
+    const button = createElement("button", "", "Show its arithmetic");
+    button.addEventListener("click", () => openUnit(layer.name, filter));
+    detail.append(button);
+  }
+
+  function appendMaps(layer, filter, map) {
     const enlarged = appendMap(map, layer.width, layer.height, activation, "its activations; click one for its arithmetic");
     enlarged.addEventListener("click", (event) => {
       const box = enlarged.getBoundingClientRect(), scale = layer.width / box.width;
@@ -95,10 +113,6 @@ export function createView(parent, detail, model, openUnit) {
       const { first, step, size: side } = layer.receptive_field, corner = (unit) => first + step * unit - (side - 1) / 2;
       drawFrame(image, corner(strongest % layer.width), corner(Math.floor(strongest / layer.width)), side);
     }
-    if (weights) appendWeights(layer, weights, filter);
-    const button = createElement("button", "", "Show its arithmetic");
-    button.addEventListener("click", () => openUnit(layer.name, filter));
-    detail.append(button);
   }
 
   function appendMap(values, width, height, colour, text) {
@@ -112,17 +126,21 @@ export function createView(parent, detail, model, openUnit) {
 
   function appendWeights(layer, weights, filter) {
     const row = document.createElement("div"), { side, kernel } = layer;
-    const channels = kernel.channels[filter];
+    const channels = kernel.channels[filter], input = layers.find((each) => each.layer.name === layer.input);
     row.className = "weights";
     channels.forEach((channel, number) => {
       const start = (filter * channels.length + number) * side * side;
       const canvas = document.createElement("canvas");
       paint(canvas, weights.subarray(start, start + side * side), side, side, signed);
-      row.append(createFigure(canvas, kernel.input ? `filter ${channel}` : "pixels")[0]);
+      const figure = createFigure(canvas, input ? `filter ${channel}` : "pixels")[0];
+      if (input) {
+        const map = document.createElement("canvas");
+        paint(map, getMap({ view: input, filter: channel }), input.layer.width, input.layer.height, activation);
+        figure.prepend(map);
+      }
+      row.append(figure);
     });
-    const text = kernel.input
-      ? `its weights on ${kernel.input}, the ${channels.length} largest of ${kernel.input_channels} channels: positive red, negative blue`
-      : "its weights on the pixels: positive red, negative blue";
+    const text = `${input ? `maps of ${layer.input} on which its weights are largest, and below each ` : ""}its weights: positive red, negative blue`;
     detail.append(createFigure(row, text)[0]);
   }
 
@@ -135,6 +153,8 @@ export function createView(parent, detail, model, openUnit) {
       view.maps = decode(answer.layers[view.layer.name]);
       drawMaps(view);
     }
+    softmax.replaceChildren();
+    appendSoftmax(softmax, model.class_names, { ...answer, probabilities: model.class_names.map((name) => answer.probabilities[name]) });
     enlarge();
   };
 }

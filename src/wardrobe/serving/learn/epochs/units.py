@@ -72,7 +72,7 @@ def _describe_unit(
     bias = float(layer.bias[filter_])
     total = float(np.vdot(patch.astype(np.float64), kernel.astype(np.float64))) + bias
     return {
-        "kind": "convolution",
+        "kind": "dense" if layer.is_dense else "convolution",
         **place,
         "stride": layer.stride,
         "patch": patch.tolist(),

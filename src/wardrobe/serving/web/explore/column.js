@@ -28,7 +28,7 @@ export function createColumn(sections, { summary, epochs }, choose, chooseCell) 
   }));
   let at = null, pixels = null, predictions = null;
   const showScores = createScores(panels.epochs), showImage = createImage(panels.image, summary), showFilters = createFilters(panels.filters);
-  const unitParent = document.createElement("div"), showMaps = createMaps(panels.maps, summary.name, (...place) => unit.open(...place));
+  const unitParent = document.createElement("div"), showMaps = createMaps(panels.maps, summary, (...place) => unit.open(...place));
   panels.maps.append(unitParent);
   const unit = createUnit(unitParent, classNames, (query) => data.getUnit(at, pixels, query));
   const showConfusion = createConfusion(panels.confusion, classNames, choose, chooseCell), showMap = createMap(panels.map, classNames, choose);
@@ -98,7 +98,7 @@ function createImage(panel, { name, class_names: classNames }) {
 }
 
 /** Creates the layers when their shapes are known; returns the function that shows them. */
-function createMaps(panel, name, openUnit) {
+function createMaps(panel, { name, class_names }, openUnit) {
   const live = createElement("div", "live"), maps = createElement("div", "layers"), detail = createElement("aside", "detail");
   let show = null;
   detail.setAttribute("aria-label", `Selected filter, ${name}`);
@@ -107,7 +107,7 @@ function createMaps(panel, name, openUnit) {
   panel.append(live);
   return (layers, answer, pixels) => {
     live.hidden = !layers.length;
-    show ??= createView(maps, detail, { layers }, openUnit);
+    show ??= createView(maps, detail, { layers, class_names }, openUnit);
     show(answer, pixels, layers);
   };
 }
