@@ -235,7 +235,7 @@ def test_the_studio_opens_a_unit_of_an_enlarged_map(browser: Browser, server: Se
         assert studio.locator("#detail .weights canvas").count() == 8, "four maps, their weights"
         last.press("Enter")
         expect(studio.locator("#unit .soft").first).to_contain_text("A dense unit")
-        studio.locator("#layers canvas").nth(1).hover(position={"x": 40, "y": 10})
+        studio.locator("#layers canvas").nth(2).hover(position={"x": 40, "y": 10})
         enlarged = studio.locator("#detail canvas").first
         enlarged.click(position={"x": 100, "y": 100})
         expect(studio.locator("#unit .ledger .result")).to_be_visible()
