@@ -24,6 +24,7 @@ from PIL import Image
 
 from wardrobe.data import synthetic
 from wardrobe.inference.engines import FORMATS
+from wardrobe.onnx_runtime import PRETRAINED
 
 CALLS = (
     "connect,sendto,sendmsg,sendmmsg,openat,mkdirat,renameat,?open,?creat,?mkdir,?rename,?renameat2"
@@ -144,6 +145,16 @@ def shoe(watch: Watch) -> Path:
 
 
 def test_predict_contacts_no_host(watch: Watch, shoe: Path) -> None:
+    """With a model of the Hugging Face Hub, once it is in the cache, none either."""
+    folder, commit = watch.cwd / "hub/models--me--coats", "0" * 40
+    for name, content in {
+        "refs/main": commit.encode(),
+        f"snapshots/{commit}/model.onnx": (PRETRAINED / "baseline.onnx").read_bytes(),
+    }.items():
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_bytes(content)
+    offline = "HF_HUB_OFFLINE=1", f"HF_HOME={watch.cwd}"
+    watch.run("env", *offline, WARDROBE, "predict", shoe, "--model", "hf://me/coats")
     watch.run(WARDROBE, "predict", shoe)
     watch.check()
 

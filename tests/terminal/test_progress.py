@@ -9,7 +9,7 @@ import signal
 import pytest
 from rich.console import Console
 
-from wardrobe.terminal import interrupts, progress
+from wardrobe.terminal import console, interrupts, progress
 
 
 def test_the_live_display_shows_bars_a_table_and_escaped_paths() -> None:
@@ -60,3 +60,19 @@ def test_a_signal_whose_exception_was_lost_is_raised_again(monkeypatch: pytest.M
     finally:
         signal.signal(signal.SIGTERM, handler)
     assert display.stream.getvalue() == "training\n"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"), [(ImportError, "I0000 log\n"), (KeyboardInterrupt, "")]
+)
+def test_logs_of_libraries_are_shown_only_if_loading_them_fails(
+    error: type[BaseException],
+    shown: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    with pytest.raises(error), console.suppress_native_logs():
+        os.write(2, b"I0000 log\n")
+        raise error
+    assert capfd.readouterr().err == shown

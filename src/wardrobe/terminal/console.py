@@ -68,7 +68,7 @@ def suppress_native_logs() -> Iterator[None]:
             os.dup2(hidden.fileno(), descriptor)
         try:
             yield
-        except BaseException:
+        except Exception:  # not Ctrl-C
             hidden.seek(0)
             os.write(originals[2], hidden.read())
             raise
