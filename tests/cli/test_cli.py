@@ -141,6 +141,7 @@ def test_recipes_are_listed_with_every_field(tmp_path: Path) -> None:
     listed = wardrobe_here("recipes", cwd=tmp_path)
     assert all(name in listed.stdout for name in recipes.RECIPES)
     one = wardrobe_here("recipes", "strong", cwd=tmp_path).stdout
+    assert "conv1 3x3x1x" in one
     assert all(f" {name} " in one for name in settings.FIELDS)
     assert re.search(r"dropout +0\.0 +a number from 0\.0 to 0\.95 +dropout rate before", one)
     about = json.loads(wardrobe_here("recipes", "strong", "--json", cwd=tmp_path).stdout)

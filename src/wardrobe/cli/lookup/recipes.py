@@ -24,7 +24,8 @@ def show_recipes(
     as_json: Json = False,
 ) -> None:
     """List the recipes; of one, every field with its value, what it takes, and its meaning."""
-    from wardrobe.models import recipes, settings
+    from wardrobe.labels import CLASS_NAMES
+    from wardrobe.models import layers, recipes, settings
     from wardrobe.workflows.planning import plan, recipe_files
 
     chosen = recipe_files.choose(name, recipe_file)
@@ -50,6 +51,10 @@ def show_recipes(
             for field, (_, _, each) in settings.FIELDS.items()
         ]
         _print_table(("field", "value", "takes", "meaning"), rows)
+        if values.network is None:
+            shapes = layers.compute_kernel_shapes(values, len(CLASS_NAMES)).items()
+            kernels = ", ".join(f"{name} {'x'.join(map(str, each))}" for name, each in shapes)
+            print(f"\nWeights, height x width x inputs x outputs: {kernels}")
         words = ["--recipe", str(recipe_file)] if recipe_file else [values.name]
         command = shlex.join(["wardrobe", "train", *words])
         print(f"\nChange a field: {command} --set epochs={values.epochs + 1}")
