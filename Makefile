@@ -30,19 +30,24 @@ endif
 # threads each they would be in each other's way.
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: train test lint types style docs lock release picture browser pretrained clean
+.PHONY: train test lint types style collect docs lock release picture browser pretrained clean
 
 train: .venv/train
 	$(BIN)/wardrobe train baseline
 
-test: lint
+test: .venv/dev
+	$(MAKE) --jobs 2 --keep-going types collect style
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 3 --dist worksteal
 
 # Two at once, as mypy takes longer than all others together.
 lint: .venv/dev
 	$(MAKE) --jobs 2 --keep-going types style
 
-types style: .venv/dev
+# Compiles the tests and what they import, TensorFlow above all, which else each worker does at the same time.
+collect:
+	-@$(BIN)/python -m pytest --collect-only >/dev/null 2>&1
+
+types style collect: .venv/dev
 types:
 	$(BIN)/mypy
 style:

@@ -172,10 +172,14 @@ def _let_child_processes_receive_sigint() -> None:
 
 
 def free_port() -> int:
-    """Returns a free port, below the range from which the system assigns ports."""
+    """Returns a free port, below the range from which the system assigns ports.
+
+    Each xdist worker has a range of its own, so that none takes the port of another.
+    """
+    first = 20_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
         with contextlib.suppress(OSError), socket.socket() as candidate:
-            candidate.bind(("127.0.0.1", random.randrange(20_000, 32_768)))
+            candidate.bind(("127.0.0.1", random.randrange(first, first + 1_000)))
             return int(candidate.getsockname()[1])
 
 
@@ -250,7 +254,7 @@ def serving(cwd: Path, *arguments: object) -> Iterator[Server]:
             yield server
         finally:  # also if the test fails: no server outlives it
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=60)
+            process.communicate()
             stderr.seek(0)
             server.stderr = stderr.read()
         assert server.is_killed or process.returncode == 0, server.stderr
@@ -312,9 +316,15 @@ def drawn_training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Resul
 
 
 @pytest.fixture(scope="session")
-def drawn_data() -> Dataset:
+def drawn_data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Synthetic data: 3,000 training, 1,000 validation and 200 test images."""
-    drawn = Split(*synthetic.draw(4_200))
+
+    def draw(cwd: Path) -> Result:
+        np.savez(cwd / "drawn.npz", *synthetic.draw(4_200))
+        return Result([], 0, "", "")
+
+    with np.load(once(tmp_path_factory, "drawn-data", draw)[0] / "drawn.npz") as arrays:
+        drawn = Split(*arrays.values())
     train, validation, test = drawn[:3000], drawn[3000:4000], drawn[4000:]
     return Dataset(
         "synthetic", "drawn by code", CLASS_NAMES, {}, train, validation, len(test), lambda: test
@@ -322,26 +332,19 @@ def drawn_data() -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's image folder: 1,800 synthetic images in three classes, with special characters."""
-    root = tmp_path_factory.mktemp("own") / "vêtements [old]"
-    for name, label in OWN_CLASSES.items():
-        (root / name).mkdir(parents=True)
-        for number in range(600):
-            image = synthetic.draw_one(label, np.random.default_rng((label, number)))
-            Image.fromarray(image).save(root / name / f"{number}.png")
-    return root
+def few_of_own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's image folder: 450 synthetic images in three classes, with special characters."""
 
+    def draw(cwd: Path) -> Result:
+        for name, label in OWN_CLASSES.items():
+            folder = cwd / "vêtements [old]" / name
+            folder.mkdir(parents=True)
+            for number in sorted(range(600), key=str)[:150]:  # tests expect their scores
+                image = synthetic.draw_one(label, np.random.default_rng((label, number)))
+                Image.fromarray(image).save(folder / f"{number}.png")
+        return Result([], 0, "", "")
 
-@pytest.fixture(scope="session")
-def few_of_own(tmp_path_factory: pytest.TempPathFactory, drawn_folder: Path) -> Path:
-    """The same with 150 images a class, for slow tests."""
-    root = tmp_path_factory.mktemp("few") / drawn_folder.name
-    for path in drawn_folder.iterdir():
-        (root / path.name).mkdir(parents=True)
-        for image in sorted(path.iterdir())[:150]:
-            shutil.copy(image, root / path.name)
-    return root
+    return once(tmp_path_factory, "few", draw)[0] / "vêtements [old]"
 
 
 @pytest.fixture(scope="session")

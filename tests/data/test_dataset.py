@@ -287,8 +287,8 @@ def test_validation_images_that_are_not_held_out_join_the_training_split(
     assert more.checksums == whole.checksums
 
 
-def test_a_validation_split_smaller_than_held_out_stays_whole(drawn_folder: Path) -> None:
-    whole, other = (load_data(str(drawn_folder), held_out=held_out) for held_out in (None, 1_000))
+def test_a_validation_split_smaller_than_held_out_stays_whole(few_of_own: Path) -> None:
+    whole, other = (load_data(str(few_of_own), held_out=held_out) for held_out in (None, 1_000))
     assert (len(other.train), len(other.validation)) == (len(whole.train), len(whole.validation))
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import CHROMIUM, QUIET
+from chromium import CHROMIUM, NO_LIMIT, launched
 from conftest import ROOT, wardrobe_here
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from wardrobe.data import synthetic
 from wardrobe.inference.classifier import Classifier
@@ -53,9 +53,9 @@ def page(site: str) -> Iterator[Page]:
     """The open page; afterwards, checks that it had no error and called no other host."""
     requested: list[str] = []
     errors: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+    with launched() as browser:
         tab = browser.new_page(viewport={"width": 1000, "height": 900})
+        tab.set_default_timeout(NO_LIMIT)
         tab.on("request", lambda request: requested.append(request.url))
         tab.on(
             "console",
@@ -65,7 +65,6 @@ def page(site: str) -> Iterator[Page]:
         tab.goto(site)
         tab.locator("body[data-ready]").wait_for()
         yield tab
-        browser.close()
     assert errors == []
     assert all(url.startswith((site, "data:", "blob:")) for url in requested)
 

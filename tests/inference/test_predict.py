@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import fcntl
 import io
 import json
 import math
@@ -11,13 +12,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import termios
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import WARDROBE, Result, environment, refused, wardrobe
+from conftest import WARDROBE, Result, environment, refused, wait_until, wardrobe, wardrobe_here
 from PIL import Image
 
 from wardrobe import photo
@@ -56,7 +57,7 @@ def read_predictions(result: Result, status: int = 0) -> dict[str, Any]:
 def test_a_folder_is_searched_recursively_in_sorted_order(photos: Path, tmp_path: Path) -> None:
     (photos / "notes.txt").write_text("a text file")
     (photos / ".hidden.png").write_bytes(b"")
-    answer = read_predictions(wardrobe("predict", "my photos", "--json", cwd=tmp_path))
+    answer = read_predictions(wardrobe_here("predict", "my photos", "--json", cwd=tmp_path))
     assert answer["model"] == "photo"
     assert answer["failed"] == []
     paths = [each["path"] for each in answer["predictions"]]
@@ -76,7 +77,7 @@ def test_a_folder_is_searched_recursively_in_sorted_order(photos: Path, tmp_path
 def test_json_has_the_familiarity_of_every_image(photos: Path, tmp_path: Path) -> None:
     Image.new("L", (28, 28), 90).save(photos / "blank.png")
     save_noise(photos / "noise.png")
-    answer = read_predictions(wardrobe("predict", photos, "--json", cwd=tmp_path))
+    answer = read_predictions(wardrobe_here("predict", photos, "--json", cwd=tmp_path))
     classifier = Classifier.load()
     assert answer["familiarity_threshold"] == classifier.metadata["familiarity_threshold"]
     tiles = np.stack([photo.prepare(each["path"]) for each in answer["predictions"]])
@@ -85,7 +86,7 @@ def test_json_has_the_familiarity_of_every_image(photos: Path, tmp_path: Path) -
     assert [each["familiarity"] for each in found.values()] == pytest.approx(expected, abs=1e-3)
     assert found["blank"]["reason"] == "the image is blank"
     assert found["noise"]["familiarity"] < answer["familiarity_threshold"]
-    only_failures = wardrobe("predict", "gone.png", "--json", cwd=tmp_path)
+    only_failures = wardrobe_here("predict", "gone.png", "--json", cwd=tmp_path)
     assert read_predictions(only_failures, status=1) == {
         "model": "photo",
         "familiarity_threshold": answer["familiarity_threshold"],
@@ -104,7 +105,7 @@ def test_json_has_null_for_what_is_not_finite(value: float) -> None:
 def test_files_patterns_and_stdin(photos: Path, tmp_path: Path) -> None:
     one = "my photos/3 it's.png"
     answer = read_predictions(
-        wardrobe("predict", one, "my photos/*.png", "**/[67]*.png", "--json", cwd=tmp_path)
+        wardrobe_here("predict", one, "my photos/*.png", "**/[67]*.png", "--json", cwd=tmp_path)
     )
     names = [Path(each["path"]).name[0] for each in answer["predictions"]]
     assert (names[0], sorted(names[1:6]), sorted(names[6:])) == ("3", list("01234"), ["6", "7"])
@@ -123,7 +124,7 @@ def test_files_patterns_and_stdin(photos: Path, tmp_path: Path) -> None:
 
 def test_text_output(photos: Path, tmp_path: Path) -> None:
     save_noise(photos / "noise.png")
-    result = wardrobe("predict", "my photos", "--top", 3, cwd=tmp_path)
+    result = wardrobe_here("predict", "my photos", "--top", 3, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert len(lines) == 11
@@ -172,7 +173,7 @@ def test_the_answer_in_words_is_whole_in_a_narrow_terminal(
 
 
 def test_csv_output_and_top(photos: Path, tmp_path: Path) -> None:
-    result = wardrobe("predict", "my photos", "--csv", "out.csv", cwd=tmp_path)
+    result = wardrobe_here("predict", "my photos", "--csv", "out.csv", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -185,7 +186,9 @@ def test_csv_output_and_top(photos: Path, tmp_path: Path) -> None:
             == max(float(row[name]) for name in CLASS_NAMES)
             == float(row[row["label"]])
         )
-    answer = read_predictions(wardrobe("predict", "my photos", "--json", "--top", 2, cwd=tmp_path))
+    answer = read_predictions(
+        wardrobe_here("predict", "my photos", "--json", "--top", 2, cwd=tmp_path)
+    )
     assert [float(row["familiarity"]) for row in rows] == pytest.approx(
         [each["familiarity"] for each in answer["predictions"]], abs=1e-6
     )
@@ -206,7 +209,9 @@ def test_csv_to_a_pipe_or_a_device_does_not_replace_it(photos: Path, tmp_path: P
 def test_save_input_writes_one_file_per_photo(photos: Path, tmp_path: Path) -> None:
     (photos / "again").mkdir()
     shutil.copy(photos / "0 it's.png", photos / "again" / "0 IT'S.png")
-    result = wardrobe("predict", "my photos", "--save-input", "seen/inputs", "--json", cwd=tmp_path)
+    result = wardrobe_here(
+        "predict", "my photos", "--save-input", "seen/inputs", "--json", cwd=tmp_path
+    )
     read_predictions(result)
     saved = {path.name for path in (tmp_path / "seen/inputs").iterdir()}
     assert saved == {f"{i} it's.png" for i in range(10)} - {"0 it's.png"} | {
@@ -225,11 +230,11 @@ def test_save_input_writes_one_file_per_photo(photos: Path, tmp_path: Path) -> N
 def test_save_input_never_overwrites_files(photos: Path, tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in photos.rglob("*.png")}
     refused(
-        wardrobe("predict", "my photos", "--save-input", "my photos", cwd=tmp_path),
+        wardrobe_here("predict", "my photos", "--save-input", "my photos", cwd=tmp_path),
         2,
         "my photos is not empty",
     )
-    inside = wardrobe("predict", "my photos", "--save-input", "my photos/seen", cwd=tmp_path)
+    inside = wardrobe_here("predict", "my photos", "--save-input", "my photos/seen", cwd=tmp_path)
     refused(inside, 2, "--save-input my photos/seen is inside the input my photos")
     assert {path: path.read_bytes() for path in photos.rglob("*.png")} == before
 
@@ -248,7 +253,7 @@ def test_broken_files_are_named_and_counted_and_the_others_classified(
     (photos / "gone.png").symlink_to("nowhere.png")
     os.mkfifo(photos / "pipe.png")  # reading it would block
     (photos / "two\nlines.png").write_bytes(b"?")
-    result = wardrobe(
+    result = wardrobe_here(
         "predict", "my photos", "missing.jpg", "*.tif", "a" * 300, "--json", cwd=tmp_path
     )
     refused(result, 1, "13 of 23 could not be used")
@@ -331,7 +336,7 @@ def test_brackets_are_a_pattern_unless_they_name_a_file(
 def test_patterns_do_not_follow_cyclic_links(photos: Path, tmp_path: Path) -> None:
     (photos / "été [2024]" / "up").symlink_to(photos, target_is_directory=True)
     for pattern in ("my photos/**/*.png", "my photos/**", f"{tmp_path}/**/*.png"):
-        answer = read_predictions(wardrobe("predict", pattern, "--json", cwd=tmp_path))
+        answer = read_predictions(wardrobe_here("predict", pattern, "--json", cwd=tmp_path))
         assert len(answer["predictions"]) == 10
 
 
@@ -369,16 +374,20 @@ def test_ctrl_c_exits_with_status_130(photos: Path, tmp_path: Path) -> None:
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=tmp_path, env=environment(tmp_path),
     ) as waiting:  # fmt: skip
-        time.sleep(3)  # by now the command waits for stdin
+        assert waiting.stdin
+        pipe = waiting.stdin.fileno()
+        os.write(pipe, b"?")
+        # Until the command has read it, and waits for more.
+        wait_until(lambda: not any(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4))), waiting)
         waiting.send_signal(signal.SIGINT)
-        _, errors = waiting.communicate(timeout=60)
+        _, errors = waiting.communicate()
         assert waiting.returncode == 130
         assert errors == "wardrobe: error: interrupted\n"
 
 
 def test_a_folder_without_images_is_reported(tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
-    result = wardrobe("predict", "bare", cwd=tmp_path)
+    result = wardrobe_here("predict", "bare", cwd=tmp_path)
     refused(result, 1, "1 of 1 could not be used")
     assert "wardrobe: bare: no image in this folder" in result.stderr
 
@@ -402,7 +411,7 @@ def test_wrong_arguments_are_a_one_line_error(
     tmp_path: Path, arguments: list[str], status: int, words: list[str]
 ) -> None:
     Image.new("L", (28, 28)).save(tmp_path / "a.png")
-    refused(wardrobe("predict", *arguments, cwd=tmp_path), status, *words)
+    refused(wardrobe_here("predict", *arguments, cwd=tmp_path), status, *words)
 
 
 def test_a_run_folder_can_be_the_model(
@@ -410,13 +419,13 @@ def test_a_run_folder_can_be_the_model(
 ) -> None:
     run = real_run[0]
     answer = read_predictions(
-        wardrobe("predict", photos, "--json", "--model", run.path, cwd=tmp_path)
+        wardrobe_here("predict", photos, "--json", "--model", run.path, cwd=tmp_path)
     )
     assert answer["model"] == Classifier.load(run).name == str(run.path)
     monkeypatch.chdir(run.path.parents[1])
     assert Classifier.load("latest").name == f"runs/{run.path.name}", "what a server answers"
     same = read_predictions(
-        wardrobe("predict", photos, "--json", "--model", run.onnx_path, cwd=tmp_path)
+        wardrobe_here("predict", photos, "--json", "--model", run.onnx_path, cwd=tmp_path)
     )
     assert same["predictions"] == answer["predictions"]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import CHROMIUM, QUIET
+from chromium import CHROMIUM, NO_LIMIT, launched
 from conftest import Result
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.runs import Run
@@ -26,16 +26,15 @@ SHIRT = CLASS_NAMES.index("Shirt")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+    with launched() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page. Afterwards, it has loaded nothing but the report, and no error occurred."""
     opened = browser.new_page(viewport={"width": 1440, "height": 900})
+    opened.set_default_timeout(NO_LIMIT)
     requested: list[str] = []
     messages: list[str] = []
     opened.on("request", lambda request: requested.append(request.url))

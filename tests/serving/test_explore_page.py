@@ -25,7 +25,6 @@ READ_TILE = """(canvas) => {
     return Array.from({ length: 784 }, (_, i) => data[4 * i]);
 }"""
 
-expect.set_options(timeout=100_000)  # milliseconds: a busy machine is slow, not wrong
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium is installed; with Debian: apt install chromium"
 )

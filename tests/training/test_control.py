@@ -2,15 +2,16 @@
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+from small_trainings import FEW_FILTERS, Killed, Weights, create, equal
+from traced_models import share_traced_models
 
 from wardrobe import runs
 from wardrobe.data import Dataset
@@ -22,14 +23,8 @@ from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import checkpoints, control, live, loop
 from wardrobe.workflows import train_run
 
-Weights = list[npt.NDArray[np.float32]]
-FEW_FILTERS: dict[str, Any] = {"conv_filters": (4, 8), "conv_strides": None, "pool_after": (1, 2)}
 CONSTANT = replace(recipes.get("baseline"), epochs=3, **FEW_FILTERS)
 SCHEDULED = replace(CONSTANT, schedule="warmup-linear")
-
-
-class Killed(BaseException):
-    """Ends a training between two steps, as SIGKILL does."""
 
 
 class Acting(TrainingDisplay):
@@ -49,6 +44,12 @@ class Acting(TrainingDisplay):
         self.current += 1
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _trace_each_model_once() -> Iterator[None]:
+    with share_traced_models():
+        yield
+
+
 @pytest.fixture(scope="module")
 def dataset(drawn_data: Dataset) -> Dataset:
     """Ten batches to train on and 100 images to validate."""
@@ -61,17 +62,9 @@ def _a_row_every_four_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "ROW_SECONDS", 0)  # however fast the machine is
 
 
-def create(dataset: Dataset, path: Path, recipe: Recipe) -> Run:
-    return runs.create_run(recipe, path, data=dataset.name, seed=1)
-
-
 def fit(dataset: Dataset, run: Run, act: Callable[[tuple[int, int]], None]) -> Weights:
     weights: Weights = loop.fit(run.recipe(), dataset, run, 1, Acting(act)).get_weights()
     return weights
-
-
-def equal(one: Weights, other: Weights) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_a_run_that_is_followed_and_paused_has_the_same_weights(

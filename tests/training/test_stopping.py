@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import pytest
+from small_trainings import Killed, Weights, create, equal
 from traced_models import share_traced_models
 
 from wardrobe import runs
@@ -21,7 +21,6 @@ from wardrobe.runs import Run
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import loop, losses, schedules
 
-Weights = list[npt.NDArray[np.float32]]
 SMALL = replace(
     recipes.get("baseline"), conv_filters=(2, 4), dense_units=None, batch_size=40, epochs=4
 )
@@ -52,10 +51,6 @@ class Calls(keras.callbacks.Callback):
         self.calls.append("end")
 
 
-class Killed(BaseException):
-    """Ends a training as SIGKILL does, after a checkpoint."""
-
-
 class Killing(TrainingDisplay):
     def __init__(self, after: int | None) -> None:
         super().__init__(io.StringIO())
@@ -79,10 +74,6 @@ def dataset(drawn_data: Dataset) -> Dataset:
     return replace(drawn_data, train=drawn_data.train[:160], validation=drawn_data.validation[:40])
 
 
-def create(dataset: Dataset, path: Path, recipe: Recipe = SMALL) -> Run:
-    return runs.create_run(recipe, path, data=dataset.name, seed=1)
-
-
 def fit(
     dataset: Dataset,
     run: Run,
@@ -94,15 +85,11 @@ def fit(
     return weights
 
 
-def equal(one: Weights, other: Weights) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-
-
 def test_callbacks_see_one_training_and_stop_it_for_good(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "STEPS_PER_CALL", 2)
-    run, first, second = create(dataset, tmp_path / "run"), Calls(), Calls(stop_in=2)
+    run, first, second = create(dataset, tmp_path / "run", SMALL), Calls(), Calls(stop_in=2)
     batches = [("batch", 1), ("batch", 3)]
     with pytest.raises(Killed):
         fit(dataset, run, [first], kill_after=2)

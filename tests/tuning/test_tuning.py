@@ -77,7 +77,7 @@ def test_two_hosts_search_together(tmp_path: Path, few_of_own: Path) -> None:
         cwd = tmp_path / name
         cwd.mkdir()
         hosts.append(subprocess.Popen(command, cwd=cwd, env=environment(cwd), **pipes))  # type: ignore[call-overload]
-    ends = [(*host.communicate(timeout=200), host.returncode) for host in hosts]
+    ends = [(*host.communicate(), host.returncode) for host in hosts]
     assert [status for *_, status in ends] == [0, 0], ends
     line = r"trial (\d+)  (?:complete|pruned) .*learning_rate (\S+)"
     tried = [re.findall(line, stderr) for _, stderr, _ in ends]
