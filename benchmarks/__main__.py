@@ -48,14 +48,26 @@ def benchmark_train(
     data: Data = "fashion-mnist",
     data_dir: DataDir = None,
     folder: ResultsFolder = REPOSITORY,
+    peers: Annotated[
+        bool,
+        typer.Option(
+            "--peers", help="Train baseline and the MNIST examples of Keras and PyTorch instead."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train recipes with several seeds: accuracy, calibration, time."""
+    from benchmarks.accuracy import peers as others
     from benchmarks.accuracy import train
 
     names, stream = recipes.split(","), _choose_stream(as_json)
     options: dict[str, Any] = {"data": data, "data_dir": data_dir, "epochs": epochs, "limit": limit}
-    measured = train.measure_training(names, seeds, folder=folder, stream=stream, **options)
+    options |= {"folder": folder, "stream": stream}
+    measured = (
+        others.measure_peers(seeds, **options)
+        if peers
+        else train.measure_training(names, seeds, **options)
+    )
     _print_written(measured, folder, as_json)
 
 

@@ -1,12 +1,16 @@
 """The benchmarks, on small inputs made here."""
 
 import contextlib
+import importlib.metadata
 import inspect
 import io
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +19,9 @@ from drawn_photos import scene, wood
 from PIL import Image
 from traced_models import share_traced_models
 
+from benchmarks import cached_runs, results
 from benchmarks.__main__ import app
-from benchmarks.accuracy import train
+from benchmarks.accuracy import peers, train
 from benchmarks.speed import predict, soak
 from wardrobe.evaluation import calibration, out_of_distribution
 from wardrobe.runs import Run
@@ -203,6 +208,47 @@ def test_train_writes_results_and_page(
         scores_of_one.read_text().replace('"split": "test"', '"split": "validation"')
     )
     refused(run_benchmark(*arguments[:-1], cwd=tmp_path), 2, "was last scored on another split")
+
+
+def test_the_leaderboard_has_the_fastest_row_of_each_target(tmp_path: Path) -> None:
+    def row(accuracy: float, seconds: float, seeds: int = 5) -> dict[str, Any]:
+        return {"accuracy_mean": accuracy, "fit_seconds": seconds, "seeds": seeds}
+
+    rows = [row(0.92, 9), row(0.913, 7), row(0.95, 3, seeds=1), row(0.909, 2), row(0.945, 100)]
+    table = {"data": "fashion-mnist", "git_commit": "abc", "rows": rows}
+    other = {**table, "data": "synthetic", "rows": [row(0.99, 1)]}
+    found = results.find_records({"train": table, "train-peers": other, "train-x": other})
+    assert found == {0.91: {**rows[1], "git_commit": "abc"},
+                     0.94: {**rows[4], "git_commit": "abc"}, 0.955: None}  # fmt: skip
+    kept = ROOT / "results"
+    tables = {path.stem: json.loads(path.read_text()) for path in kept.glob("train*.json")}
+    shutil.copytree(kept, tmp_path / "results")
+    results.write_results(tables["train"], tmp_path)
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert page == (ROOT / "RESULTS.md").read_text()
+    assert "## Leaderboard" in page and "| 95.5 % |" in page
+
+
+def test_peers_are_trained_in_turn_with_baseline(
+    tmp_path: Path, few_of_own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "torch" not in {each.name for each in importlib.metadata.distributions()}:
+        refused(run_benchmark("train", "--peers", cwd=tmp_path), 2, "pip install torch")
+    baseline_run = SimpleNamespace(
+        metrics=lambda: {"accuracy": 0.9}, fit_seconds=lambda: 2.0, info=lambda: {"parameters": 5}
+    )
+    monkeypatch.setattr(peers, "find_torch_version", lambda: "2.0")
+    monkeypatch.setattr(cached_runs, "train_or_resume", lambda *_, **__: baseline_run)
+    monkeypatch.delitem(peers.PEERS, "PyTorch")
+    arguments = ("--data", few_of_own, "--seeds", 2, "--epochs", 1, "--json")
+    result = run_benchmark("train", "--peers", *arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    baseline, example = json.loads(result.stdout)["rows"]
+    assert (example["recipe"], example["parameters"], example["epochs"]) == ("Keras", 34_826, 1)
+    ratio = example["fit_seconds"] / 2
+    assert example["fit_ratio_to_baseline"] == pytest.approx(ratio)
+    assert baseline["fit_ratio_to_baseline"] == 1 and len(example["accuracies"]) == 2
+    assert "| Keras | 2 | 1 |" in (tmp_path / "RESULTS.md").read_text()
 
 
 @pytest.mark.parametrize(
