@@ -98,18 +98,17 @@ def split_pairs(pairs: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def apply(recipe: Recipe, settings: Mapping[str, Any], option: str = "--set ") -> Recipe:
+def apply(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     """Returns the recipe with other values of some fields.
 
     Args:
         settings: field → value, or its text: "16,32" for a list, "none", "true" or "false".
-        option: what a message has before the field's name.
 
     Raises:
         UsageError: a field is unknown, a value is not of its type or range, or the recipe cannot be
             built.
     """
-    values = {name: _parse(name, value, option) for name, value in settings.items()}
+    values = {name: _parse(name, value) for name, value in settings.items()}
     changed = replace(recipe, **values)
     check(changed)
     return changed
@@ -138,7 +137,7 @@ def check(recipe: Recipe) -> None:
         UsageError: it cannot; the message says which field to change.
     """
     for name in FIELDS:
-        _check_value(name, getattr(recipe, name), getattr(recipe, name), "")
+        _check_value(name, getattr(recipe, name), getattr(recipe, name))
     if recipe.network is not None:
         _check_layer_fields(recipe, recipe.network)
     problems = [text for is_wrong, text in _list_problems(recipe) if is_wrong]
@@ -226,12 +225,12 @@ def format_expected(name: str) -> str:
     return words + (", or none" if optional else "")
 
 
-def _parse(name: str, value: Any, option: str) -> Any:
+def _parse(name: str, value: Any) -> Any:
     """Returns the value of a field, from its text or from a value in Python."""
     if name not in FIELDS:
         nearest = difflib.get_close_matches(name.lower(), FIELDS, n=1)
         hint = f"did you mean {nearest[0]!r}?" if nearest else "see: wardrobe recipes baseline"
-        raise UsageError(f"{option}{name}: a recipe has no such field; {hint}")
+        raise UsageError(f"{name}: a recipe has no such field; {hint}")
     kind, optional, _ = FIELDS[name]
     found = value
     if isinstance(value, str) and optional and value.lower() in NONE:
@@ -242,7 +241,7 @@ def _parse(name: str, value: Any, option: str) -> Any:
         found = tuple(value)
     elif kind is float and type(value) is int:
         found = float(value) if abs(value) < 2**53 else value
-    _check_value(name, found, value, option)
+    _check_value(name, found, value)
     return found
 
 
@@ -259,7 +258,7 @@ def _parse_text(kind: type, text: str) -> Any:
         return text
 
 
-def _check_value(name: str, value: Any, given: Any, option: str) -> None:
+def _check_value(name: str, value: Any, given: Any) -> None:
     """Raises a UsageError, with the text as it was given, if a field cannot have a value."""
     kind, optional, field = FIELDS[name]
     if value is None and optional:
@@ -273,6 +272,6 @@ def _check_value(name: str, value: Any, given: Any, option: str) -> None:
     if not is_valid:
         text = given if isinstance(given, str) else format_value(given)
         raise UsageError(
-            f"{option}{name}={text[:40]} is not possible; give {format_expected(name)}; "
+            f"{name}={text[:40]} is not possible; give {format_expected(name)}; "
             f"{name}: {field.meaning}"
         )

@@ -125,6 +125,6 @@ def _read_fields(file: Path, fields: Mapping[str, Any], network: str | None = No
             raise UsageError(f"name {name!r} is that of a recipe that ships; give another name")
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise UsageError(f"name {name!r} is not possible; give 1 to 64 letters, digits, _ or -")
-        return settings.apply(replace(base, name=name), changes, option="")
+        return settings.apply(replace(base, name=name), changes)
     except UsageError as error:
         raise UsageError(f"{file}: {error}") from None
