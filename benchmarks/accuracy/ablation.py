@@ -111,6 +111,7 @@ def make_variants(recipe: Recipe) -> dict[str, Recipe]:
         "Adam, not Muon": {"optimizer": "adam", "learning_rate": ADAM_RATE}
         if recipe.optimizer == "muon"
         else {},
+        "five iterations of Muon": {"muon_iterations": 5},
         "trained first convolution": {"whitened_stem": False},
         "no batch normalization": {"batch_norm": False},
         "no weight decay": {"weight_decay": 0.0},

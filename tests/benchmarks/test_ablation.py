@@ -29,7 +29,9 @@ def test_each_variant_changes_one_technique() -> None:
     # Mirror images are new to a network trained without flips, so neither recipe has TTA.
     assert variants["no alternating flip"] == replace(champion, tta_views=1, alternating_flip=False)
     assert "single network" not in ablation.make_variants(recipes.get("strong"))
-    assert "no shifts" not in ablation.make_variants(SPRINT), "sprint does not use shifts"
+    own = ablation.make_variants(SPRINT)
+    assert own["five iterations of Muon"] == replace(SPRINT, muon_iterations=5)
+    assert "no shifts" not in own, "sprint does not use shifts"
     plain = ablation.make_variants(replace(champion, alternating_flip=False, tta_views=1))
     assert not {"no TTA", "no alternating flip"} & plain.keys()
     assert list(ablation.make_variants(recipes.get("baseline"))) == ["the full recipe"]
@@ -121,11 +123,12 @@ def fake(drawn_data: Dataset, monkeypatch: pytest.MonkeyPatch) -> FakeTraining:
 def test_variants_get_equal_time_and_then_their_best_rate(
     tmp_path: Path, fake: FakeTraining, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    variants = ablation.make_variants(replace(SPRINT, epochs=8, hard_fraction=0.4))
+    options: dict[str, Any]
+    options = {"epochs": 8, "hard_fraction": 0.4, "learning_rate": 2e-2, "muon_iterations": 5}
+    variants = ablation.make_variants(replace(SPRINT, **options))
     del variants["trained first convolution"]  # six trainings are enough
     monkeypatch.setattr(ablation, "make_variants", lambda _: variants)
-    options: dict[str, Any] = {"data": "auto", "data_dir": None, "epochs": 8, "limit": None}
-    options["folder"] = tmp_path
+    options = {"data": "auto", "data_dir": None, "epochs": 8, "limit": None, "folder": tmp_path}
     measured = ablation.run_ablation("sprint", 2, 3, **options)
     rows = {row["variant"]: row for row in measured["rows"]}
     # The recipe's own rate is 2e-2; it gets a better one too, by the NLL.

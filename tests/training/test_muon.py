@@ -1,10 +1,13 @@
 """Muon orthogonalizes the updates of dense and convolution kernels; the rest gets Adam."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
-from wardrobe.training import muon
+from wardrobe.models import recipes
+from wardrobe.training import loop, muon
 
 
 def test_singular_values_are_near_1_for_every_shape() -> None:
@@ -49,6 +52,11 @@ def test_a_convolution_is_updated_as_a_matrix(last: str) -> None:
     assert np.sum(kernel * gradients[0]) < 0, "a step against the gradient"
     for step, gradient in zip(rest, gradients[1:], strict=True):
         np.testing.assert_allclose(step, -0.01 * np.sign(gradient), rtol=1e-3)  # Adam's first step
+
+
+def test_a_recipe_chooses_the_number_of_iterations() -> None:
+    sprint = replace(recipes.get("sprint"), muon_iterations=2)
+    assert loop.compile_model(sprint, 10, 0, 1).optimizer.newton_schulz_iterations == 2
 
 
 def test_settings_survive_serialization() -> None:
