@@ -116,9 +116,11 @@ def make_variants(recipe: Recipe) -> dict[str, Recipe]:
         "no batch normalization": {"batch_norm": False},
         "no weight decay": {"weight_decay": 0.0},
         "constant learning rate": {} if is_constant else constant,
+        "warm-up over a quarter": {"warmup_fraction": 0.25},
         "no shifts": {"max_shift": 0},
         "no random erasing": {"erase_probability": 0.0},
         "no hard-example mining": {"hard_fraction": 1.0},
+        "mining with new losses in every epoch": {"scoring_epochs": 1},
         "no dropout": {"dropout": 0.0},
         "float32": {"precision": FLOAT32} if recipe.precision == BFLOAT16 else {},
         NO_TTA: {"tta_views": 1},
@@ -180,11 +182,17 @@ def _match_epochs(
     with keras_settings.loading_keras():
         from wardrobe.training.sampling import WARMUP_EPOCHS
     print("cost of an epoch", file=stream)
-    short = {what: replace(each, epochs=WARMUP_EPOCHS + 2) for what, each in trainings.items()}
+    short = {
+        what: replace(each, epochs=WARMUP_EPOCHS + 2 * each.scoring_epochs)
+        for what, each in trainings.items()
+    }
     timed = _train_all(root, short, [RATE_SEED], dataset, limit, stream)
-    # Seconds of an epoch before hard-example mining starts, and after: the second of either kind,
-    # for TensorFlow compiles in the first.
-    costs = {what: [run.history()[i]["seconds"] for i in (1, -1)] for what, (run,) in timed.items()}
+    # Seconds of an epoch before hard-example mining starts, and after, as a mean over the epochs
+    # that share their losses: the second of either kind, for TensorFlow compiles in the first.
+    costs = {}
+    for what, (run,) in timed.items():
+        seconds_of = [row["seconds"] for row in run.history()]
+        costs[what] = seconds_of[1], float(np.mean(seconds_of[-short[what].scoring_epochs :]))
     before, after = costs[FULL]
     later = trainings[FULL].epochs - WARMUP_EPOCHS  # negative: FULL ends before mining starts
     seconds = WARMUP_EPOCHS * before + later * (after if later > 0 else before)

@@ -80,11 +80,13 @@ def test_run_json_holds_recipe_versions_and_machine(tmp_path: Path) -> None:
         "stem_filters": [], "padding": "valid", "dense_units": 128, "batch_norm": False,
         "ensemble_size": 1, "whitened_stem": False,
         "epochs": 10, "minutes": None, "patience": None, "class_weights": "none",
-            "batch_size": 32, "optimizer": "adam", "muon_iterations": 5, "learning_rate": 0.001,
-        "schedule": "constant", "weight_decay": 0.0, "dropout": 0.0, "precision": "float32",
+        "batch_size": 32, "optimizer": "adam", "muon_iterations": 5, "learning_rate": 0.001,
+        "schedule": "constant", "warmup_fraction": 0.25,
+        "weight_decay": 0.0, "dropout": 0.0, "precision": "float32",
         "alternating_flip": False, "max_shift": 0, "erase_probability": 0.0,
         "photo_fraction": 0.0, "warp_fraction": 0.0, "unknown_fraction": 0.0,
-        "hard_fraction": 1.0, "held_out": None, "tta_views": 1, "network": None,
+        "hard_fraction": 1.0, "scoring_epochs": 1,
+        "held_out": None, "tta_views": 1, "network": None,
     }  # fmt: skip
     assert {"python", "wardrobe", "keras", "numpy", "onnxruntime"} <= info["versions"].keys()
     assert info["machine"]["cores"] >= info["machine"]["usable_cores"] >= 1

@@ -102,6 +102,9 @@ class Recipe:
             choices=("constant", "warmup-linear"),
         ),
     ] = "constant"
+    warmup_fraction: Annotated[
+        float, Field("fraction of the steps in which the learning rate rises", 0.01, 0.99)
+    ] = 0.25
     weight_decay: Annotated[
         float, Field("weight decay, decoupled, times the learning rate, on kernels only", 0.0, 10.0)
     ] = 0.0
@@ -132,6 +135,9 @@ class Recipe:
         float,
         Fraction("fraction of the images, those of highest loss, that are trained on from epoch 3"),
     ] = 1.0
+    scoring_epochs: Annotated[
+        int, Field("epochs for which the losses that choose those images hold", 1, 9_999)
+    ] = 1
     # See data/clothing_photos.py, augment.warp and augment.make_unknowns.
     photo_fraction: Annotated[
         float, Fraction("fraction of an epoch's images that are real photos")

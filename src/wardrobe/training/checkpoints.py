@@ -1,5 +1,6 @@
 """The models that a run keeps on disk: checkpoint, snapshots, and the trained model."""
 
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -11,12 +12,15 @@ os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from wardrobe.errors import RunError
 from wardrobe.models import architecture
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Row, Run
 from wardrobe.runs.files import atomic_write
+
+LOSSES = "losses.json"  # in the checkpoint folder
 
 
 def save_checkpoint(
@@ -54,6 +58,19 @@ def restore_best(model: keras.Model, run: Run, best: int) -> None:
         RunError: its checkpoint is missing or damaged.
     """
     _load_weights(model, run, run.checkpoint_folder / f"epoch-{best:04d}.keras")
+
+
+def save_losses(run: Run, losses: npt.NDArray[np.floating]) -> None:
+    """Writes the losses (n,) that choose hard examples in the epochs to come."""
+    run.checkpoint_folder.mkdir(exist_ok=True)
+    with atomic_write(run.checkpoint_folder / LOSSES) as path:
+        path.write_text(json.dumps(losses.tolist()))
+
+
+def load_losses(run: Run) -> list[float] | None:
+    """Returns what `save_losses` wrote, exactly; None if there is no such file."""
+    path = run.checkpoint_folder / LOSSES
+    return json.loads(path.read_text()) if path.exists() else None
 
 
 def find_best_epoch(recipe: Recipe, history: Sequence[Row]) -> int | None:

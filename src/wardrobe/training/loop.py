@@ -70,7 +70,7 @@ def fit(
     try:
         while (reason := _find_end(recipe, run, history, done)) is None:
             hooks.listeners.on_epoch_begin(done)
-            training = sampling.make_epoch_batches(recipe, dataset, local, seed, done)
+            training = sampling.make_epoch_batches(recipe, dataset, local, seed, done, run)
             scores = _train(model, training, hooks) | _validate(local, model, recipe, dataset)
             seconds = round(progress.seconds, 3)
             _check_loss(scores["loss"], done)  # before the checkpoint: the last good one stays
@@ -235,7 +235,8 @@ def compile_model(
     model = architecture.build(recipe, class_count, precision, for_training=True)
     if recipe.network is None:  # otherwise Keras has drawn them, from the seed set above
         initializers.initialize_weights(model, seed)  # NumPy draws them: equal on every backend
-    rate = schedules.SCHEDULES[recipe.schedule](recipe.learning_rate, recipe.epochs * steps)
+    schedule = schedules.SCHEDULES[recipe.schedule]
+    rate = schedule(recipe.learning_rate, recipe.epochs * steps, recipe.warmup_fraction)
     options = {"iterations": recipe.muon_iterations} if recipe.optimizer == "muon" else {}
     decay = recipe.weight_decay or None
     optimizer = OPTIMIZERS[recipe.optimizer](rate, weight_decay=decay, **options)

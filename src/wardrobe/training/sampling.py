@@ -15,6 +15,8 @@ from wardrobe.evaluation import metrics
 from wardrobe.models import architecture
 from wardrobe.models.recipes import Recipe
 from wardrobe.rng import make_rng
+from wardrobe.runs import Run
+from wardrobe.training import checkpoints
 from wardrobe.training.distributed import collectives
 
 Images = npt.NDArray[np.uint8]
@@ -28,18 +30,25 @@ LOSS_BATCH = 500  # images
 
 
 def make_epoch_batches(
-    recipe: Recipe, dataset: Dataset, model: keras.Model, seed: int, epoch: int
+    recipe: Recipe,
+    dataset: Dataset,
+    model: keras.Model,
+    seed: int,
+    epoch: int,
+    run: Run | None = None,
 ) -> dict[str, Any]:
     """Returns the batches of an epoch (0 is the first) as arguments of `keras.Model.fit`.
 
     Args:
         model: after the previous epoch; it computes the losses for hard-example mining.
+        run: keeps these losses for the epochs that use them again; None: they are computed.
     """
     train = dataset.train
     chosen = np.arange(len(train))
     if _is_mined(recipe, epoch):
         rng = make_rng("others", seed, epoch)  # a stream of its own, apart from the order's
-        chosen = select_hard_examples(_gather_losses(model, train), recipe.hard_fraction, rng)
+        losses = _find_losses(recipe, model, train, epoch, run)
+        chosen = select_hard_examples(losses, recipe.hard_fraction, rng)
     # Several rounds over the chosen images; the last is cut off at the length of the split.
     orders = [
         shuffle_indices(len(chosen), seed, epoch, number)[: len(train) - start]
@@ -127,6 +136,20 @@ def _count_hard(fraction: float, count: int) -> int:
 
 def _count_easy(others: int) -> int:
     return round(EASY_FRACTION * others)
+
+
+def _find_losses(
+    recipe: Recipe, model: keras.Model, split: Split, epoch: int, run: Run | None
+) -> Floats:
+    """Returns the losses that choose an epoch's hard examples: new ones, or those of the run."""
+    is_due = (epoch - WARMUP_EPOCHS) % recipe.scoring_epochs == 0
+    kept = None if is_due or run is None else checkpoints.load_losses(run)
+    if (known := collectives.broadcast_object(kept)) is not None:  # by process 0, which has the run
+        return np.array(known)
+    losses = _gather_losses(model, split)
+    if run is not None and recipe.scoring_epochs > 1:
+        checkpoints.save_losses(run, losses)
+    return losses
 
 
 def _gather_losses(model: keras.Model, split: Split) -> Floats:

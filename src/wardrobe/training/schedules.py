@@ -11,27 +11,29 @@ from wardrobe.models.recipes import Recipe
 
 @keras.saving.register_keras_serializable("wardrobe")
 class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up to `peak` over the first quarter of `steps`, then linear decay to 0.
+    """Linear warm-up to `peak` over a fraction of `steps`, then linear decay to 0.
 
     Source: the learning rate of the one-cycle policy, Smith and Topin 2017 (arXiv 1708.07120).
     """
 
-    def __init__(self, peak: float, steps: int) -> None:
+    def __init__(self, peak: float, steps: int, warmup: float = 0.25) -> None:
         self.peak = peak
         self.steps = steps
+        self.warmup = warmup  # fraction of the steps, above 0 and below 1
 
     def __call__(self, step: Any) -> Any:
         done = (ops.cast(step, "float32") + 1) / self.steps  # 0-1; the first step counts as done
         # At least a thousandth of the peak, so that the last step is not lost.
-        return self.peak * ops.clip(ops.minimum(done / 0.25, (1 - done) / 0.75), 1e-3, 1)
+        rise, fall = done / self.warmup, (1 - done) / (1 - self.warmup)
+        return self.peak * ops.clip(ops.minimum(rise, fall), 1e-3, 1)
 
     def get_config(self) -> dict[str, Any]:
-        return {"peak": self.peak, "steps": self.steps}
+        return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}
 
 
-# Recipe.schedule → (learning rate, steps of the training) → what the optimizer takes.
-SCHEDULES: dict[str, Callable[[float, int], Any]] = {
-    "constant": lambda rate, steps: rate,
+# Recipe.schedule → (learning rate, steps of the training, warm-up) → what the optimizer takes.
+SCHEDULES: dict[str, Callable[[float, int, float], Any]] = {
+    "constant": lambda rate, steps, warmup: rate,
     "warmup-linear": WarmupLinear,
 }
 
@@ -71,7 +73,7 @@ def set_learning_rate(model: keras.Model, recipe: Recipe, rate: float, steps: in
     """
     if keras.backend.backend() == "jax":
         model.jax_state_sync()  # JAX trains on copies of the variables
-    schedule = SCHEDULES[recipe.schedule](rate, steps)
+    schedule = SCHEDULES[recipe.schedule](rate, steps, recipe.warmup_fraction)
     model.optimizer.learning_rate = schedule
     if callable(schedule) and model.train_function is not None:
         # The peak is a constant of the compiled training step, so that is compiled again.
