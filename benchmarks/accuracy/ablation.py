@@ -191,8 +191,8 @@ def _match_epochs(
     # that share their losses: the second of either kind, for TensorFlow compiles in the first.
     costs = {}
     for what, (run,) in timed.items():
-        seconds_of = [row["seconds"] for row in run.history()]
-        costs[what] = seconds_of[1], float(np.mean(seconds_of[-short[what].scoring_epochs :]))
+        rows = [row["seconds"] for row in run.history()]
+        costs[what] = rows[1], float(np.mean(rows[-short[what].scoring_epochs :]))
     before, after = costs[FULL]
     later = trainings[FULL].epochs - WARMUP_EPOCHS  # negative: FULL ends before mining starts
     seconds = WARMUP_EPOCHS * before + later * (after if later > 0 else before)

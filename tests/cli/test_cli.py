@@ -147,7 +147,7 @@ def test_recipes_are_listed_with_every_field(tmp_path: Path) -> None:
     about = json.loads(wardrobe_here("recipes", "strong", "--json", cwd=tmp_path).stdout)
     assert about == json.loads(json.dumps({**settings.describe(), "recipes": about["recipes"]}))
     (strong,) = about["recipes"]
-    assert strong["fields"]["conv_strides"] == [1, 1, 2, 1, 1]
+    assert strong["fields"]["conv_strides"] == [1, 1, 2, 1, 1, 1]
 
 
 def test_without_a_command_it_prints_its_help(tmp_path: Path) -> None:

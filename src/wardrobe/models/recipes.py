@@ -217,30 +217,34 @@ Source:   whitening, Muon with three iterations, alternating flip: KellerJordan/
 
 STRONG = Recipe(
     name="strong",
-    conv_filters=(16, 32, 64, 64, 64),  # half the arithmetic, more epochs: +0.5 points
-    conv_strides=(1, 1, 2, 1, 1),
-    pool_after=(2, 5),
+    # Depth at 3x3 units is cheap; a fifth layer at 7x7 in place of the last two: NLL +0.005
+    conv_filters=(16, 32, 64, 64, 128, 128),
+    conv_strides=(1, 1, 2, 1, 1, 1),
+    pool_after=(2, 4),
     padding="same",
     batch_norm=True,
     epochs=7,
     batch_size=128,
     optimizer="muon",
-    learning_rate=6e-3,
+    learning_rate=8e-3,
     schedule="warmup-linear",
+    warmup_fraction=0.1,  # with this rate, NLL -0.003 against 6e-3 and 0.25
     weight_decay=0.1,
     precision=BFLOAT16,
     alternating_flip=True,
     max_shift=1,
     hard_fraction=0.4,
+    scoring_epochs=2,  # 6 % less time, the same accuracy
     tta_views=6,
 )
 """The most accurate recipe within the training time of `baseline`.
 
-Conv 16, Conv 32, MaxPool 2x2, Conv 64 stride 2, Conv 64, Conv 64, MaxPool 2x2, Flatten, Dense 10
-logits; convolutions are 3x3 with batch normalization and ReLU. A small network sees the images
-more often in the same time. After two epochs over all images, each epoch goes about twice over the
-40 % of the images with the highest loss and a tenth of the others. Answers are averaged over six
-views: the image and its mirror image, and both shifted diagonally by a pixel, either way.
+Conv 16, Conv 32, MaxPool 2x2, Conv 64 stride 2, Conv 64, MaxPool 2x2, Conv 128 twice, Flatten,
+Dense 10 logits; convolutions are 3x3 with batch normalization and ReLU. A small network sees the
+images more often in the same time. After two epochs over all images, each epoch goes about twice
+over the 40 % of the images with the highest loss and a tenth of the others; the losses are computed
+in every second epoch. Answers are averaged over six views: the image and its mirror image, and both
+shifted diagonally by a pixel, either way.
 
 Command:  wardrobe train strong
 Expected: see RESULTS.md.
