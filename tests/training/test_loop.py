@@ -106,9 +106,8 @@ def test_other_recipes_are_reproducible_and_follow_their_schedule(
         dataset = replace(dataset, photos=ClothingPhotos("", {}, photos, photos))
     whole, expected = fitted(dataset, tmp_path / "whole", 1, epochs=4, recipe=recipe)
     rates, highest = [row["learning_rate"] for row in whole.history()], recipe.learning_rate
-    assert rates == pytest.approx(
-        [highest * left / 12 / 0.75 for left in (8, 5, 2)] + [highest / 1000]
-    )  # of 12 steps
+    slope = highest / 12 / (1 - recipe.warmup_fraction)  # of 12 steps
+    assert rates == pytest.approx([slope * left for left in (8, 5, 2)] + [highest / 1000])
     assert 0 < whole.history()[-1]["val_accuracy"] <= 1
     run = runs.create_run(replace(recipe, epochs=4), tmp_path / "cut", data=dataset.name, seed=1)
 
