@@ -101,8 +101,8 @@ def _explain(layer: Layer, before: Layer | None, number: int) -> Iterator[str]:
         yield PURPOSES.get(kind, f"A layer of Keras, {kind}.").format(window=window)
     if "Conv" in kind and max(layer["strides"]) > 1:
         yield f"The filters move {layer['strides'][0]} pixels at a time, so the maps get smaller."
-    if kind == "Conv2D" and layer["name"].startswith("stem"):
-        yield "Stem: the name of the first layers, if they make the image smaller."
+    if layer["name"] == "stem1":
+        yield "The first layers are called the stem if they make the image smaller."
     if layer["weights"] and not layer["is_trained"]:
         yield "Its weights are fixed: training does not change them."
     if layer["activation"] == "relu":
