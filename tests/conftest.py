@@ -77,11 +77,12 @@ def explain_here(run: str, cwd: Path) -> Result:
     from wardrobe.evaluation import out_of_distribution
     from wardrobe.explain import activation_maximization, label_errors
     from wardrobe.explain.chapters import adversarial, corruptions, faithfulness
+    from wardrobe.models import recipes
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(label_errors, "SEEDS", (0,))
         patch.setattr(label_errors, "FOLDS", 2)
-        patch.setattr(label_errors, "STEPS", 1)
+        patch.setattr(recipes, "MIN_STEPS", 1)
         patch.setattr(activation_maximization, "STEPS", 5)
         patch.setattr(faithfulness, "IMAGES", 24)
         patch.setattr(faithfulness, "RANDOMIZED_IMAGES", 4)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import refused, wardrobe
+from conftest import python_here, refused, wardrobe
 
 BUILD = """
 from wardrobe.models import keras_settings
@@ -25,19 +25,8 @@ print({"shapes": shapes, "dtypes": sorted({each.dtype for each in model.weights 
 """
 
 
-def build(home: Path, **environment: str) -> tuple[str, str]:
-    """Returns what BUILD prints on stdout and on stderr."""
-    variables = {**os.environ, "KERAS_HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
-    done = subprocess.run(
-        [sys.executable, "-c", BUILD], env=variables, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr
-
-
 def test_networks_do_not_depend_on_keras_json_or_the_environment(tmp_path: Path) -> None:
-    plain, silent = build(tmp_path / "none")
-    assert silent == ""
+    plain = python_here(BUILD, tmp_path).stdout
     config = {
         "image_data_format": "channels_first",
         "floatx": "float16",
@@ -45,9 +34,11 @@ def test_networks_do_not_depend_on_keras_json_or_the_environment(tmp_path: Path)
         "nnx_enabled": True,
     }
     (tmp_path / "keras.json").write_text(json.dumps(config))
-    built, warned = build(tmp_path, KERAS_MAX_EPOCHS="1")
-    assert built == plain
-    (line,) = warned.splitlines()
+    variables = {"KERAS_HOME": str(tmp_path), "KERAS_MAX_EPOCHS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-c", BUILD]
+    built = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True)
+    assert built.stdout == plain != ""
+    (line,) = built.stderr.splitlines()
     words = "KERAS_MAX_EPOCHS", "nnx_enabled", "channels_first", "floatx float16", "epsilon 0.001"
     for word in (str(tmp_path / "keras.json"), "not used", *words):
         assert word in line

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -11,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from conftest import WARDROBE, environment, refused, wait_until, wardrobe_here
+from conftest import WARDROBE, Result, environment, refused, wait_until, wardrobe_here
 from fake_runs import make_run
+from small_trainings import FEW_FILTERS, Weights, create, equal
 from traced_models import share_traced_models
 
 from wardrobe import runs
@@ -30,14 +31,8 @@ from wardrobe.training.distributed import collectives
 from wardrobe.training.distributed.launch import Process
 from wardrobe.workflows import api, train_run
 
-Weights = list[npt.NDArray[np.float32]]
 BASELINE = recipes.get("baseline")
 MANY = 1000  # epochs of a run that is interrupted: more than are trained until then
-FEW_FILTERS: dict[str, Any] = {
-    "conv_filters": (4, 8),
-    "conv_strides": None,
-    "pool_after": (1, 2),
-}  # quick
 SMALL_CHAMPION = replace(recipes.get("champion"), ensemble_size=2, **FEW_FILTERS)
 SMALL_PHOTO = replace(recipes.get("photo"), stem_filters=(4,), dropout=0.2, **FEW_FILTERS)
 SMALL_STRONG = replace(recipes.get("strong"), scoring_epochs=2, **FEW_FILTERS)
@@ -82,10 +77,6 @@ def copied(trained: Run, tmp_path: Path) -> Run:
     return Run(tmp_path / "run")
 
 
-def equal(one: Weights, other: Weights) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-
-
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(
     dataset: Dataset, first: tuple[Run, Weights], tmp_path: Path
 ) -> None:
@@ -109,7 +100,7 @@ def test_other_recipes_are_reproducible_and_follow_their_schedule(
     slope = highest / 12 / (1 - recipe.warmup_fraction)  # of 12 steps
     assert rates == pytest.approx([slope * left for left in (8, 5, 2)] + [highest / 1000])
     assert 0 < whole.history()[-1]["val_accuracy"] <= 1
-    run = runs.create_run(replace(recipe, epochs=4), tmp_path / "cut", data=dataset.name, seed=1)
+    run = create(dataset, tmp_path / "cut", replace(recipe, epochs=4))
 
     class Stopping(progress.TrainingDisplay):
         def epoch(self, row: Mapping[str, float]) -> None:
@@ -257,28 +248,33 @@ def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
 
 
 def test_one_process_trains_a_run_until_ctrl_c_or_sigterm_which_print_how_to_resume(
-    tmp_path: Path, few_of_own: Path
+    tmp_path: Path, few_of_own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, resume = Run(tmp_path / "run"), ("--resume", "run")
-    first = ("baseline", "--data", few_of_own, "--out", "run", "--epochs", MANY)
-    for sent, arguments in ((signal.SIGINT, first), (signal.SIGTERM, resume)):
-        before = checkpoints.count_epochs_done(run)
-        process = start(tmp_path, *arguments)
-        wait_for_epoch(run, before + 1, process)
-        another = wardrobe_here("train", *resume, cwd=tmp_path)
-        refused(another, 1, "run is being trained by another process")
-        assert run.info()["status"] == "running"
-        process.send_signal(sent)
-        out, err = process.communicate()
-        refused(
-            subprocess.CompletedProcess([], process.returncode, out, err),
-            128 + sent,
-            # Its checkpoint counts: history.csv, written before it, may have a row more.
-            f"interrupted after {checkpoints.count_epochs_done(run)} of {MANY} epochs",
-            "wardrobe train --resume run",
-        )
-        assert run.info()["status"] == "interrupted"
-        assert not list(run.path.rglob(".*"))
+    run, resume = Run(tmp_path / "run"), ("train", "--resume", "run")
+    process = start(tmp_path, *("baseline", "--data", few_of_own, "--out", "run", "--epochs", MANY))
+    wait_for_epoch(run, 1, process)
+    refused(wardrobe_here(*resume, cwd=tmp_path), 1, "run is being trained by another process")
+    assert run.info()["status"] == "running"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    check_interrupted(Result([], process.returncode, out, err), 130, run)
+
+    epoch = progress.TrainingDisplay.epoch
+
+    def terminate(display: progress.TrainingDisplay, row: Mapping[str, float]) -> None:
+        epoch(display, row)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(progress.TrainingDisplay, "epoch", terminate)
+    check_interrupted(wardrobe_here(*resume, cwd=tmp_path), 143, run)
+
+
+def check_interrupted(result: Result, status: int, run: Run) -> None:
+    # Its checkpoint counts: history.csv, written before it, may have a row more.
+    done = f"interrupted after {checkpoints.count_epochs_done(run)} of {MANY} epochs"
+    refused(result, status, done, "wardrobe train --resume run")
+    assert run.info()["status"] == "interrupted"
+    assert not list(run.path.rglob(".*"))
 
 
 def test_a_finished_run_is_not_resumed(tmp_path: Path) -> None:
