@@ -107,7 +107,10 @@ def test_the_matrix_works_with_the_keyboard_alone(
     first = page.locator('[data-cell="0,0"]')
     first.wait_for()
     page.locator("nav a").last.focus()
-    page.keyboard.press("Tab")
+    for _ in range(100):  # links of other chapters are on the way
+        page.keyboard.press("Tab")
+        if first.evaluate("(cell) => cell === document.activeElement"):
+            break
     expect(first).to_be_focused()
     page.keyboard.press("ArrowRight")
     expect(first).not_to_be_focused()
