@@ -19,9 +19,14 @@ from wardrobe.report.page import GROUPS
 from wardrobe.runs import Run
 from wardrobe.workflows import api
 
+HEADING = re.compile("h[1-6]")
+
 
 class Page(HTMLParser):
-    """Collects the addresses a browser would fetch, the images, the ids and the link targets."""
+    """Collects the addresses a browser would fetch, the images, the ids and the link targets.
+
+    Checks that each heading is closed by its own tag.
+    """
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -29,10 +34,15 @@ class Page(HTMLParser):
         self.images: list[dict[str, str | None]] = []
         self.ids: set[str] = set()
         self.targets: list[str] = []
+        self.heading = ""  # the tag of the open one
         self.feed(source)
+        assert not self.heading
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         found = dict(attributes)
+        if HEADING.fullmatch(tag):
+            assert not self.heading
+            self.heading = tag
         if tag == "img":
             self.images.append(found)
         if tag == "a":
@@ -41,6 +51,11 @@ class Page(HTMLParser):
             self.fetched.append(str(found.get("href") or found.get("src")))
         if found.get("id"):
             self.ids.add(str(found["id"]))
+
+    def handle_endtag(self, tag: str) -> None:
+        if HEADING.fullmatch(tag):
+            assert tag == self.heading
+            self.heading = ""
 
 
 def test_the_page_loads_nothing_else(real_run: tuple[Run, dict[str, Any]]) -> None:
