@@ -121,6 +121,9 @@ def test_the_command_of_a_run_gives_the_same_recipe(recipe: Recipe) -> None:
         ("sprint", {}, None),
         ("sprint", {}, 3),
         ("sprint", {"batch_size": "512"}, None),
+        ("sprint", {"batch_size": "16"}, None),  # one of the two values that are recommended
+        ("sprint", {}, 14),  # the other
+        ("sprint", {"batch_size": "64"}, 14),
         (SPRINT, {}, None),
     ],
 )
@@ -134,8 +137,11 @@ def test_few_images_get_enough_steps_unless_the_length_was_chosen(
     plain = "wardrobe train sprint --data own --seed 0"
     if is_fixed:
         assert trained == chosen
-        assert out.getvalue().startswith("Training has only 3 steps, 167 images in 3 epochs")
-        assert command == f"{plain} --epochs 3 --set batch_size=512"
+        steps = recipes.count_steps(chosen, 167)
+        assert out.getvalue().startswith(f"Training has only {steps} steps, 167 images in ")
+        batch_size = changes.get("batch_size", "512")
+        change = "" if batch_size == "512" else f" --set batch_size={batch_size}"
+        assert command == f"{plain} --epochs {epochs or 3}{change}"
     else:
         assert recipes.count_steps(trained, 167) >= recipes.MIN_STEPS
         assert out.getvalue().startswith(

@@ -127,10 +127,15 @@ def format_command(
     """
     is_shipped = recipe.name in recipes.RECIPES
     shipped = _adapt(recipes.RECIPES[recipe.name], source, data) if is_shipped else recipe
+    needs_epochs = False
     if is_shipped and source is None and recipe.minutes is None:
-        shipped = recipes.with_enough_steps(shipped, count)
+        longer = recipes.with_enough_steps(shipped, count)
+        if (recipe.epochs, recipe.batch_size) == (longer.epochs, longer.batch_size):
+            shipped = longer  # as `ensure_steps` makes it, if no length is given
+        else:
+            needs_epochs = longer != shipped  # otherwise `ensure_steps` would change the length
     by_epochs = recipe.minutes is None and recipe.epochs != shipped.epochs
-    epochs = recipe.epochs if by_epochs else None
+    epochs = recipe.epochs if by_epochs or needs_epochs else None
     options = {
         "--from": source and source.name,
         **{"--data": data, "--seed": seed, "--epochs": epochs, "--limit": limit},
