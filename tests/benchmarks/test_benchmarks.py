@@ -211,15 +211,23 @@ def test_train_writes_results_and_page(
 
 
 def test_the_leaderboard_has_the_fastest_row_of_each_target(tmp_path: Path) -> None:
-    def row(accuracy: float, seconds: float, seeds: int = 5) -> dict[str, Any]:
-        return {"accuracy_mean": accuracy, "fit_seconds": seconds, "seeds": seeds}
+    def row(accuracy: float, ratio: float | None, seeds: int = 5, seconds: float = 9) -> Any:
+        scores = {"accuracy_mean": accuracy, "seeds": seeds}
+        return {**scores, "fit_ratio_to_baseline": ratio, "fit_seconds": seconds}
 
-    rows = [row(0.92, 9), row(0.913, 7), row(0.95, 3, seeds=1), row(0.909, 2), row(0.945, 100)]
-    table = {"data": "fashion-mnist", "git_commit": "abc", "rows": rows}
-    other = {**table, "data": "synthetic", "rows": [row(0.99, 1)]}
-    found = results.find_records({"train": table, "train-peers": other, "train-x": other})
-    assert found == {0.91: {**rows[1], "git_commit": "abc"},
-                     0.94: {**rows[4], "git_commit": "abc"}, 0.955: None}  # fmt: skip
+    rows = [
+        *(row(0.92, 0.9), row(0.913, 0.7, seconds=99), row(0.909, 0.2)),
+        *(row(0.95, 0.3, seeds=3), row(0.945, 10), row(0.949, None)),  # too few seeds; no ratio
+        row(0.956, None, seeds=3, seconds=3_600),  # three seeds are enough for so long a run
+    ]
+    table = {"data": "fashion-mnist", "git_commit": "abc", "machine": {"cores": 2}, "rows": rows}
+    other = {**table, "data": "synthetic", "rows": [row(0.99, 0.1)]}
+    larger = {**other, "data": "fashion-mnist", "machine": {"cores": 16}}
+    tables = {"train": table, "train-peers": other, "train-x": other, "train-y": larger}
+    best = {0.91: rows[1], 0.94: rows[4], 0.955: rows[6]}
+    expected = {target: {**row, "git_commit": "abc"} for target, row in best.items()}
+    assert results.find_records(tables) == expected
+    assert results.find_records({"train-x": other})[0.91] is None
     kept = ROOT / "results"
     tables = {path.stem: json.loads(path.read_text()) for path in kept.glob("train*.json")}
     shutil.copytree(kept, tmp_path / "results")
