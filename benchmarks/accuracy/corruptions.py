@@ -70,7 +70,7 @@ def _load_classifiers(models: list[str], dataset: Dataset) -> list[Classifier]:
                 f"expected those of {dataset.name}"
             )
         trained_on = classifier.metadata.get("data")
-        if trained_on != Path(dataset.name).name:
+        if trained_on != dataset.public_name:
             raise UsageError(
                 f"{classifier.name} was trained on {trained_on}, expected {dataset.name}; give a "
                 "model of that data, or --data"

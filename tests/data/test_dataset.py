@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wardrobe.data import load_data
+from wardrobe.data import Dataset, load_data
 from wardrobe.data.fashion_mnist import files as fashion_mnist
 from wardrobe.data.fashion_mnist import forms
 from wardrobe.data.fashion_mnist.files import File
@@ -290,6 +291,12 @@ def test_validation_images_that_are_not_held_out_join_the_training_split(
 def test_a_validation_split_smaller_than_held_out_stays_whole(few_of_own: Path) -> None:
     whole, other = (load_data(str(few_of_own), held_out=held_out) for held_out in (None, 1_000))
     assert (len(other.train), len(other.validation)) == (len(whole.train), len(whole.validation))
+
+
+def test_a_folder_is_not_taken_for_a_data_set_by_its_name(drawn_data: Dataset) -> None:
+    names = ["fashion-mnist", "synthetic", "/home/me/photos", "/me/fashion-mnist", "/me/synthetic"]
+    found = [replace(drawn_data, name=name).public_name for name in names]
+    assert found == ["fashion-mnist", "synthetic", "photos", "fashion-mnist/", "synthetic/"]
 
 
 @pytest.mark.parametrize("limit", [0, -3])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,6 +62,16 @@ class Dataset:
     @property
     def is_synthetic(self) -> bool:
         return self.name == SYNTHETIC
+
+    @property
+    def public_name(self) -> str:
+        """The name for others: of a folder, the last part of its path, which tells of this machine.
+
+        It ends in a slash if it is that of a data set, such as "synthetic/".
+        """
+        last = Path(self.name).name
+        is_folder = last != self.name
+        return f"{last}/" if is_folder and last in (AUTO, FASHION_MNIST, SYNTHETIC) else last
 
     def with_validation_size(self, count: int | None) -> "Dataset":
         """Returns the data set with `count` validation images, the others added to training.

@@ -74,8 +74,7 @@ def describe_model(run: Run, dataset: Dataset, evaluated: Evaluation) -> dict[st
         "class_names": list(dataset.class_names),
         "recipe": info["recipe"]["name"],
         "tta_views": run.recipe().tta_views,
-        # Of a folder, its name: a path would tell of this machine. Metadata is UTF-8.
-        "data": console.make_printable(Path(dataset.name).name),
+        "data": console.make_printable(dataset.public_name),  # metadata is UTF-8
         "seed": info["seed"],
         "parameters": info["parameters"],
         **({"network": network} if network else {}),
