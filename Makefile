@@ -43,7 +43,7 @@ test: .venv/dev
 lint: .venv/dev
 	$(MAKE) --jobs 2 --keep-going types style
 
-# Compiles the tests and what they import, TensorFlow above all, which else each worker does at the same time.
+# Compiles the tests and what they import, TensorFlow above all. Otherwise each worker does it at the same time.
 collect:
 	-@$(BIN)/python -m pytest --collect-only >/dev/null 2>&1
 

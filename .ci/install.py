@@ -1,8 +1,8 @@
 """Installs a lock file and then the project, editable, in the environment that runs it.
 
 uv does it in a fifth of pip's time. It reads none of pip's settings, so those of the machine are
-handed on. Where uv cannot be had, or fails, pip installs. Both refuse a file whose checksum is not
-in the lock.
+handed on. Where uv is not available, or fails, pip installs. Both refuse a file whose checksum is
+not in the lock.
 """
 
 import ast
@@ -61,7 +61,7 @@ def install(command: tuple[str, ...], lock: str, environment: dict[str, str] | N
 
 
 def main(lock: str) -> None:
-    """Installs a lock and the project with uv, or else with pip; exits with 1 if neither could."""
+    """Installs a lock and the project with uv, or pip if that fails; exits with 1 if both fail."""
     uv = subprocess.run(
         [*WITH_PIP, "--only-binary", ":all:", "--require-hashes", "--requirement", UV]
     )

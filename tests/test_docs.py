@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from conftest import ROOT, python_here, wardrobe_here
 from PIL import Image
 
 from benchmarks import results
+from wardrobe.cli import app
 from wardrobe.data.clothing_photos import PUBLISHED
 from wardrobe.models import recipes
 from wardrobe.workflows import train_run
@@ -134,6 +136,17 @@ def test_published_means_are_of_several_seeds_over_the_whole_split() -> None:
         assert len(seeds["rows"]) >= (5 if seeds["mean"]["fit_seconds"] < 30 * 60 else 3)
         assert (seeds["data"], seeds["is_published"]) == ("fashion-mnist", True)
         assert seeds["epochs"] == recipes.get("photo").epochs
+
+
+def test_the_docs_name_the_commands_without_json() -> None:
+    commands: Any = typer.main.get_command(app)
+    without = sorted(
+        f"`{name}`"
+        for name, command in commands.commands.items()
+        if not any("--json" in each.opts for each in command.params)
+    )
+    for page in (README, (ROOT / "docs/commands.md").read_text()):
+        assert f"very command but {' and '.join(without)} " in page
 
 
 RUN_ELSEWHERE = (
