@@ -125,6 +125,7 @@ def test_the_texts_follow_the_recipe(tmp_path: Path) -> None:
     baseline, sprint, champion, photo = (
         read(recipes.get(name)) for name in ("baseline", "sprint", "champion", "photo")
     )
+    dropout = read(replace(recipes.BASELINE, name="dropout", dropout=0.5))
     own = read(
         replace(
             recipes.with_network(recipes.BASELINE, str(ROOT / "examples/network.py")), name="own"
@@ -137,6 +138,8 @@ def test_the_texts_follow_the_recipe(tmp_path: Path) -> None:
         ("probes", "random dense layer", baseline, champion),
         ("probes", "is fixed", sprint, baseline),
         ("curves", "hard-example mining", champion, baseline),
+        ("curves", "Random changes", champion, sprint),
+        ("curves", "Dropout", dropout, champion),
         ("heat_maps", "HiResCAM", baseline, own),
         ("out_of_distribution", "images of no class", photo, baseline),
         ("corruptions", "was not trained on", baseline, photo),

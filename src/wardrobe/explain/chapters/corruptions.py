@@ -9,13 +9,14 @@ if TYPE_CHECKING:
     from wardrobe.explain.subject import Subject
 
 IMAGES = 2_000  # each is corrupted 50 times
+# Fields of a recipe whose changes of the training images lower the accuracy on them.
+RANDOM_CHANGES = "max_shift", "erase_probability", "warp_fraction"
 
 
 def _explain_corruptions(run: Run) -> str:
     recipe = run.info()["recipe"]
-    is_changed = any(recipe[each] for each in ("max_shift", "erase_probability", "warp_fraction"))
     text = "The same images, degraded as by a bad camera or an unsteady hand. "
-    if is_changed:
+    if any(recipe[each] for each in RANDOM_CHANGES):
         text += "Training images were changed at random too, in part in similar ways. "
     else:
         text += "The network was not trained on these corruptions. "

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wardrobe.explain.chapters.corruptions import RANDOM_CHANGES
 from wardrobe.report.chapter import Chapter, Figures, Findings
 from wardrobe.runs import Run
 
@@ -24,8 +25,8 @@ def _explain_curves(run: Run) -> str:
     )
     if recipe["hard_fraction"] < 1:
         text += (
-            ". After the first epochs, most of them are the images that it gets wrong (hard-example"
-            " mining), and training accuracy is measured on these"
+            ". After the first epochs, most of them are those with the highest loss (hard-example "
+            "mining), and training accuracy is measured on these"
         )
     text += ". It never trains on validation images. "
     if history and history[0]["val_accuracy"] > history[0]["accuracy"]:
@@ -34,11 +35,13 @@ def _explain_curves(run: Run) -> str:
             "the epoch, while the weights change: it includes the first batches, which an almost "
             "untrained network predicted. Validation accuracy is measured at the end of the epoch. "
         )
-    if any(recipe[each] for each in ("max_shift", "erase_probability", "warp_fraction", "dropout")):
+    if any(recipe[each] for each in RANDOM_CHANGES):
         text += (
-            "Random changes of the training images, and dropout, lower training accuracy too; "
-            "validation images are not changed. "
+            "Random changes of the training images lower training accuracy too; validation images "
+            "are not changed. "
         )
+    if recipe["dropout"]:
+        text += "Dropout, which is off in validation, lowers training accuracy too. "
     return text + (
         "When training accuracy rises and validation accuracy does not, the network overfits: it "
         "memorises its training images instead of learning what the classes look like."
