@@ -16,6 +16,11 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 
 PRETRAINED = Path(__file__).parent / "pretrained"  # the models that ship
+# Operators on the path of the image from the pixels to the logits, and those of a dense layer.
+DENSE = {"MatMul", "Gemm"}
+FOLLOWED = DENSE | {"Conv", "MaxPool", "Relu", "Mul", "Add", "Sub", "Div"} | {
+    *("Cast", "Reshape", "Transpose", "Flatten", "Identity")
+}  # fmt: skip
 # Numbers of fields in onnx.proto: of a model, a graph, a node and a tensor's description.
 GRAPH, NODE, OUTPUT, NAME = 7, 1, 12, 1
 NODE_INPUT, NODE_OUTPUT, NODE_OPERATOR = 1, 2, 4
@@ -55,6 +60,11 @@ def read_nodes(model: bytes) -> list[Node]:
                     texts[number].append(text.decode())
             nodes.append(Node(texts[NODE_OPERATOR][0], texts[NODE_INPUT], texts[NODE_OUTPUT]))
     return nodes
+
+
+def get_layer_name(name: str) -> str:
+    """Returns the layer of a tensor or node, "conv1" of "baseline_1/conv1_1/Relu:0"; "" if none."""
+    return name.split("/")[-2].rpartition("_")[0] if "/" in name else ""
 
 
 def add_outputs(model: bytes, names: Iterable[str]) -> bytes:

@@ -18,7 +18,15 @@ from wardrobe.inference import engines, occlusion
 from wardrobe.inference.classifier import Classifier, Predictions
 from wardrobe.inference.engines import PIXELS
 from wardrobe.labels import CLASS_NAMES
-from wardrobe.onnx_runtime import Node, add_outputs, open_session, read_nodes
+from wardrobe.onnx_runtime import (
+    DENSE,
+    FOLLOWED,
+    Node,
+    add_outputs,
+    get_layer_name,
+    open_session,
+    read_nodes,
+)
 from wardrobe.percent import format_percent
 from wardrobe.photo import Steps
 from wardrobe.runs import atomic_write
@@ -33,11 +41,6 @@ LEFT_OUT = (
 )
 DRAWINGS, NEAREST = 100, 8  # drawn garments that are compared, ten of each class; shown
 LAYERS, MAPS = 4, 10  # convolutions on the sheet; feature maps of each
-# Operators on the path of the image, and those of a dense layer.
-DENSE = {"MatMul", "Gemm"}
-FOLLOWED = DENSE | {"Conv", "MaxPool", "Relu", "Mul", "Add", "Sub", "Div"} | {
-    *("Cast", "Reshape", "Transpose", "Flatten", "Identity")
-}  # fmt: skip
 # Pixels: of the sheet, of its parts from top to bottom, and of an image in the two kinds of rows.
 WIDTH, MARGIN, HEAD, FOOT = 1040, 16, 76, 68
 TOP, TILE, GAP, NEAREST_ROW = 168, 84, 8, 140
@@ -135,9 +138,7 @@ def find_tensors(nodes: list[Node]) -> tuple[dict[str, str], str]:
     ):
         features = tensor if node.operator in DENSE else features
         tensor = node.outputs[0]
-        layer = (
-            tensor.split("/")[-2].rpartition("_")[0] if "/" in tensor else ""
-        )  # "x/conv1_1/Relu"
+        layer = get_layer_name(tensor)
         if node.operator == "Conv" or (node.operator == "Relu" and layer in tensors):
             tensors[layer] = tensor
     return tensors, features

@@ -15,6 +15,7 @@ from wardrobe.errors import ModelError
 from wardrobe.export.calibration import Images, iterate_batches
 from wardrobe.inference import engines
 from wardrobe.models import architecture, recipes
+from wardrobe.onnx_runtime import get_layer_name
 
 
 def write(model: keras.Model, path: Path, calibration: Images | None) -> None:
@@ -126,8 +127,7 @@ def read_layers(path: Path) -> dict[str, list[npt.NDArray[np.float32]]]:
     weights = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
     layers = {}
     for node in graph.node:
-        # The layer "conv1" of the node "baseline_1/conv1_1/BiasAdd"
-        layer = node.name.split("/")[-2].rpartition("_")[0] if "/" in node.name else ""
+        layer = get_layer_name(node.name)
         found = [weights[name] for name in node.input if name in weights]
         if node.op_type == "Conv" and found:
             kernel, *biases = found

@@ -14,13 +14,12 @@ import numpy.typing as npt
 import onnx
 
 from wardrobe.inference.engines import FORMATS, INT8, PIXELS, SIDE
-from wardrobe.onnx_runtime import open_session
+from wardrobe.onnx_runtime import DENSE, FOLLOWED, get_layer_name, open_session
 
 Floats = npt.NDArray[np.floating]
 
-CONVOLUTION, POOLING, DENSE = "Conv", "MaxPool", ("MatMul", "Gemm")
-PASSED = {"Mul", "Add", "Sub", "Div", "Cast", "Reshape", "Transpose", "Flatten", "Identity", "Relu"}
-FOLLOWED = {CONVOLUTION, POOLING, *DENSE, *PASSED}  # operators on the path of the image
+CONVOLUTION, POOLING = "Conv", "MaxPool"
+PASSED = FOLLOWED - DENSE - {CONVOLUTION, POOLING}  # these are no layers of their own
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def _find_layers(graph: onnx.GraphProto) -> Iterator[Layer]:
         if following is not None and following.op_type == "Relu":
             tensor = following.output[0]
         before = name
-        name = _get_name(tensor)
+        name = get_layer_name(tensor)
         yield Layer(name, before, tensor, side, stride, padding, field, kernel, bias)
 
 
@@ -153,13 +152,8 @@ def _read_dense(
     side = math.isqrt(len(flat) // channels)
     maps = flat.reshape(side, side, channels, -1).transpose(3, 2, 0, 1)
     bias, tensor = onnx.numpy_helper.to_array(weights[biases[0]]), following.output[0]
-    nowhere = ReceptiveField()
-    return Layer(_get_name(tensor), "", tensor, side, 1, 0, nowhere, maps, bias, is_dense=True)
-
-
-def _get_name(tensor: str) -> str:
-    """Returns the layer of a tensor: "conv1" of "baseline_1/conv1_1/Relu:0"."""
-    return tensor.split("/")[-2].rpartition("_")[0]
+    name, nowhere = get_layer_name(tensor), ReceptiveField()
+    return Layer(name, "", tensor, side, 1, 0, nowhere, maps, bias, is_dense=True)
 
 
 def _find_next_node(graph: onnx.GraphProto, tensor: str) -> onnx.NodeProto | None:
