@@ -107,8 +107,16 @@ def test_the_python_package_is_loaded_lazily() -> None:
             ["/proc/x cannot be created: /proc is not writable", "give --out"],
         ),
         (["export", "photo", "--out", "/proc/x", "--data", "no"], 1, ["/proc/x cannot be"]),
-        (["explain", f"{ROOT}/docs/predictions.png", "--out", "/proc/x/y.png"], 1, ["/proc/x can"]),
-        (["predict", "no.png", "--csv", "/proc/x.csv"], 1, ["/proc is not writable", "--csv"]),
+        (
+            ["explain", f"{ROOT}/docs/predictions.png", "--out", "/proc/x/y.png"],
+            1,
+            ["/proc/x can", "give --out a file on a"],
+        ),
+        (
+            ["predict", "no.png", "--csv", "/proc/x.csv"],
+            1,
+            ["/proc is not writable", "give --csv a file on a"],
+        ),
         (["predict", "no.png", "--save-input", "/proc/x"], 1, ["/proc/x", "--save-input"]),
         (["predict", "no.png", "--engine", "ray", "--out", "/proc/x"], 1, ["/proc/x"]),
         (["train", "--bogus"], 2, ["--bogus"]),

@@ -111,7 +111,7 @@ def _check_csv_path(path: Path) -> None:
     if not path.parent.is_dir():
         raise UsageError(f"--csv {path}: there is no folder {path.parent}; create it first")
     if not is_device:
-        check_writable(path.parent, "--csv")
+        check_writable(path.parent, "give --csv a file on a writable disk")
 
 
 def _create_empty_folder(folder: Path, paths: Sequence[str]) -> None:
@@ -122,7 +122,7 @@ def _create_empty_folder(folder: Path, paths: Sequence[str]) -> None:
     inside = [given for given in paths if Path(given).resolve() in parents]
     if inside:
         raise UsageError(f"--save-input {folder} is inside the input {inside[0]}; give another")
-    check_writable(folder, "--save-input")
+    check_writable(folder, "give --save-input a folder on a writable disk")
     folder.mkdir(parents=True, exist_ok=True)
 
 

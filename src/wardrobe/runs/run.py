@@ -307,13 +307,13 @@ def check_new_folder(path: Path) -> None:
         raise RunError(f"{path} already exists; give --out a new folder{hint}")
 
 
-def check_writable(path: Path, option: str = "--out") -> None:
+def check_writable(path: Path, remedy: str = "give --out a folder on a writable disk") -> None:
     """Checks that a folder can be made at `path`, or files in it if it exists.
 
     A command calls it before its work for whatever it writes at the end.
 
     Args:
-        option: that gives another place.
+        remedy: what the error tells a person to do.
 
     Raises:
         RunError: the nearest folder that exists is not writable.
@@ -324,10 +324,7 @@ def check_writable(path: Path, option: str = "--out") -> None:
             pass
     except OSError as error:
         created = "" if nearest == path else f"cannot be created: {nearest} "
-        raise RunError(
-            f"{path} {created}is not writable ({error.strerror}); give {option} a folder on a "
-            "writable disk"
-        ) from error
+        raise RunError(f"{path} {created}is not writable ({error.strerror}); {remedy}") from error
 
 
 def _is_prepared(path: Path) -> bool:

@@ -61,7 +61,7 @@ def open_run_data(
     Raises:
         RunError: its folder is not writable; see `load_run_data` for others.
     """
-    runs.check_writable(run.path, "the command a copy of the run in")
+    runs.check_writable(run.path, "copy the run to a writable disk")
     display = progress.make_training_display(stream or sys.stdout)
     display.stage("Opening the data")
     return display, load_run_data(run, data_dir, **moved)

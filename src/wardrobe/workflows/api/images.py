@@ -67,7 +67,7 @@ def describe_image(
     is_run = file == run.onnx_path and (run.path / "run.json").is_file()
     home = run.path if is_run else Path()
     target = Path(out) if out is not None else home / f"explain-{Path(image).stem}.png"
-    runs.check_writable(target.parent)
+    runs.check_writable(target.parent, "give --out a file on a writable disk")
     target.parent.mkdir(parents=True, exist_ok=True)
     display = progress.make_training_display(stream or sys.stdout)
     display.stage(f"Explaining {Path(image).name}")
