@@ -60,9 +60,9 @@ def test_the_python_package_is_loaded_lazily() -> None:
         (["train", "--set", "droput=0.1"], 2, ["no such field", "did you mean 'dropout'?"]),
         (["train", "--epochs", "3", "--set", "epochs=4"], 2, ["are both given; give one"]),
         (
-            ["train", "--resume", "x", "--set", "epochs=4"],
+            ["train", "--resume", "my x", "--set", "epochs=4"],
             2,
-            ["--set cannot be given with", "wardrobe train --from x"],
+            ["--set cannot be given with", "wardrobe train --from 'my x'"],
         ),
         (["train", "--epochs", "3", "--minutes", "1"], 2, ["epochs=3 and minutes=1 are both"]),
         (["train", "--epochs", "3", "--set", "minutes=1"], 2, ["epochs=3 and minutes=1 are both"]),

@@ -162,6 +162,16 @@ def print_json(value: dict[str, Any]) -> None:
     print(json.dumps(value))
 
 
+def choose_data(data: str | None, as_json: bool) -> str:
+    """Returns the data to use, by default "auto".
+
+    With --json it is Fashion-MNIST: a program must not take scores on synthetic images for those.
+    """
+    if data is not None:
+        return data
+    return "fashion-mnist" if as_json else "auto"
+
+
 def print_whole(renderable: "Panel | Table") -> None:
     """Prints a panel or a table as wide as it is: nothing is cut to the terminal's width."""
     from rich.console import Console

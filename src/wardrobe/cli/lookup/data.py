@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from wardrobe.cli.app import AUTO_HELP, LOOKUP, DataDir, Json, PhotosDir, app, print_json
+from wardrobe.cli.app import (
+    AUTO_HELP,
+    LOOKUP,
+    DataDir,
+    Json,
+    PhotosDir,
+    app,
+    choose_data,
+    print_json,
+)
 from wardrobe.terminal import console
 
 if TYPE_CHECKING:
@@ -28,8 +37,7 @@ def data(
     root = clothing_photos.find(photos_dir)
     if root is None and download_photos:
         root = clothing_photos.locate()
-    default = "fashion-mnist" if as_json else "auto"
-    dataset = load_data(default if name is None else name, data_dir)
+    dataset = load_data(choose_data(name, as_json), data_dir)
     about = {
         "data": dataset.name,
         **dataset.describe(),

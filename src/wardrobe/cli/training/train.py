@@ -1,5 +1,6 @@
 """`wardrobe train`."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from wardrobe.cli.app import (
     PhotosDir,
     RecipeFile,
     app,
+    choose_data,
     complete_recipe,
     complete_run,
     print_json,
@@ -128,7 +130,8 @@ def train(
     if resume is not None and clash:
         raise UsageError(
             f"{', '.join(clash)} cannot be given with --resume, which keeps the run's own; "
-            f"leave it out, or start a new run from the network: wardrobe train --from {resume}"
+            "leave it out, or start a new run from the network: "
+            f"{shlex.join(['wardrobe', 'train', '--from', str(resume)])}"
         )
 
     from wardrobe.models import settings
@@ -156,8 +159,7 @@ def train(
     else:
         run = api.train(
             recipe_files.choose(recipe, recipe_file),
-            # A program must not take the scores on synthetic images for those on Fashion-MNIST.
-            data=data if data is not None else "fashion-mnist" if as_json else "auto",
+            data=choose_data(data, as_json),
             data_dir=data_dir,
             photos_dir=photos_dir,
             extra_photos=extra_photos,
