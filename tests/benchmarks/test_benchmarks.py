@@ -74,7 +74,7 @@ def test_models_are_scored_on_corrupted_images(
     unlike = run_benchmark("corruptions", "--models", "photo", "--data", own, cwd=tmp_path)
     refused(unlike, 2, "photo has the classes T-shirt/top", "expected those of")
     other = run_benchmark(*arguments[:3], "--data", few_of_own, cwd=tmp_path)
-    refused(other, 2, f"was trained on {own}, expected {few_of_own}")
+    refused(other, 2, f"was trained on {own.name}, expected {few_of_own}")
 
 
 def test_speed_is_measured_against_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -199,7 +199,7 @@ def test_the_run_folder_is_complete(real_run: tuple[Run, dict[str, Any]]) -> Non
         "per_class", "reliability", "mistakes", "filters", "feature_maps",
     )  # fmt: skip
     assert files == {
-        "run.json", "history.csv", "steps.csv", "checkpoint/epoch-0002.keras",
+        "run.json", "layers.json", "history.csv", "steps.csv", "checkpoint/epoch-0002.keras",
         *(f"snapshots/epoch-000{epoch}.npz" for epoch in range(3)),
         "model.keras", "model.onnx", "metrics.json", "predictions.npz", "report.html",
         *(f"plots/{name}.png" for name in plots), "plots/confusion.json",
@@ -244,6 +244,6 @@ def test_evaluating_again_gives_the_same_scores(
     run, printed = real_run
     shutil.copytree(run.path, tmp_path / "runs/copy")
     # Without $WARDROBE_DATA: run.json has the folder where the data was found.
-    assert run.info()["data_dir"] == str(fashion_mnist_dir)
+    assert run.info()["data_dir"] == str(fashion_mnist_dir.resolve())
     again = wardrobe_here("evaluate", "latest", "--json", cwd=tmp_path)
     assert json.loads(again.stdout) == {**printed, "run": "runs/copy"}

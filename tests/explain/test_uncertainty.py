@@ -27,7 +27,7 @@ def make_subject(labels: np.ndarray) -> Any:
     temperatures = np.array(fitted)[HALF]
     metrics = {"split": "validation", "sure": 0.876, "familiarity_threshold": 0.0}
     return SimpleNamespace(
-        run=SimpleNamespace(metrics=lambda: metrics),
+        metrics=metrics,
         dataset=SimpleNamespace(validation=split),
         scored=split,
         scored_logits=LOGITS,

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -248,33 +247,25 @@ def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
 
 
 def test_one_process_trains_a_run_until_ctrl_c_or_sigterm_which_print_how_to_resume(
-    tmp_path: Path, few_of_own: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, few_of_own: Path
 ) -> None:
-    run, resume = Run(tmp_path / "run"), ("train", "--resume", "run")
-    process = start(tmp_path, *("baseline", "--data", few_of_own, "--out", "run", "--epochs", MANY))
-    wait_for_epoch(run, 1, process)
-    refused(wardrobe_here(*resume, cwd=tmp_path), 1, "run is being trained by another process")
-    assert run.info()["status"] == "running"
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
-    check_interrupted(Result([], process.returncode, out, err), 130, run)
-
-    epoch = progress.TrainingDisplay.epoch
-
-    def terminate(display: progress.TrainingDisplay, row: Mapping[str, float]) -> None:
-        epoch(display, row)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(progress.TrainingDisplay, "epoch", terminate)
-    check_interrupted(wardrobe_here(*resume, cwd=tmp_path), 143, run)
-
-
-def check_interrupted(result: Result, status: int, run: Run) -> None:
-    # Its checkpoint counts: history.csv, written before it, may have a row more.
-    done = f"interrupted after {checkpoints.count_epochs_done(run)} of {MANY} epochs"
-    refused(result, status, done, "wardrobe train --resume run")
-    assert run.info()["status"] == "interrupted"
-    assert not list(run.path.rglob(".*"))
+    run, resume = Run(tmp_path / "run"), ("--resume", "run")
+    first = ("baseline", "--data", few_of_own, "--out", "run", "--epochs", MANY)
+    for sent, arguments in ((signal.SIGINT, first), (signal.SIGTERM, resume)):
+        before = checkpoints.count_epochs_done(run)
+        process = start(tmp_path, *arguments)
+        wait_for_epoch(run, before + 1, process)
+        another = wardrobe_here("train", *resume, cwd=tmp_path)
+        refused(another, 1, "run is being trained by another process")
+        assert run.info()["status"] == "running"
+        process.send_signal(sent)
+        out, err = process.communicate()
+        # Its checkpoint counts: history.csv, written before it, may have a row more.
+        done = f"interrupted after {checkpoints.count_epochs_done(run)} of {MANY} epochs"
+        result = Result([], process.returncode, out, err)
+        refused(result, 128 + sent, done, "wardrobe train --resume run")
+        assert run.info()["status"] == "interrupted"
+        assert not list(run.path.rglob(".*"))
 
 
 def test_a_finished_run_is_not_resumed(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_each_split_has_its_own_scores_and_nothing_is_removed_without_a_word(
     result = wardrobe_here(*evaluate, cwd=tmp_path / "copy")
     score, test_score = json.loads(result.stdout), own_run.metrics()
     assert run.scores() == {"test": test_score, "validation": run.metrics("validation")}
-    assert score["accuracy"] == run.metrics("validation")["accuracy"] != test_score["accuracy"]
+    assert score["nll"] == run.metrics("validation")["nll"] != test_score["nll"]
     before = {path for path in own_run.path.rglob("*") if path.is_file()}
     for path in before - {own_run.report_path}:
         copied = run.path / path.relative_to(own_run.path)
