@@ -157,8 +157,8 @@ def test_the_answer_in_words_is_whole_in_a_narrow_terminal(
     values = confidence, (1 - confidence) / 1.9, 0.01
     found = dict(zip(names, values, strict=True))
     prediction = Prediction("a/long/path/to/a/photo.jpg", tile, names, found, 1.0, reason)
-    for width in (120, 60, 40):
-        lines, out = Lines(None), io.StringIO()
+    for width in (160, 60, 40):
+        lines, out = Lines(3), io.StringIO()
         lines.width = width
         with contextlib.redirect_stdout(out):
             lines.write(prediction)
@@ -166,6 +166,8 @@ def test_the_answer_in_words_is_whole_in_a_narrow_terminal(
         line, _, card = out.getvalue().partition("\n")
         assert words.split()[0] in line
         assert percentages or words in line
+        if width == 160 and words.startswith("uncertain"):
+            assert "between Pullover 38.0 % and Coat 32.6 %; Bag 1.0 %" in line
         assert len(line.rstrip()) <= width or line.count("█")  # a bar is never cut
         card = re.sub(r"\033\[[0-9;]*m|[▀\s]+", " ", card)
         assert re.sub(" +", "", words) in card.replace(" ", "")

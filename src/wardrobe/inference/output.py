@@ -225,7 +225,8 @@ class Lines:
             verdict, _, score = str(prediction.reason).partition(" (")
             rest = score.rstrip(")")
         elif prediction.is_uncertain:
-            verdict, rest = "uncertain", f"between {classes[0]} and {', '.join(classes[1:])}"
+            verdict, rest = "uncertain", f"between {classes[0]} and {classes[1]}"
+            rest = "; ".join([rest, *classes[2:]])
         else:
             verdict, style = console.make_printable(prediction.label), BLUE
             bar = self._draw_bar(prediction.confidence, BLUE)
