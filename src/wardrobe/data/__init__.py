@@ -10,12 +10,22 @@
 - `batches`: arrays as each backend of Keras takes them fastest
 """
 
-from wardrobe.data.dataset import AUTO, FASHION_MNIST, SYNTHETIC, TEST, VALIDATION, Dataset, Split
+from wardrobe.data.dataset import (
+    AUTO,
+    FASHION_MNIST,
+    NAMES,
+    SYNTHETIC,
+    TEST,
+    VALIDATION,
+    Dataset,
+    Split,
+)
 from wardrobe.data.load import load_data, load_training_data
 
 __all__ = [
     "AUTO",
     "FASHION_MNIST",
+    "NAMES",
     "SYNTHETIC",
     "TEST",
     "VALIDATION",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # that module needs this one
 TRAIN = "train"
 TEST, VALIDATION = "test", "validation"  # the splits that a model can be scored on
 AUTO, FASHION_MNIST, SYNTHETIC = "auto", "fashion-mnist", "synthetic"
+NAMES = AUTO, FASHION_MNIST, SYNTHETIC  # of data sets; all others are folders or files
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Dataset:
         """
         last = Path(self.name).name
         is_folder = last != self.name
-        return f"{last}/" if is_folder and last in (AUTO, FASHION_MNIST, SYNTHETIC) else last
+        return f"{last}/" if is_folder and last in NAMES else last
 
     def with_validation_size(self, count: int | None) -> "Dataset":
         """Returns the data set with `count` validation images, the others added to training.

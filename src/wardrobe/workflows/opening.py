@@ -10,15 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO, TypedDict, Unpack
 
 from wardrobe import runs
-from wardrobe.data import (
-    AUTO,
-    FASHION_MNIST,
-    SYNTHETIC,
-    Dataset,
-    Split,
-    clothing_photos,
-    load_training_data,
-)
+from wardrobe.data import NAMES, Dataset, Split, clothing_photos, load_training_data
 from wardrobe.errors import RunError, UsageError
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Run
@@ -27,8 +19,6 @@ from wardrobe.terminal.progress import TrainingDisplay
 
 Folder = str | Path | None
 Places = tuple[str, Folder, Folder, Folder]  # name of the data, and three folders
-
-NAMES = AUTO, FASHION_MNIST, SYNTHETIC  # of data sets; all others are folders or files
 
 
 def check_model(run: Run) -> None:

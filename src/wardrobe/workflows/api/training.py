@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, Unpack
 
 from wardrobe import runs
-from wardrobe.data import AUTO, FASHION_MNIST, Dataset, load_training_data
+from wardrobe.data import AUTO, FASHION_MNIST, NAMES, Dataset, load_training_data
 from wardrobe.errors import RunError, UsageError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Run
 from wardrobe.terminal import console, progress
 from wardrobe.training.distributed.launch import Process
-from wardrobe.workflows.opening import NAMES, Moved, open_run_data
+from wardrobe.workflows.opening import Moved, open_run_data
 from wardrobe.workflows.planning import plan, sources
 from wardrobe.workflows.starting import START_AGAIN, check_trackers, connect_workers, loading_keras
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from wardrobe import runs
+from wardrobe.data import NAMES
 from wardrobe.data.fashion_mnist import files
 from wardrobe.errors import ModelError, RunError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Run
-from wardrobe.workflows.opening import NAMES, check_model
+from wardrobe.workflows.opening import check_model
 
 NOTHING = "nothing"  # random weights
 DEFAULT = "photo"  # of an own folder with fewer files than MANY

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wardrobe.data import AUTO, FASHION_MNIST, SYNTHETIC
+from wardrobe.data import AUTO, NAMES
 from wardrobe.errors import RequestError
 from wardrobe.inference.classifier import SHIPPED_FILES
 from wardrobe.models import recipes, settings
@@ -15,7 +15,6 @@ from wardrobe.serving.learn.training.own_classes import parse_classes
 from wardrobe.serving.protocols.arrays import parse_json_object
 from wardrobe.workflows.planning import plan, sources
 
-NAMES = AUTO, FASHION_MNIST, SYNTHETIC  # of data sets; all others are folders
 IMPORT = "import wardrobe\n"
 SEED_LIMIT = 2**32  # of NumPy, and so of Keras
 MAX_LIMIT = 10**9  # images
