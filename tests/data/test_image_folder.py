@@ -1,5 +1,6 @@
 """Image folders: any image size, mode and number of classes; broken files are skipped and named."""
 
+import html
 import json
 import os
 import shutil
@@ -388,6 +389,9 @@ def test_custom_class_names_reach_metrics_model_and_report(own_run: Run) -> None
     assert "robe d&#39;été" in page
     assert "$5 &amp; &lt;b&gt;trousers$" in page
     assert "Ankle boot" not in page
+    data, suggested = scores["data"], html.unescape(page)
+    assert f"wardrobe train sprint --data {data} --set conv_filters=16<" in suggested
+    assert f"conv_filters=(16,)), data={data!r})" in suggested
 
 
 def test_an_empty_folder_is_a_one_line_error(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import jinja2
 import markupsafe
 
+from wardrobe.data import FASHION_MNIST
 from wardrobe.models.recipes import RECIPES
 from wardrobe.percent import format_percent
 from wardrobe.report import network
@@ -95,18 +96,21 @@ def _load_layers(run: Run) -> list[network.Layer]:
 
 def _suggest_change(run: Run) -> dict[str, str]:
     """Returns the command and the Python code that train the run's recipe with fewer filters."""
-    recipe = run.info()["recipe"]
+    recipe, data = run.info()["recipe"], run.info()["data"]
+    is_default = data == FASHION_MNIST
     field = "conv_filters" if recipe["conv_filters"] else "stem_filters"
     # Even numbers, as a whitened stem needs.
     half = [max(2, count // 4 * 2) for count in recipe[field]]
     is_shipped = recipe["name"] in RECIPES
     words = [recipe["name"]] if is_shipped else ["--recipe", str(run.path)]
+    words += [] if is_default else ["--data", data]
     words += ["--set", f"{field}={','.join(map(str, half))}"]
     return {
         "command": shlex.join(["wardrobe", "train", *words]),
         "code": "from dataclasses import replace\nimport wardrobe\n"
         f"recipe = wardrobe.Run({str(run.path)!r}).recipe()\n"
-        f'wardrobe.train(replace(recipe, name="mine", {field}={tuple(half)}))',
+        f'wardrobe.train(replace(recipe, name="mine", {field}={tuple(half)})'
+        f"{'' if is_default else f', data={data!r}'})",
     }
 
 
