@@ -216,7 +216,7 @@ def _format_answers(summary: dict[str, Any]) -> str:
 
     majority = format_percent(summary["majority_accuracy"], 2)
     largest = escape(summary["majority_class"])
-    text = f"{majority} would be correct if every answer was '{largest}', the largest class\n"
+    text = f"{majority} would be correct if every answer was '{largest}'\n"
     if summary["sure_accuracy"] is not None:
         sure, correct = (format_percent(summary[key], 2) for key in ("sure", "sure_accuracy"))
         text += f"{sure} of the answers are sure; {correct} of these are correct\n"
