@@ -179,7 +179,7 @@ Conv 32 3x3 ReLU, MaxPool 2x2, Conv 64 3x3 ReLU, MaxPool 2x2, Flatten, Dense 128
 logits. Adam, sparse categorical cross-entropy from logits, batch 32, 10 epochs. 225,034 parameters.
 
 Command:  wardrobe train baseline
-Expected: about 91 % test accuracy in about 140 s on two cores of an AMD EPYC; see RESULTS.md.
+Expected: about 91 % test accuracy in about 110 s on two cores of an AMD EPYC; see RESULTS.md.
 Source:   layers and optimizer: the project's specification; Adam: arXiv 1412.6980, with the
           defaults of Keras.
 """
@@ -237,7 +237,7 @@ STRONG = Recipe(
     scoring_epochs=2,  # 6 % less time, the same accuracy
     tta_views=6,
 )
-"""The most accurate recipe within the training time of `baseline`.
+"""The most accurate recipe in about the training time of `baseline`.
 
 Conv 16, Conv 32, MaxPool 2x2, Conv 64 stride 2, Conv 64, MaxPool 2x2, Conv 128 twice, Flatten,
 Dense 10 logits; convolutions are 3x3 with batch normalization and ReLU. A small network sees the
@@ -329,7 +329,7 @@ SUMMARIES = {
     "baseline": "The standard tutorial network for Fashion-MNIST, and the baseline of every "
     "comparison here.",
     "sprint": "The recipe that reaches 91 % in the shortest time.",
-    "strong": "The most accurate recipe within the training time of `baseline`.",
+    "strong": "The most accurate recipe in about the training time of `baseline`.",
     "champion": "The most accurate recipe that two cores train in an hour.",
     "photo": "The network that ships with the package, for the user's own photos and for "
     "Fashion-MNIST alike.",
