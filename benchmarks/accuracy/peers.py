@@ -5,9 +5,12 @@ the split of this project. Each is scored once on the test split, after its last
 """
 
 import importlib.metadata
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TextIO
 
 import keras
@@ -15,24 +18,31 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import cached_runs, results
+from benchmarks.accuracy import torch_example
 from wardrobe.data import TEST, Dataset, load_training_data
 from wardrobe.errors import UsageError
 from wardrobe.evaluation import scoring
 from wardrobe.models import recipes
 
-Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]]  # (n, 28, 28) → scores (n, 10)
 BASELINE = "baseline"
-MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # of pixels 0-1, as in PyTorch's example
+
+
+class Trained(NamedTuple):
+    """Scores (n, 10) of the test images, seconds of the fit, and the number of parameters."""
+
+    scores: npt.NDArray[Any]
+    seconds: float
+    parameters: int
 
 
 class Peer(NamedTuple):
     """An example: how it trains and for how long.
 
     Attributes:
-        train: (dataset, seed, epochs) → answers, parameters; it times nothing itself.
+        train: (dataset, test images (n, 28, 28), seed, epochs) → what it trained.
     """
 
-    train: Callable[[Dataset, int, int], tuple[Predict, int]]
+    train: Callable[[Dataset, npt.NDArray[np.uint8], int, int], Trained]
     epochs: int
     source: str
 
@@ -97,12 +107,10 @@ def find_torch_version() -> str:
 
 
 def _measure(peer: Peer, dataset: Dataset, seed: int, epochs: int) -> dict[str, Any]:
-    began = time.perf_counter()
-    predict, parameters = peer.train(dataset, seed, epochs)
-    seconds = time.perf_counter() - began
     test = scoring.open_split(dataset, TEST)
-    accuracy = float((predict(test.images).argmax(axis=1) == test.labels).mean())
-    return {"accuracy": accuracy, "fit_seconds": seconds, "parameters": parameters}
+    trained = peer.train(dataset, test.images, seed, epochs)
+    accuracy = float((trained.scores.argmax(axis=1) == test.labels).mean())
+    return {"accuracy": accuracy, "fit_seconds": trained.seconds, "parameters": trained.parameters}
 
 
 def _make_row(
@@ -127,7 +135,10 @@ def _make_row(
     }
 
 
-def _train_keras(dataset: Dataset, seed: int, epochs: int) -> tuple[Predict, int]:
+def _train_keras(
+    dataset: Dataset, images: npt.NDArray[np.uint8], seed: int, epochs: int
+) -> Trained:
+    began = time.perf_counter()
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
         [
@@ -150,43 +161,28 @@ def _train_keras(dataset: Dataset, seed: int, epochs: int) -> tuple[Predict, int
         (scale(split.images), split.labels) for split in (dataset.train, dataset.validation)
     )
     model.fit(*train, batch_size=128, epochs=epochs, validation_data=validation, verbose=0)
-    return lambda images: model.predict(scale(images), verbose=0), model.count_params()
+    seconds = time.perf_counter() - began
+    return Trained(model.predict(scale(images), verbose=0), seconds, model.count_params())
 
 
-def _train_torch(dataset: Dataset, seed: int, epochs: int) -> tuple[Predict, int]:
-    import torch
-    from torch import nn
-    from torch.utils.data import DataLoader, TensorDataset
-
-    torch.manual_seed(seed)
-    model = nn.Sequential(
-        *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Dropout(0.25), nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5)),
-        nn.Linear(128, 10),
-    )
-    optimizer = torch.optim.Adadelta(model.parameters(), lr=1.0)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.7)
-
-    def scale(images: npt.NDArray[np.uint8]) -> Any:
-        pixels = torch.from_numpy(images[:, None].astype(np.float32) / 255)  # (n, 1, 28, 28)
-        return (pixels - MNIST_MEAN) / MNIST_STD
-
-    @torch.no_grad()  # type: ignore[untyped-decorator]
-    def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        model.eval()
-        return np.concatenate([model(part).numpy() for part in scale(images).split(1000)])
-
-    labels = torch.from_numpy(dataset.train.labels.astype(np.int64))
-    examples = TensorDataset(scale(dataset.train.images), labels)
-    for _ in range(epochs):
-        model.train()
-        for pixels, answers in DataLoader(examples, batch_size=64, shuffle=True):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(model(pixels), answers).backward()
-            optimizer.step()
-        schedule.step()
-        predict(dataset.validation.images)  # as the example does after each epoch, on its test set
-    return predict, sum(each.numel() for each in model.parameters())
+def _train_torch(
+    dataset: Dataset, images: npt.NDArray[np.uint8], seed: int, epochs: int
+) -> Trained:
+    # In its own process: PyTorch and TensorFlow in one end with a segmentation fault.
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "data.npz"
+        np.savez(
+            path,
+            images=dataset.train.images,
+            labels=dataset.train.labels,
+            validation=dataset.validation.images,
+            test=images,
+        )
+        command = [sys.executable, torch_example.__file__, str(path), str(seed), str(epochs)]
+        subprocess.run(command, check=True)
+        with np.load(path) as found:
+            seconds, parameters = float(found["seconds"]), int(found["parameters"])
+            return Trained(found["scores"], seconds, parameters)
 
 
 PEERS = {
