@@ -138,7 +138,7 @@ def test_few_images_get_enough_steps_unless_the_length_was_chosen(
     if is_fixed:
         assert trained == chosen
         steps = recipes.count_steps(chosen, 167)
-        assert out.getvalue().startswith(f"Training has only {steps} steps, 167 images in ")
+        assert out.getvalue().startswith(f"Training has only {steps} steps, 167 images, epochs=")
         batch_size = changes.get("batch_size", "512")
         change = "" if batch_size == "512" else f" --set batch_size={batch_size}"
         assert command == f"{plain} --epochs {epochs or 3}{change}"

@@ -36,8 +36,8 @@ Images = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 LEFT_OUT = (
-    "HiResCAM and Grad-CAM need gradients: pip install 'wardrobe-cnn[train]', then explain a run "
-    "that wardrobe train made"
+    "HiResCAM and Grad-CAM need gradients, which only a run of a recipe has: "
+    "pip install 'wardrobe-cnn[train]', then explain the run"
 )
 DRAWINGS, NEAREST = 100, 8  # drawn garments that are compared, ten of each class; shown
 LAYERS, MAPS = 4, 10  # convolutions on the sheet; feature maps of each

@@ -57,7 +57,7 @@ FIGURES: Figures = {
     "predictions": (
         "Predictions",
         "The first images of the split, not selected in any way. Each shows the predicted class, "
-        "the confidence, and the actual class if the prediction is wrong.",
+        "the confidence, and the actual class.",
     ),
     "confidence": (
         "Class probabilities",

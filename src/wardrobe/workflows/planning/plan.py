@@ -73,7 +73,7 @@ def ensure_steps(recipe: Recipe, is_fixed: bool, count: int, display: TrainingDi
     if longer == recipe:
         return recipe
     steps = recipes.count_steps(recipe, count)
-    few = f"{count:,} images in {recipe.epochs} epochs with batches of {recipe.batch_size}"
+    few = f"{count:,} images, epochs={recipe.epochs}, batch_size={recipe.batch_size}"
     if is_fixed:
         display.stage(
             f"Training has only {steps} steps, {few}; {recipes.MIN_STEPS} or more are recommended, "
