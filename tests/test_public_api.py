@@ -24,7 +24,7 @@ def test_no_package_hides_a_public_name() -> None:
 
 
 def test_the_public_names_are_listed_and_documented() -> None:
-    assert {*wardrobe.__all__} <= {*dir(wardrobe)}
+    assert {*dir(wardrobe)} == {*wardrobe.__all__, "__all__"}
     text = pydoc.plain(pydoc.render_doc(wardrobe))
     assert all(name in text for name in wardrobe.__all__)
 
