@@ -173,7 +173,7 @@ def choose_data(data: str | None, as_json: bool) -> str:
 
 
 def print_whole(renderable: "Panel | Table") -> None:
-    """Prints a panel or a table as wide as it is: nothing is cut to the terminal's width."""
+    """Prints a panel or a table at its full width, even if the terminal is narrower."""
     from rich.console import Console
 
     width = Console().measure(renderable, options=Console(width=10_000).options).maximum

@@ -66,9 +66,9 @@ class Dataset:
 
     @property
     def public_name(self) -> str:
-        """The name for others: of a folder, the last part of its path, which tells of this machine.
+        """The name without the path of a folder, for files that are shared with others.
 
-        It ends in a slash if it is that of a data set, such as "synthetic/".
+        A folder with the name of a built-in data set gets a slash: "synthetic/".
         """
         last = Path(self.name).name
         is_folder = last != self.name

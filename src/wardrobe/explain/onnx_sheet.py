@@ -89,8 +89,8 @@ def write_sheet(
 def explain(classifier: Classifier, pixels: Images, answer: Predictions) -> Explanation:
     """Explains the answer to an image (28, 28).
 
-    Layers are those of the float32 .onnx file, or of the one beside a file of another format. There
-    are none of a network of one's own, whose graph is not known.
+    Layers are read from the float32 .onnx file, or from the one next to a file of another format.
+    A custom network has no layers here, because the structure of its graph is unknown.
     """
     best = answer.probabilities.argmax(axis=1)
     heat = occlusion.heat_maps(classifier.logits, pixels[None], best)[0]

@@ -78,7 +78,7 @@ class ActivationModel:
     def find(cls, path: Path) -> "ActivationModel | None":
         """Opens the .onnx file next to a model file of any format.
 
-        None if there is none, or if it is a custom network, whose graph is not known.
+        None if the file does not exist, or if it holds a custom network.
         """
         plain = path.with_name(path.stem.removesuffix(INT8) + FORMATS["onnx"])
         if not plain.is_file():

@@ -372,7 +372,7 @@ def with_enough_steps(recipe: Recipe, count: int) -> Recipe:
     """Returns the recipe with `MIN_STEPS` steps or more on `count` images.
 
     A few images are only a handful of large batches. So the batches are smaller and there are more
-    epochs: about 16 steps an epoch. A recipe that has enough steps is returned as it is.
+    epochs: about 16 steps an epoch. A recipe that has enough steps is returned unchanged.
     """
     if recipe.minutes is not None or count_steps(recipe, count) >= MIN_STEPS:
         return recipe

@@ -33,7 +33,7 @@ OFF_SQUARE = 0.05  # of the axes' longer side
 
 
 def read_drawn_tile(rgb: Rgb) -> Grey | None:
-    """Returns the grey tile that matplotlib drew in colour or in grey; None if there is none.
+    """Returns the grey tile in an image drawn by matplotlib; None if it is not such an image.
 
     Args:
         rgb: (height, width, 3) uint8.

@@ -144,7 +144,7 @@ class Learn:
         """Returns the run that the path names.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: it does not exist.
         """
         return await self.pool.run(_find_run, request.path_params["run"])
 

@@ -9,7 +9,7 @@ export function formatPercent(fraction) {
 
 const MAJORITY = 0.5; // a class with less is not the answer alone, as in wardrobe.inference.predict
 
-/** Returns an answer in words: its class, two classes that it is torn between, or why it is none. */
+/** Returns an answer in words: the class, the two most likely classes, or why the image has no class. */
 function write({ label, confidence, probabilities, not_sure: isNone, reason }) {
   if (isNone) return reason[0].toUpperCase() + reason.split(" (")[0].slice(1); // without the score
   if (confidence >= MAJORITY) return label;

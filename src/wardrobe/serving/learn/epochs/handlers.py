@@ -137,7 +137,7 @@ class Epochs:
         """Returns the served model of a name, or of a place in the list of models.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: it does not exist.
         """
         for number, model in enumerate(self._models):
             if wanted in (str(number), model.name):
