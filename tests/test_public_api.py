@@ -33,7 +33,7 @@ def test_objects_show_themselves_in_a_line(drawn_data: Dataset) -> None:
     classifier = wardrobe.Classifier.load()
     black = np.zeros((2, 28, 28), np.uint8)
     assert repr(classifier) == "Classifier('photo', 10 classes)"
-    assert repr(classifier.classify(black)) == "Predictions(2 images, 2 not sure)"
+    assert repr(classifier.classify(black)) == "Predictions(2 images, 2 without a class)"
     assert repr(drawn_data.train) == "Split(3,000 images)"
     sizes = "3,000 train, 1,000 validation, 200 test"
     assert repr(drawn_data) == f"Dataset('synthetic', 10 classes, {sizes})"

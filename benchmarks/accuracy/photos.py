@@ -238,7 +238,7 @@ def _draw_mistakes(photos: Photos, predictions: Predictions, folder: Path) -> No
 
 
 def _is_right(kinds: Kinds, predictions: Predictions) -> npt.NDArray[np.bool_]:
-    """Returns whether each answer is correct; "not sure" is for kinds without a class: (n,)."""
+    """Returns whether each answer is correct: (n,). Kinds without a class should get none."""
     correct = scoring.is_correct(predictions.labels, kinds)
     return np.where(scoring.is_known(kinds), correct & ~predictions.not_sure, predictions.not_sure)
 
@@ -250,7 +250,9 @@ def _draw_sheet(
     confidences = scoring.sum_over_kind(predictions)
     for i in chosen:
         answer = f"{predictions.labels[i]} {format_percent(confidences[i], 0)}"
-        captions.append(f"{photos.kinds[i]}: {'not sure' if predictions.not_sure[i] else answer}")
+        captions.append(
+            f"{photos.kinds[i]}: {'unlike the 10 classes' if predictions.not_sure[i] else answer}"
+        )
         strips.append(_show_steps(photo.prepare_steps(photos.paths[i])))
     is_right = _is_right(photos.kinds, predictions)[chosen]
     figure = plots.plot_photo_steps(strips, captions, is_right.tolist(), title)

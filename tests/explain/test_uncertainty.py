@@ -28,7 +28,7 @@ def make_subject(labels: np.ndarray) -> Any:
     metrics = {"split": "validation", "sure": 0.876, "familiarity_threshold": 0.0}
     return SimpleNamespace(
         metrics=metrics,
-        dataset=SimpleNamespace(validation=split),
+        dataset=SimpleNamespace(validation=split, class_names=("a", "b", "c", "d")),
         scored=split,
         scored_logits=LOGITS,
         tta_logits=lambda images: LOGITS[: len(images)],
@@ -56,4 +56,4 @@ def test_thresholds_and_sets_do_not_depend_on_the_images_they_are_measured_on(
     )
     assert all(row["coverage"] < 0.7 for row in fooled["conformal"])
     shown = [text.get_text() for text in figures["out_of_distribution"].findobj(Text)]
-    assert "clothing\n12.4 % not sure" in shown  # as in metrics.json: 1 - 0.876
+    assert "clothing\n12.4 % unlike the classes" in shown  # as in metrics.json: 1 - 0.876

@@ -44,12 +44,12 @@ def open_photos(split: str, photos_dir: Path | None = None) -> Photos:
 
 
 def score(predictions: Predictions, kinds: Kinds) -> dict[str, Any]:
-    """Returns what `score_answers` returns, and scores of calibration and of "not sure"."""
+    """Returns what `score_answers` returns, and scores of calibration and of rejection."""
     known, sure = is_known(kinds), ~predictions.not_sure
     correct = is_correct(predictions.labels, kinds)
     return {
         **score_answers(predictions.labels, predictions.familiarity, kinds),
-        # "Not sure" is correct for photos without a correct class, and wrong for the others.
+        # To give no class is correct for photos that show none, and wrong for the others.
         "accuracy_of_all": float(np.where(known, correct & sure, ~sure).mean()),
         "coverage": _mean(sure[known]),
         "accuracy_of_answered": _mean(correct[known & sure]),

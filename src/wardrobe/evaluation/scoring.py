@@ -24,7 +24,9 @@ Predict = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]  # images → lo
 
 BATCH = 500  # images
 FEW = 100  # images: of fewer, less than five decide the familiarity threshold
-ANSWERED = 0.95  # fraction of validation images that are familiar; the others are "not sure"
+ANSWERED = (
+    0.95  # fraction of validation images that are familiar; the others are unlike the classes
+)
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _score_photos(
 
 
 def _fit(logits: Floats, targets: npt.NDArray[Any]) -> tuple[float, float]:
-    """Returns the temperature, and the familiarity below which an answer is "not sure"."""
+    """Returns the temperature, and the familiarity below which an image is unlike the classes."""
     threshold = np.quantile(confidence.familiarity(logits), 1 - ANSWERED)
     return calibration.fit_temperature(logits, targets), float(threshold)
 

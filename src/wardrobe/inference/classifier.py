@@ -33,14 +33,14 @@ class Predictions:
     class_names: tuple[str, ...]
     probabilities: Floats  # (n, k), calibrated, rows sum to 1
     familiarity: Floats  # (n,), similarity to the training data; see confidence.familiarity
-    threshold: float  # familiarity below which an answer is "not sure"
+    threshold: float  # familiarity below which an image is unlike the classes
     empty: npt.NDArray[np.bool_]  # (n,): images of one tone
 
     def __len__(self) -> int:
         return len(self.probabilities)
 
     def __repr__(self) -> str:
-        return f"Predictions({len(self):,} images, {int(self.not_sure.sum()):,} not sure)"
+        return f"Predictions({len(self):,} images, {int(self.not_sure.sum()):,} without a class)"
 
     @property
     def labels(self) -> list[str]:
@@ -64,7 +64,7 @@ class Predictions:
         return {self.class_names[j]: float(row[j]) for j in order}
 
     def reason(self, i: int) -> str | None:
-        """Returns why the answer to image `i` is "not sure", or None if it is sure."""
+        """Returns why image `i` gets no class (blank, or unlike them); None if it gets one."""
         if self.empty[i]:
             return "the image is blank"
         if not self.not_sure[i]:

@@ -40,7 +40,7 @@ class Prediction:
     class_names: tuple[str, ...]  # in the order of the model
     probabilities: dict[str, float]  # class → 0-1, the most probable first
     familiarity: float  # see confidence.familiarity
-    reason: str | None  # why the answer is "not sure"; None if it is sure
+    reason: str | None  # why the image gets no class; None if it gets one
 
     @property
     def label(self) -> str:
@@ -107,8 +107,8 @@ def to_json(
 
     Args:
         probabilities: class → 0-1, the most probable first.
-        familiarity: the score behind "not sure"; see `confidence.familiarity`.
-        reason: why the answer is "not sure"; None if it is sure.
+        familiarity: similarity to the training data; see `confidence.familiarity`.
+        reason: why the image gets no class; None if it gets one.
         top: number of classes to list; None: all.
     """
     label, confidence = next(iter(probabilities.items()))

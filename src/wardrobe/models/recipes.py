@@ -315,7 +315,7 @@ Conv 32 twice, MaxPool 2x2, Conv 96 twice, MaxPool 2x2, Conv 128 twice, MaxPool 
 on Fashion-MNIST and on real photos: in each epoch 40 % of the images are Fashion-MNIST's, 30 % are
 Fashion-MNIST's under random warps, and 30 % are photos under the same warps. Of all of these, 5 %
 are then made into images of no class. They and the photos of hats, shorts and skirts teach it to
-answer "not sure". Answers are averaged over an image and its mirror image.
+answer "unlike the 10 classes". Answers are averaged over an image and its mirror image.
 
 Command:  wardrobe train photo
 Expected: see RESULTS.md and the model card, src/wardrobe/pretrained/README.md.

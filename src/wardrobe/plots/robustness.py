@@ -92,6 +92,7 @@ def plot_out_of_distribution(
     auroc: Mapping[str, float],
     threshold: float,
     not_sure: Sequence[float],
+    classes: int,
 ) -> Figure:
     """Draws the familiarity of clothing and of out-of-distribution inputs.
 
@@ -99,15 +100,16 @@ def plot_out_of_distribution(
         known: (n,), familiarity of clothing.
         others: name → (m,), familiarity of other images.
         auroc: name → 0-1.
-        threshold: the prediction is "not sure" below it.
-        not_sure: the fraction of such predictions, 0-1, of clothing and of each of the others.
+        threshold: an image is unlike the classes below it.
+        not_sure: the fraction of such images, 0-1, of clothing and of each of the others.
+        classes: how many there are.
     """
     rows = {"clothing": known, **others}
     figure = style.new_figure(
         0.95 * len(rows) + 0.4,
         "Out-of-distribution inputs: familiarity of clothing and of other images",
-        "left of the orange line: not sure;  AUROC: how often clothing is more familiar than "
-        "the other image",
+        f"left of the orange line: unlike the {classes} classes;  AUROC: how often clothing is "
+        "more familiar than the other image",
     )
     # Without the extreme values, which would compress all others.
     low = min(float(np.quantile(each, 0.002)) for each in rows.values())
@@ -121,7 +123,7 @@ def plot_out_of_distribution(
         axes.spines["left"].set_visible(False)
         text = f"{name}: AUROC {auroc[name]:.3f}" if name in others else name
         middle = axes.get_ylim()[1] / 2
-        axes.set_yticks([middle], [f"{text}\n{format_percent(unsure)} not sure"])
+        axes.set_yticks([middle], [f"{text}\n{format_percent(unsure)} unlike the classes"])
     axes.set_xlabel("familiarity")
     return figure
 

@@ -14,12 +14,13 @@ COVERAGES = 0.90, 0.95, 0.99  # targets of the prediction sets
 
 
 def _explain_familiarity(run: Run) -> str:
+    classes = len(run.info()["dataset"]["class_names"])
     text = (
         "Digits, noise and patterns belong to none of the classes, but the network must choose "
         "one. Familiarity measures how much an image is like the training images to the network. "
         "It is large if the logits are: it is the logarithm of the sum of their exponentials. "
-        'Below the threshold, the answer is "not sure". Familiarity separates some of these '
-        "images from clothing, not all."
+        f'Below the threshold, the answer is "unlike the {classes} classes". Familiarity '
+        "separates some of these images from clothing, not all."
     )
     if run.info()["recipe"]["unknown_fraction"]:
         text += (
@@ -86,7 +87,7 @@ def _measure_uncertainty(subject: "Subject") -> Findings:
         "selective": plots.robustness.plot_selective(*curve, thresholds),
         "conformal": plots.robustness.plot_conformal(sets),
         "out_of_distribution": plots.robustness.plot_out_of_distribution(
-            known, others, auroc, threshold, not_sure
+            known, others, auroc, threshold, not_sure, len(subject.dataset.class_names)
         ),
     }, {"selective": thresholds, "conformal": sets, "out_of_distribution": auroc}
 

@@ -201,7 +201,7 @@ def describe_model(
     """Returns the model metadata.
 
     Args:
-        threshold: familiarity below which an answer is "not sure".
+        threshold: familiarity below which an image is unlike the classes.
     """
     classes = {"k": len(class_names)}
     return {
