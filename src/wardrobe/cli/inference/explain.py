@@ -5,21 +5,13 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from wardrobe.cli.app import (
-    INFERENCE,
-    Data,
-    DataDir,
-    ExtraPhotos,
-    Json,
-    PhotosDir,
-    app,
-    print_json,
-    progress_stream,
-)
+from wardrobe.cli import options
+from wardrobe.cli.app import INFERENCE, app, print_json, progress_stream
 from wardrobe.errors import UsageError
 
 
 @app.command(rich_help_panel=INFERENCE)
+@options.with_folders
 def explain(
     run: Annotated[
         str,
@@ -32,15 +24,14 @@ def explain(
         str | None, Argument(metavar="[IMAGE]", help="Explain only this image")
     ] = None,
     layer: Annotated[str | None, Option(help="Draw only what this layer detects")] = None,
-    data: Data = None,
-    data_dir: DataDir = None,
-    photos_dir: PhotosDir = None,
-    extra_photos: ExtraPhotos = None,
+    data: options.Data = None,
+    *,
+    folders: options.Folders,
     out: Annotated[
         Path | None,
         Option(help="The PNG to write, of IMAGE", show_default="explain-IMAGE.png in the run"),
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Explain a model: what each layer learnt, why it answers, how far to trust it.
 
@@ -48,10 +39,8 @@ def explain(
     shipped model, for which Keras is not needed.
     """
     from wardrobe.workflows import api
-    from wardrobe.workflows.opening import Moved
 
     stream = progress_stream(as_json)
-    moved: Moved = {"data": data, "photos_dir": photos_dir, "extra_photos": extra_photos}
     is_image = Path(run).is_file() and Path(run).suffix != ".onnx"
     if image is not None and is_image:
         raise UsageError(
@@ -62,12 +51,14 @@ def explain(
     if image is None and not is_image:
         if out is not None:
             raise UsageError(f"--out {out} is for one image; give RUN IMAGE, or leave it out")
-        explained = api.explain_run(run, layer, data_dir, stream, **moved)
+        explained = api.explain_run(run, layer, stream=stream, data=data, **folders)
         if as_json:
             print_json({"run": str(explained.path), **explained.explanation()})
     elif layer is not None:
         raise UsageError("--layer and IMAGE were both given; choose one")
     else:
         model = None if is_image else run
-        found = api.describe_image(image or run, model, data_dir, out, stream, **moved)
+        found = api.describe_image(
+            image or run, model, out=out, stream=stream, data=data, **folders
+        )
         print_json(found) if as_json else print(found["sheet"])

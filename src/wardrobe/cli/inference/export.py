@@ -5,21 +5,13 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from wardrobe.cli.app import (
-    INFERENCE,
-    Data,
-    DataDir,
-    ExtraPhotos,
-    Json,
-    PhotosDir,
-    app,
-    print_json,
-    progress_stream,
-)
+from wardrobe.cli import options
+from wardrobe.cli.app import INFERENCE, app, print_json, progress_stream
 from wardrobe.percent import format_percent
 
 
 @app.command(rich_help_panel=INFERENCE)
+@options.with_folders
 def export(
     run: Annotated[
         str,
@@ -41,19 +33,16 @@ def export(
         str | None,
         Option(metavar="OWNER/NAME", help="Upload the ONNX file to the Hugging Face Hub"),
     ] = None,
-    data: Data = None,
-    data_dir: DataDir = None,
-    photos_dir: PhotosDir = None,
-    extra_photos: ExtraPhotos = None,
-    as_json: Json = False,
+    data: options.Data = None,
+    *,
+    folders: options.Folders,
+    as_json: options.Json = False,
 ) -> None:
     """Export a model to ONNX, LiteRT or OpenVINO, and check it against Keras."""
     from wardrobe.workflows import api
-    from wardrobe.workflows.opening import Moved
 
-    moved: Moved = {"data": data, "photos_dir": photos_dir, "extra_photos": extra_photos}
     found = api.export_model(
-        run, to, int8, out, data_dir, progress_stream(as_json), to_hub=to_hub, **moved
+        run, to, int8, out, stream=progress_stream(as_json), to_hub=to_hub, data=data, **folders
     )
     if as_json:
         return print_json(found)

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from wardrobe.cli.app import INFERENCE, Json, Model, app, print_json
+from wardrobe.cli import options
+from wardrobe.cli.app import INFERENCE, app, print_json
 from wardrobe.errors import SomeFailedError, UsageError
 
 RAY = "With --engine ray"  # the panel of its options
@@ -21,7 +22,7 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    model: Model = None,
+    model: options.Model = None,
     top: Annotated[
         int | None,
         Option(min=1, help="Number of classes to list", show_default="2; all in JSON and CSV"),
@@ -53,7 +54,7 @@ def predict(
         int | None,
         Option(min=1, help="Number of processes", show_default="one per core", rich_help_panel=RAY),
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Classify photos: class, confidence, runner-up, or that a photo is unlike the classes."""
     paths = [*(paths or []), *(["camera:0"] if camera else [])]

@@ -4,12 +4,13 @@ from typing import Annotated
 
 from typer import Option
 
-from wardrobe.cli.app import INFERENCE, Model, app
+from wardrobe.cli import options
+from wardrobe.cli.app import INFERENCE, app
 
 
 @app.command(rich_help_panel=INFERENCE)
 def serve(
-    model: Model = None,
+    model: options.Model = None,
     compare_with: Annotated[
         str | None,
         Option(

@@ -5,16 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from wardrobe.cli.app import (
-    AUTO_HELP,
-    LOOKUP,
-    DataDir,
-    Json,
-    PhotosDir,
-    app,
-    choose_data,
-    print_json,
-)
+from wardrobe.cli import options
+from wardrobe.cli.app import LOOKUP, app, print_json
 from wardrobe.terminal import console
 
 if TYPE_CHECKING:
@@ -23,13 +15,15 @@ if TYPE_CHECKING:
 
 @app.command(rich_help_panel=LOOKUP)
 def data(
-    name: Annotated[str | None, Option("--data", help=AUTO_HELP, show_default="auto")] = None,
-    data_dir: DataDir = None,
-    photos_dir: PhotosDir = None,
+    name: Annotated[
+        str | None, Option("--data", help=options.AUTO_HELP, show_default="auto")
+    ] = None,
+    data_dir: options.DataDir = None,
+    photos_dir: options.PhotosDir = None,
     download_photos: Annotated[
         bool, Option("--download-photos", help="Download the clothing photos if they are not found")
     ] = False,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show where the data is, its checksums, class counts, and sample images."""
     from wardrobe.data import clothing_photos, load_data
@@ -37,7 +31,7 @@ def data(
     root = clothing_photos.find(photos_dir)
     if root is None and download_photos:
         root = clothing_photos.locate()
-    dataset = load_data(choose_data(name, as_json), data_dir)
+    dataset = load_data(options.choose_data(name, as_json), data_dir)
     about = {
         "data": dataset.name,
         **dataset.describe(),

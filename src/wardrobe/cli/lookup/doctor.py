@@ -5,15 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wardrobe.cli.app import LOOKUP, Json, app, describe_error, print_json
+from wardrobe.cli import options
+from wardrobe.cli.app import LOOKUP, app, describe_error, print_json
 
 VARIABLES = "WARDROBE_DATA", "WARDROBE_PHOTOS", "KERAS_BACKEND", "KERAS_HOME"
 
 
 @app.command(rich_help_panel=LOOKUP)
-def doctor(as_json: Json = False) -> None:
+def doctor(as_json: options.Json = False) -> None:
     """Show what a bug report needs: versions, processor, backend, data, cache."""
     from wardrobe import __version__
+    from wardrobe.data import clothing_photos
+    from wardrobe.models import keras_settings
     from wardrobe.runs import provenance
 
     machine = provenance.describe_machine()
@@ -26,9 +29,9 @@ def doctor(as_json: Json = False) -> None:
         "memory_gib": machine.get("memory_gib"),
         "bfloat16": not provenance.BFLOAT16.isdisjoint(machine["vector_extensions"]),
         "versions": provenance.package_versions(),
-        "backend": _try(_find_backend),
+        "backend": _try(keras_settings.find_backend),
         "fashion_mnist": _try(_find_data),
-        "photos": _try(_find_photos),
+        "photos": _try(clothing_photos.find),
         "cache": _try(_measure_cache),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
@@ -41,18 +44,13 @@ def doctor(as_json: Json = False) -> None:
         print(f"{label:<15}{'none' if value in (None, '') else value}")
 
 
-def _try(find: Callable[[], str | None]) -> str | None:
+def _try(find: Callable[[], object]) -> str | None:
     """Returns what a function finds, or else the message of its exception."""
     try:
-        return find()
+        found = find()
     except Exception as error:  # the others are shown all the same
         return describe_error(error)[0]
-
-
-def _find_backend() -> str:
-    from wardrobe.models import keras_settings
-
-    return keras_settings.find_backend()
+    return None if found is None else str(found)
 
 
 def _find_data() -> str | None:
@@ -61,13 +59,6 @@ def _find_data() -> str | None:
     copies, unusable, _ = files.find_here()
     folders = sorted({str(copy.path.parent) for copy in copies.values()})
     return ", ".join(folders) if len(copies) == len(files.FILES) else "; ".join(unusable) or None
-
-
-def _find_photos() -> str | None:
-    from wardrobe.data import clothing_photos
-
-    folder = clothing_photos.find()
-    return None if folder is None else str(folder)
 
 
 def _measure_cache() -> str:

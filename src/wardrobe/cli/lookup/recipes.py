@@ -6,7 +6,8 @@ from typing import Annotated
 
 from typer import Argument
 
-from wardrobe.cli.app import LOOKUP, Json, RecipeFile, app, complete_recipe, print_json
+from wardrobe.cli import options
+from wardrobe.cli.app import LOOKUP, app, print_json
 
 
 @app.command("recipes", rich_help_panel=LOOKUP)
@@ -17,11 +18,11 @@ def show_recipes(
             metavar="RECIPE",
             help="Recipe to show",
             show_default="all",
-            autocompletion=complete_recipe,
+            autocompletion=options.complete_recipe,
         ),
     ] = None,
-    recipe_file: RecipeFile = None,
-    as_json: Json = False,
+    recipe_file: options.RecipeFile = None,
+    as_json: options.Json = False,
 ) -> None:
     """List the recipes; of one, every field with its value, what it takes, and its meaning."""
     from wardrobe.labels import CLASS_NAMES

@@ -5,29 +5,18 @@ from typing import Annotated, Any
 
 from typer import Argument
 
-from wardrobe.cli.app import LOOKUP, Json, RunName, app, print_json, print_whole
+from wardrobe.cli import options
+from wardrobe.cli.app import LOOKUP, app, print_json, print_whole
 from wardrobe.errors import RunError
 from wardrobe.percent import format_percent
 
-COLUMNS = (
-    "run",
-    "recipe",
-    "data",
-    "seed",
-    "epochs",
-    "status",
-    "test",
-    "test ECE",
-    "validation",
-    "seconds",
-)
 MAX_DATA = 32  # characters
 
 
 @app.command("runs", rich_help_panel=LOOKUP)
 def compare_runs(
     folder: Annotated[Path, Argument(help="Folder that holds the runs")] = Path("runs"),
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Compare runs in a table."""
     from wardrobe import runs
@@ -47,7 +36,7 @@ def compare_runs(
 
 
 @app.command(rich_help_panel=LOOKUP)
-def report(run: RunName = "latest") -> None:
+def report(run: options.RunName = "latest") -> None:
     """Update a run's report.html, one file that needs no network."""
     from wardrobe.workflows import api
 
@@ -62,22 +51,27 @@ def _format_accuracy(score: dict[str, float] | None) -> str:
 
 def _print_runs(rows: list[dict[str, Any]]) -> None:
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(box=None)
-    for column in COLUMNS:
-        table.add_column(column, no_wrap=True)
-    for row in rows:
-        scores = row["scores"]
-        cells = {
-            **row,
-            "data": row["data"]
-            if len(row["data"]) <= MAX_DATA
-            else f"…{row['data'][1 - MAX_DATA :]}",
-            "epochs": f"{row['epochs_done']}/{row['epochs']}",
-            **{split: _format_accuracy(scores.get(split)) for split in ("test", "validation")},
-            "test ECE": format_percent(scores["test"]["ece"], 2) if "test" in scores else "",
-            "seconds": f"{row['seconds']:.0f}",
-        }
-        table.add_row(*(escape(str(cells[column])) for column in COLUMNS))
+    cells = [_format_row(row) for row in rows]
+    table = Table(*(Column(name, no_wrap=True) for name in cells[0]), box=None)
+    for each in cells:
+        table.add_row(*map(escape, each.values()))
     print_whole(table)
+
+
+def _format_row(row: dict[str, Any]) -> dict[str, str]:
+    """Returns column → text."""
+    scores, data = row["scores"], row["data"]
+    return {
+        "run": row["run"],
+        "recipe": row["recipe"],
+        "data": data if len(data) <= MAX_DATA else f"…{data[1 - MAX_DATA :]}",
+        "seed": str(row["seed"]),
+        "epochs": f"{row['epochs_done']}/{row['epochs']}",
+        "status": row["status"],
+        "test": _format_accuracy(scores.get("test")),
+        "test ECE": format_percent(scores["test"]["ece"], 2) if "test" in scores else "",
+        "validation": _format_accuracy(scores.get("validation")),
+        "seconds": f"{row['seconds']:.0f}",
+    }

@@ -7,24 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from wardrobe.cli.app import (
-    AUTO_HELP,
-    TRAINING,
-    DataDir,
-    Epochs,
-    ExtraPhotos,
-    Json,
-    Limit,
-    PhotosDir,
-    RecipeFile,
-    app,
-    choose_data,
-    complete_recipe,
-    complete_run,
-    print_json,
-    print_whole,
-    progress_stream,
-)
+from wardrobe.cli import options
+from wardrobe.cli.app import TRAINING, app, print_json, print_whole, progress_stream
 from wardrobe.errors import UsageError
 from wardrobe.models.recipes import RECIPES
 from wardrobe.percent import format_percent
@@ -36,6 +20,7 @@ SEVERAL = "Train in several processes"  # the panel of the options for it
 
 
 @app.command(rich_help_panel=TRAINING)
+@options.with_folders
 def train(
     recipe: Annotated[
         str | None,
@@ -43,15 +28,14 @@ def train(
             metavar="RECIPE",
             help=f"Recipe to train: {', '.join(RECIPES)}",
             show_default="baseline, or that of --from",
-            autocompletion=complete_recipe,
+            autocompletion=options.complete_recipe,
         ),
     ] = None,
-    recipe_file: RecipeFile = None,
-    data: Annotated[str | None, Option(help=AUTO_HELP, show_default="auto")] = None,
-    data_dir: DataDir = None,
-    photos_dir: PhotosDir = None,
-    extra_photos: ExtraPhotos = None,
-    epochs: Epochs = None,
+    recipe_file: options.RecipeFile = None,
+    data: Annotated[str | None, Option(help=options.AUTO_HELP, show_default="auto")] = None,
+    *,
+    folders: options.Folders,
+    epochs: options.Epochs = None,
     changes: Annotated[
         list[str] | None,
         Option(
@@ -87,13 +71,13 @@ def train(
     seed: Annotated[
         int | None, Option(help="Seed of initial weights and image order", show_default="0")
     ] = None,
-    limit: Limit = None,
+    limit: options.Limit = None,
     out: Annotated[
         Path | None, Option(help="Run folder to create", show_default="runs/RECIPE-DATE-TIME")
     ] = None,
     resume: Annotated[
         str | None,
-        Option(help="Resume this run: a folder, or 'latest'", autocompletion=complete_run),
+        Option(help="Resume this run: a folder, or 'latest'", autocompletion=options.complete_run),
     ] = None,
     log_to: Annotated[
         list[str] | None,
@@ -114,7 +98,7 @@ def train(
         int | None,
         Option(help="Id of this process; process 0 writes the run", rich_help_panel=SEVERAL),
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train a model: data, training, test evaluation, plots, ONNX, report.
 
@@ -122,17 +106,10 @@ def train(
     champion an hour.
     """
     fields = {"patience": patience, "minutes": minutes, "class_weights": class_weights}
-    short = {name: value for name, value in fields.items() if value is not None}
-    fixed: dict[str, object] = {"--epochs": epochs, "--set": changes, "--from": start_from}
-    fixed |= {f"--{name.replace('_', '-')}": value for name, value in short.items()}
-    fixed |= {"--recipe": recipe_file, "--seed": seed, "--limit": limit, "--out": out}
-    clash = [name for name, value in fixed.items() if value is not None]
-    if resume is not None and clash:
-        raise UsageError(
-            f"{', '.join(clash)} cannot be given with --resume, which keeps the run's own; "
-            "leave it out, or start a new run from the network: "
-            f"{shlex.join(['wardrobe', 'train', '--from', str(resume)])}"
-        )
+    if resume is not None:
+        kept: dict[str, object] = {"epochs": epochs, "set": changes, "from": start_from, **fields}
+        kept |= {"recipe": recipe_file, "seed": seed, "limit": limit, "out": out}
+        _refuse_with_resume(resume, kept)
 
     from wardrobe.models import settings
     from wardrobe.training.distributed import launch
@@ -141,39 +118,43 @@ def train(
     if process is not None:
         _supervise(process, resume, out)
     from wardrobe.workflows import api
-    from wardrobe.workflows.opening import Moved
     from wardrobe.workflows.planning import recipe_files
 
-    pairs = [f"{name}={value}" for name, value in short.items()]
-    stream = progress_stream(as_json)
+    places: dict[str, Any] = {**folders, "stream": progress_stream(as_json)}
     if process is not None and not process.is_first:
-        folders = {"photos_dir": photos_dir, "extra_photos": extra_photos}
-        api.train_worker(process, data_dir, stream, **folders)
+        api.train_worker(process, **places)
         if as_json:
             numbers = {"process_id": process.process_id, "num_processes": process.num_processes}
             print_json({**numbers, "status": "done"})
         return
+    places |= {"process": process, "log_to": log_to or ()}
     if resume is not None:
-        moved: Moved = {"data": data, "photos_dir": photos_dir, "extra_photos": extra_photos}
-        run = api.resume(resume, recipe, data_dir, stream, process, log_to=log_to or (), **moved)
+        run = api.resume(resume, recipe, data=data, **places)
     else:
+        pairs = [f"{name}={value}" for name, value in fields.items() if value is not None]
         run = api.train(
             recipe_files.choose(recipe, recipe_file),
-            data=choose_data(data, as_json),
-            data_dir=data_dir,
-            photos_dir=photos_dir,
-            extra_photos=extra_photos,
+            data=options.choose_data(data, as_json),
             epochs=epochs,
             settings=settings.split_pairs([*(changes or []), *pairs]),
             start_from=start_from,
             seed=seed or 0,
             limit=limit,
             out=out,
-            stream=stream,
-            process=process,
-            log_to=log_to or (),
+            **places,
         )
     print_scores(api.summarize(run), as_json)
+
+
+def _refuse_with_resume(resume: str, options: dict[str, object]) -> None:
+    """Raises UsageError if an option was given that an earlier run has fixed."""
+    given = [f"--{name.replace('_', '-')}" for name in options if options[name] is not None]
+    if given:
+        raise UsageError(
+            f"{', '.join(given)} cannot be given with --resume, which keeps the run's own; "
+            "leave it out, or start a new run from the network: "
+            f"{shlex.join(['wardrobe', 'train', '--from', resume])}"
+        )
 
 
 def _supervise(process: "Process", resume: str | None, out: Path | None) -> None:

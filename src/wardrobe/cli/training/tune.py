@@ -5,20 +5,8 @@ from typing import Annotated, TypedDict
 
 from typer import Argument, Option
 
-from wardrobe.cli.app import (
-    DATA_HELP,
-    TRAINING,
-    DataDir,
-    Epochs,
-    Json,
-    Limit,
-    PhotosDir,
-    RecipeFile,
-    app,
-    complete_recipe,
-    print_json,
-    progress_stream,
-)
+from wardrobe.cli import options
+from wardrobe.cli.app import TRAINING, app, print_json, progress_stream
 from wardrobe.errors import UsageError
 from wardrobe.percent import format_percent
 
@@ -39,16 +27,16 @@ class Places(TypedDict):
 def tune(
     recipe: Annotated[
         str | None,
-        Argument(metavar="RECIPE", help="Recipe to tune", autocompletion=complete_recipe),
+        Argument(metavar="RECIPE", help="Recipe to tune", autocompletion=options.complete_recipe),
     ] = None,
-    recipe_file: RecipeFile = None,
+    recipe_file: options.RecipeFile = None,
     trials: Annotated[int, Option(help="Number of trials, earlier ones included")] = 20,
     fields: Annotated[str, Option(help="Hyperparameters to tune, separated by commas")] = FIELDS,
-    data: Annotated[str, Option(help=DATA_HELP)] = "fashion-mnist",
-    data_dir: DataDir = None,
-    photos_dir: PhotosDir = None,
-    epochs: Epochs = None,
-    limit: Limit = None,
+    data: Annotated[str, Option(help=options.DATA_HELP)] = "fashion-mnist",
+    data_dir: options.DataDir = None,
+    photos_dir: options.PhotosDir = None,
+    epochs: options.Epochs = None,
+    limit: options.Limit = None,
     out: Annotated[
         Path | None, Option(help="Folder for the trials", show_default="runs/tune-RECIPE")
     ] = None,
@@ -66,7 +54,7 @@ def tune(
             help="Only draw the training loss over a rising learning rate, and suggest a rate",
         ),
     ] = False,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Tune a recipe's hyperparameters for the best validation accuracy; can be resumed."""
     from wardrobe.workflows.planning import recipe_files
