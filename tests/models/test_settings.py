@@ -131,7 +131,7 @@ def test_few_images_get_enough_steps_unless_the_length_was_chosen(
     recipe: str | Recipe, changes: dict[str, str], epochs: int | None
 ) -> None:
     out, chosen = io.StringIO(), plan.choose_recipe(recipe, changes, epochs)
-    is_fixed = plan.is_fixed(recipe, changes, epochs)
+    is_fixed = plan.has_chosen_length(recipe, changes, epochs)
     trained = plan.ensure_steps(chosen, is_fixed, 167, TrainingDisplay(out))
     command = plan.format_command(trained, None, "own", 167, 0, None, None, Path())
     plain = "wardrobe train sprint --data own --seed 0"

@@ -106,7 +106,7 @@ def test_a_folder_that_has_only_images_may_be_the_new_run(
         raise OSError("full")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
-        patch.setattr("wardrobe.runs.run.write_json", fail)
+        patch.setattr("wardrobe.runs.create.write_json", fail)
         runs.create_run(recipes.get("baseline"), tmp_path / "run", data="x")
     assert image.exists()
     run = runs.create_run(recipes.get("baseline"), tmp_path / "run", data="x")

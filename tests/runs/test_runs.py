@@ -51,7 +51,7 @@ def test_a_path_that_is_not_utf8_comes_back_from_run_json(
     def fail(*_: object) -> None:
         raise OSError("full")
 
-    monkeypatch.setattr("wardrobe.runs.run.write_json", fail)
+    monkeypatch.setattr("wardrobe.runs.create.write_json", fail)
     with pytest.raises(OSError, match="full"):
         runs.create_run(recipes.get("sprint"), tmp_path / "new")
     assert not (tmp_path / "new").exists()  # the same command can be given again

@@ -177,13 +177,18 @@ def _reopen(cls: type[Classifier], name: str, path: Path, threads: int) -> Class
     return cls(name, path, engines.open_engine(path, threads), threads)
 
 
+def is_shipped(name: str | Path | Run) -> bool:
+    """Returns whether a model that ships has this name, and nothing in the working directory."""
+    return name in SHIPPED_FILES and not Path(str(name)).exists()
+
+
 def resolve_model(source: str | Path | Run | None) -> Path:
     """Returns the file of a model; `source` as in `Classifier.load`.
 
     Raises:
         ModelError: the file does not exist. RunError: the run does not exist.
     """
-    if source is None or (source in SHIPPED_FILES and not Path(str(source)).exists()):
+    if source is None or is_shipped(source):
         return PRETRAINED / SHIPPED_FILES[str(source or SHIPPED)]
     if str(source).startswith(HUB):
         from wardrobe.inference import hub

@@ -1,8 +1,9 @@
 """Run folders.
 
-- `run`: a run folder: create, find, list and read it.
+- `run`: a run folder: find, list, read and change it.
+- `create`: makes a run folder.
 - `table`: the table of runs.
-- `files`: files that are replaced in one step.
+- `files`: files that are replaced in one step, and whether they can be written.
 - `locks`: one process at a time in a folder.
 - `steps`: steps.csv, loss and accuracy while an epoch runs.
 - `control`: control.json, which pauses, stops or changes a running training.
@@ -10,28 +11,30 @@
 """
 
 from wardrobe.runs.control import Control, read_control, write_control
-from wardrobe.runs.files import atomic_write, write_json
+from wardrobe.runs.create import (
+    IMAGES,
+    JOB,
+    LOG,
+    check_new_folder,
+    create_run,
+    make_numbered_folder,
+)
+from wardrobe.runs.files import atomic_write, check_writable, write_json
 from wardrobe.runs.locks import exclusive_lock
 from wardrobe.runs.provenance import describe_provenance, list_differences, package_versions
 from wardrobe.runs.run import (
     DONE,
-    IMAGES,
     INTERRUPTED,
-    JOB,
     LATEST,
-    LOG,
     PAUSED,
     ROOT,
     RUNNING,
     Row,
     Run,
-    check_new_folder,
-    check_writable,
     count_epochs,
-    create_run,
     find_run,
+    find_run_of,
     list_runs,
-    make_numbered_folder,
 )
 from wardrobe.runs.steps import StepRow, StepsReader, StepsWriter
 from wardrobe.runs.table import tabulate_runs
@@ -60,6 +63,7 @@ __all__ = [
     "describe_provenance",
     "exclusive_lock",
     "find_run",
+    "find_run_of",
     "list_differences",
     "list_runs",
     "make_numbered_folder",

@@ -1,12 +1,18 @@
-"""Files that are replaced in one step, so that a reader never meets a half-written one."""
+"""Files that are replaced in one step, so that a reader never meets a half-written one.
+
+A command finds out before its work whether it can write them.
+"""
 
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from wardrobe.errors import RunError
 
 
 @contextmanager
@@ -41,3 +47,23 @@ def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)  # NaN is not JSON
     with atomic_write(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+
+
+def check_writable(path: Path, remedy: str = "give --out a folder on a writable disk") -> None:
+    """Checks that a folder can be made at `path`, or files in it if it exists.
+
+    A command calls it before its work for whatever it writes at the end.
+
+    Args:
+        remedy: what the error tells a person to do.
+
+    Raises:
+        RunError: the nearest folder that exists is not writable.
+    """
+    nearest = next(each for each in (path, *path.parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=nearest):  # os.access is true for root
+            pass
+    except OSError as error:
+        created = "" if nearest == path else f"cannot be created: {nearest} "
+        raise RunError(f"{path} {created}is not writable ({error.strerror}); {remedy}") from error

@@ -1,32 +1,26 @@
-"""A run folder: create, find, list and read it. docs/run-folder.md lists its files."""
+"""A run folder: find, list, read and change it. docs/run-folder.md lists its files."""
 
-import contextlib
 import csv
 import dataclasses
 import hashlib
 import json
 import shlex
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wardrobe.errors import RunError, UsageError
+from wardrobe.errors import RunError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs.files import atomic_write, write_json
 from wardrobe.runs.locks import exclusive_lock, is_locked
-from wardrobe.runs.provenance import describe_provenance
 from wardrobe.terminal import console
 
 ROOT = Path("runs")
 LATEST = "latest"
 RUNNING, PAUSED, DONE, INTERRUPTED = "running", "paused", "done", "interrupted"
-IMAGES = "images"  # a run's own data: one folder per class
-JOB, LOG = "job.json", "job.log"  # of a training that a page started
 CONTROL = "control.json"
 NETWORK = "network.py"  # the code of a network of one's own
 SCORE_FOLDERS = {"test": "", "validation": "validation"}  # split → subfolder with its scores
@@ -72,7 +66,6 @@ class Run:
     report_path = _File("report.html")
     checkpoint_folder = _File("checkpoint")
     snapshots_folder = _File("snapshots")
-    images_folder = _File(IMAGES)
     steps_path = _File("steps.csv")
     live_path = _File("live.npz")
     control_path = _File(CONTROL)
@@ -85,6 +78,10 @@ class Run:
     def resume_line(self) -> str:
         """The command that resumes the run."""
         return f"wardrobe train --resume {shlex.quote(str(self.path))}"
+
+    def exists(self) -> bool:
+        """Returns whether the folder is that of a run: whether it has run.json."""
+        return (self.path / "run.json").is_file()
 
     def lock(self) -> AbstractContextManager[None]:
         """Returns a context in which no other process can train this run.
@@ -250,90 +247,6 @@ class Run:
         return value
 
 
-def create_run(recipe: Recipe, path: Path | None, **fields: Any) -> Run:
-    """Makes a run folder and its run.json: status, recipe, `fields`, versions, machine, commit.
-
-    Args:
-        recipe: what is trained.
-        path: the folder to make; if None, `runs/<recipe>-<date>-<time>`.
-        fields: more fields of run.json, such as `data` and `seed`; for a function, what it returns
-            for the run's folder.
-
-    Raises:
-        RunError: `path` exists, with more in it than that; see `check_new_folder`.
-    """
-    now = datetime.now(UTC)
-    facts: dict[str, Any] = {
-        "status": RUNNING,
-        "started": now.isoformat(timespec="seconds"),
-        "recipe": dataclasses.asdict(recipe),
-        **describe_provenance(),
-    }
-    if path is None:
-        path = make_numbered_folder(f"{recipe.name}-{now.astimezone():%Y%m%d-%H%M%S}")
-    else:
-        check_new_folder(path)
-        path.mkdir(parents=True, exist_ok=_is_prepared(path))
-    facts |= {name: value(path) if callable(value) else value for name, value in fields.items()}
-    try:
-        if recipe.network is not None:
-            code = Path(recipe.network).read_bytes()
-            facts["recipe"] |= {"network": NETWORK}
-            facts["network_sha256"] = hashlib.sha256(code).hexdigest()
-            (path / NETWORK).write_bytes(code)
-        write_json(path / "run.json", facts)
-    except BaseException:
-        (path / NETWORK).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # it has images
-            path.rmdir()  # an empty folder would refuse the same command
-        raise
-    return Run(path)
-
-
-def check_new_folder(path: Path) -> None:
-    """Checks that a run can be created at `path`.
-
-    A folder may exist that has only `images`, the data of the new run, and what the server wrote.
-
-    Raises:
-        RunError: `path` exists.
-        UsageError: its name is "latest", which is reserved for the newest run.
-    """
-    if path.name == LATEST:
-        raise UsageError(f"--out {path}: 'latest' means the newest run; choose another name")
-    if path.exists() and not _is_prepared(path):
-        is_run = (path / "run.json").is_file()
-        hint = f", or resume the run: {Run(path).resume_line}" if is_run else ""
-        raise RunError(f"{path} already exists; give --out a new folder{hint}")
-
-
-def check_writable(path: Path, remedy: str = "give --out a folder on a writable disk") -> None:
-    """Checks that a folder can be made at `path`, or files in it if it exists.
-
-    A command calls it before its work for whatever it writes at the end.
-
-    Args:
-        remedy: what the error tells a person to do.
-
-    Raises:
-        RunError: the nearest folder that exists is not writable.
-    """
-    nearest = next(each for each in (path, *path.parents) if each.exists())
-    try:
-        with tempfile.TemporaryFile(dir=nearest):  # os.access is true for root
-            pass
-    except OSError as error:
-        created = "" if nearest == path else f"cannot be created: {nearest} "
-        raise RunError(f"{path} {created}is not writable ({error.strerror}); {remedy}") from error
-
-
-def _is_prepared(path: Path) -> bool:
-    """Returns whether a folder has nothing but what a new run may find there."""
-    names = {each.name for each in path.iterdir()} if path.is_dir() else set()
-    visible = {name for name in names if not name.startswith(".")}  # hidden: being written
-    return bool(names) and visible <= {IMAGES, JOB, LOG, CONTROL}
-
-
 def find_run(name: str | Path | Run, root: Path = ROOT) -> Run:
     """Returns the run in the folder `name`; for "latest", the run that was started last.
 
@@ -347,11 +260,17 @@ def find_run(name: str | Path | Run, root: Path = ROOT) -> Run:
         if not known:
             raise RunError(f"no run in {root.resolve()}; create one with: wardrobe train")
         return known[-1]
-    path = name.path if isinstance(name, Run) else Path(name)
-    if not (path / "run.json").is_file():
-        what = "is not a run folder: it has no run.json" if path.exists() else "does not exist"
-        raise RunError(f"{path} {what}; give a run folder or 'latest' (see: wardrobe runs)")
-    return Run(path)
+    run = name if isinstance(name, Run) else Run(name)
+    if not run.exists():
+        what = "is not a run folder: it has no run.json" if run.path.exists() else "does not exist"
+        raise RunError(f"{run.path} {what}; give a run folder or 'latest' (see: wardrobe runs)")
+    return run
+
+
+def find_run_of(file: Path) -> Run | None:
+    """Returns the run whose folder a file is in, such as a model; None if it is in no run's."""
+    run = Run(file.parent)
+    return run if run.exists() else None
 
 
 def list_runs(root: Path = ROOT) -> list[Run]:
@@ -370,16 +289,3 @@ def count_epochs(info: Mapping[str, Any]) -> int:
     """Returns the epochs of a training by run.json: those done once it has ended, else planned."""
     end = info.get("training_end")
     return int(end["epochs"] if end else info["recipe"]["epochs"])
-
-
-def make_numbered_folder(name: str) -> Path:
-    """Makes runs/NAME, or NAME-2, NAME-3, … if other runs were started in the same second."""
-    path, number = ROOT / name, 1
-    while True:
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-            path = ROOT / f"{name}-{number}"
-        else:
-            return path

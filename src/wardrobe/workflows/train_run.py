@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -19,13 +20,25 @@ from wardrobe.evaluation import scoring
 from wardrobe.evaluation.scoring import Evaluation
 from wardrobe.explain.chapters import CHAPTERS
 from wardrobe.explain.subject import open_subject
-from wardrobe.models import architecture, tta
+from wardrobe.models import architecture, own_network, tta
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Run
 from wardrobe.terminal.progress import TrainingDisplay
-from wardrobe.training import checkpoints, loop
+from wardrobe.training import checkpoints, loop, transfer
 from wardrobe.training.distributed import collectives, supervisor
 from wardrobe.workflows import explain_run, export_run, trackers
+
+
+def check_start(recipe: Recipe, weights: Path | None, class_count: int) -> None:
+    """Builds a network of one's own, and reads the weights to start from, before there is a run.
+
+    Raises:
+        UsageError: the network cannot be used. ModelError: the weights are of another network.
+    """
+    if weights is not None:
+        transfer.read_weights(weights, recipe)
+    if recipe.network is not None:
+        own_network.build(recipe, class_count)
 
 
 def train(

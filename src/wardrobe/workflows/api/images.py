@@ -63,19 +63,19 @@ def describe_image(
 
     steps = _prepare(image)
     file = resolve_model(model)
-    run = Run(file.parent)  # if the file is its model.onnx and not another one in it
-    is_run = file == run.onnx_path and (run.path / "run.json").is_file()
-    home = run.path if is_run else Path()
+    run = runs.find_run_of(file)
+    if run is not None and file != run.onnx_path:
+        run = None  # another file in its folder, such as an export
+    home = Path() if run is None else run.path
     target = Path(out) if out is not None else home / f"explain-{Path(image).stem}.png"
     runs.check_writable(target.parent, "give --out a file on a writable disk")
     target.parent.mkdir(parents=True, exist_ok=True)
     display = progress.make_training_display(stream or sys.stdout)
     display.stage(f"Explaining {Path(image).name}")
-    classifier = Classifier.load(run if is_run else model)
+    classifier = Classifier.load(run or model)
     answer = classifier.classify(steps.pixels[None])
-    has_keras = is_run and run.keras_path.is_file() and find_spec("keras") is not None
     found: dict[str, Any] = {}
-    if has_keras and run.recipe().network is None:
+    if run is not None and _can_use_keras(run):
         display.stage("Opening the data")
         dataset = load_run_data(run, data_dir, **moved)
         with loading_keras(display):
@@ -87,6 +87,11 @@ def describe_image(
     head = {"model": classifier.name, "path": str(image), "sheet": str(target)}
     familiarity, reason = float(answer.familiarity[0]), answer.reason(0)
     return {**head, **to_json(answer.ranked(0), familiarity, reason), **found}
+
+
+def _can_use_keras(run: Run) -> bool:
+    has_keras = run.keras_path.is_file() and find_spec("keras") is not None
+    return has_keras and run.recipe().network is None
 
 
 def _prepare(image: str | Path) -> "Steps":

@@ -83,7 +83,7 @@ def export_model(
         ImportError: the format's package is not installed.
     """
     from wardrobe.inference import engines
-    from wardrobe.inference.classifier import SHIPPED_FILES, Classifier
+    from wardrobe.inference.classifier import Classifier, is_shipped
     from wardrobe.onnx_runtime import PRETRAINED
 
     engines.check_format(to, int8)
@@ -92,8 +92,7 @@ def export_model(
 
         if to != "onnx":
             raise UsageError(f"--format {to} cannot be given with --to-hub; leave it out")
-    is_shipped = name in SHIPPED_FILES and not Path(name).exists()
-    run = None if is_shipped else runs.find_run(name)
+    run = None if is_shipped(name) else runs.find_run(name)
     folder = Path(out) if out is not None else run.path if run is not None else Path()
     runs.check_writable(folder)
     if run is None:

@@ -71,54 +71,40 @@ def train(
     Raises:
         WardrobeError: the message says what failed and what to do.
     """
-    log_to = check_trackers(log_to)
+    log_to, settings = check_trackers(log_to), settings or {}
     start = sources.choose_default(recipe, data) if start_from is None else start_from
     source = sources.find(start)
-    chosen = plan.choose_recipe(recipe, settings or {}, epochs, source, data)
+    chosen = plan.choose_recipe(recipe, settings, epochs, source, data)
     if process is not None:
         plan.refuse_network(chosen, "training in several processes")
     if not 0 <= seed < SEED_LIMIT:
         raise UsageError(f"--seed {seed} is out of range; give 0 to {SEED_LIMIT - 1}")
     folder = Path(out) if out is not None else None
-    if folder is not None:
-        runs.check_new_folder(folder)
-    runs.check_writable(folder or runs.ROOT)
+    runs.check_new_folder(folder)
     display = progress.make_training_display(stream or sys.stdout)
     if start_from is None and source is not None:
-        display.stage(
-            f"Training starts from {source.name}, the network that ships, because {data} has fewer "
-            f"than {sources.MANY:,} files; for random weights, add --from nothing"
-        )
+        display.stage(sources.explain_default(source, data))
     display.stage("Opening the data")
     dataset = load_training_data(chosen, data, data_dir, limit, photos_dir, extra_photos)
-    count, unchanged = len(dataset.train), chosen
+    count, planned = len(dataset.train), chosen
     if source is None:  # a trained network needs few steps: docs/log.md, 2026-11-28
-        is_fixed = plan.is_fixed(recipe, settings or {}, epochs)
-        chosen = plan.ensure_steps(unchanged, is_fixed, count, display)
+        is_fixed = plan.has_chosen_length(recipe, settings, epochs)
+        chosen = plan.ensure_steps(planned, is_fixed, count, display)
     with loading_keras(display):
-        from wardrobe.models import own_network
-        from wardrobe.training import transfer
         from wardrobe.workflows import train_run
-    if source is not None:
-        transfer.read_weights(source.file, chosen)  # fails before there is a run folder
-    if chosen.network is not None:
-        own_network.build(chosen, len(dataset.class_names))  # the same
+    train_run.check_start(chosen, source.file if source else None, len(dataset.class_names))
     connect_workers(process, chosen, dataset, limit, seed, display)
+    lengthened_from = {"epochs": planned.epochs, "batch_size": planned.batch_size}
     run = runs.create_run(
         chosen,
         folder,
-        data=dataset.name,
+        **_describe_places(dataset, data, data_dir, extra_photos),
         dataset=dataset.describe(),
-        data_dir=_resolve(_find_data_dir(dataset, data, data_dir)),
-        photos_dir=_resolve(dataset.photos.source) if dataset.photos is not None else None,
-        extra_photos=_resolve(extra_photos),
         limit=limit,
         seed=seed,
         start_from=source and source.describe(),
         log_to=log_to,
-        lengthened_from={"epochs": unchanged.epochs, "batch_size": unchanged.batch_size}
-        if chosen != unchanged
-        else None,
+        lengthened_from=None if chosen == planned else lengthened_from,
         reproduce=partial(
             plan.format_command, chosen, source, dataset.name, count, seed, limit, extra_photos
         ),
@@ -175,15 +161,8 @@ def resume(
     with loading_keras(display):
         from wardrobe.workflows import train_run
     connect_workers(process, run.recipe(), dataset, info["limit"], info["seed"], display)
-    places = {
-        **moved,
-        "data_dir": _find_data_dir(dataset, moved.get("data"), data_dir),
-        "data": None,
-    }
-    changes: dict[str, Any] = {
-        key: _resolve(str(place)) for key, place in places.items() if place is not None
-    }
-    changes["data"] = dataset.name  # of a folder of images, its new path
+    places = _describe_places(dataset, moved.get("data"), data_dir, moved.get("extra_photos"))
+    changes: dict[str, Any] = {key: place for key, place in places.items() if place is not None}
     changes |= {"start_from": start_from, "log_to": log_to}
     differences = runs.list_differences(info, runs.describe_provenance())
     if differences and not run.keras_path.exists():  # it is written when training ends
@@ -229,19 +208,22 @@ def train_worker(
     train_run.train_worker(recipe, dataset, task["seed"], display)
 
 
-def _resolve(path: str | Path | None) -> str | None:
-    return str(Path(path).resolve()) if path is not None else None
+def _describe_places(
+    dataset: Dataset, data: str | None, data_dir: str | Path | None, extra_photos: str | Path | None
+) -> dict[str, str | None]:
+    """Returns the entries of run.json that say where the data is, from what a command was given.
 
-
-def _find_data_dir(
-    dataset: Dataset, data: str | None, data_dir: str | Path | None
-) -> str | Path | None:
-    """Returns where Fashion-MNIST is: in `data` if that is a folder or file, else in `data_dir`.
-
-    If neither is given, it is the folder where it was found, such as $WARDROBE_DATA.
+    Fashion-MNIST is in `data` if that is a folder or file, otherwise in `data_dir`. If neither is
+    given, it is in the folder where it was found, such as $WARDROBE_DATA.
     """
-    if dataset.name != FASHION_MNIST:
-        return data_dir
-    if data is not None and data not in NAMES:
-        return data
-    return data_dir or (dataset.source if Path(dataset.source).is_dir() else None)
+    if dataset.name == FASHION_MNIST:
+        if data is not None and data not in NAMES:
+            data_dir = data
+        elif data_dir is None and Path(dataset.source).is_dir():
+            data_dir = dataset.source
+    photos_dir = dataset.photos.source if dataset.photos is not None else None
+    places = {"data_dir": data_dir, "photos_dir": photos_dir, "extra_photos": extra_photos}
+    found = {
+        key: None if place is None else str(Path(place).resolve()) for key, place in places.items()
+    }
+    return {"data": dataset.name, **found}

@@ -87,7 +87,7 @@ def ensure_steps(recipe: Recipe, is_fixed: bool, count: int, display: TrainingDi
     return longer
 
 
-def is_fixed(
+def has_chosen_length(
     recipe: str | Path | Recipe | None, changes: Mapping[str, Any], epochs: int | None
 ) -> bool:
     """Returns whether the length of training was chosen, in a recipe of one's own or as a field.

@@ -46,7 +46,7 @@ def read(file: Path) -> Recipe:
     if file.suffix == ".py":
         return _read_fields(file, _parse_python(file), network=str(file))
     folder = file.parent if file.name == "run.json" else file
-    if not (folder / "run.json").is_file() and str(file) != runs.LATEST:
+    if not runs.Run(folder).exists() and str(file) != runs.LATEST:
         problem = "is not a recipe's file" if file.exists() else "does not exist"
         raise UsageError(f"--recipe {file} {problem}; {EXPECTED}")
     recipe = runs.find_run(folder).recipe()

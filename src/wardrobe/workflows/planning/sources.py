@@ -112,12 +112,19 @@ def choose_default(recipe: str | Path | Recipe | None, data: str) -> str:
     return DEFAULT if 0 < count < MANY else NOTHING
 
 
+def explain_default(source: Source, data: str) -> str:
+    """Returns the line that says which source `choose_default` chose, and why."""
+    return (
+        f"Training starts from {source.name}, the network that ships, because {data} has fewer "
+        f"than {MANY:,} files; for random weights, add --from nothing"
+    )
+
+
 def _find_shipped(name: str) -> Path | None:
-    from wardrobe.inference.classifier import SHIPPED_FILES
+    from wardrobe.inference.classifier import is_shipped
     from wardrobe.onnx_runtime import PRETRAINED
 
-    is_shipped = name in SHIPPED_FILES and not Path(name).exists()
-    return PRETRAINED / f"{name}.onnx" if is_shipped else None
+    return PRETRAINED / f"{name}.onnx" if is_shipped(name) else None
 
 
 def _compute_sha256(file: Path) -> str:
@@ -131,8 +138,8 @@ def _read_recipe(path: Path) -> Recipe:
     Raises:
         ModelError: the file is missing, or names no recipe that ships.
     """
-    run = Run(path.parent)
-    if path in (run.keras_path, run.onnx_path) and (run.path / "run.json").is_file():
+    run = runs.find_run_of(path)
+    if run is not None and path in (run.keras_path, run.onnx_path):
         return run.recipe()
     expected = "give 'photo', a run, or a model.keras or model.onnx of wardrobe train"
     try:

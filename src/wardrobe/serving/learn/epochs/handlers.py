@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from wardrobe.data import Split
 from wardrobe.errors import ConflictError, DataError, ModelError, NotFoundError, RunError
-from wardrobe.runs import Run
+from wardrobe.runs import Run, find_run_of
 from wardrobe.serving import studio
 from wardrobe.serving.batching import BoundedThreadPool, ServedModel
 from wardrobe.serving.learn.encoding import send_json
@@ -125,8 +125,8 @@ class Epochs:
 
     async def list_examples(self, _: Request) -> Response:
         """Sends a validation image of each class of the first model that is of a run."""
-        folders = [model.classifier.path.parent for model in self._models]
-        run = next((Run(each) for each in folders if (each / "run.json").is_file()), None)
+        owners = (find_run_of(model.classifier.path) for model in self._models)
+        run = next(filter(None, owners), None)
         if run is None:
             return send_json({"run": None, "examples": []})
         split, names = await self._load_images(run), validation.read_class_names(run)
