@@ -162,7 +162,7 @@ def test_each_engine_reads_names_and_metadata_alone(exported: tuple[Path, dict[s
         if path.suffix == ".onnx":
             session = onnxruntime.InferenceSession(path)
             texts = session.get_modelmeta().custom_metadata_map
-            about = {key: engines.parse_metadata(text) for key, text in texts.items()}
+            about = engines.parse_metadata(texts)
             names = session.get_inputs()[0].name, session.get_outputs()[0].name
         elif path.suffix == ".tflite":
             with zipfile.ZipFile(path) as archive:

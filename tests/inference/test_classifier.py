@@ -22,6 +22,7 @@ from wardrobe.data import load_data
 from wardrobe.data.test_split import open_test_split
 from wardrobe.errors import ModelError, RunError
 from wardrobe.evaluation import scoring
+from wardrobe.inference import engines
 from wardrobe.inference.classifier import Classifier
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.onnx_runtime import PRETRAINED
@@ -57,7 +58,7 @@ def save_tiny_model(
          onnx.numpy_helper.from_array(np.array([-1, side**2]), "shape")],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
+    helper.set_model_props(model, engines.format_metadata(metadata))
     onnx.save(model, path)
     return path
 
@@ -89,6 +90,14 @@ def test_probabilities_are_the_softmax_of_logits_over_temperature(tmp_path: Path
         predictions.familiarity, np.log(np.exp(logits).sum(axis=1)), rtol=1e-5
     )
     assert len(predictions) == 3
+
+
+def test_a_text_in_metadata_is_read_as_text(tmp_path: Path) -> None:
+    about = {**GOOD, "data": "2024", "recipe": "null", "split": "test", "seed": 2024}
+    assert Classifier.load(save_tiny_model(tmp_path / "a.onnx", about)).metadata == about
+    assert engines.parse_metadata(about) == about, "of a .tflite or .xml file"
+    before_0_8 = {key: json.dumps(value) for key, value in about.items()}
+    assert engines.parse_metadata(before_0_8) == about
 
 
 def test_a_pickled_classifier_opens_its_file_again(

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import onnx
 import pytest
 
 from wardrobe.data import synthetic
 from wardrobe.errors import ModelError
+from wardrobe.inference.activations import ActivationModel
 from wardrobe.inference.snapshots import Snapshot, build_model, read_first_kernel
 from wardrobe.models import architecture, layers, recipes
 from wardrobe.models.recipes import Recipe
@@ -54,6 +56,32 @@ def test_a_snapshot_computes_what_keras_computes(recipe: Recipe) -> None:
     assert {
         name: (each.first, each.step, each.size) for name, each in fields.items()
     } == layers.compute_receptive_fields(recipe)
+
+
+def test_every_hidden_dense_layer_is_shown() -> None:
+    graph = """
+        <ir_version: 8, opset_import: ["" : 17]>
+        dense (float[n,28,28,1] pixels) => (float[n,3] logits) {
+            flat = Flatten (pixels)
+            first = MatMul (flat, kernel1)
+            "a/dense1_1/Relu" = Relu (first)
+            second = MatMul ("a/dense1_1/Relu", kernel2)
+            "a/dense2_1/Relu" = Relu (second)
+            logits = MatMul ("a/dense2_1/Relu", kernel3)
+        }"""
+    model, random = onnx.parser.parse_model(graph), np.random.default_rng(0)
+    kernels = [random.normal(size=each).astype(np.float32) for each in [(784, 5), (5, 4), (4, 3)]]
+    for number, each in enumerate(kernels, 1):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(each, f"kernel{number}"))
+    opened, images = ActivationModel(model, "dense.onnx"), synthetic.draw(1)[0]
+    assert [(each.name, each.shape) for each in opened.layers] == [
+        ("dense1", (5, 1, 1)), ("dense2", (4, 1, 1)),
+    ]  # fmt: skip
+    maps = opened.activations(images[0])
+    kernel = opened.layers[1].kernel
+    assert kernel is not None
+    expected = np.maximum(np.einsum("uchw,chw->u", kernel, maps["dense1"]), 0)
+    np.testing.assert_allclose(maps["dense2"].ravel(), expected, rtol=1e-4)
 
 
 def test_a_file_of_a_run_is_opened(drawn_training: tuple[Run, object], tmp_path: Path) -> None:

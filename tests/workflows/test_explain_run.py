@@ -152,18 +152,27 @@ def test_one_image_is_explained(
 ) -> None:
     own_image = next((own_run.path.parent / "own" / "boots").glob("*.png"))
     drawn = own_run.path / f"explain-{own_image.stem}.png"
-    result = wardrobe_here("explain", own_run.path, own_image, cwd=tmp_path)
+    result = wardrobe_here("explain", own_run.path, own_image, "--json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[-1] == str(drawn)
+    found = json.loads(result.stdout)
+    assert found["sheet"] == str(drawn)
+    assert found["left_out"] is None
     monkeypatch.chdir(tmp_path)
     other = shutil.copy(
         own_run.onnx_path, own_run.path / "other.onnx"
     )  # in the run folder, but not the run's model
-    alone = [api.explain_image(own_image, model, stream=io.StringIO()) for model in (None, other)]
+    alone = [Path(str(api.explain_image(own_image, stream=io.StringIO())))]
+    without_run = api.describe_image(own_image, other, stream=io.StringIO())
     Path(other).unlink()
+    alone.append(Path(without_run["sheet"]))
     assert alone == [Path(drawn.name)] * 2, (
         "without a run, the sheet goes into the working directory"
     )
+    assert without_run.keys() == found.keys()
+    for key in ("occlusion", "layers"):
+        assert np.shape(without_run[key]) == np.shape(found[key])
+    assert without_run["layers"] == found["layers"], "the same filters are the strongest"
+    assert found["nearest"][0].keys() == {"label", "similarity"}
     sizes = []
     for path in (drawn, alone[0]):
         with Image.open(path) as sheet:

@@ -21,7 +21,7 @@ from wardrobe.models import own_network
 from wardrobe.runs import Run
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import loop
-from wardrobe.workflows import explain_run
+from wardrobe.workflows import api, explain_run
 from wardrobe.workflows.planning import recipe_files
 
 START = """
@@ -82,6 +82,8 @@ def test_the_whole_way(trained: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     predicted = wardrobe_here("predict", "tile.png", "--model", "run", "--json", cwd=cwd)
     assert predicted.returncode == 0, predicted.stderr
     assert ActivationModel.find(trained.onnx_path) is None  # pages of a server show no layers
+    explained = api.describe_image(cwd / "tile.png", trained, stream=io.StringIO())
+    assert explained["left_out"].endswith("which a network of one's own does not have")
     (cwd / "kept").rename(code)
 
 

@@ -71,15 +71,7 @@ def read_image_folder(root: Path) -> FolderImages:
             "of each class into their own subfolder"
         )
     class_names = _name_classes(root, names)
-    listed = [layout.list_class(name) for name in names]
-    prepared = prepare_files(root, [path for paths in listed for path in paths])
-    classes = [
-        _drop_duplicates(
-            f"{root}, class {name}", {path: prepared[path] for path in paths if path in prepared}
-        )
-        for name, paths in zip(names, listed, strict=True)
-    ]
-    _drop_contradictions(root, classes)
+    prepared, classes = _prepare_classes(root, {name: layout.list_class(name) for name in names})
     paths = [path for tiles in classes for path in tiles.values()]
     labels = np.repeat(np.arange(len(classes)), [len(tiles) for tiles in classes])
     split_of = layout.find_splits()
@@ -112,6 +104,26 @@ def _name_classes(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
             f"{root / twin} has the name of another class folder; rename or merge one of them"
         )
     return tuple(names)
+
+
+def _prepare_classes(
+    root: Path, listed: Mapping[str, Sequence[Path]]
+) -> tuple[dict[Path, Prepared], list[Tiles]]:
+    """Prepares the files of each class; returns them, and the tiles of each class to use."""
+    prepared = prepare_files(root, [path for paths in listed.values() for path in paths])
+    classes = []
+    for name, paths in listed.items():
+        tiles: Tiles = {}
+        readable = [path for path in paths if path in prepared]
+        for path in readable:
+            tiles.setdefault(prepared[path].tile.tobytes(), path)
+        if count := len(readable) - len(tiles):
+            console.warn(
+                f"{root}, class {name}: {count} duplicates at 28x28 pixels, each used once"
+            )
+        classes.append(tiles)
+    _drop_contradictions(root, classes)
+    return prepared, classes
 
 
 def _find_used(
@@ -201,17 +213,6 @@ def prepare_files(root: Path, paths: Sequence[Path]) -> dict[Path, Prepared]:
 def _prepare(path: Path) -> Prepared | str:
     steps = photo.prepare_steps_or_reason(path)
     return steps if isinstance(steps, str) else Prepared(steps.pixels, copies.shrink(steps.photo))
-
-
-def _drop_duplicates(name: str, prepared: Mapping[Path, Prepared]) -> Tiles:
-    """Keeps the first of images with the same pixels."""
-    kept: Tiles = {}
-    for path, each in prepared.items():
-        kept.setdefault(each.tile.tobytes(), path)
-    if len(kept) < len(prepared):
-        count = len(prepared) - len(kept)
-        console.warn(f"{name}: {count} duplicates at 28x28 pixels, each used once")
-    return kept
 
 
 def _drop_contradictions(root: Path, classes: list[Tiles]) -> None:

@@ -35,10 +35,6 @@ Floats = npt.NDArray[np.floating]
 Images = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
-LEFT_OUT = (
-    "HiResCAM and Grad-CAM need gradients, which only a run of a recipe has: "
-    "pip install 'wardrobe-cnn[train]', then explain the run"
-)
 DRAWINGS, NEAREST = 100, 8  # drawn garments that are compared, ten of each class; shown
 LAYERS, MAPS = 4, 10  # convolutions on the sheet; feature maps of each
 # Pixels: of the sheet, of its parts from top to bottom, and of an image in the two kinds of rows.
@@ -60,29 +56,32 @@ class Explanation:
 
 
 def write_sheet(
-    name: str, steps: Steps, classifier: Classifier, answer: Predictions, target: Path
+    name: str,
+    steps: Steps,
+    classifier: Classifier,
+    answer: Predictions,
+    target: Path,
+    left_out: str,
 ) -> dict[str, Any]:
     """Draws the sheet of one image into `target`, a PNG, and returns its content for JSON.
 
     Args:
         name: of the image. steps: from `photo.prepare_steps`. answer: to it, of `classifier`.
+        left_out: what the sheet lacks, and why.
 
     Returns:
-        "data"; "occlusion", 28 rows of 28 numbers; "layers", convolution → its strongest filters;
-        "nearest", "label" and "similarity" of drawn garments; "left_out".
+        "occlusion", "layers" and "nearest"; see `api.describe_image`.
     """
     found = explain(classifier, steps.pixels, answer)
     with atomic_write(target) as temporary:
         sheet = _draw(name, steps, answer, found)
         data = classifier.metadata.get("data", "unknown")
-        sheet.write(MARGIN, sheet.y, f"the model's data: {data}; {LEFT_OUT}", GREY)
+        sheet.write(MARGIN, sheet.y, f"the model's data: {data}; {left_out}", GREY)
         sheet.image.save(temporary, "PNG")
     return {
-        "data": data,
         "occlusion": found.heat.round(4).tolist(),
         "layers": {layer: filters for layer, (filters, _) in found.layers.items()},
         "nearest": [{"label": label, "similarity": near} for label, near, _ in found.nearest],
-        "left_out": LEFT_OUT,
     }
 
 

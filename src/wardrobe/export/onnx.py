@@ -1,6 +1,5 @@
 """ONNX: written by Keras and tf2onnx, int8 by ONNX Runtime; read back into Keras."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,10 +26,9 @@ def write(model: keras.Model, path: Path, calibration: Images | None) -> None:
 
 
 def write_metadata(path: Path, metadata: Mapping[str, Any]) -> None:
-    """Adds metadata to the file, which has only texts: values are written as JSON."""
+    """Adds metadata to the file."""
     model = onnx.load(path)
-    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
-    onnx.helper.set_model_props(model, texts)
+    onnx.helper.set_model_props(model, engines.format_metadata(metadata))
     onnx.save(model, path)
 
 
@@ -101,7 +99,8 @@ def load_as_keras(path: Path) -> tuple[keras.Model, recipes.Recipe, dict[str, An
         ModelError: its recipe is not one of the package.
     """
     loaded = onnx.load(path)
-    metadata = {each.key: engines.parse_metadata(each.value) for each in loaded.metadata_props}
+    texts = {each.key: each.value for each in loaded.metadata_props}
+    metadata = engines.parse_metadata(texts)
     recipe = recipes.RECIPES.get(metadata.get("recipe", ""))
     if recipe is None:
         name = metadata.get("recipe")

@@ -5,7 +5,7 @@ test-time augmentation or an ensemble, they are those of the unchanged image and
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,8 +18,7 @@ from wardrobe.onnx_runtime import DENSE, FOLLOWED, get_layer_name, open_session
 
 Floats = npt.NDArray[np.floating]
 
-CONVOLUTION, POOLING = "Conv", "MaxPool"
-PASSED = FOLLOWED - DENSE - {CONVOLUTION, POOLING}  # these are no layers of their own
+PASSED = FOLLOWED - DENSE - {"Conv", "MaxPool"}  # these are no layers of their own
 
 
 @dataclass(frozen=True)
@@ -100,60 +99,36 @@ class ActivationModel:
 
 def _find_layers(graph: onnx.GraphProto) -> Iterator[Layer]:
     """Yields the layers on the path of the image, up to the last hidden one."""
-    weights = {each.name: each for each in graph.initializer}
+    weights = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
     tensor, name, field, channels = PIXELS, PIXELS, ReceptiveField(), 1
     while (node := _find_next_node(graph, tensor)) is not None:
         tensor = node.output[0]
         if node.op_type in PASSED:
             continue
-        if node.op_type in DENSE:
-            dense = _read_dense(graph, node, weights, channels)
-            if dense is None:
-                return
-            field = field.after(dense.side, 1, 0)
-            yield replace(dense, input=name, receptive_field=field)
-            tensor, name = dense.tensor, dense.name
-            continue
-        attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
-        side = attributes["kernel_shape"][0]  # all kernels are square
-        stride, padding = attributes.get("strides", [1])[0], attributes.get("pads", [0])[0]
-        field = field.after(side, stride, padding)
-        kernel = bias = None
-        if node.op_type == CONVOLUTION:
-            kernel, *biases = (onnx.numpy_helper.to_array(weights[each]) for each in node.input[1:])
-            bias = biases[0] if biases else np.zeros(len(kernel), kernel.dtype)  # no bias: 0
-            channels = len(kernel)
-        following = _find_next_node(graph, tensor)  # activations are shown after ReLU
+        kernel, *biases = [weights[each] for each in node.input[1:] if each in weights] or [None]
+        following, is_dense = _find_next_node(graph, tensor), node.op_type in DENSE
+        if is_dense and following is not None and following.op_type == "Add":
+            biases, tensor = [weights[following.input[1]]], following.output[0]
+            following = _find_next_node(graph, tensor)
         if following is not None and following.op_type == "Relu":
-            tensor = following.output[0]
-        before = name
-        name = get_layer_name(tensor)
-        yield Layer(name, before, tensor, side, stride, padding, field, kernel, bias)
-
-
-def _read_dense(
-    graph: onnx.GraphProto,
-    node: onnx.NodeProto,
-    weights: Mapping[str, onnx.TensorProto],
-    channels: int,
-) -> Layer | None:
-    """Returns a hidden dense layer after maps of `channels`, without its place in the network.
-
-    None of a layer without ReLU: the logits, which are the answer or a part of it.
-    """
-    kernel, tensor, biases = weights.get(node.input[1]), node.output[0], list(node.input[2:])
-    following = _find_next_node(graph, tensor)
-    if not biases and following is not None and following.op_type == "Add":
-        biases, tensor = [following.input[1]], following.output[0]
-        following = _find_next_node(graph, tensor)
-    if kernel is None or not biases or following is None or following.op_type != "Relu":
-        return None
-    flat = onnx.numpy_helper.to_array(kernel)  # (height * width * channels, units), as Keras has it
-    side = math.isqrt(len(flat) // channels)
-    maps = flat.reshape(side, side, channels, -1).transpose(3, 2, 0, 1)
-    bias, tensor = onnx.numpy_helper.to_array(weights[biases[0]]), following.output[0]
-    name, nowhere = get_layer_name(tensor), ReceptiveField()
-    return Layer(name, "", tensor, side, 1, 0, nowhere, maps, bias, is_dense=True)
+            tensor = following.output[0]  # activations are shown after ReLU
+        elif is_dense:
+            return  # the logits, which are the answer or a part of it
+        if is_dense:
+            # As Keras has it: (height * width * channels, units).
+            side, stride, padding = math.isqrt(len(kernel) // channels), 1, 0
+            kernel = kernel.reshape(side, side, channels, -1).transpose(3, 2, 0, 1)
+        else:
+            values = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+            side = values["kernel_shape"][0]  # all kernels are square
+            stride, padding = values.get("strides", [1])[0], values.get("pads", [0])[0]
+        bias = None
+        if kernel is not None:
+            channels = len(kernel)
+            bias = biases[0] if biases else np.zeros(channels, kernel.dtype)  # no bias: 0
+        field = field.after(side, stride, padding)
+        before, name = name, get_layer_name(tensor)
+        yield Layer(name, before, tensor, side, stride, padding, field, kernel, bias, is_dense)
 
 
 def _find_next_node(graph: onnx.GraphProto, tensor: str) -> onnx.NodeProto | None:

@@ -227,7 +227,7 @@ def name_model(source: str | Path | Run | None, file: Path) -> str:
 
 def _parse_metadata(name: str, engine: Engine) -> dict[str, Any]:
     """Returns the metadata with JSON parsed, after checking the required entries."""
-    metadata = {key: engines.parse_metadata(value) for key, value in engine.metadata.items()}
+    metadata = engines.parse_metadata(engine.metadata)
     missing = [key for key in REQUIRED_METADATA if key not in metadata]
     if missing:
         raise ModelError(

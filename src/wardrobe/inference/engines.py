@@ -60,7 +60,7 @@ class Engine(Protocol):
 
     Attributes:
         inputs, outputs: name, type and shape of each.
-        metadata: key → value, or its JSON as text; see `parse_metadata`.
+        metadata: for `parse_metadata`.
     """
 
     inputs: list[TensorInfo]
@@ -206,12 +206,33 @@ def _describe(name: str, dtype: Any, shape: Any) -> TensorInfo:
     return name, f"tensor({onnx_name})", [batch, *(int(each) for each in rest)]
 
 
-def parse_metadata(value: Any) -> Any:
-    """Returns a metadata entry; an ONNX file, and the others before 0.8, have JSON as its text."""
+def format_metadata(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Returns metadata for an .onnx file, which has only texts; `parse_metadata` reads it.
+
+    A text is written as it is, unless it would be read as another value: "2024" has its quotes.
+    """
+    return {
+        key: value if isinstance(value, str) and _parse_json(value) is value else json.dumps(value)
+        for key, value in metadata.items()
+    }
+
+
+def parse_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the metadata of a file. Where all entries are texts, they are those of an .onnx file.
+
+    Other formats had only texts too, before version 0.8.
+    """
+    if all(isinstance(value, str) for value in metadata.values()):
+        return {key: _parse_json(value) for key, value in metadata.items()}
+    return dict(metadata)
+
+
+def _parse_json(text: str) -> Any:
+    """Returns the value of a text of JSON, or the text itself."""
     try:
-        return json.loads(value) if isinstance(value, str) else value
-    except json.JSONDecodeError:
-        return value
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _shorten_message(error: Exception) -> str:

@@ -140,7 +140,8 @@ def check(recipe: Recipe) -> None:
         _check_value(name, getattr(recipe, name), getattr(recipe, name))
     if recipe.network is not None:
         _check_layer_fields(recipe, recipe.network)
-    problems = [text for is_wrong, text in _list_problems(recipe) if is_wrong]
+    found = _list_layer_problems(recipe) + _list_photo_problems(recipe)
+    problems = [text for is_wrong, text in found if is_wrong]
     if problems:
         raise UsageError(f"the recipe {recipe.name} cannot be trained: {problems[0]}")
     parameters = layers.count_parameters(recipe, CLASSES)
@@ -162,8 +163,8 @@ def _check_layer_fields(recipe: Recipe, network: str) -> None:
             )
 
 
-def _list_problems(recipe: Recipe) -> list[tuple[bool, str]]:
-    """Returns (whether it is so, what is wrong and what to do) of fields that must agree."""
+def _list_layer_problems(recipe: Recipe) -> list[tuple[bool, str]]:
+    """Returns (whether it is so, what is wrong and what to do) of fields that make the layers."""
     filters = [*recipe.stem_filters, *recipe.conv_filters]
     count, pools, strides = len(recipe.conv_filters), recipe.pool_after, recipe.conv_strides
     # Half of the filters are components of a patch, the others the same negated.
@@ -194,6 +195,12 @@ def _list_problems(recipe: Recipe) -> list[tuple[bool, str]]:
             f"whitened_stem with {first} filters in the first convolution; give an even number, "
             f"at most {most}, or whitened_stem=false",
         ),
+    ]
+
+
+def _list_photo_problems(recipe: Recipe) -> list[tuple[bool, str]]:
+    """Returns the same of the fields about photos."""
+    return [
         (
             not recipe.photo_fraction and bool(recipe.warp_fraction or recipe.unknown_fraction),
             "warp_fraction and unknown_fraction need photos; give photo_fraction above 0, or set "

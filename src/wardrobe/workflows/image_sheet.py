@@ -32,13 +32,16 @@ def write_sheet(
     dataset: Dataset,
     target: Path,
     display: TrainingDisplay,
-) -> None:
-    """Draws the sheet of one image into `target`.
+) -> dict[str, Any]:
+    """Draws the sheet of one image into `target`, and returns its content for JSON.
 
     Args:
         steps: the image, from `photo.prepare_steps`.
         run: of a recipe, with model.keras. answer: its own to the image.
         dataset: what it was trained on.
+
+    Returns:
+        "occlusion", "layers" and "nearest"; see `api.describe_image`.
     """
     pixels, best = steps.pixels[None], answer.probabilities.argmax(axis=1)  # (1,)
     model, recipe = checkpoints.load_model(run), run.recipe()
@@ -47,6 +50,8 @@ def write_sheet(
     searched = dataset.train[:SEARCHED_IMAGES]
     display.stage(f"Searching {len(searched):,} training images for the nearest")
     nearest, likeness = _find_nearest(model, searched.images, pixels)
+    nearest_labels = searched.labels[nearest]
+    layers = _find_strongest_maps(model, pixels)
     story: dict[str, Any] = {
         "name": name,
         "photo": steps.photo if steps.photo.shape[:2] != steps.pixels.shape else None,
@@ -54,13 +59,21 @@ def write_sheet(
         "probabilities": answer.probabilities[0],
         "not_sure": answer.reason(0),
         "maps": {each: found[0] for each, found in maps.items()},
-        "layers": _find_strongest_maps(model, pixels),
+        "layers": {layer: each for layer, (_, each) in layers.items()},
         "nearest": searched.images[nearest],
-        "nearest_labels": searched.labels[nearest],
+        "nearest_labels": nearest_labels,
         "likeness": likeness,
     }
     figure = plots.explanations.plot_image_sheet(story, answer.class_names)
     plots.save_figure(figure, target, dataset.name, dataset.is_synthetic)
+    pairs = zip(nearest_labels, likeness, strict=True)
+    return {
+        "occlusion": maps["occlusion"][0].round(4).tolist(),
+        "layers": {layer: strongest for layer, (strongest, _) in layers.items()},
+        "nearest": [
+            {"label": answer.class_names[label], "similarity": float(near)} for label, near in pairs
+        ],
+    }
 
 
 def _find_nearest(
@@ -72,8 +85,10 @@ def _find_nearest(
     return indices[0], cosines[0]
 
 
-def _find_strongest_maps(model: keras.Model, pixels: Pixels) -> dict[str, npt.NDArray[np.floating]]:
-    """Returns the brightest maps of up to `LAYERS` convolutions: name → (h, w, filters).
+def _find_strongest_maps(
+    model: keras.Model, pixels: Pixels
+) -> dict[str, tuple[list[int], npt.NDArray[np.floating]]]:
+    """Returns the strongest filters of up to `LAYERS` convolutions, and their maps (h, w, filters).
 
     The first and the last convolution are always among them.
     """
@@ -83,5 +98,5 @@ def _find_strongest_maps(model: keras.Model, pixels: Pixels) -> dict[str, npt.ND
     for name in np.array(list(maps))[places].tolist():
         each = maps[name][0]  # (h, w, filters)
         brightest = np.argsort(-each.max(axis=(0, 1)), kind="stable")[:MAPS]
-        strongest[name] = each[..., brightest]
+        strongest[name] = brightest.tolist(), each[..., brightest]
     return strongest

@@ -142,5 +142,5 @@ def export_finder(
                 f"Keras {of_keras:.3f}; expected a loss of at most {MAX_IOU_LOSS}; the file was "
                 "not kept; train it again with another --seed"
             )
-        onnx.write_metadata(temporary, {**metadata, "iou": f"{iou:.4f}"})
+        onnx.write_metadata(temporary, {**metadata, "iou": round(iou, 4)})
     return iou

@@ -56,6 +56,12 @@ def describe_image(
 
     A run of a recipe with model.keras is explained by Keras, if it is installed, any other model by
     ONNX Runtime.
+
+    Returns:
+        The fields of a prediction of `wardrobe predict --json`, "model", "sheet", and:
+        "data", what the model was trained on; "occlusion", 28 rows of 28 numbers; "layers",
+        convolution → its strongest filters; "nearest", "label" and "similarity" of training images
+        or, by ONNX Runtime, of drawn garments; "left_out", what the sheet lacks and why, or None.
     """
     from wardrobe.explain import onnx_sheet
     from wardrobe.inference.classifier import Classifier, resolve_model
@@ -74,24 +80,44 @@ def describe_image(
     display.stage(f"Explaining {Path(image).name}")
     classifier = Classifier.load(run or model)
     answer = classifier.classify(steps.pixels[None])
-    found: dict[str, Any] = {}
-    if run is not None and _can_use_keras(run):
+    left_out = _find_left_out(run)
+    if run is not None and not left_out:
         display.stage("Opening the data")
         dataset = load_run_data(run, data_dir, **moved)
         with loading_keras(display):
             from wardrobe.workflows import image_sheet
-        image_sheet.write_sheet(Path(image).name, steps, run, answer, dataset, target, display)
+        found = image_sheet.write_sheet(
+            Path(image).name, steps, run, answer, dataset, target, display
+        )
     else:
-        found = onnx_sheet.write_sheet(Path(image).name, steps, classifier, answer, target)
-        display.stage(found["left_out"])
+        found = onnx_sheet.write_sheet(
+            Path(image).name, steps, classifier, answer, target, left_out
+        )
+        display.stage(left_out)
     head = {"model": classifier.name, "path": str(image), "sheet": str(target)}
     familiarity, reason = float(answer.familiarity[0]), answer.reason(0)
-    return {**head, **to_json(answer.ranked(0), familiarity, reason), **found}
+    data = classifier.metadata.get("data", "unknown")
+    answer_json = to_json(answer.ranked(0), familiarity, reason)
+    return {**head, **answer_json, "data": data, **found, "left_out": left_out or None}
 
 
-def _can_use_keras(run: Run) -> bool:
-    has_keras = run.keras_path.is_file() and find_spec("keras") is not None
-    return has_keras and run.recipe().network is None
+def _find_left_out(run: Run | None) -> str:
+    """Returns what Keras would add to the sheet of a model and why it cannot; "" if it can.
+
+    Args:
+        run: that of the model; None: the model is a file alone.
+    """
+    if run is None:
+        reason = "which a model file does not have; give a run of a recipe"
+    elif run.recipe().network is not None:
+        reason = "and the layers of a recipe, which a network of one's own does not have"
+    elif not run.keras_path.is_file():
+        reason = "and so model.keras, which this run does not have"
+    elif find_spec("keras") is None:
+        reason = "and so Keras; run: pip install 'wardrobe-cnn[train]'"
+    else:
+        return ""
+    return f"HiResCAM and Grad-CAM are left out: they need gradients, {reason}"
 
 
 def _prepare(image: str | Path) -> "Steps":
