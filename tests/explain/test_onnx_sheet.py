@@ -12,7 +12,7 @@ from PIL import Image
 from wardrobe.data import synthetic
 from wardrobe.explain import onnx_sheet
 from wardrobe.inference.activations import ActivationModel
-from wardrobe.onnx_runtime import PRETRAINED, read_nodes
+from wardrobe.onnx_runtime import PRETRAINED, parse_model
 
 BARE = """
 import sys
@@ -47,7 +47,7 @@ def test_a_photo_is_explained_without_keras(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["photo", "baseline"])
 def test_the_tensors_of_a_model_are_those_that_the_onnx_package_finds(name: str) -> None:
     path = PRETRAINED / f"{name}.onnx"
-    tensors, features = onnx_sheet.find_tensors(read_nodes(path.read_bytes()))
+    tensors, features = onnx_sheet.find_tensors(parse_model(path.read_bytes()))
     model = ActivationModel.find(path)
     assert model is not None
     convolutions = {each.name: each.tensor for each in model.layers if each.name.startswith("conv")}

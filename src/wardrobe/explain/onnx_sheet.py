@@ -18,15 +18,7 @@ from wardrobe.inference import engines, occlusion
 from wardrobe.inference.classifier import Classifier, Predictions
 from wardrobe.inference.engines import PIXELS
 from wardrobe.labels import CLASS_NAMES
-from wardrobe.onnx_runtime import (
-    DENSE,
-    FOLLOWED,
-    Node,
-    add_outputs,
-    get_layer_name,
-    open_session,
-    read_nodes,
-)
+from wardrobe.onnx_runtime import DENSE, FLOAT, FOLLOWED, get_layer_name, open_session, parse_model
 from wardrobe.percent import format_percent
 from wardrobe.photo import Steps
 from wardrobe.runs import atomic_write
@@ -97,11 +89,13 @@ def explain(classifier: Classifier, pixels: Images, answer: Predictions) -> Expl
     file = classifier.path.with_name(stem + engines.FORMATS["onnx"])
     if not file.is_file() or "network" in classifier.metadata:
         return Explanation(heat)
-    model = file.read_bytes()
-    tensors, features = find_tensors(read_nodes(model))
+    model = parse_model(file.read_bytes())
+    tensors, features = find_tensors(model)
     if not tensors or not features:
         return Explanation(heat)
-    session = open_session(add_outputs(model, [*tensors.values(), features]))
+    for tensor in (*tensors.values(), features):
+        model.graph.output.add(name=tensor, type=FLOAT)
+    session = open_session(model.SerializeToString())
 
     def run(images: Images, *outputs: str) -> list[Floats]:
         found: list[Floats] = session.run(outputs, {PIXELS: images[..., None].astype(np.float32)})
@@ -124,21 +118,27 @@ def explain(classifier: Classifier, pixels: Images, answer: Predictions) -> Expl
     )
 
 
-def find_tensors(nodes: list[Node]) -> tuple[dict[str, str], str]:
+def find_tensors(model: Any) -> tuple[dict[str, str], str]:
     """Returns convolution → tensor of its activations after ReLU; the tensor of the features.
 
+    The model is from `parse_model`.
     The features are the input of the last layer. With test-time augmentation or an ensemble, both
     are those of the unchanged image and the first member.
     """
     tensors: dict[str, str] = {}
     tensor, features = PIXELS, ""
     while node := next(
-        (each for each in nodes if each.inputs[:1] == [tensor] and each.operator in FOLLOWED), None
+        (
+            each
+            for each in model.graph.node
+            if each.input[:1] == [tensor] and each.op_type in FOLLOWED
+        ),
+        None,
     ):
-        features = tensor if node.operator in DENSE else features
-        tensor = node.outputs[0]
+        features = tensor if node.op_type in DENSE else features
+        tensor = node.output[0]
         layer = get_layer_name(tensor)
-        if node.operator == "Conv" or (node.operator == "Relu" and layer in tensors):
+        if node.op_type == "Conv" or (node.op_type == "Relu" and layer in tensors):
             tensors[layer] = tensor
     return tensors, features
 
