@@ -267,6 +267,7 @@ def test_runs_are_compared(real_run: tuple[Run, dict[str, Any]]) -> None:
     assert row["accuracy"] == real_run[1]["accuracy"]
     table = wardrobe("runs", cwd=cwd).stdout
     assert name in table
+    assert row["recipe"] == "baseline" and "baseline (changed: epochs) " in table
     assert f"{100 * row['accuracy']:.2f}" in table
 
 

@@ -90,6 +90,7 @@ def test_the_page_has_the_metrics_and_the_command_that_reproduces_them(
     assert f"{100 * printed['per_class']['Shirt']['f1']:.2f} %" in text
     assert "wardrobe train baseline --data fashion-mnist --seed 0 --epochs 2 --limit 2000" in text
     assert "225,034" in text
+    assert re.search(r"Recipe +baseline \(changed: epochs\) +on ", text)
     assert re.search(r"conv2 +11×11×64 +18,496 +3×3×32×64 \+ 64 +Convolution 2: 64 filters", text)
     assert "wardrobe train baseline --set conv_filters=16,32" in text
     assert "not Fashion-MNIST" not in text

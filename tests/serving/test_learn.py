@@ -168,6 +168,7 @@ def test_a_finished_run_is_described_and_followed(server: Server) -> None:
     assert details["epochs"] == [0, 1, 2]
     assert details["info"]["status"] == details["summary"]["status"] == "done"
     assert details["metrics"]["accuracy"] == details["summary"]["accuracy"]
+    assert details["summary"]["recipe_title"] == "baseline (changed: epochs)"
     assert [row["epoch"] for row in details["history"]] == [1, 2]
     assert details["command"].startswith("wardrobe train baseline --data synthetic")
     assert details["python"].splitlines() == [

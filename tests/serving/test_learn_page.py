@@ -218,7 +218,9 @@ def test_the_page_works_with_the_keyboard_alone(page: Page) -> None:
     tab_to(page.locator("#new-link"))
     tab_to(page.locator("#run-list a[title=finished]"))
     page.keyboard.press("Enter")
-    expect(page.get_by_role("region", name="baseline on drawn garments")).to_be_focused()
+    expect(
+        page.get_by_role("region", name="baseline (changed: epochs) on drawn garments")
+    ).to_be_focused()
     expect(page.locator("#go-try")).to_be_visible()
     tab_to(page.get_by_role("button", name="Try it"))
     page.keyboard.press("Enter")

@@ -16,7 +16,7 @@ from wardrobe.models.recipes import RECIPES
 from wardrobe.percent import format_percent
 from wardrobe.report import network
 from wardrobe.report.chapter import Chapter
-from wardrobe.runs import Run, atomic_write
+from wardrobe.runs import Run, atomic_write, format_recipe
 
 # The groups of the page, and the figures of each, in page order.
 GROUPS = {
@@ -52,6 +52,7 @@ def write_report(run: Run, chapters: Iterable[Chapter]) -> Path:
     page = load_template("report.html").render(
         run=run.path.name,
         info=run.info(),
+        recipe=format_recipe(run.info()),
         metrics=run.metrics(),
         validation=run.scores().get("validation"),
         history=run.history(),

@@ -34,6 +34,7 @@ from wardrobe.runs.run import (
     count_epochs,
     find_run,
     find_run_of,
+    format_recipe,
     list_runs,
 )
 from wardrobe.runs.steps import StepRow, StepsReader, StepsWriter
@@ -64,6 +65,7 @@ __all__ = [
     "exclusive_lock",
     "find_run",
     "find_run_of",
+    "format_recipe",
     "list_differences",
     "list_runs",
     "make_numbered_folder",

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +290,11 @@ def count_epochs(info: Mapping[str, Any]) -> int:
     """Returns the epochs of a training by run.json: those done once it has ended, else planned."""
     end = info.get("training_end")
     return int(end["epochs"] if end else info["recipe"]["epochs"])
+
+
+def format_recipe(info: Mapping[str, Any]) -> str:
+    """Returns the recipe in words, from run.json: "baseline (changed: epochs, conv_filters)"."""
+    name, words = info["recipe"]["name"], shlex.split(info.get("reproduce", ""))
+    changed = ["epochs"] if "--epochs" in words else []
+    changed += [each.partition("=")[0] for word, each in pairwise(words) if word == "--set"]
+    return f"{name} (changed: {', '.join(changed)})" if changed else name

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from wardrobe.errors import RunError
-from wardrobe.runs.run import ROOT, Run, count_epochs, list_runs
+from wardrobe.runs.run import ROOT, Run, count_epochs, format_recipe, list_runs
 from wardrobe.terminal import console
 
 
@@ -30,6 +30,7 @@ def _summarize(run: Run) -> dict[str, Any]:
     return {
         "run": str(run.path),
         "recipe": info["recipe"]["name"],
+        "recipe_title": format_recipe(info),
         "data": info["data"],
         "seed": info["seed"],
         "epochs": count_epochs(info),

@@ -19,7 +19,7 @@ from wardrobe.data.dataset import Dataset
 from wardrobe.errors import RunError
 from wardrobe.models import architecture, initializers
 from wardrobe.models.recipes import FLOAT32, Recipe
-from wardrobe.runs import Row, Run
+from wardrobe.runs import Row, Run, format_recipe
 from wardrobe.terminal import console
 from wardrobe.terminal.progress import TrainingDisplay
 from wardrobe.training import checkpoints, losses, sampling, schedules, transfer
@@ -163,10 +163,10 @@ def _save_epoch(
 
 
 def _format_title(recipe: Recipe, dataset: Dataset, run: Run | None, seed: int) -> str:
-    source = run.info().get("start_from") if run is not None else None
-    start = f" from {source['source']}" if source else ""
+    info: dict[str, Any] = {"recipe": {"name": recipe.name}} if run is None else run.info()
+    start = f" from {info['start_from']['source']}" if info.get("start_from") else ""
     images = f"{len(dataset.train):,} training images of {dataset.name}"
-    return f"{recipe.name}{start}, seed {seed}: {images}"
+    return f"{format_recipe(info)}{start}, seed {seed}: {images}"
 
 
 def _prepare(

@@ -65,7 +65,7 @@ def _format_row(row: dict[str, Any]) -> dict[str, str]:
     scores, data = row["scores"], row["data"]
     return {
         "run": row["run"],
-        "recipe": row["recipe"],
+        "recipe": row["recipe_title"],
         "data": data if len(data) <= MAX_DATA else f"…{data[1 - MAX_DATA :]}",
         "seed": str(row["seed"]),
         "epochs": f"{row['epochs_done']}/{row['epochs']}",

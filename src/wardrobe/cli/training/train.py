@@ -185,7 +185,7 @@ def print_scores(summary: dict[str, Any], as_json: bool) -> None:
         f"{_format_photos(summary)}"
         f"run     {escape(run)}\nreport  {escape(str(Path(run) / 'report.html'))}"
     )
-    title, style = escape(f"{summary['recipe']} on {summary['data']}"), "#4da3d8"
+    title, style = escape(f"{summary['recipe_title']} on {summary['data']}"), "#4da3d8"
     if summary["data"] == "synthetic":
         title, style = "SYNTHETIC WARDROBE, NOT FASHION-MNIST", "bold yellow"
     print_whole(Panel(text, title=title, border_style=style, padding=(1, 2), expand=False))

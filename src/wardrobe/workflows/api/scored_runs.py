@@ -160,4 +160,5 @@ def summarize(run: Run, split: str = TEST) -> dict[str, Any]:
     """Returns the object that `--json` prints: the run's identity, and metrics of a split."""
     info = run.info()
     head = {key: info[key] for key in ("data", "seed", "status")}
-    return {"run": str(run.path), "recipe": info["recipe"]["name"], **head, **run.metrics(split)}
+    names = {"recipe": info["recipe"]["name"], "recipe_title": runs.format_recipe(info)}
+    return {"run": str(run.path), **names, **head, **run.metrics(split)}

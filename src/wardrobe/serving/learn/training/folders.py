@@ -105,6 +105,7 @@ def _summarize(path: Path, times: tuple[float, ...]) -> dict[str, Any]:
     return {
         "name": path.name,
         "recipe": info["recipe"]["name"],
+        "recipe_title": runs.format_recipe(info),
         "data": info["data"],
         "seed": info["seed"],
         "epochs": runs.count_epochs(info),
@@ -122,9 +123,12 @@ def _summarize_job(path: Path) -> dict[str, Any]:
     """Returns the summary of a training that has no run.json yet."""
     job = read_job(path)
     training = Training(**job["training"])
+    name = training.recipe or training.start_from
+    as_run = {"recipe": {"name": name}, "reproduce": training.format_command()}
     return {
         "name": path.name,
-        "recipe": training.recipe or training.start_from,
+        "recipe": name,
+        "recipe_title": runs.format_recipe(as_run),
         "data": training.data,
         "seed": training.seed,
         "epochs": job["epochs"],

@@ -17,7 +17,7 @@ const formatLoss = (value) => (isNumber(value) ? Number(value.toPrecision(3)).to
 export const formatAccuracy = (value) => (isNumber(value) ? `${Math.round(1000 * value) / 10} %` : "–");
 
 /** Returns a run's title: recipe, and data or its first classes. */
-export function formatTitle({ recipe, data, class_names: names }) {
+export function formatTitle({ recipe_title: recipe, data, class_names: names }) {
   const classes = names.slice(0, 3).join(", ") + (names.length > 3 ? " …" : "");
   return `${recipe} on ${DATA[data] ?? classes}`;
 }
