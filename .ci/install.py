@@ -18,10 +18,10 @@ WITH_PIP = (
     sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
     "--no-compile",
 )  # fmt: skip
-# The hashes in the lock decide, not which index has a package first.
+# The newest version decides, as for pip, not which index has a package first. A Python follows.
 WITH_UV = (
-    sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.executable,
-    "--index-strategy", "unsafe-best-match",
+    sys.executable, "-m", "uv", "pip", "install", "--quiet",
+    "--index-strategy", "unsafe-best-match", "--python",
 )  # fmt: skip
 UV_VARIABLES = {  # pip's setting → uv's variable
     "index-url": "UV_DEFAULT_INDEX",
@@ -36,8 +36,14 @@ UV_VARIABLES = {  # pip's setting → uv's variable
 }
 
 
+def install_uv() -> bool:
+    """Returns whether the pinned uv is installed, in the environment that runs this."""
+    pinned = ("--only-binary", ":all:", "--require-hashes", "--requirement", UV)
+    return subprocess.run([*WITH_PIP, *pinned]).returncode == 0
+
+
 def read_pip_settings() -> dict[str, str]:
-    """Returns what pip's files and variables set, as variables for uv."""
+    """Returns what pip's files and variables set, in an environment for uv."""
     printed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     ).stdout
@@ -48,7 +54,7 @@ def read_pip_settings() -> dict[str, str]:
             if line.startswith(section) and key in UV_VARIABLES:
                 separator = "," if key == "find-links" else " "
                 found[UV_VARIABLES[key]] = separator.join(ast.literal_eval(value).split())
-    return found
+    return {**found, **os.environ}
 
 
 def install(command: tuple[str, ...], lock: str, environment: dict[str, str] | None = None) -> bool:
@@ -62,10 +68,8 @@ def install(command: tuple[str, ...], lock: str, environment: dict[str, str] | N
 
 def main(lock: str) -> None:
     """Installs a lock and the project with uv, or pip if that fails; exits with 1 if both fail."""
-    uv = subprocess.run(
-        [*WITH_PIP, "--only-binary", ":all:", "--require-hashes", "--requirement", UV]
-    )
-    if uv.returncode == 0 and install(WITH_UV, lock, {**read_pip_settings(), **os.environ}):
+    with_uv = (*WITH_UV, sys.executable)
+    if install_uv() and install(with_uv, lock, read_pip_settings()):
         return
     print("uv cannot install here; pip does, which takes longer", file=sys.stderr, flush=True)
     if not install(WITH_PIP, lock):

@@ -1,7 +1,8 @@
 """Builds wheel and sdist in dist/, checks both, and uses each extra in a fresh environment.
 
 `python .ci/release.py build` only builds and checks, `python .ci/release.py try` only installs and
-uses what dist/ holds; the release workflow does the second on other machines.
+uses what dist/ holds; the release workflow does the second on other machines. What has no extra is
+installed with pip, as a user does; the extras with uv, which takes a fifth of the time.
 """
 
 import os
@@ -14,6 +15,8 @@ import venv
 from email.parser import Parser
 from pathlib import Path
 from zipfile import ZipFile
+
+import install  # beside this file
 
 DIST = Path(__file__).parents[1] / "dist"
 TRAIN = "train baseline --data synthetic --limit 300 --epochs 1"
@@ -35,12 +38,16 @@ def run(*command: str | Path, cwd: Path = DIST.parent, **variables: str) -> None
     subprocess.run(list(map(str, command)), cwd=cwd, env={**os.environ, **variables}, check=True)
 
 
-def make_environment(folder: Path, *packages: str) -> Path:
+def make_environment(folder: Path, *packages: str, with_pip: bool = False) -> Path:
     """Returns the folder of the commands of a new environment with these packages."""
     venv.create(folder, with_pip=True)
     commands = folder / ("Scripts" if sys.platform == "win32" else "bin")
-    run(commands / "python", "-m", "pip", "install", "--quiet", "--no-compile", *packages)
-    run(commands / "python", "-m", "pip", "check")
+    python = commands / "python"
+    if with_pip:
+        run(python, "-m", "pip", "install", "--quiet", "--no-compile", *packages)
+    else:
+        run(*install.WITH_UV, python, *packages, **install.read_pip_settings())
+    run(python, "-m", "pip", "check")
     return commands
 
 
@@ -57,19 +64,25 @@ def use(scratch: Path, package: Path, extra: str) -> None:
     """Installs a file of dist/ with an extra, none if empty, and runs commands that need it."""
     start = time.monotonic()
     name = f"{package}[{extra}]" if extra else str(package)
-    commands = make_environment(scratch / "environment", name)
-    print(f"{package.name} [{extra}]: installed in {time.monotonic() - start:.0f} s", flush=True)
+    folder = scratch / "environment"
+    commands = make_environment(folder, name, with_pip=not extra)
+    seconds = time.monotonic() - start
+    packages = sum(1 for _ in folder.rglob("*.dist-info"))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+    print(f"{name}: {seconds:.0f} s, {packages} packages, {size:.0f} MB", flush=True)
     draw = "from PIL import Image; Image.new('RGB', (90, 120), 'white').save('photo.png')"
     run(commands / "python", "-c", draw, cwd=scratch)
     run(commands / "wardrobe", "predict", "photo.png", cwd=scratch)
     backend = "jax" if extra == "jax" else "tensorflow"
     for command in USES.get(extra, []):
         run(commands / "wardrobe", *command.split(), cwd=scratch, KERAS_BACKEND=backend)
-    shutil.rmtree(scratch / "environment")
+    shutil.rmtree(folder)
 
 
 def main() -> None:
     """Does what the arguments say."""
+    if not install.install_uv():
+        sys.exit(1)
     with tempfile.TemporaryDirectory() as folder:
         if sys.argv[1:] != ["try"]:
             build(Path(folder))
