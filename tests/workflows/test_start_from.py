@@ -114,8 +114,11 @@ def test_it_is_not_resumed_from_another_source(fine_tuned: Run, tmp_path: Path) 
 
 
 def test_only_a_small_folder_starts_from_photo(
-    few_of_own: Path, monkeypatch: pytest.MonkeyPatch
+    few_of_own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for folder in few_of_own.iterdir():
+        (tmp_path / folder.name).symlink_to(folder)
+    assert sources.choose_default(None, str(tmp_path)) == "photo"
     assert [sources.choose_default(None, name) for name in ("synthetic", "no")] == ["nothing"] * 2
     assert sources.choose_default(None, str(few_of_own)) == "photo"
     assert sources.choose_default("sprint", str(few_of_own)) == "nothing"

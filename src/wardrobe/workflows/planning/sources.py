@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +13,13 @@ from wardrobe.data.fashion_mnist import files
 from wardrobe.errors import ModelError, RunError
 from wardrobe.models import recipes
 from wardrobe.models.recipes import Recipe
+from wardrobe.photo.listing import find_photos
 from wardrobe.runs import Run
 from wardrobe.workflows.opening import check_model
 
 NOTHING = "nothing"  # random weights
 DEFAULT = "photo"  # of an own folder with fewer files than MANY
-MANY = 5_000  # files: so many that training from random weights stays the default
+MANY = 5_000  # photos: so many that training from random weights stays the default
 # Chosen on validation images; docs/log.md, 2026-11-28.
 RATE_FRACTION = 1 / 3  # of the recipe's learning rate
 OWN_EPOCHS, OWN_BATCH_SIZE = 20, 32  # on an own folder: it has few images
@@ -106,9 +106,9 @@ def is_own(data: str) -> bool:
 
 def choose_default(recipe: str | Path | Recipe | None, data: str) -> str:
     """Returns what training starts from if no source is given: of a small own folder, "photo"."""
-    if recipe is not None or not is_own(data):
+    if recipe is not None or not is_own(data) or not Path(data).is_dir():
         return NOTHING
-    count = sum(len(names) for _, _, names in os.walk(data))
+    count = sum(1 for _ in find_photos(data, {}))
     return DEFAULT if 0 < count < MANY else NOTHING
 
 
