@@ -225,6 +225,21 @@ def benchmark_photos(
     _print_written(measured, folder, as_json)
 
 
+@app.command("start-from")
+def benchmark_start_from(
+    photos_dir: PhotosDir = None,
+    seeds: Seeds = 5,
+    folder: ResultsFolder = REPOSITORY,
+    as_json: Json = False,
+) -> None:
+    """Compare `train --from photo` with random weights, on 20, 100 and all photos of each kind."""
+    from benchmarks.accuracy.start_from import measure_start
+
+    stream = _choose_stream(as_json)
+    measured = measure_start(seeds, photos_dir=photos_dir, folder=folder, stream=stream)
+    _print_written(measured, folder, as_json)
+
+
 @app.command("prepare")
 def benchmark_prepare(
     photos: Annotated[

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,15 @@ from drawn_photos import draw_splits
 from PIL import Image
 
 from benchmarks import cached_runs, results
-from benchmarks.accuracy import photo_seeds
+from benchmarks.accuracy import photo_seeds, start_from
 from benchmarks.accuracy import photos as benchmark
 from wardrobe import photo, runs
+from wardrobe.data import Dataset
 from wardrobe.data.clothing_photos import KINDS, KNOWN_KINDS, PUBLISHED
 from wardrobe.evaluation import out_of_distribution
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.models import recipes
+from wardrobe.models.recipes import Recipe
 from wardrobe.onnx_runtime import PRETRAINED
 from wardrobe.photo import steps
 from wardrobe.runs import Run
@@ -215,3 +217,36 @@ def test_crops_of_photos_have_the_shape_of_the_models_input() -> None:
     assert crops.shape == (out_of_distribution.COUNT, 28, 28)
     assert crops.dtype == np.uint8
     assert len(np.unique(crops, axis=0)) == len(crops)
+
+
+def test_training_further_is_compared_on_the_same_photos(
+    drawn_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
+
+    def train(
+        path: Path, recipe: Recipe, source: object, dataset: Dataset, seed: int, _: Any
+    ) -> float:
+        counts = np.bincount(dataset.train.labels).tolist()
+        trained.append((source is None, recipe, counts, dataset.train.images.tobytes()))
+        return 0.5 + 0.1 * (source is not None) + 0.01 * seed
+
+    monkeypatch.setattr(start_from, "_train", train)
+    monkeypatch.setattr(start_from, "load_data", lambda _: replace(drawn_data, name="own"))
+    (tmp_path / "photos").mkdir()
+    for split in ("train", "validation"):
+        (tmp_path / "photos" / split).mkdir()
+    arguments = "start-from", "--photos-dir", "photos", "--seeds", 2, "--json"
+    result = run_benchmark(*arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    rows = json.loads(result.stdout)["rows"]
+    assert [row["photos"] for row in rows] == [200] * 3 + [1000] * 3 + [3000] * 3
+    assert [row["recipe"] for row in rows] == ["photo", "sprint", "strong"] * 3
+    assert [is_random for is_random, *_ in trained] == [False, True, True] * 6
+    assert [counts for _, _, counts, _ in trained[:6]] == [[20] * 10] * 3 + [[100] * 10] * 3
+    assert (trained[0][1].epochs, trained[0][1].learning_rate) == (20, 2e-3)
+    images = [each for *_, each in trained]
+    assert images[0] == images[1] == images[2] != images[9], "the seed draws the photos"
+    assert rows[1]["gain_mean"] == pytest.approx(0.1)
+    row = "| all | 3,000 | nothing | `sprint` | 12 | 50.50 % ± 0.71 | 10.00 | 10.00 to 10.00 |"
+    assert row in (tmp_path / "RESULTS.md").read_text()
