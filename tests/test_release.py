@@ -3,6 +3,8 @@
 import re
 import subprocess
 import tomllib
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from conftest import ROOT
@@ -47,9 +49,24 @@ def test_the_images_are_built_from_files_that_exist_and_named_alike_everywhere()
     assert {name.partition(":")[2] for name in images} <= targets
 
 
-def test_yaml_files_parse() -> None:
+def find_containers(value: Any) -> Iterator[dict[str, Any]]:
+    """Yields every dict with an image in a parsed YAML file."""
+    if isinstance(value, dict):
+        if "image" in value:
+            yield value
+        value = [*value.values()]
+    for each in value if isinstance(value, list) else ():
+        yield from find_containers(each)
+
+
+def test_yaml_files_parse_and_containers_have_no_more_rights_than_they_need() -> None:
     listed = subprocess.run(["git", "ls-files", "*.yaml", "*.yml"], cwd=ROOT, capture_output=True)
     names = listed.stdout.decode().split()
     assert "compose.yaml" in names
     for name in names:
         assert all(isinstance(each, dict) for each in yaml.safe_load_all((ROOT / name).read_text()))
+    for path in (ROOT / "examples/kubernetes").glob("*.yaml"):
+        for container in find_containers([*yaml.safe_load_all(path.read_text())]):
+            context = container["securityContext"]
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert context["allowPrivilegeEscalation"] is False
