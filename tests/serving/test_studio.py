@@ -84,9 +84,14 @@ def test_a_dropped_photo_is_classified_and_explained(page: Page) -> None:
 
 
 def test_the_page_writes_per_cent_as_python_does(page: Page) -> None:
-    write = "async (values) => values.map((await import('/answer.js')).formatPercent)"
+    write = """async (values) => {
+        const { formatPercent } = await import('/answer.js');
+        return values.map((value) => [formatPercent(value), formatPercent(value, 0)]);
+    }"""
     values = [1.0, 0.9996, 0.99949, 0.9171, 0.0006, 0.0004, 0.0]
-    assert page.evaluate(write, values) == [format_percent(each) for each in values]
+    assert page.evaluate(write, values) == [
+        [format_percent(each, digits) for digits in (1, 0)] for each in values
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 // Answers as bars: one list per model, created once and then updated.
 
 // "100.0 %" means all and "0.0 %" means none, as in wardrobe.percent.
-export function formatPercent(fraction) {
-  const text = (100 * fraction).toFixed(1);
-  if (fraction < 1 && text === "100.0") return ">99.9 %";
-  return fraction > 0 && text === "0.0" ? "<0.1 %" : `${text} %`;
+export function formatPercent(fraction, digits = 1) {
+  const text = (100 * fraction).toFixed(digits), step = 10 ** -digits;
+  if (fraction < 1 && Number(text) === 100) return `>${(100 - step).toFixed(digits)} %`;
+  return fraction > 0 && Number(text) === 0 ? `<${step.toFixed(digits)} %` : `${text} %`;
 }
 
 const MAJORITY = 0.5; // a class with less is not the answer alone, as in wardrobe.inference.predict

@@ -78,7 +78,7 @@ def describe_predictions(
         "class_names": class_names,
         "labels": split.labels.tolist(),
         "predictions": probabilities.argmax(axis=1).tolist(),
-        "confidences": probabilities.max(axis=1).round(4).tolist(),
+        "confidences": _round(probabilities.max(axis=1)).tolist(),
         "points": None if axes is None else _place_points(features, axes).round(4).tolist(),
     }
 
@@ -88,11 +88,16 @@ def predict_dozen(network: Snapshot, split: Split, count: int) -> list[dict[str,
     _, first = np.unique(split.labels, return_index=True)
     others = np.setdiff1d(np.arange(len(split)), first)
     chosen = np.concatenate([first, others])[:count]
-    probabilities = confidence.softmax(network.predict(split.images[chosen])[0]).round(4)
+    probabilities = _round(confidence.softmax(network.predict(split.images[chosen])[0]))
     return [
         {"index": int(i), "label": int(split.labels[i]), "probabilities": each.tolist()}
         for i, each in zip(chosen, probabilities, strict=True)
     ]
+
+
+def _round(probabilities: Floats) -> Floats:
+    """Rounds to 0.01 %, but never to 1: the page would write "100 %"."""
+    return probabilities.round(4).clip(max=0.9999)
 
 
 def find_axes(network: Snapshot, split: Split) -> Floats | None:

@@ -1,5 +1,6 @@
 // The confusion matrix, counted from labels and predictions. A cell answers a click or Enter with its images.
 
+import { formatPercent } from "../answer.js";
 import { grey, paint } from "../colours.js";
 import { createElement } from "../elements.js";
 
@@ -74,15 +75,15 @@ function findImages({ labels, predictions, confidences }, row, column) {
 
 function showImages(answer, cell, found, images, choose) {
   const title = createElement("p", "cell-title", `${cell}: ${found.length} ${found.length === 1 ? "image" : "images"}`);
-  const note = createElement("p", "soft", found.length > MAX_IMAGES ? `The ${MAX_IMAGES} surest are shown. Choose one to look into it above.`
-    : found.length ? "The surest first. Choose one to look into it above." : "No image at this epoch.");
+  const note = createElement("p", "soft", found.length > MAX_IMAGES ? `The ${MAX_IMAGES} of highest confidence are shown. Choose one to look into it above.`
+    : found.length ? "The highest confidence first. Choose one to look into it above." : "No image at this epoch.");
   const list = createElement("div", "tiles");
   title.setAttribute("role", "status");
   for (const [image, confidence] of found.slice(0, MAX_IMAGES)) {
-    const button = document.createElement("button"), canvas = document.createElement("canvas"), share = `${Math.round(100 * confidence)} %`;
+    const button = document.createElement("button"), canvas = document.createElement("canvas"), share = formatPercent(confidence, 0);
     paint(canvas, images[image], 28, 28, grey);
     button.append(canvas, share);
-    button.setAttribute("aria-label", `Image ${image}, ${share} sure`);
+    button.setAttribute("aria-label", `Image ${image}, confidence ${share}`);
     button.addEventListener("click", () => choose(image));
     list.append(button);
   }

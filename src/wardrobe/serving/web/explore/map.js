@@ -1,5 +1,6 @@
 // The map of the last layer: a mark for each image; the one under the pointer or the keyboard's cursor is shown.
 
+import { formatPercent } from "../answer.js";
 import { grey, paint } from "../colours.js";
 import { createElement } from "../elements.js";
 
@@ -77,7 +78,7 @@ export function createMap(parent, classNames, onChoose) {
     pointed = image;
     const { labels, predictions: answers, confidences } = predictions, [label, answer] = [labels[image], answers[image]];
     paint(tile, images[image], 28, 28, grey);
-    text.textContent = `Image ${image}: ${classNames[label]}. The network says ${label === answer ? "so too" : classNames[answer]}, ${Math.round(100 * confidences[image])} % sure.`;
+    text.textContent = `Image ${image}: ${classNames[label]}. The network says ${label === answer ? "so too" : classNames[answer]}, confidence ${formatPercent(confidences[image], 0)}.`;
     draw();
   }
 

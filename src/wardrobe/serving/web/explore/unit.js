@@ -11,7 +11,7 @@ const SENTENCES = {
   convolution: "A convolution lays its kernel over a patch, multiplies the numbers that meet, and adds all products and the bias. ReLU makes a negative sum 0.",
   dense: "A dense unit has a weight for every value of the layer before. It multiplies them, and adds all products and the bias. ReLU makes a negative sum 0.",
   pooling: "A pooling looks at four neighbours and keeps only the largest.",
-  logits: "The last layer gives each class a score, its logit. Softmax turns the scores into shares that add up to 100 %. The temperature makes it more or less sure; a high one levels the shares.",
+  logits: "The last layer gives each class a score, its logit. Softmax turns the scores into shares that add up to 100 %. A high temperature levels the shares, so the confidence is lower.",
 };
 
 /** Creates the view in `parent`, closed; `getUnit({layer, filter, row, column})` resolves to the server's answer.

@@ -1,5 +1,6 @@
 // The network at this moment: the first layer's filters, and a dozen validation images with what it says about each.
 
+import { formatPercent } from "../answer.js";
 import { send } from "../api.js";
 import { grey, paint, paintFilters } from "../colours.js";
 import { createElement } from "../elements.js";
@@ -69,7 +70,7 @@ function createCell({ index, label }, classNames) {
       const best = probabilities.indexOf(Math.max(...probabilities)), isRight = best === label;
       columns.forEach((column, number) => column.style.setProperty("--probability", probabilities[number]));
       item.classList.toggle("wrong", !isRight);
-      answer.textContent = `${isRight ? "✓" : "✗ " + classNames[best]} ${Math.round(100 * probabilities[best])} %`;
+      answer.textContent = `${isRight ? "✓" : "✗ " + classNames[best]} ${formatPercent(probabilities[best], 0)}`;
     },
   };
 }

@@ -1,5 +1,6 @@
 // One run while it learns, or afterwards: status, controls, curves, the numbers of each epoch.
 
+import { formatPercent } from "../answer.js";
 import { post, request } from "../api.js";
 import { createElement } from "../elements.js";
 import { createChart } from "./charts.js";
@@ -14,7 +15,7 @@ const LOWEST_ACCURACY = 0.9; // the accuracy axis never begins above
 
 const isNumber = Number.isFinite; // a training that diverges has losses of null
 const formatLoss = (value) => (isNumber(value) ? Number(value.toPrecision(3)).toString() : "–");
-export const formatAccuracy = (value) => (isNumber(value) ? `${Math.round(1000 * value) / 10} %` : "–");
+export const formatAccuracy = (value) => (isNumber(value) ? formatPercent(value).replace(".0 ", " ") : "–"); // "91 %" on an axis
 
 /** Returns a run's title: recipe, and data or its first classes. */
 export function formatTitle({ recipe_title: recipe, data, class_names: names }) {
