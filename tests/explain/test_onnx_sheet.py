@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wardrobe import photo
 from wardrobe.data import synthetic
 from wardrobe.explain import onnx_sheet
 from wardrobe.inference.activations import ActivationModel
+from wardrobe.inference.classifier import Classifier, Predictions
 from wardrobe.onnx_runtime import PRETRAINED, parse_model
 
 BARE = """
@@ -42,6 +44,27 @@ def test_a_photo_is_explained_without_keras(tmp_path: Path) -> None:
     assert found["nearest"][0]["label"] == "Ankle boot"
     with Image.open(tmp_path / found["sheet"]) as sheet:
         assert sheet.width == onnx_sheet.WIDTH
+
+
+def test_the_sheet_says_what_the_answer_is_and_what_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(
+        onnx_sheet._Sheet, "write", lambda self, x, y, text, *_, **__: written.append(text)
+    )
+    model, steps = Classifier.load("photo"), photo.prepare_steps(np.eye(28, dtype=np.uint8) * 255)
+    answer = model.classify(steps.pixels[None])
+    onnx_sheet.write_sheet("x", steps, model, answer, tmp_path / "x.png", "nothing is left out")
+    assert "x: unlike the 10 classes" in written
+    assert "the model's data: fashion-mnist and clothing-photos; nothing is left out" in written
+    (legend,) = (each for each in written if each.startswith("red"))
+    assert legend.startswith(f"red: supports {answer.labels[0]}, the most probable class; ")
+    assert legend.endswith("Below: 4 of 6 convolutions")
+    assert not any(each.endswith("%") for each in written)
+    probabilities = np.array([[0.1, 0.42, 0.48], [0.06, 0.94, 0.0]])
+    familiar = Predictions(("a", "b", "c"), probabilities, np.ones(2), 0.0, np.zeros(2, bool))
+    assert [familiar.verdict(i) for i in (0, 1)] == ["uncertain between c and b", "b, 94 %"]
 
 
 @pytest.mark.parametrize("name", ["photo", "baseline"])

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from wardrobe.data import synthetic
+from wardrobe.data import FASHION_MNIST, clothing_photos, synthetic
 from wardrobe.inference import engines, occlusion
 from wardrobe.inference.classifier import Classifier, Predictions
 from wardrobe.inference.engines import PIXELS
 from wardrobe.labels import CLASS_NAMES
+from wardrobe.models.recipes import PHOTO
 from wardrobe.onnx_runtime import DENSE, FLOAT, FOLLOWED, get_layer_name, open_session, parse_model
 from wardrobe.percent import format_percent
 from wardrobe.photo import Steps
@@ -45,6 +46,7 @@ class Explanation:
     """Convolution → its strongest filters, and their activations (filters, h, w)."""
     nearest: list[tuple[str, float, Images]] = field(default_factory=list)
     """Class, cosine similarity and image (28, 28) of the most similar drawn garments."""
+    convolutions: int = 0  # of the network; `layers` has some of them
 
 
 def write_sheet(
@@ -67,7 +69,7 @@ def write_sheet(
     found = explain(classifier, steps.pixels, answer)
     with atomic_write(target) as temporary:
         sheet = _draw(name, steps, answer, found)
-        data = classifier.metadata.get("data", "unknown")
+        data = _name_data(classifier.metadata)
         sheet.write(MARGIN, sheet.y, f"the model's data: {data}; {left_out}", GREY)
         sheet.image.save(temporary, "PNG")
     return {
@@ -75,6 +77,12 @@ def write_sheet(
         "layers": {layer: filters for layer, (filters, _) in found.layers.items()},
         "nearest": [{"label": label, "similarity": near} for label, near, _ in found.nearest],
     }
+
+
+def _name_data(metadata: dict[str, Any]) -> str:
+    data = str(metadata.get("data", "unknown"))
+    is_photo = (metadata.get("recipe"), data) == (PHOTO.name, FASHION_MNIST)
+    return f"{data} and {clothing_photos.NAME}" if is_photo else data
 
 
 def explain(classifier: Classifier, pixels: Images, answer: Predictions) -> Explanation:
@@ -107,15 +115,16 @@ def explain(classifier: Classifier, pixels: Images, answer: Predictions) -> Expl
         strongest = np.argsort(-maps[place][0].max(axis=(1, 2)), kind="stable")[:MAPS]
         layers[list(tensors)[place]] = strongest.tolist(), maps[place][0][strongest]
     if classifier.class_names != CLASS_NAMES:
-        return Explanation(heat, layers)  # the drawn garments are of the ten classes
+        return Explanation(
+            heat, layers, convolutions=len(maps)
+        )  # the drawn garments are of the ten classes
     images, labels = synthetic.draw(DRAWINGS)
     (others,) = run(images, features)
     lengths = np.linalg.norm(others, axis=1) * np.linalg.norm(own)
     cosines = others @ own[0] / np.maximum(lengths, 1e-12)  # (DRAWINGS,)
     order = np.argsort(-cosines, kind="stable")[:NEAREST]
-    return Explanation(
-        heat, layers, [(CLASS_NAMES[labels[i]], float(cosines[i]), images[i]) for i in order]
-    )
+    nearest = [(CLASS_NAMES[labels[i]], float(cosines[i]), images[i]) for i in order]
+    return Explanation(heat, layers, nearest, len(maps))
 
 
 def find_tensors(model: Any) -> tuple[dict[str, str], str]:
@@ -168,13 +177,11 @@ class _Sheet:
 def _draw(name: str, steps: Steps, answer: Predictions, found: Explanation) -> _Sheet:
     rows = len(found.layers) * (TILE + GAP) + (NEAREST_ROW if found.nearest else 0)
     sheet = _Sheet(HEAD + TOP + rows + FOOT)
-    best = f"{answer.labels[0]}, {format_percent(answer.confidences[0], 0)}"
-    reason = answer.reason(0)
-    verdict = reason.partition(" (")[0] if reason else best
-    sheet.write(MARGIN, sheet.y, f"{name[-60:]}: {verdict}", size=22)
-    sheet.write(MARGIN, sheet.y + 30, reason or "from its pixels to the answer", GREY)
+    sheet.write(MARGIN, sheet.y, f"{name[-60:]}: {answer.verdict(0)}", size=22)
+    subtitle = answer.reason(0) or "from its pixels to the answer"
+    sheet.write(MARGIN, sheet.y + 30, subtitle, GREY)
     sheet.y = HEAD
-    _draw_answer(sheet, steps, answer, found.heat)
+    _draw_answer(sheet, steps, answer, found)
     for layer, (_, maps) in found.layers.items():
         sheet.write(MARGIN, sheet.y + TILE // 2 - 16, f"{layer}\nstrongest {len(maps)}")
         for column, each in enumerate(maps):
@@ -192,11 +199,14 @@ def _draw(name: str, steps: Steps, answer: Predictions, found: Explanation) -> _
     return sheet
 
 
-def _draw_answer(sheet: _Sheet, steps: Steps, answer: Predictions, heat: Floats) -> None:
+def _draw_answer(sheet: _Sheet, steps: Steps, answer: Predictions, found: Explanation) -> None:
     """Draws photo, model input and heat map, and a bar for each of the likeliest classes."""
     is_photo = steps.photo.shape[:2] != steps.pixels.shape
     pictures = {"photo": steps.photo} if is_photo else {}
-    pictures |= {"model input": steps.pixels, "occlusion": overlay_heat_map(steps.pixels, heat)}
+    pictures |= {
+        "model input": steps.pixels,
+        "occlusion": overlay_heat_map(steps.pixels, found.heat),
+    }
     for column, (title, picture) in enumerate(pictures.items()):
         left = MARGIN + column * (TOP + GAP)
         sheet.write(left, sheet.y - 16, title, GREY)
@@ -207,8 +217,12 @@ def _draw_answer(sheet: _Sheet, steps: Steps, answer: Predictions, heat: Floats)
         bar = (left + 130, y + 3, left + 130 + round(250 * value), y + 14)
         sheet.draw.rectangle(bar, fill=BLUE)
         sheet.write(left, y, label[:18])
-        sheet.write(left + 388, y, format_percent(value))
-    sheet.write(MARGIN, sheet.y + TOP + 10, "red: supports the answer; blue: opposes it", GREY)
+        if not answer.not_sure[0]:  # it would contradict the title
+            sheet.write(left + 388, y, format_percent(value))
+    legend = f"red: supports {answer.labels[0]}, the most probable class; blue: opposes it"
+    if found.layers:
+        legend += f".  Below: {len(found.layers)} of {found.convolutions} convolutions"
+    sheet.write(MARGIN, sheet.y + TOP + 10, legend, GREY)
     sheet.y += TOP + 36
 
 

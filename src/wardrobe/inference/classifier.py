@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from wardrobe.errors import ModelError
 from wardrobe.inference import confidence, engines
 from wardrobe.inference.engines import LOGITS, PIXELS, SIDE, Engine
 from wardrobe.onnx_runtime import PRETRAINED
+from wardrobe.percent import format_percent
 from wardrobe.runs import LATEST, Run, find_run
 from wardrobe.terminal.console import make_printable
 
 Floats = npt.NDArray[np.floating]
 Images = npt.NDArray[np.uint8] | Sequence[npt.NDArray[np.uint8]]
 
+MAJORITY = 0.5  # probability below which an answer is uncertain between classes; see answer.js
 HUB = "hf://"  # an address on the Hugging Face Hub
 SHIPPED = "photo"  # the default model
 # The faster file of each shipped model on a CPU, as measured in RESULTS.md.
@@ -71,6 +74,15 @@ class Predictions:
             return None
         score = f"familiarity {self.familiarity[i]:.1f}, expected {self.threshold:.1f} or more"
         return f"unlike the {len(self.class_names)} classes ({score})"
+
+    def verdict(self, i: int) -> str:
+        """Returns the answer to image `i` in words: a class, two, or why there is none."""
+        if reason := self.reason(i):
+            return reason.partition(" (")[0]
+        first, second = islice(self.ranked(i), 2)
+        if self.confidences[i] < MAJORITY:
+            return f"uncertain between {first} and {second}"
+        return f"{first}, {format_percent(self.confidences[i], 0)}"
 
 
 class Classifier:

@@ -21,14 +21,13 @@ import numpy.typing as npt
 
 from wardrobe import photo
 from wardrobe.inference import streams
-from wardrobe.inference.classifier import Classifier
+from wardrobe.inference.classifier import MAJORITY, Classifier
 from wardrobe.inference.engines import count_cores
 from wardrobe.photo.listing import Failure, describe_ignored, find_matches, find_photos, is_ignored
 from wardrobe.terminal import console
 
 CHUNK = 32  # images classified at once
 CHUNKS_AHEAD = 2  # prepared while one is classified
-MAJORITY = 0.5  # probability below which an answer is uncertain between classes; see answer.js
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wardrobe.percent import format_percent
 from wardrobe.plots import style
 from wardrobe.plots.montage import TILE, colour_maps, draw_montage, overlay_heat_map, split_rows
 from wardrobe.plots.predictions import draw_bars
@@ -177,9 +176,9 @@ def plot_image_sheet(story: Mapping[str, Any], class_names: Sequence[str]) -> Fi
 
     Args:
         story: "name"; "photo" (h, w, 3) or None; "pixels" (28, 28); "probabilities" (k,);
-            "not_sure": a reason or None; "maps": name → (28, 28); "layers": name → (h, w, maps),
-            the strongest first; "nearest": images (n, 28, 28), "nearest_labels" (n,) and
-            "likeness" (n,).
+            "verdict": the answer in words; "not_sure": a reason or None; "maps": name → (28, 28);
+            "layers": name → (h, w, maps), the strongest first; "nearest": images (n, 28, 28),
+            "nearest_labels" (n,) and "likeness" (n,).
     """
     pixels, layers = story["pixels"], story["layers"]
     maps = {name: overlay_heat_map(pixels, heat) for name, heat in story["maps"].items()}
@@ -187,12 +186,10 @@ def plot_image_sheet(story: Mapping[str, Any], class_names: Sequence[str]) -> Fi
     images = {**photo, "model input": pixels, **maps}
     heights = [2.2, 0.98 * len(layers), 1.55]  # inches
     probabilities, best = story["probabilities"], int(story["probabilities"].argmax())
-    prediction = f"{shorten(class_names[best])}, {format_percent(probabilities[best], 0)}"
-    name, unsure = shorten(story["name"], LONGEST_FILE), story["not_sure"]
-    title = f"{name}: {unsure.partition(' (')[0] if unsure else prediction}"
+    name, verdict = (shorten(story[each], LONGEST_FILE) for each in ("name", "verdict"))
     subtitle = story["not_sure"] or "from its pixels to the prediction"
-    subtitle += ";  red supports the prediction, blue opposes it"
-    figure = style.new_figure(sum(heights) + 0.2, title, subtitle)
+    subtitle += f";  red supports {shorten(class_names[best])}, blue opposes it"
+    figure = style.new_figure(sum(heights) + 0.2, f"{name}: {verdict}", subtitle)
     rows = figure.add_gridspec(3, 1, height_ratios=heights)
     top = rows[0].subgridspec(1, 6)  # photo, input, three heat maps, bars
     for number, (name, image) in enumerate(images.items()):

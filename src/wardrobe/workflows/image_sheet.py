@@ -57,6 +57,7 @@ def write_sheet(
         "photo": steps.photo if steps.photo.shape[:2] != steps.pixels.shape else None,
         "pixels": steps.pixels,
         "probabilities": answer.probabilities[0],
+        "verdict": answer.verdict(0),
         "not_sure": answer.reason(0),
         "maps": {each: found[0] for each, found in maps.items()},
         "layers": {layer: each for layer, (_, each) in layers.items()},
