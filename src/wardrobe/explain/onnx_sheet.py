@@ -203,10 +203,8 @@ def _draw_answer(sheet: _Sheet, steps: Steps, answer: Predictions, found: Explan
     """Draws photo, model input and heat map, and a bar for each of the likeliest classes."""
     is_photo = steps.photo.shape[:2] != steps.pixels.shape
     pictures = {"photo": steps.photo} if is_photo else {}
-    pictures |= {
-        "model input": steps.pixels,
-        "occlusion": overlay_heat_map(steps.pixels, found.heat),
-    }
+    overlay = occlusion.overlay(steps.pixels, found.heat, _colour_strength)
+    pictures |= {"model input": steps.pixels, "occlusion": overlay}
     for column, (title, picture) in enumerate(pictures.items()):
         left = MARGIN + column * (TOP + GAP)
         sheet.write(left, sheet.y - 16, title, GREY)
@@ -226,10 +224,7 @@ def _draw_answer(sheet: _Sheet, steps: Steps, answer: Predictions, found: Explan
     sheet.y += TOP + 36
 
 
-def overlay_heat_map(image: Images, heat: Floats) -> Images:
-    """Returns an image (28, 28) with a heat map over it, red above 0, blue below: (28, 28, 3)."""
-    strength = (np.abs(heat) / max(float(np.abs(heat).max()), 1e-12))[..., None] ** 0.7
-    colours = 255 + strength * (np.where(heat[..., None] > 0, RED, BLUE) - 255.0)  # white at 0
-    opacity = 0.15 + 0.75 * strength  # so that the garment stays visible
-    grey = 60 + 0.72 * image[..., None].astype(np.float64)
-    return np.round((1 - opacity) * grey + opacity * colours).astype(np.uint8)
+def _colour_strength(strength: Floats) -> Floats:
+    """Returns red above 0, blue below and white at 0, for `occlusion.overlay`."""
+    tones = np.where(strength[..., None] > 0, RED, BLUE)  # (28, 28, 3)
+    return 255 + np.abs(strength)[..., None] * (tones - 255.0)

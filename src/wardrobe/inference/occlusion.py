@@ -61,6 +61,19 @@ def blur(images: Images) -> Images:
     return np.stack([cv2.GaussianBlur(image, (0, 0), BLUR) for image in images])
 
 
+def overlay(image: Images, heat: Floats, colour: Callable[[Floats], npt.NDArray[Any]]) -> Images:
+    """Returns an image (h, w) with a map (h, w) over it: (h, w, 3), RGB.
+
+    Args:
+        colour: strength (h, w), -1 to 1 → RGB (h, w, 3), 0-255.
+    """
+    relative = np.abs(heat) / max(float(np.abs(heat).max()), 1e-12)
+    strength = np.sign(heat) * relative**0.7  # the exponent makes weak areas visible
+    opacity = (0.15 + 0.75 * relative**0.7)[..., None]  # (h, w, 1); the garment stays visible
+    grey = 60 + 0.72 * image[..., None].astype(np.float64)
+    return np.round((1 - opacity) * grey + opacity * colour(strength)).astype(np.uint8)
+
+
 def _draw_square(top: int, left: int) -> npt.NDArray[np.bool_]:
     square = np.zeros((SIDE, SIDE), bool)
     square[max(top, 0) : top + PATCH, max(left, 0) : left + PATCH] = True

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from PIL import Image, ImageOps
 
+from wardrobe.inference import occlusion
 from wardrobe.plots.style import INK, Floats, Images
 
 TILE, GAP = 84, 6  # pixels of a montage; 84 is a multiple of 28, so that pixels stay square
@@ -121,12 +122,7 @@ def colour_maps(maps: Floats) -> list[Images]:
 
 def overlay_heat_map(image: Images, heat: Floats) -> Images:
     """Returns an image (h, w) with a heat map (h, w) over it, red above 0 and blue below: RGB."""
-    relative = np.abs(heat) / max(float(np.abs(heat).max()), 1e-12)
-    strength = np.sign(heat) * relative**0.7  # the exponent makes weak areas visible
-    colours = _apply_colormap("RdBu_r", (strength + 1) / 2).astype(np.float64)
-    opacity = (0.15 + 0.75 * np.abs(strength))[..., None]  # (h, w, 1)
-    grey = 60 + 0.72 * image[..., None].astype(np.float64)
-    return np.round((1 - opacity) * grey + opacity * colours).astype(np.uint8)
+    return occlusion.overlay(image, heat, lambda each: _apply_colormap("RdBu_r", (each + 1) / 2))
 
 
 def _apply_colormap(name: str, values: Floats) -> Images:

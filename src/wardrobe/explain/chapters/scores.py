@@ -93,54 +93,59 @@ FIGURES: Figures = {
 
 def _draw_scores(subject: "Subject") -> Findings:
     from wardrobe import plots
-    from wardrobe.evaluation import calibration
-    from wardrobe.inference import confidence
     from wardrobe.training import sampling
 
-    train, names = subject.dataset.train, subject.dataset.class_names
+    run, train, metrics = subject.run, subject.dataset.train, subject.metrics
+    names = subject.dataset.class_names
+    warmup = sampling.WARMUP_EPOCHS if subject.recipe.hard_fraction < 1 else None
+    confusion = plots.predictions.plot_confusion(np.array(metrics["confusion"]), names)
+    figures = {
+        "samples": plots.training.plot_samples(train.images, train.labels, names),
+        "curves": plots.training.plot_curves(run.history(), warmup, run.kept_epoch()),
+        "confusion": confusion,
+        "per_class": plots.predictions.plot_per_class(metrics["per_class"]),
+        "reliability": _draw_reliability(subject),
+        **_draw_examples(subject),
+    }
+    return figures, {}, {"confusion": _describe_cells(subject, confusion)}
+
+
+def _draw_reliability(subject: "Subject") -> "Figure":
+    from wardrobe import plots
+    from wardrobe.evaluation import calibration
+    from wardrobe.inference import confidence
+
+    before, after = (
+        calibration.reliability(each, subject.scored.labels)
+        for each in (confidence.softmax(subject.scored_logits), subject.probabilities)
+    )
+    ece, temperature = subject.metrics["ece"], subject.metrics["temperature"]
+    return plots.predictions.plot_reliability(before, after, ece, temperature)
+
+
+def _draw_examples(subject: "Subject") -> dict[str, "Figure"]:
+    """Draws the figures of images with their predictions: the first ones, and mistakes."""
+    from wardrobe import plots
+
     images, labels = subject.scored.images, subject.scored.labels
-    probabilities, metrics = subject.probabilities, subject.metrics
-    split = metrics["split"]
-    wrong, worst = _find_mistakes(subject)
+    probabilities, names = subject.probabilities, subject.dataset.class_names
+    wrong = np.flatnonzero(subject.predicted != labels)  # (mistakes,)
+    order = np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")
+    worst = wrong[order][:GRID_IMAGES]
     first = np.arange(len(labels))[:GRID_IMAGES]
     barred = np.concatenate([first[:BARS_FIRST], wrong[wrong >= BARS_FIRST][:BARS_WRONG]])
-    before, after = (
-        calibration.reliability(each, labels)
-        for each in (confidence.softmax(subject.scored_logits), probabilities)
-    )
-    warmup = sampling.WARMUP_EPOCHS if subject.recipe.hard_fraction < 1 else None
 
     def select(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return images[chosen], labels[chosen], probabilities[chosen]
 
-    confusion = plots.predictions.plot_confusion(np.array(metrics["confusion"]), names)
+    split, draw = subject.metrics["split"], plots.predictions
     first_title = f"The first {len(first)} {split} images"
     bars_title = f"The first {split} images, then the next mistakes"
-    return (
-        {
-            "samples": plots.training.plot_samples(train.images, train.labels, names),
-            "curves": plots.training.plot_curves(
-                subject.run.history(), warmup, subject.run.kept_epoch()
-            ),
-            "predictions": plots.predictions.plot_predictions(*select(first), names, first_title),
-            "confidence": plots.predictions.plot_confidence(*select(barred), names, bars_title),
-            "confusion": confusion,
-            "per_class": plots.predictions.plot_per_class(metrics["per_class"]),
-            "reliability": plots.predictions.plot_reliability(
-                before, after, metrics["ece"], metrics["temperature"]
-            ),
-            "mistakes": plots.predictions.plot_mistakes(*select(worst), names, len(wrong)),
-        },
-        {},
-        {"confusion": _describe_cells(subject, confusion)},
-    )
-
-
-def _find_mistakes(subject: "Subject") -> tuple[np.ndarray, np.ndarray]:
-    """Returns the images with a wrong prediction, and the most confident of them."""
-    wrong = np.flatnonzero(subject.predicted != subject.scored.labels)  # (mistakes,)
-    order = np.argsort(-subject.probabilities.max(axis=1)[wrong], kind="stable")
-    return wrong, wrong[order][:GRID_IMAGES]
+    return {
+        "predictions": draw.plot_predictions(*select(first), names, first_title),
+        "confidence": draw.plot_confidence(*select(barred), names, bars_title),
+        "mistakes": draw.plot_mistakes(*select(worst), names, len(wrong)),
+    }
 
 
 def _describe_cells(subject: "Subject", figure: "Figure") -> dict[str, Any]:
