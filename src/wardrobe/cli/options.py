@@ -1,12 +1,14 @@
 """The options that several commands have, each declared once."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from typer import Argument, Option
+
+from wardrobe.errors import UsageError
 
 
 def complete_recipe(incomplete: str) -> list[str]:
@@ -92,6 +94,17 @@ def with_folders(command: Callable[..., None]) -> Callable[..., None]:
     own[place : place + 1] = added
     run.__signature__ = Signature(own)  # type: ignore[attr-defined]  # Typer reads it
     return run
+
+
+def refuse(options: Mapping[str, object], why: str) -> None:
+    """Raises UsageError if an option was given: "--NAME cannot be given with WHY".
+
+    Args:
+        options: name of the parameter → value.
+    """
+    given = [f"--{name.replace('_', '-')}" for name in options if options[name] is not None]
+    if given:
+        raise UsageError(f"{', '.join(given)} cannot be given with {why}")
 
 
 def choose_data(data: str | None, as_json: bool) -> str:

@@ -71,11 +71,8 @@ def draw_patterns() -> Images:
     across = (np.cos(angle) * rows - np.sin(angle) * columns) / period + phase
     stripes = (along % 1 > 0.5).astype(float)  # (COUNT, 28, 28), 0 or 1
     checks = (stripes + (across % 1 > 0.5)) % 2  # exclusive or
-    lowest, extent = (
-        along.min(axis=(1, 2), keepdims=True),
-        np.ptp(along, axis=(1, 2), keepdims=True),
-    )
-    gradients = (along - lowest) / extent  # 0-1 over each image
+    rising = along - along.min(axis=(1, 2), keepdims=True)
+    gradients = rising / np.ptp(along, axis=(1, 2), keepdims=True)  # 0-1 over each image
     third = np.arange(COUNT)[:, None, None] % 3
     patterns = np.where(third == 0, stripes, np.where(third == 1, checks, gradients))
     return np.round(255 * patterns).astype(np.uint8)

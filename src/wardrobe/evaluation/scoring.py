@@ -145,7 +145,8 @@ def compute_metrics(
     predicted = logits.argmax(axis=1)
     correct, n = predicted == labels, len(labels)
     per_class = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
-    before, after = confidence.softmax(logits), confidence.softmax(scaled)
+    both = {"before": logits, "after": scaled}
+    softened = {when: confidence.softmax(each) for when, each in both.items()}
     ece = calibration.expected_calibration_error
     return {
         "n": n,
@@ -158,18 +159,9 @@ def compute_metrics(
         },
         # Rows: actual; columns: predicted.
         "confusion": confusion_matrix(labels, predicted, labels=classes).tolist(),
-        "nll": {
-            "before": metrics.negative_log_likelihood(logits, labels),
-            "after": metrics.negative_log_likelihood(scaled, labels),
-        },
-        "brier": {
-            "before": metrics.brier_score(before, labels),
-            "after": metrics.brier_score(after, labels),
-        },
-        "ece": {
-            "before": ece(before.max(axis=1), correct),
-            "after": ece(after.max(axis=1), correct),
-        },
+        "nll": {when: metrics.negative_log_likelihood(both[when], labels) for when in both},
+        "brier": {when: metrics.brier_score(softened[when], labels) for when in both},
+        "ece": {when: ece(softened[when].max(axis=1), correct) for when in both},
     }
 
 

@@ -163,10 +163,9 @@ def plot_label_errors(
     )
     montage = draw_montage(figure.add_subplot(), rows, row_gap=row_gap, columns=ERROR_COLUMNS)
     for number, labels in enumerate(zip(given, suggested, strict=True)):
-        row, column = divmod(number, ERROR_COLUMNS)
         names = [shorten(class_names[label], CAPTION) for label in labels]
-        montage.write_caption(column, row, names[0], color=GREY)
-        montage.write_caption(column, row, f"\n{names[1]}", color=BLUE, weight="bold")
+        montage.write_caption(number, names[0], color=GREY)
+        montage.write_caption(number, f"\n{names[1]}", color=BLUE, weight="bold")
     return figure
 
 
@@ -216,6 +215,6 @@ def _draw_nearest(
     text = "most similar training images, with cosine similarity;  blue: same class as predicted"
     axes.set_title(text, fontsize=8.5)
     pairs = zip(story["nearest_labels"], story["likeness"], strict=True)
-    for column, (label, similarity) in enumerate(pairs):
+    for number, (label, similarity) in enumerate(pairs):
         text = f"{shorten(class_names[label], CAPTION)} {similarity:.2f}"
-        montage.write_caption(column, 0, text, color=CORRECT if label == predicted else WRONG)
+        montage.write_caption(number, text, color=CORRECT if label == predicted else WRONG)

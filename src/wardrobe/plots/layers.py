@@ -55,8 +55,7 @@ def plot_filters(kernels: Floats, layer: str) -> Figure:
     rows = split_rows(tiles, columns)
     montage = draw_montage(axes, rows, row_gap=NUMBER_GAP, columns=columns)
     for number in range(len(kernels)):
-        row, column = divmod(number, columns)
-        montage.write_caption(column, row, str(number), color=GREY)
+        montage.write_caption(number, str(number), color=GREY)
     bar = figure.colorbar(
         colours, ax=axes, location="bottom", extend="both", shrink=0.3, aspect=40, anchor=(0, 0)
     )
@@ -126,9 +125,9 @@ def plot_activation_maximization(rows: Mapping[str, Images], class_names: Sequen
     shown = [images[:ROW_IMAGES] for images in rows.values()]
     axes = figure.add_subplot()
     montage = draw_montage(axes, shown, names=names, row_gap=gap, columns=ROW_IMAGES)
-    for column, name in enumerate(class_names[:ROW_IMAGES]):
-        text = wrap_name(name, LONGEST_LINE)
-        montage.write_caption(column, len(rows) - 1, text, fontsize=7)
+    last_row = ROW_IMAGES * (len(rows) - 1)  # its first tile
+    for number, name in enumerate(class_names[:ROW_IMAGES], last_row):
+        montage.write_caption(number, wrap_name(name, LONGEST_LINE), fontsize=7)
     return figure
 
 
@@ -146,8 +145,7 @@ def plot_units(layer: str, images: Images, class_names: Sequence[str] | None) ->
     montage = draw_montage(figure.add_subplot(), rows, row_gap=row_gap, columns=ROW_IMAGES)
     for unit in range(len(images)):
         name = wrap_name(class_names[unit], LONGEST_LINE) if class_names else str(unit)
-        row, column = divmod(unit, ROW_IMAGES)
-        montage.write_caption(column, row, name, fontsize=7, color=GREY)
+        montage.write_caption(unit, name, fontsize=7, color=GREY)
     return figure
 
 

@@ -31,25 +31,30 @@ def make_tile(image: npt.NDArray[Any]) -> Images:
 
 @dataclass(frozen=True)
 class Montage:
-    """A drawn montage, to which captions and frames are added; see `draw_montage`."""
+    """A drawn montage, to which captions and frames are added; see `draw_montage`.
+
+    Tiles have numbers from 0, row by row.
+    """
 
     axes: Axes  # in pixels of the montage, y down
+    columns: int
     row_gap: int  # pixels
     column_gap: int  # pixels
 
-    def locate_tile(self, column: int, row: int) -> tuple[int, int]:
+    def locate_tile(self, number: int) -> tuple[int, int]:
         """Returns left and top of a tile, in pixels."""
+        row, column = divmod(number, self.columns)
         return column * (TILE + self.column_gap), row * (TILE + self.row_gap)
 
-    def write_caption(self, column: int, row: int, text: str, **style: Any) -> None:
+    def write_caption(self, number: int, text: str, **style: Any) -> None:
         """Writes a caption below a tile."""
-        left, top = self.locate_tile(column, row)
+        left, top = self.locate_tile(number)
         look: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8, "color": INK, **style}
         self.axes.text(left + TILE / 2, top + TILE + 2, text, **look)
 
-    def frame_tile(self, column: int, row: int, title: str, colour: str) -> None:
+    def frame_tile(self, number: int, title: str, colour: str) -> None:
         """Draws a frame around a tile, and a title of the same colour above it."""
-        left, top = self.locate_tile(column, row)
+        left, top = self.locate_tile(number)
         frame = Rectangle((left, top), TILE, TILE, fill=False, edgecolor=colour, linewidth=2.2)
         self.axes.add_patch(frame)
         look: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 7.5, "weight": "bold"}
@@ -76,12 +81,12 @@ def draw_montage(
     """
     table = [list(row) for row in rows]
     columns = columns or max(len(row) for row in table)
-    montage, step = Montage(axes, row_gap, column_gap), TILE + row_gap
+    montage, step = Montage(axes, columns, row_gap, column_gap), TILE + row_gap
     canvas = np.full((len(table) * step, columns * (TILE + column_gap), 3), 255, np.uint8)
     for row, images in enumerate(table):
         for column, image in enumerate(images):
             if image is not None:
-                left, top = montage.locate_tile(column, row)
+                left, top = montage.locate_tile(row * columns + column)
                 canvas[top : top + TILE, left : left + TILE] = make_tile(image)
     axes.imshow(canvas[:, :-GAP], interpolation="nearest")
     axes.set_anchor("NW")

@@ -46,7 +46,7 @@ def plot_predictions(
     """Draws images with prediction, confidence and actual class; the title starts with `what`."""
     correct = int((probabilities.argmax(axis=1) == labels).sum())
     title = f"{what}: {correct} correct (blue ✓), {len(labels) - correct} wrong (orange ✗)"
-    return _draw_grid(images, labels, probabilities, class_names, title)
+    return _draw_grid(images, labels, probabilities, class_names, title)[0]
 
 
 @apply_style
@@ -54,25 +54,10 @@ def plot_mistakes(
     images: Images, labels: Labels, probabilities: Floats, class_names: Sequence[str], total: int
 ) -> Figure:
     """Draws mistakes, the most confident first; `total` is their number in the split."""
-    title = f"The most confident of {total:,} mistakes" if total else "No mistakes"
-    return _draw_grid(images, labels, probabilities, class_names, title)
-
-
-def _draw_grid(
-    images: Images, labels: Labels, probabilities: Floats, class_names: Sequence[str], title: str
-) -> Figure:
-    columns = 8
-    rows = split_rows(images, columns) if len(labels) else []
-    inches = WIDTH / (columns * (TILE + TITLE_GAP))  # of a pixel of the montage
-    height = len(rows) * (TILE + CAPTION_GAP) * inches + 0.15
-    figure = style.new_figure(height, title)
-    if rows:
-        axes = figure.add_subplot()
-        montage = draw_montage(
-            axes, rows, row_gap=CAPTION_GAP, column_gap=TITLE_GAP, columns=columns
-        )
-        _annotate_predictions(montage, columns, labels, probabilities, class_names)
-    return figure
+    if not total:
+        return style.new_figure(0.15, "No mistakes")
+    title = f"The most confident of {total:,} mistakes"
+    return _draw_grid(images, labels, probabilities, class_names, title)[0]
 
 
 @apply_style
@@ -80,38 +65,44 @@ def plot_confidence(
     images: Images, labels: Labels, probabilities: Floats, class_names: Sequence[str], what: str
 ) -> Figure:
     """Draws each image with bars of its class probabilities; the title starts with `what`."""
-    columns = 3
-    title = f"{what}: class probabilities"
-    subtitle = "blue: actual class;  orange: wrong prediction"
-    rows = split_rows(images, columns)
-    inches = WIDTH / (columns * (TILE + BARS_GAP))  # of a pixel of the montage
-    figure = style.new_figure(len(rows) * (TILE + CAPTION_GAP) * inches + 0.15, title, subtitle)
-    axes = figure.add_subplot()
-    montage = draw_montage(axes, rows, row_gap=CAPTION_GAP, column_gap=BARS_GAP, columns=columns)
-    _annotate_predictions(montage, columns, labels, probabilities, class_names)
-    for i, label in enumerate(labels):
-        row, column = divmod(i, columns)
-        left, top = montage.locate_tile(column, row)
+    titles = f"{what}: class probabilities", "blue: actual class;  orange: wrong prediction"
+    figure, montage = _draw_grid(
+        images, labels, probabilities, class_names, *titles, columns=3, gap=BARS_GAP
+    )
+    for number, label in enumerate(labels):
+        left, top = montage.locate_tile(number)
         # The names of the classes are to the left of the bars, the values to the right.
         box = left + TILE + BARS_GAP * 0.4, top - 3, BARS_GAP * 0.36, TILE + 6
-        draw_bars(axes, box, probabilities[i], int(label), class_names)
+        draw_bars(montage.axes, box, probabilities[number], int(label), class_names)
     return figure
 
 
-def _annotate_predictions(
-    montage: Montage,
-    columns: int,
+def _draw_grid(
+    images: Images,
     labels: Labels,
     probabilities: Floats,
     class_names: Sequence[str],
-) -> None:
-    """Writes the prediction above each tile and the actual class below it."""
-    for i, label in enumerate(labels):
-        row, column = divmod(i, columns)
-        text, colour = format_prediction(probabilities[i], int(label), class_names)
-        montage.frame_tile(column, row, text, colour)
+    title: str,
+    subtitle: str = "",
+    columns: int = 8,
+    gap: int = TITLE_GAP,
+) -> tuple[Figure, Montage]:
+    """Draws images, each with its prediction above and its actual class below.
+
+    Args:
+        gap: pixels to the right of each image.
+    """
+    rows = split_rows(images, columns)
+    inches = WIDTH / (columns * (TILE + gap))  # of a pixel of the montage
+    figure = style.new_figure(len(rows) * (TILE + CAPTION_GAP) * inches + 0.15, title, subtitle)
+    axes = figure.add_subplot()
+    montage = draw_montage(axes, rows, row_gap=CAPTION_GAP, column_gap=gap, columns=columns)
+    for number, label in enumerate(labels):
+        text, colour = format_prediction(probabilities[number], int(label), class_names)
+        montage.frame_tile(number, text, colour)
         actual = f"actual: {shorten(class_names[label], CAPTION)}"
-        montage.write_caption(column, row, actual, fontsize=8.5)
+        montage.write_caption(number, actual, fontsize=8.5)
+    return figure, montage
 
 
 def draw_bars(

@@ -221,8 +221,7 @@ def plot_adversarial_examples(
     names = [f"epsilon {format_percent(each, 0)}" if each else "original" for each in rows]
     shown = [images for images, _ in rows.values()]
     montage = draw_montage(figure.add_subplot(), shown, names=names, row_gap=row_gap)
-    for row, (_, probabilities) in enumerate(rows.values()):
-        for column, label in enumerate(labels):
-            text, colour = format_prediction(probabilities[column], int(label), class_names)
-            montage.write_caption(column, row, text, color=colour, weight="bold", fontsize=7)
+    for number, each in enumerate(np.concatenate([found for _, found in rows.values()])):
+        text, colour = format_prediction(each, int(labels[number % len(labels)]), class_names)
+        montage.write_caption(number, text, color=colour, weight="bold", fontsize=7)
     return figure

@@ -1,7 +1,7 @@
 """`wardrobe predict`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from typer import Argument, Option
 
@@ -10,6 +10,7 @@ from wardrobe.cli.app import INFERENCE, app, print_json
 from wardrobe.errors import SomeFailedError, UsageError
 
 RAY = "With --engine ray"  # the panel of its options
+OTHER_ENGINE = "leave it out, or choose the other engine"
 
 
 @app.command(rich_help_panel=INFERENCE)
@@ -61,11 +62,13 @@ def predict(
     if not paths:
         raise UsageError("no image is given; give a file, a folder, an address, or --camera")
     if engine == "ray":
-        _refuse("--engine ray", {"--top": top, "--csv": csv, "--save-input": save_input})
+        local = {"top": top, "csv": csv, "save_input": save_input}
+        options.refuse(local, f"--engine ray; {OTHER_ENGINE}")
         return _predict_on_ray(paths, model, out, ray_address, workers, as_json)
     if engine != "local":
         raise UsageError(f"--engine {engine} is unknown; give 'local' or 'ray'")
-    _refuse("--engine local", {"--out": out, "--ray-address": ray_address, "--workers": workers})
+    on_ray = {"out": out, "ray_address": ray_address, "workers": workers}
+    options.refuse(on_ray, f"--engine local; {OTHER_ENGINE}")
     if csv is not None and as_json:
         raise UsageError("--csv and --json were both given; choose one")
     from wardrobe.inference import output
@@ -76,15 +79,6 @@ def predict(
     if failed:
         raise SomeFailedError(
             f"{failed:,} of {done + failed:,} could not be used; see the reason for each above"
-        )
-
-
-def _refuse(engine: str, options: dict[str, Any]) -> None:
-    """Raises UsageError if an option of the other engine was given."""
-    given = ", ".join(name for name, value in options.items() if value is not None)
-    if given:
-        raise UsageError(
-            f"{given} cannot be given with {engine}; leave it out, or choose the other engine"
         )
 
 

@@ -9,7 +9,6 @@ from typer import Argument, Option
 
 from wardrobe.cli import options
 from wardrobe.cli.app import TRAINING, app, print_json, print_whole, progress_stream
-from wardrobe.errors import UsageError
 from wardrobe.models.recipes import RECIPES
 from wardrobe.percent import format_percent
 
@@ -109,7 +108,12 @@ def train(
     if resume is not None:
         kept: dict[str, object] = {"epochs": epochs, "set": changes, "from": start_from, **fields}
         kept |= {"recipe": recipe_file, "seed": seed, "limit": limit, "out": out}
-        _refuse_with_resume(resume, kept)
+        again = shlex.join(["wardrobe", "train", "--from", resume])
+        options.refuse(
+            kept,
+            "--resume, which keeps the run's own; leave it out, or start a new run from the "
+            f"network: {again}",
+        )
 
     from wardrobe.models import settings
     from wardrobe.training.distributed import launch
@@ -144,17 +148,6 @@ def train(
             **places,
         )
     print_scores(api.summarize(run), as_json)
-
-
-def _refuse_with_resume(resume: str, options: dict[str, object]) -> None:
-    """Raises UsageError if an option was given that an earlier run has fixed."""
-    given = [f"--{name.replace('_', '-')}" for name in options if options[name] is not None]
-    if given:
-        raise UsageError(
-            f"{', '.join(given)} cannot be given with --resume, which keeps the run's own; "
-            "leave it out, or start a new run from the network: "
-            f"{shlex.join(['wardrobe', 'train', '--from', resume])}"
-        )
 
 
 def _supervise(process: "Process", resume: str | None, out: Path | None) -> None:

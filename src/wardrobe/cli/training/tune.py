@@ -1,7 +1,7 @@
 """`wardrobe tune`."""
 
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
@@ -11,16 +11,6 @@ from wardrobe.errors import UsageError
 from wardrobe.percent import format_percent
 
 FIELDS = "learning_rate,batch_size,max_shift,erase_probability,dropout"
-
-
-class Places(TypedDict):
-    """What is trained on, and where the results go."""
-
-    data: str
-    data_dir: Path | None
-    photos_dir: Path | None
-    limit: int | None
-    out: Path | None
 
 
 @app.command(rich_help_panel=TRAINING)
@@ -62,13 +52,8 @@ def tune(
     chosen = recipe_files.choose(recipe, recipe_file)
     if chosen is None:
         raise UsageError("no recipe is given; give RECIPE or --recipe FILE (see: wardrobe recipes)")
-    places: Places = {
-        "data": data,
-        "data_dir": data_dir,
-        "photos_dir": photos_dir,
-        "limit": limit,
-        "out": out,
-    }
+    places: dict[str, Any] = {"data": data, "data_dir": data_dir, "photos_dir": photos_dir}
+    places |= {"limit": limit, "out": out}
     if range_test:
         return _run_range_test(chosen, places, as_json)
     from wardrobe.tuning import search  # needs Optuna
@@ -93,7 +78,7 @@ def tune(
     )
 
 
-def _run_range_test(recipe: str | Path, places: Places, as_json: bool) -> None:
+def _run_range_test(recipe: str | Path, places: dict[str, Any], as_json: bool) -> None:
     from wardrobe.tuning import range_test
 
     found = range_test.run_range_test(recipe, **places)

@@ -65,15 +65,12 @@ def write(recipe: Recipe, file: Path) -> None:
         for name in settings.FIELDS
         if (value := getattr(recipe, name)) != getattr(base, name)
     }
-    lines = [f"{name} = {_format_toml(value)}\n" for name, value in values.items()]
+    # TOML writes numbers, texts, lists and booleans as JSON does. It has no null: None is the text
+    # that `settings` reads.
+    texts = {name: json.dumps("none" if each is None else each) for name, each in values.items()}
+    lines = [f"{name} = {text}\n" for name, text in texts.items()]
     with atomic_write(file) as temporary:
         temporary.write_text("".join(lines), encoding="utf-8")
-
-
-def _format_toml(value: Any) -> str:
-    """Returns a value as TOML, which has no null: None is the text that `settings` reads."""
-    value = "none" if value is None else value
-    return json.dumps(value)  # TOML writes these numbers, texts, lists and booleans as JSON does
 
 
 def _load_toml(file: Path) -> dict[str, Any]:
