@@ -124,10 +124,10 @@ def test_two_views_average_an_image_and_its_mirror_image(
 ) -> None:
     model, images = checkpoints.load_model(drawn_training[0]), small.validation.images
     straight, mirrored = (
-        scoring.predict_logits(model, each) for each in (images, images[:, :, ::-1])
+        scoring.make_logits_function(model)(each) for each in (images, images[:, :, ::-1])
     )
     np.testing.assert_allclose(
-        scoring.predict_logits(model, images, 2), (straight + mirrored) / 2, atol=1e-5
+        scoring.make_logits_function(model, 2)(images), (straight + mirrored) / 2, atol=1e-5
     )
     assert np.abs(straight - mirrored).max() > 0.1
 
@@ -143,7 +143,7 @@ def test_tta_views_are_averaged(small: Dataset, drawn_training: tuple[Run, objec
         "fitted on the views that are scored"
     )
     np.testing.assert_allclose(
-        six.logits, scoring.predict_logits(model, small.validation.images, 6), atol=1e-5
+        six.logits, scoring.make_logits_function(model, 6)(small.validation.images), atol=1e-5
     )
 
 

@@ -218,7 +218,7 @@ def test_the_loss_gradient_does_not_vanish_when_the_network_is_confident(
     surer.set_weights(trained.get_weights())
     last = surer.get_layer("logits")
     last.set_weights([50 * weights for weights in last.get_weights()])
-    labels = scoring.predict_logits(trained, images).argmax(axis=1)
+    labels = scoring.make_logits_function(trained)(images).argmax(axis=1)
     slopes = [
         adversarial.make_loss_gradient(model)(images.astype(np.float32), labels)
         for model in (trained, surer)

@@ -169,7 +169,7 @@ def test_tta_makes_logits_the_same_for_mirror_images(real_run: tuple[Run, Any]) 
 
 def test_logits_match_keras(real_run: tuple[Run, Any]) -> None:
     images = np.random.default_rng(0).integers(0, 256, (50, 28, 28), dtype=np.uint8)
-    expected = scoring.predict_logits(checkpoints.load_model(real_run[0]), images)
+    expected = scoring.make_logits_function(checkpoints.load_model(real_run[0]))(images)
     for source in (real_run[0], real_run[0].path, str(real_run[0].onnx_path)):
         np.testing.assert_allclose(
             Classifier.load(source).logits(images), expected, atol=export.MAX_LOGIT_DIFFERENCE

@@ -13,15 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe.data import TEST
-from wardrobe.data.clothing_photos import (
-    KINDS,
-    KNOWN_KINDS,
-    Photos,
-    accepted_classes,
-    locate,
-    read_split,
-)
+from wardrobe.data import TEST, clothing_photos
+from wardrobe.data.clothing_photos import KINDS, Photos, accepted_classes
 from wardrobe.data.test_split import open_test_photos
 from wardrobe.errors import DataError
 from wardrobe.evaluation import calibration, metrics, out_of_distribution
@@ -40,7 +33,7 @@ def open_photos(split: str, photos_dir: Path | None = None) -> Photos:
     """
     if split == TEST:
         return open_test_photos(photos_dir)
-    return read_split(locate(photos_dir), split)
+    return clothing_photos.read_split(clothing_photos.locate(photos_dir), split)
 
 
 def score(predictions: Predictions, kinds: Kinds) -> dict[str, Any]:
@@ -72,7 +65,8 @@ def score_answers(labels: Sequence[str], familiarity: Floats, kinds: Kinds) -> d
     """
     known, correct = is_known(kinds), is_correct(labels, kinds)
     if not known.any():
-        raise DataError(f"no photo has a kind with a class; add some of {', '.join(KNOWN_KINDS)}")
+        kinds_with_class = ", ".join(clothing_photos.KNOWN_KINDS)
+        raise DataError(f"no photo has a kind with a class; add some of {kinds_with_class}")
     ranks = familiarity[known], familiarity[~known]
     return {
         "n": int(known.sum()),

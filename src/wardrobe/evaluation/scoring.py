@@ -170,17 +170,10 @@ def open_split(dataset: Dataset, split: str) -> Split:
     return open_test_split(dataset) if split == TEST else dataset.validation
 
 
-def predict_logits(
-    model: keras.Model, images: npt.NDArray[Any], tta_views: int = 1
-) -> npt.NDArray[np.float32]:
-    """Returns logits (n, k) of images (n, 28, 28); see `make_logits_function`."""
-    return make_logits_function(model, tta_views)(images)
-
-
 def make_logits_function(model: keras.Model, tta_views: int = 1) -> Predict:
     """Returns a function from images (n, 28, 28), 0-255, to logits (n, k).
 
-    It is faster than repeated `predict_logits`, as TensorFlow traces the model only once.
+    TensorFlow traces the model once for each function that this returns.
 
     Args:
         tta_views: of test-time augmentation; see `tta.with_tta`.

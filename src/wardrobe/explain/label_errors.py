@@ -123,6 +123,6 @@ def _cross_validate(dataset: Dataset, images: Split, seed: int) -> Floats:
         recipe = recipes.with_enough_steps(recipes.get(RECIPE), len(trained))
         hidden = TrainingDisplay(io.StringIO())
         model = loop.fit(recipe, parts, None, seed, hidden)
-        logits = scoring.predict_logits(model, parts.validation.images, recipe.tta_views)
+        logits = scoring.make_logits_function(model, recipe.tta_views)(parts.validation.images)
         probabilities[left_out] = softmax(logits)
     return probabilities

@@ -10,19 +10,7 @@ from matplotlib.figure import Figure
 from wardrobe.plots import style
 from wardrobe.plots.montage import TILE, colour_maps, draw_montage, overlay_heat_map, split_rows
 from wardrobe.plots.predictions import draw_bars
-from wardrobe.plots.style import (
-    BLUE,
-    CORRECT,
-    GREY,
-    INK,
-    ORANGE,
-    PURPLE,
-    WRONG,
-    Floats,
-    Images,
-    Labels,
-    apply_style,
-)
+from wardrobe.plots.style import BLUE, GREY, ORANGE, WRONG, Floats, Images, Labels, apply_style
 from wardrobe.plots.text import CAPTION, format_prediction, shorten
 
 MAP_COLUMNS = 3  # groups of an image and its heat maps in a row
@@ -31,11 +19,11 @@ ERROR_COLUMNS = 10  # images in a row of the figure of label errors
 LINES: dict[str, tuple[str, str]] = {  # order of the blocks → its colour and line
     "occlusion": (BLUE, "-"),
     "HiResCAM": (ORANGE, "-"),
-    "Grad-CAM": (PURPLE, "-"),
+    "Grad-CAM": (style.PURPLE, "-"),
     "occlusion, untrained": (BLUE, "--"),
     "HiResCAM, untrained": (ORANGE, "--"),
-    "Grad-CAM, untrained": (PURPLE, "--"),
-    "brightness": (INK, ":"),
+    "Grad-CAM, untrained": (style.PURPLE, "--"),
+    "brightness": (style.INK, ":"),
     "random order": (GREY, "-"),
 }
 
@@ -217,4 +205,4 @@ def _draw_nearest(
     pairs = zip(story["nearest_labels"], story["likeness"], strict=True)
     for number, (label, similarity) in enumerate(pairs):
         text = f"{shorten(class_names[label], CAPTION)} {similarity:.2f}"
-        montage.write_caption(number, text, color=CORRECT if label == predicted else WRONG)
+        montage.write_caption(number, text, color=style.CORRECT if label == predicted else WRONG)

@@ -11,22 +11,7 @@ from matplotlib.figure import Figure
 from wardrobe.percent import format_percent
 from wardrobe.plots import style
 from wardrobe.plots.montage import TILE, Montage, draw_montage, split_rows
-from wardrobe.plots.style import (
-    BLUE,
-    CORRECT,
-    GREY,
-    INK,
-    LIGHT_GREY,
-    ORANGE,
-    PALE,
-    WIDTH,
-    WRONG,
-    Floats,
-    Images,
-    Labels,
-    annotate,
-    apply_style,
-)
+from wardrobe.plots.style import BLUE, INK, ORANGE, WRONG, Floats, Images, Labels, apply_style
 from wardrobe.plots.text import CAPTION, format_prediction, shorten
 
 FEW_PREDICTIONS = 25  # in a bin of the reliability diagram; its accuracy is then uncertain
@@ -93,7 +78,7 @@ def _draw_grid(
         gap: pixels to the right of each image.
     """
     rows = split_rows(images, columns)
-    inches = WIDTH / (columns * (TILE + gap))  # of a pixel of the montage
+    inches = style.WIDTH / (columns * (TILE + gap))  # of a pixel of the montage
     figure = style.new_figure(len(rows) * (TILE + CAPTION_GAP) * inches + 0.15, title, subtitle)
     axes = figure.add_subplot()
     montage = draw_montage(axes, rows, row_gap=CAPTION_GAP, column_gap=gap, columns=columns)
@@ -122,7 +107,8 @@ def draw_bars(
     ranked = probabilities.argsort()[::-1]  # most probable first
     others = ranked[ranked != label][: MOST_BARS - 1]
     classes = np.sort(np.append(others, label))
-    colours = {**dict.fromkeys(classes, LIGHT_GREY), probabilities.argmax(): WRONG, label: CORRECT}
+    colours = dict.fromkeys(classes, style.LIGHT_GREY)
+    colours |= {probabilities.argmax(): WRONG, label: style.CORRECT}
     step = height / len(classes)
     places = top + step * (np.arange(len(classes)) + 0.5)  # the middle of each bar
     lengths = probabilities[classes] * width
@@ -131,10 +117,10 @@ def draw_bars(
         bar.set_color(colours[each])
         name, text = shorten(class_names[each], CAPTION), format_percent(probabilities[each], 0)
         look: dict[str, Any] = {"va": "center", "fontsize": 8}
-        annotate(axes, name, (left, place), xytext=(-3, 0), ha="right", **look)
+        style.annotate(axes, name, (left, place), xytext=(-3, 0), ha="right", **look)
         if probabilities[each] >= 0.005:  # less would read "<1 %"
             end = left + min(probabilities[each], 1) * width
-            annotate(axes, text, (end, place), xytext=(3, 0), **look)
+            style.annotate(axes, text, (end, place), xytext=(3, 0), **look)
 
 
 @apply_style
@@ -251,11 +237,11 @@ def plot_reliability(
     for (axes, counts), bins in zip(panels.T, (before, after), strict=True):
         edges, number = bins["edges"], bins["count"]
         width, centres = edges[1] * 0.92, (edges[:-1] + edges[1:]) / 2
-        colours = [BLUE if count >= FEW_PREDICTIONS else PALE for count in number]
+        colours = [BLUE if count >= FEW_PREDICTIONS else style.PALE for count in number]
         axes.bar(centres, bins["accuracy"], width, color=colours)
         axes.plot([0, 1], [0, 1], color=ORANGE, linewidth=2)  # perfect calibration
         axes.set_ylim(0, 1)
-        counts.bar(centres, number / max(number.sum(), 1), width, color=GREY)
+        counts.bar(centres, number / max(number.sum(), 1), width, color=style.GREY)
         counts.set(xlim=(0, 1), xlabel="confidence")
         for each in (axes, counts):
             style.use_percent(each, "both")

@@ -140,12 +140,10 @@ class MLflow(Tracker):
             self.id = self.client.create_run(experiment, run_name=self.run.path.name).info.run_id
             for key, value in self.settings().items():
                 self.client.log_param(self.id, key, value)
-        local = (
-            {}
-            if "MLFLOW_TRACKING_URI" in os.environ
-            else {"tracking_uri": mlflow.get_tracking_uri()}
-        )
-        self.run.update(mlflow={"run_id": self.id, **local})  # an address may have a password
+        record = {"run_id": self.id}
+        if "MLFLOW_TRACKING_URI" not in os.environ:  # that address may have a password
+            record["tracking_uri"] = mlflow.get_tracking_uri()
+        self.run.update(mlflow=record)
 
     def log_scalars(self, values: Mapping[str, float], step: int) -> None:
         with self._explain_errors():
