@@ -13,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from wardrobe.data import batches
+from wardrobe.evaluation.metrics import Floats, Labels
 from wardrobe.models import gradients
 from wardrobe.rng import make_rng
 
-Floats = npt.NDArray[np.floating]
-Labels = npt.NDArray[np.int64]
 LossGradient = Callable[[Floats, Labels], Floats]
 
 PGD_STEPS = 20

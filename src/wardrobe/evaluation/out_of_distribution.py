@@ -12,10 +12,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
+from wardrobe.evaluation.metrics import Floats
 from wardrobe.photo import SIDE
 from wardrobe.rng import make_rng
 
-Floats = npt.NDArray[np.floating]
 Images = npt.NDArray[np.uint8]
 
 COUNT = 1000  # images of noise, and of patterns

@@ -18,10 +18,9 @@ from wardrobe.data.clothing_photos import KINDS, Photos, accepted_classes
 from wardrobe.data.test_split import open_test_photos
 from wardrobe.errors import DataError
 from wardrobe.evaluation import calibration, metrics, out_of_distribution
+from wardrobe.evaluation.metrics import Bools, Floats
 from wardrobe.inference.classifier import Predictions
 
-Floats = npt.NDArray[np.floating]
-Bools = npt.NDArray[np.bool_]
 Kinds = npt.NDArray[np.str_]
 
 

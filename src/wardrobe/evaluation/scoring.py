@@ -13,13 +13,12 @@ from wardrobe.data import TEST, VALIDATION, Dataset, Split, batches
 from wardrobe.data.clothing_photos import Photos
 from wardrobe.data.test_split import open_test_split
 from wardrobe.evaluation import calibration, metrics
+from wardrobe.evaluation.metrics import Floats, Labels
 from wardrobe.evaluation.photos import score_answers
 from wardrobe.inference import confidence
 from wardrobe.models import tta
 from wardrobe.models.recipes import Recipe
 
-Floats = npt.NDArray[np.floating]
-Labels = npt.NDArray[np.int64]
 Predict = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]  # images → logits
 
 BATCH = 500  # images
