@@ -109,11 +109,8 @@ def train(
         kept: dict[str, object] = {"epochs": epochs, "set": changes, "from": start_from, **fields}
         kept |= {"recipe": recipe_file, "seed": seed, "limit": limit, "out": out}
         again = shlex.join(["wardrobe", "train", "--from", resume])
-        options.refuse(
-            kept,
-            "--resume, which keeps the run's own; leave it out, or start a new run from the "
-            f"network: {again}",
-        )
+        remedy = "leave it out, or start a new run from the network"
+        options.refuse(kept, f"--resume, which keeps the run's own; {remedy}: {again}")
 
     from wardrobe.models import settings
     from wardrobe.training.distributed import launch
