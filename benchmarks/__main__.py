@@ -228,15 +228,19 @@ def benchmark_photos(
 @app.command("start-from")
 def benchmark_start_from(
     photos_dir: PhotosDir = None,
+    sizes: Annotated[
+        str, typer.Option(help="Comma-separated numbers of training photos of each kind, or 'all'.")
+    ] = "20,100,all",
     seeds: Seeds = 5,
     folder: ResultsFolder = REPOSITORY,
     as_json: Json = False,
 ) -> None:
-    """Compare `train --from photo` with random weights, on 20, 100 and all photos of each kind."""
+    """Compare `train --from photo` with random weights, on few and all photos of each kind."""
     from benchmarks.accuracy.start_from import measure_start
 
     stream = _choose_stream(as_json)
-    measured = measure_start(seeds, photos_dir=photos_dir, folder=folder, stream=stream)
+    options: dict[str, Any] = {"photos_dir": photos_dir, "folder": folder, "stream": stream}
+    measured = measure_start(sizes.split(","), seeds, **options)
     _print_written(measured, folder, as_json)
 
 

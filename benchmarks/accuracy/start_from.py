@@ -1,10 +1,11 @@
 """What `train --from photo` gains: the ten kinds of the clothing photos as a user's own classes.
 
-It is compared with training from random weights, with 20, 100 and all training photos of each kind.
+It is compared with training from random weights, with few and all training photos of each kind.
 The settings were chosen on validation photos (docs/log.md, 2026-11-28); a run is scored once, on
 the test photos. The shipped network was trained on the training photos before, which favours it.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,7 +23,7 @@ from wardrobe.terminal import progress
 from wardrobe.workflows.planning import plan, sources
 from wardrobe.workflows.planning.sources import Source
 
-SIZES = 20, 100, None  # training photos of each kind; None: all
+ALL = "all"  # training photos of each kind
 WAYS: tuple[tuple[str, str | None, int | None], ...] = (  # --from, recipe, epochs
     (sources.DEFAULT, None, None),
     (sources.NOTHING, "sprint", 12),
@@ -31,31 +32,35 @@ WAYS: tuple[tuple[str, str | None, int | None], ...] = (  # --from, recipe, epoc
 
 
 def measure_start(
-    seeds: int, *, photos_dir: Path | None, folder: Path, stream: TextIO
+    sizes: Sequence[str], seeds: int, *, photos_dir: Path | None, folder: Path, stream: TextIO
 ) -> dict[str, Any]:
     """Trains in each way on each number of photos, with seeds 0, 1, …, which also draw the photos.
 
     If interrupted, call it again with the same arguments to resume.
 
     Args:
+        sizes: numbers of training photos of each kind, such as "20", or "all".
         folder: for results/start-from.json, RESULTS.md and the runs.
 
     Returns:
         The content of the result file.
 
     Raises:
-        UsageError: `seeds` is below 2, or a run cannot be reused.
+        UsageError: `seeds` is below 2, a size is not a number, or a run cannot be reused.
     """
     if seeds < 2:
         raise UsageError(f"--seeds {seeds} is too small; give 2 or more, for an interval")
+    for size in sizes:
+        if size != ALL and not size.isdecimal():
+            raise UsageError(f"--sizes {size} is not a number; give numbers or 'all': 20,100,all")
     dataset = load_data(str(clothing_photos.locate(photos_dir)))
     rows: list[dict[str, Any]] = [
         {"photos_per_kind": size, "from": start, "accuracies": []}
-        for size in SIZES
+        for size in sizes
         for start, *_ in WAYS
     ]
     for seed in range(seeds):
-        for row, (start, name, epochs) in zip(rows, WAYS * len(SIZES), strict=True):
+        for row, (start, name, epochs) in zip(rows, WAYS * len(sizes), strict=True):
             drawn = draw_photos(dataset, row["photos_per_kind"], seed)
             source = sources.find(start)
             recipe = plan.choose_recipe(name, {}, epochs, source, dataset.name)
@@ -65,7 +70,7 @@ def measure_start(
             row["accuracies"].append(_train(path, recipe, source, drawn, seed, stream))
     measured = {
         "benchmark": "start-from",
-        "command": results.format_command("start-from", seeds=seeds),
+        "command": results.format_command("start-from", sizes=",".join(sizes), seeds=seeds),
         **results.provenance(),
         "test_photos": dataset.test_size,
         "rows": _summarize(rows),
@@ -74,11 +79,12 @@ def measure_start(
     return measured
 
 
-def draw_photos(dataset: Dataset, size: int | None, seed: int) -> Dataset:
-    """Returns the data set with `size` random training photos of each kind; None: with all."""
+def draw_photos(dataset: Dataset, size: str, seed: int) -> Dataset:
+    """Returns the data set with `size` random training photos of each kind."""
+    count = None if size == ALL else int(size)
     labels, rng = dataset.train.labels, np.random.default_rng(seed)
     kinds = [np.flatnonzero(labels == kind) for kind in range(len(dataset.class_names))]
-    chosen = np.sort(np.concatenate([rng.permutation(kind)[:size] for kind in kinds]))
+    chosen = np.sort(np.concatenate([rng.permutation(kind)[:count] for kind in kinds]))
     return replace(dataset, train=dataset.train[chosen])
 
 
