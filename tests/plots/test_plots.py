@@ -132,6 +132,9 @@ def test_curves_show_the_history() -> None:
     ]
     assert [len(found) for found in hard] == [0, 1, 0]
     assert "from epoch 3 on" in hard[1][0]
+    alone = training.plot_curves(history[:1]).axes[0]
+    shown = [tick for tick in alone.get_xticks() if 0 <= tick <= 2]
+    assert (*alone.get_xlim(), *shown) == (0, 2, 0, 1, 2)
 
 
 def test_the_confusion_matrix_names_the_most_frequent_mistake() -> None:

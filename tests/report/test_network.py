@@ -21,3 +21,9 @@ def test_the_layers_are_those_of_the_model(name: str, tmp_path: Path) -> None:
     assert recipe.ensemble_size * sum(each["count"] for each in layers) == model.count_params()
     assert not any("member" in each["name"] for each in layers)
     assert [each["name"] for each in layers if "softmax" in each["purpose"].lower()] == ["logits"]
+    maps = [each for each in layers if len(each["output"]) == 3]
+    for each in maps:
+        each["output"] = [None, None, each["output"][2]]  # it takes images of any size
+    shown = network.describe(layers, 1)[: len(maps)]
+    assert {each["shape"][:8] for each in shown} == {"any×any×"}
+    assert not any(each["picture"] for each in shown)

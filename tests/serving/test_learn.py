@@ -23,6 +23,7 @@ from PIL import Image
 
 from wardrobe import runs
 from wardrobe.errors import StorageError
+from wardrobe.models import recipes
 from wardrobe.runs import Run, StepsWriter, read_control
 from wardrobe.runs.run import HISTORY_FIELDS
 from wardrobe.serving.learn.training import folders, jobs
@@ -376,3 +377,15 @@ def test_training_needs_space_on_the_disk(folder: Path, monkeypatch: pytest.Monk
         Jobs(None).start(Training("baseline"), {})
     assert caught.value.http_status == 507
     assert {*(folder / "runs").iterdir()} == before
+
+
+def test_the_announced_epochs_are_those_that_few_images_get() -> None:
+    asked = (
+        Training("sprint", "synthetic", {}, 0, 600),  # 3 epochs are too few steps
+        Training("sprint", "synthetic", {"epochs": "2"}, 0, 600),
+        Training("sprint", "synthetic"),
+        Training("sprint", "/photos"),  # their number is not known yet
+        Training(None, "/photos", {}, 0, None, "photo"),  # a trained network needs few steps
+    )
+    enough = recipes.with_enough_steps(recipes.get("sprint"), 600).epochs
+    assert [each.count_epochs() for each in asked] == [enough, 2, 3, None, 20]

@@ -216,8 +216,12 @@ def test_a_rectangle_selects_another_garment(page: Page) -> None:
 
 def test_an_unreadable_file_shows_an_error(page: Page, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
+    expect(page.locator(".verdict").first).not_to_have_text("…")  # that of an example
     page.locator("#file").set_input_files(tmp_path / "text.jpg")
-    expect(page.locator("#status")).to_contain_text("not an image, or corrupted")
+    expect(page.locator("#status")).to_have_text(
+        "text.jpg: not an image, or corrupted; expected JPEG, PNG or another image format. "
+        "The answer shown is that of the picture before."
+    )
 
 
 def test_the_page_fits(page: Page) -> None:

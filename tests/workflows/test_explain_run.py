@@ -201,6 +201,7 @@ def test_a_run_without_model_keras_leaves_chapters_out(tmp_path: Path, own_run: 
     } <= drawn
     assert not {"activation_maximization", "probes", "faithfulness", "attacks"} & drawn
     assert result.stdout.count("skipped, the run has no model.keras") == 4
+    assert "\n9 of 9: How robust it is against" in result.stdout
     assert set(run.explanation()["figures"]) <= drawn
 
 

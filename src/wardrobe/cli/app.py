@@ -71,8 +71,7 @@ def run_app(app: typer.Typer, name: str) -> NoReturn:
     _make_streams_robust()
     arguments = [word for word in sys.argv[1:] if word not in ("--debug", "--quiet")]
     debug, console.quiet = "--debug" in sys.argv[1:], "--quiet" in sys.argv[1:]
-    if not debug:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it is loaded
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if debug else "3")
     warnings.filterwarnings("ignore", module="PIL")  # odd metadata; an unreadable image is an error
     interrupts.install()  # SIGTERM ends as tidily as Ctrl-C
     try:

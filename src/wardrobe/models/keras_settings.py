@@ -35,6 +35,7 @@ def loading_keras() -> Iterator[None]:
     """
     path, config = _find_config()
     _check_backend(path, config)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it is loaded
     unused = [name for name, value in INACTIVE.items() if os.environ.get(name, value) != value]
     for name in unused:  # Keras reads them when it is imported
         del os.environ[name]

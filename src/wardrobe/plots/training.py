@@ -98,7 +98,9 @@ def _draw_curves(axes: Axes, history: Sequence[Mapping[str, float]], name: str) 
         raised = 5 if values[-1] == highest else -5  # points; keeps two close labels apart
         look = {"xytext": (7, raised), "va": "center", "color": colour, "weight": "bold"}
         style.annotate(axes, text, (epochs[-1], values[-1]), **look)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if len(epochs) == 1:
+        axes.set_xlim(epochs[0] - 1, epochs[0] + 1)  # matplotlib would show a tenth of an epoch
     axes.set_xlabel("epoch")
     axes.grid(axis="y")
     axes.legend(loc="best")

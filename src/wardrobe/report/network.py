@@ -42,19 +42,20 @@ def describe(layers: Sequence[Layer], members: int) -> list[Layer]:
     """
     if members > 1:
         layers = _select_member(layers)
-    highest = max(each["output"][0] for each in layers if _is_maps(each))
-    longest = max(each["output"][0] for each in layers if not _is_maps(each))
+    sized = [each for each in layers if None not in each["output"]]  # others take any size
+    highest = max((each["output"][0] for each in sized if _is_maps(each)), default=1)
+    longest = max((each["output"][0] for each in sized if not _is_maps(each)), default=1)
     shown, number = [], 0
     for before, layer in zip([None, *layers], layers, strict=False):
         number += layer["type"] == "Conv2D"
         has_kernel = any(len(each) > 1 for each in layer["weights"])
-        is_drawn = has_kernel or before is None or layer["output"] != before["output"]
+        is_new = has_kernel or before is None or layer["output"] != before["output"]
         extra = {
             "shape": _multiply(layer["output"]),
             "count": sum(math.prod(each) for each in layer["weights"]),
             "sum": " + ".join(_multiply(each) for each in layer["weights"]),
             "purpose": " ".join(_explain(layer, before, number)),
-            "picture": _draw(layer, highest, longest) if is_drawn else None,
+            "picture": _draw(layer, highest, longest) if is_new and layer in sized else None,
         }
         shown.append({**layer, **extra})
     return shown
@@ -79,8 +80,8 @@ def _is_maps(layer: Layer) -> bool:
     return len(layer["output"]) == 3  # height, width, maps
 
 
-def _multiply(numbers: Sequence[int]) -> str:
-    return "×".join(f"{each:,}" for each in numbers)
+def _multiply(numbers: Sequence[int | None]) -> str:
+    return "×".join("any" if each is None else f"{each:,}" for each in numbers)
 
 
 def _explain(layer: Layer, before: Layer | None, number: int) -> Iterator[str]:

@@ -39,15 +39,17 @@ def explain_run(run: Run, dataset: Dataset, display: TrainingDisplay) -> None:
 
 def iterate_chapters(subject: Subject, in_training: bool) -> Iterator[Chapter]:
     """Yields the chapters that the run supports; prints a line for each, also for the others."""
-    for chapter in CHAPTERS:
-        if chapter.in_training != in_training:
-            continue
+    chapters = [each for each in CHAPTERS if each.in_training == in_training]
+    for number, chapter in enumerate(chapters, start=1):
         reason = None
         if chapter.needs_keras and subject.model is None:
             reason = "the run has no model.keras"
         elif chapter.needs_layers and subject.recipe.network is not None:
             reason = "it explains the layers of a recipe, not a network of one's own"
-        subject.display.stage(chapter.progress + (f": skipped, {reason}" if reason else ""))
+        line = (
+            chapter.progress if in_training else f"{number} of {len(chapters)}: {chapter.progress}"
+        )
+        subject.display.stage(line + (f": skipped, {reason}" if reason else ""))
         if reason is None:
             yield chapter
 

@@ -59,7 +59,9 @@ async function submit(request) {
       if (!next) showStatus("");
       show(result, current);
     } catch (error) {
-      showStatus(error.message === "Failed to fetch" ? "The server does not answer. Is it still running?" : error.message);
+      if (error.message === "Failed to fetch") showStatus("The server does not answer. Is it still running?");
+      else if (!current.name) showStatus(error.message);
+      else showStatus(`${current.name}: ${error.message.replace(/\.?$/, ".")}${latest ? " The answer shown is that of the picture before." : ""}`);
     }
   }
   isBusy = false;
@@ -81,7 +83,7 @@ function show(result, request) {
 // The input.
 const selectTab = createTabs([...document.querySelectorAll("[role=tab]")]);
 let file = null;
-const submitPhoto = (rectangle) => submit({ isFinal: true, send: () => api.explainPhoto(file, rectangle) });
+const submitPhoto = (rectangle) => submit({ isFinal: true, name: file.name, send: () => api.explainPhoto(file, rectangle) });
 const photo = createStage(
   { stage: byId("stage"), empty: byId("empty"), photo: byId("photo"), camera: byId("camera"), choose: byId("choose"), shoot: byId("shoot"),
     file: byId("file"), corrections: byId("corrections"), hint: byId("rectangle-hint"), whole: byId("whole"), heat: byId("heat"), showStatus },

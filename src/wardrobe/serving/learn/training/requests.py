@@ -60,15 +60,20 @@ class Training:
         words += [f"{key}={value!r}" for key, value in options.items()]
         return f"{IMPORT}wardrobe.train({', '.join(words)})"
 
-    def count_epochs(self) -> int:
-        """Returns the number of epochs.
+    def count_epochs(self) -> int | None:
+        """Returns the number of epochs; None if it depends on the number of one's own images.
 
         Raises:
             WardrobeError: the recipe is unknown, a setting is not possible, or training cannot
                 start from that network.
         """
         source = sources.find(self.start_from) if self.start_from else None
-        return plan.choose_recipe(self.recipe, self.settings, None, source, self.data).epochs
+        recipe = plan.choose_recipe(self.recipe, self.settings, None, source, self.data)
+        if source is None and not plan.has_chosen_length(self.recipe, self.settings, None):
+            if self.data not in NAMES:
+                return None
+            recipe = recipes.with_enough_steps(recipe, self.limit) if self.limit else recipe
+        return recipe.epochs
 
 
 def format_python(info: Mapping[str, Any], folder: Path) -> str:
