@@ -106,7 +106,7 @@ def is_own(data: str) -> bool:
 
 def choose_default(recipe: str | Path | Recipe | None, data: str) -> str:
     """Returns what training starts from if no source is given: of a small own folder, "photo"."""
-    if recipe is not None or not is_own(data) or not Path(data).is_dir():
+    if recipe is not None or not data or not is_own(data) or not Path(data).is_dir():
         return NOTHING
     count = sum(1 for _ in find_photos(data, {}))
     return DEFAULT if 0 < count < MANY else NOTHING
