@@ -23,9 +23,9 @@ from PIL import Image
 
 from wardrobe import photo
 from wardrobe.data import synthetic
-from wardrobe.inference.classifier import Classifier
+from wardrobe.inference.classifier import Answer, Classifier
 from wardrobe.inference.output import Lines
-from wardrobe.inference.predict import Prediction, find_images, to_json, unique_file_name
+from wardrobe.inference.predict import Prediction, find_images, unique_file_name
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.photo.listing import Failure
 from wardrobe.runs import Run
@@ -97,7 +97,7 @@ def test_json_has_the_familiarity_of_every_image(photos: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_json_has_null_for_what_is_not_finite(value: float) -> None:
-    answer = to_json({"Coat": value, "Bag": 0.5}, value, "unlike the training data")
+    answer = Answer({"Coat": value, "Bag": 0.5}, value, "unlike the training data").to_json()
     assert (answer["label"], answer["confidence"], answer["familiarity"]) == ("Coat", None, None)
     assert answer["probabilities"] == {"Coat": None, "Bag": 0.5}
 
@@ -156,7 +156,7 @@ def test_the_answer_in_words_is_whole_in_a_narrow_terminal(
     names, tile = ("Pullover", "Coat", "Bag"), np.zeros((28, 28), np.uint8)
     values = confidence, (1 - confidence) / 1.9, 0.01
     found = dict(zip(names, values, strict=True))
-    prediction = Prediction("a/long/path/to/a/photo.jpg", tile, names, found, 1.0, reason)
+    prediction = Prediction(found, 1.0, reason, "a/long/path/to/a/photo.jpg", tile, names)
     for width in (160, 60, 40):
         lines, out = Lines(3), io.StringIO()
         lines.width = width

@@ -27,8 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from wardrobe import __version__
 from wardrobe.data import synthetic
 from wardrobe.errors import BusyError
-from wardrobe.inference.classifier import Classifier
-from wardrobe.inference.predict import to_json
+from wardrobe.inference.classifier import Answer, Classifier
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.serving import studio, uploads
 from wardrobe.serving.batching import Batcher
@@ -413,7 +412,7 @@ def test_openapi_describes_every_route_and_limit(server: Server) -> None:
     form = described["paths"]["/api/classify"]["post"]["requestBody"]["content"][uploads.FORM]
     assert form["schema"]["properties"]["image"]["maxItems"] == uploads.MAX_FILES
     schemas = described["components"]["schemas"]
-    answer = to_json({"Bag": 1.0}, familiarity=5.0, reason=None)
+    answer = Answer({"Bag": 1.0}, familiarity=5.0, reason=None).to_json()
     assert (
         schemas["Prediction"]["required"] == list(schemas["Prediction"]["properties"]) == [*answer]
     )

@@ -20,7 +20,7 @@ from wardrobe.bulk.manifest import INPUT, Part
 from wardrobe.bulk.preparation import Content, Preparer, first_line
 from wardrobe.bulk.store import Store, find_filesystem, is_address, open_file, printable
 from wardrobe.inference.classifier import Classifier
-from wardrobe.inference.predict import CHUNK, to_json
+from wardrobe.inference.predict import CHUNK
 from wardrobe.inference.streams import MAX_BYTES
 from wardrobe.photo.listing import Failure
 
@@ -139,8 +139,7 @@ class Worker:
             if isinstance(each, str):
                 answer["error"] = each
             else:
-                familiarity = float(predictions.familiarity[row])
-                answer |= to_json(predictions.ranked(row), familiarity, predictions.reason(row))
+                answer |= predictions[row].to_json()
                 row += 1
             answers.append(answer)
         return answers

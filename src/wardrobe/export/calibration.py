@@ -11,18 +11,12 @@ CALIBRATION_IMAGES = 512  # training images
 BATCH = 64
 
 
-def iterate_batches(images: Images) -> Iterator[npt.NDArray[np.float32]]:
-    """Yields images as inputs of the model: (BATCH, height, width, channels) float32, 0-255.
+def iterate_batches(images: Images, size: int = BATCH) -> Iterator[npt.NDArray[np.float32]]:
+    """Yields images as inputs of the model: (size, height, width, channels) float32, 0-255.
 
     Args:
         images: (n, height, width) grey, or (n, height, width, channels).
     """
     images = images[..., None] if images.ndim == 3 else images
-    for start in range(0, len(images), BATCH):
-        yield images[start : start + BATCH].astype(np.float32)
-
-
-def iterate_single(images: Images) -> Iterator[npt.NDArray[np.float32]]:
-    """Yields images (n, 28, 28) one by one: (1, 28, 28, 1) float32, 0-255."""
-    for batch in iterate_batches(images):
-        yield from (image[None] for image in batch)
+    for start in range(0, len(images), size):
+        yield images[start : start + size].astype(np.float32)

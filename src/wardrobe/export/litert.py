@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe.export.calibration import Images, iterate_single
+from wardrobe.export.calibration import Images, iterate_batches
 from wardrobe.inference import engines
 
 
@@ -21,7 +21,7 @@ def write(model: keras.Model, path: Path, calibration: Images | None) -> None:
         import tensorflow as tf
 
         def representative_dataset() -> Iterator[list[npt.NDArray[np.float32]]]:
-            yield from ([image] for image in iterate_single(calibration))
+            yield from ([image] for image in iterate_batches(calibration, 1))
 
         optimizations = [tf.lite.Optimize.DEFAULT]
         options = {"optimizations": optimizations, "representative_dataset": representative_dataset}

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from wardrobe.export.calibration import Images, iterate_single
+from wardrobe.export.calibration import Images, iterate_batches
 from wardrobe.inference import engines
 
 
@@ -27,7 +27,7 @@ def write(model: keras.Model, path: Path, calibration: Images | None) -> None:
         activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
         disable_bias_correction=True,
     )
-    images = list(iterate_single(calibration))
+    images = list(iterate_batches(calibration, 1))
     quantized = nncf.quantize(
         loaded, nncf.Dataset(images), subset_size=len(images), advanced_parameters=parameters
     )

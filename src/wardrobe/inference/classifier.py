@@ -29,6 +29,48 @@ SHIPPED = "photo"  # the default model
 SHIPPED_FILES = {SHIPPED: "photo-int8.onnx", "baseline": "baseline.onnx"}
 
 
+@dataclass(frozen=True)
+class Answer:
+    """The prediction of a model for one image."""
+
+    probabilities: dict[str, float]  # class → 0-1, the most probable first
+    familiarity: float  # see confidence.familiarity
+    reason: str | None  # why the answer is "not sure"; None if it is sure
+
+    @property
+    def label(self) -> str:
+        return next(iter(self.probabilities))
+
+    @property
+    def confidence(self) -> float:
+        return self.probabilities[self.label]
+
+    @property
+    def not_sure(self) -> bool:
+        return self.reason is not None
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the image is like the classes, but none of them has the majority."""
+        return not self.not_sure and self.confidence < MAJORITY
+
+    def to_json(self, top: int | None = None) -> dict[str, Any]:
+        """Returns the JSON object, with null for NaN and infinity, of `top` classes; None: all."""
+
+        def finite_or_none(value: float) -> float | None:
+            return value if math.isfinite(value) else None
+
+        listed = islice(self.probabilities.items(), top)
+        return {
+            "label": self.label,
+            "confidence": finite_or_none(self.confidence),
+            "probabilities": {name: finite_or_none(each) for name, each in listed},
+            "familiarity": finite_or_none(self.familiarity),
+            "not_sure": self.not_sure,
+            "reason": self.reason,
+        }
+
+
 @dataclass(frozen=True, repr=False)
 class Predictions:
     """The predictions of a model for n images."""
@@ -41,6 +83,9 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.probabilities)
+
+    def __getitem__(self, i: int) -> Answer:
+        return Answer(self.ranked(i), float(self.familiarity[i]), self.reason(i))
 
     def __repr__(self) -> str:
         return f"Predictions({len(self):,} images, {int(self.not_sure.sum()):,} without a class)"

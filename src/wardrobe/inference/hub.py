@@ -24,6 +24,21 @@ os.environ.setdefault("HF_HUB_VERBOSITY", "error")
 import huggingface_hub  # noqa: E402
 from huggingface_hub import errors  # noqa: E402
 
+REASONS = {  # error → what is said after the address; a subclass before its base
+    errors.RevisionNotFoundError: ": there is no such revision; give a branch, tag or commit",
+    errors.RepositoryNotFoundError: (
+        ": there is no such repository, or your token may not use it; check the name, or run: hf "
+        "auth login"
+    ),
+    errors.LocalEntryNotFoundError: (
+        " is not in the cache, and the hub cannot be reached; check the network, HF_HUB_OFFLINE "
+        "and HF_ENDPOINT"
+    ),
+    errors.EntryNotFoundError: (
+        f" has no {FILE}; give a repository that wardrobe export --to-hub wrote"
+    ),
+}
+
 
 def download(address: str) -> Path:
     """Returns the cached model.onnx of hf://OWNER/NAME or hf://OWNER/NAME@REVISION.
@@ -102,27 +117,10 @@ def _write_card(name: str, metadata: dict[str, Any]) -> huggingface_hub.ModelCar
 def _explain_errors(address: str) -> Iterator[None]:
     try:
         yield
-    except errors.RevisionNotFoundError as error:
-        raise ModelError(
-            f"{address}: there is no such revision; give a branch, tag or commit"
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise ModelError(
-            f"{address}: there is no such repository, or your token may not use it; check the "
-            "name, or run: hf auth login"
-        ) from error
-    except errors.LocalEntryNotFoundError as error:
-        raise ModelError(
-            f"{address} is not in the cache, and the hub cannot be reached; check the network, "
-            "HF_HUB_OFFLINE and HF_ENDPOINT"
-        ) from error
-    except errors.EntryNotFoundError as error:
-        raise ModelError(
-            f"{address} has no {FILE}; give a repository that wardrobe export --to-hub wrote"
-        ) from error
     except Exception as error:  # of huggingface_hub and of its HTTP client
         status = getattr(getattr(error, "response", None), "status_code", None)
-        reason = " ".join(str(error).split())[:200]
+        reason = ": " + " ".join(str(error).split())[:200]
         if status in (401, 403) or isinstance(error, errors.LocalTokenNotFoundError):
-            reason = "your token is missing or may not do this; run: hf auth login"
-        raise ModelError(f"{address}: {reason}") from error
+            reason = ": your token is missing or may not do this; run: hf auth login"
+        reasons = (text for kind, text in REASONS.items() if isinstance(error, kind))
+        raise ModelError(f"{address}{next(reasons, reason)}") from error

@@ -17,13 +17,7 @@ from PIL import Image
 
 from wardrobe.errors import UsageError
 from wardrobe.inference.classifier import Classifier, name_model, resolve_model
-from wardrobe.inference.predict import (
-    Prediction,
-    find_images,
-    predict_paths,
-    to_json,
-    unique_file_name,
-)
+from wardrobe.inference.predict import Prediction, find_images, predict_paths, unique_file_name
 from wardrobe.percent import format_percent
 from wardrobe.photo.listing import Failure
 from wardrobe.runs import atomic_write, check_writable
@@ -162,9 +156,8 @@ def write_json_object(
 
     def write(prediction: Prediction) -> None:
         nonlocal is_empty
-        answer = to_json(prediction.probabilities, prediction.familiarity, prediction.reason, top)
-        separator = format_start() if is_empty else ", "
-        print(separator + _to_ascii({"path": prediction.path, **answer}), end="")
+        answer = {"path": prediction.path, **prediction.to_json(top)}
+        print((format_start() if is_empty else ", ") + _to_ascii(answer), end="")
         is_empty = False
 
     yield write

@@ -4,7 +4,6 @@ Predictions are yielded one by one, so memory does not grow with the number of i
 """
 
 import functools
-import math
 import os
 import stat
 from collections import deque
@@ -14,14 +13,13 @@ from dataclasses import dataclass
 from glob import has_magic
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from wardrobe import photo
 from wardrobe.inference import streams
-from wardrobe.inference.classifier import MAJORITY, Classifier
+from wardrobe.inference.classifier import Answer, Classifier
 from wardrobe.inference.engines import count_cores
 from wardrobe.photo.listing import Failure, describe_ignored, find_matches, find_photos, is_ignored
 from wardrobe.terminal import console
@@ -31,32 +29,12 @@ CHUNKS_AHEAD = 2  # prepared while one is classified
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(Answer):
     """An image and the model's answer."""
 
     path: str  # as given or found
     pixels: npt.NDArray[np.uint8]  # (28, 28): what the model sees
     class_names: tuple[str, ...]  # in the order of the model
-    probabilities: dict[str, float]  # class → 0-1, the most probable first
-    familiarity: float  # see confidence.familiarity
-    reason: str | None  # why the image gets no class; None if it gets one
-
-    @property
-    def label(self) -> str:
-        return next(iter(self.probabilities))
-
-    @property
-    def not_sure(self) -> bool:
-        return self.reason is not None
-
-    @property
-    def confidence(self) -> float:
-        return self.probabilities[self.label]
-
-    @property
-    def is_uncertain(self) -> bool:
-        """Whether the image is like the classes, but none of them has the majority."""
-        return not self.not_sure and self.confidence < MAJORITY
 
 
 @dataclass(frozen=True)
@@ -97,34 +75,6 @@ def predict_paths(
             yield from _classify(prepared, classifier)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def to_json(
-    probabilities: dict[str, float], familiarity: float, reason: str | None, top: int | None = None
-) -> dict[str, Any]:
-    """Returns an answer in the form of the JSON output, which has null for NaN and infinity.
-
-    Args:
-        probabilities: class → 0-1, the most probable first.
-        familiarity: similarity to the training data; see `confidence.familiarity`.
-        reason: why the image gets no class; None if it gets one.
-        top: number of classes to list; None: all.
-    """
-    label, confidence = next(iter(probabilities.items()))
-    return {
-        "label": label,
-        "confidence": _finite_or_none(confidence),
-        "probabilities": {
-            name: _finite_or_none(each) for name, each in islice(probabilities.items(), top)
-        },
-        "familiarity": _finite_or_none(familiarity),
-        "not_sure": reason is not None,
-        "reason": reason,
-    }
-
-
-def _finite_or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 # Below, os.path is used in place of Path, which raises where a name is too long and is slow for a
@@ -228,14 +178,14 @@ def _classify(
         if isinstance(each, Failure):
             yield each
         else:
-            row = next(rows)
+            answer = answers[next(rows)]
             yield Prediction(
-                path=each.path,
-                pixels=each.pixels,
-                class_names=answers.class_names,
-                probabilities=answers.ranked(row),
-                familiarity=float(answers.familiarity[row]),
-                reason=answers.reason(row),
+                answer.probabilities,
+                answer.familiarity,
+                answer.reason,
+                each.path,
+                each.pixels,
+                answers.class_names,
             )
 
 

@@ -132,10 +132,7 @@ class Service:
         if not tiles:
             return JSONResponse({"error": failed[0]["error"], "failed": failed}, 422)
         predictions = await self.model.classify(np.stack([pixels for _, pixels in tiles]))
-        rows = [
-            {"path": name, **studio.describe_answer(predictions, row)}
-            for row, (name, _) in enumerate(tiles)
-        ]
+        rows = [{"path": name, **predictions[row].to_json()} for row, (name, _) in enumerate(tiles)]
         return JSONResponse(
             {
                 "model": self.model.name,

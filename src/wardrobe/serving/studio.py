@@ -18,8 +18,7 @@ from wardrobe.data import synthetic
 from wardrobe.errors import RequestError
 from wardrobe.inference import occlusion
 from wardrobe.inference.activations import ActivationModel, Layer
-from wardrobe.inference.classifier import Classifier, Predictions
-from wardrobe.inference.predict import to_json
+from wardrobe.inference.classifier import Classifier
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.photo import Rectangle, Steps
 from wardrobe.serving.batching import ServedModel
@@ -85,12 +84,6 @@ def describe_steps(steps: Steps) -> dict[str, Any]:
     }
 
 
-def describe_answer(predictions: Predictions, row: int = 0) -> dict[str, Any]:
-    """Returns the answer to one image, in the form of `wardrobe predict --json`."""
-    familiarity = float(predictions.familiarity[row])
-    return to_json(predictions.ranked(row), familiarity, predictions.reason(row))
-
-
 def describe_image(
     model: ServedModel, logits: Floats, pixels: Pixels, with_heat: bool
 ) -> dict[str, Any]:
@@ -102,7 +95,7 @@ def describe_image(
     predictions = model.classifier.to_predictions(pixels[None], logits)
     best = predictions.probabilities.argmax(axis=1)  # (1,)
     return {
-        **describe_answer(predictions),
+        **predictions[0].to_json(),
         "logits": logits[0].tolist(),
         "temperature": model.classifier.metadata["temperature"],
         "layers": encode_activations(model.network, pixels) if model.network else {},

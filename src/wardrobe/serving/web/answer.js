@@ -7,7 +7,7 @@ export function formatPercent(fraction, digits = 1) {
   return fraction > 0 && Number(text) === 0 ? `<${step.toFixed(digits)} %` : `${text} %`;
 }
 
-const MAJORITY = 0.5; // a class with less is not the answer alone, as in wardrobe.inference.predict
+const MAJORITY = 0.5; // a class with less is not the answer alone, as in wardrobe.inference.classifier
 
 /** Returns an answer in words: the class, the two most likely classes, or why the image has no class. */
 function write({ label, confidence, probabilities, not_sure: isNone, reason }) {

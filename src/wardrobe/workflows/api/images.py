@@ -65,7 +65,6 @@ def describe_image(
     """
     from wardrobe.explain import onnx_sheet
     from wardrobe.inference.classifier import Classifier, resolve_model
-    from wardrobe.inference.predict import to_json
 
     steps = _prepare(image)
     file = resolve_model(model)
@@ -95,10 +94,8 @@ def describe_image(
         )
         display.stage(left_out)
     head = {"model": classifier.name, "path": str(image), "sheet": str(target)}
-    familiarity, reason = float(answer.familiarity[0]), answer.reason(0)
     data = classifier.metadata.get("data", "unknown")
-    answer_json = to_json(answer.ranked(0), familiarity, reason)
-    return {**head, **answer_json, "data": data, **found, "left_out": left_out or None}
+    return {**head, **answer[0].to_json(), "data": data, **found, "left_out": left_out or None}
 
 
 def _find_left_out(run: Run | None) -> str:

@@ -62,9 +62,8 @@ class Networks:
             empty=np.array([np.ptp(pixels) == 0]),
         )
         layers = studio.encode_activations(network, pixels)
-        answer = studio.describe_answer(predictions)
         shown = {"logits": logits[0].tolist(), "temperature": 1.0, "layers": layers, "heat": None}
-        return {**answer, **shown}
+        return {**predictions[0].to_json(), **shown}
 
     def explain_unit(
         self, run: Run, epoch: str, pixels: studio.Pixels, query: units.Query
