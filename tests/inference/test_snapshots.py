@@ -51,8 +51,10 @@ def test_a_snapshot_computes_what_keras_computes(recipe: Recipe) -> None:
         expected = maps[name][2].transpose(2, 0, 1) if maps[name].ndim == 4 else maps[name][2]
         np.testing.assert_allclose(activations.squeeze(), expected.squeeze(), atol=1e-5)
     convolutions = (each for each in snapshot.layers if each.kernel is not None)
-    fields = {each.name: each.receptive_field for each in convolutions if not each.is_dense}
-    assert any(each.is_dense for each in snapshot.layers) == bool(recipe.dense_units)
+    fields = {
+        each.name: each.receptive_field for each in convolutions if each.kind == "convolution"
+    }
+    assert any(each.kind == "dense" for each in snapshot.layers) == bool(recipe.dense_units)
     assert {
         name: (each.first, each.step, each.size) for name, each in fields.items()
     } == layers.compute_receptive_fields(recipe)

@@ -39,6 +39,7 @@ class ReceptiveField:
 class Layer:
     """A convolution, a pooling, or a hidden dense layer: a convolution over its whole input."""
 
+    kind: str  # "convolution", "pooling" or "dense"
     name: str  # as in the recipe's network: "conv1"
     input: str  # name of the layer before it, or "pixels"
     tensor: str  # name of its activations in the graph
@@ -48,7 +49,6 @@ class Layer:
     receptive_field: ReceptiveField
     kernel: Floats | None  # (filters, channels, side, side); None of a pooling
     bias: Floats | None  # (filters,)
-    is_dense: bool = False
     shape: tuple[int, ...] = ()  # (filters, height, width) of its activations
 
 
@@ -128,7 +128,8 @@ def _find_layers(graph: onnx.GraphProto) -> Iterator[Layer]:
             bias = biases[0] if biases else np.zeros(channels, kernel.dtype)  # no bias: 0
         field = field.after(side, stride, padding)
         before, name = name, get_layer_name(tensor)
-        yield Layer(name, before, tensor, side, stride, padding, field, kernel, bias, is_dense)
+        kind = "dense" if is_dense else "pooling" if kernel is None else "convolution"
+        yield Layer(kind, name, before, tensor, side, stride, padding, field, kernel, bias)
 
 
 def _find_next_node(graph: onnx.GraphProto, tensor: str) -> onnx.NodeProto | None:

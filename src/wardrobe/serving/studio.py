@@ -17,7 +17,7 @@ from wardrobe import photo
 from wardrobe.data import synthetic
 from wardrobe.errors import RequestError
 from wardrobe.inference import occlusion
-from wardrobe.inference.activations import ActivationModel, Layer
+from wardrobe.inference.activations import ActivationModel
 from wardrobe.inference.classifier import Classifier
 from wardrobe.labels import CLASS_NAMES
 from wardrobe.photo import Rectangle, Steps
@@ -138,28 +138,23 @@ def describe_layers(network: ActivationModel) -> list[dict[str, Any]]:
     layers: list[dict[str, Any]] = []
     previous = None  # the convolution before
     for layer in network.layers:
-        layers.append(_describe_layer(layer, previous))
-        previous = previous if layer.kernel is None else layer.name
+        filters, height, width = layer.shape
+        kernel = None if layer.kernel is None else _describe_kernel(layer.kernel, previous)
+        layers.append(
+            {
+                "name": layer.name,
+                "kind": layer.kind,
+                "input": layer.input,
+                "side": layer.side,
+                "filters": filters,
+                "height": height,
+                "width": width,
+                "receptive_field": asdict(layer.receptive_field),
+                "kernel": kernel,
+            }
+        )
+        previous = previous if kernel is None else layer.name
     return layers
-
-
-def _describe_layer(layer: Layer, previous: str | None) -> dict[str, Any]:
-    filters, height, width = layer.shape
-    return {
-        "name": layer.name,
-        "kind": "dense"
-        if layer.is_dense
-        else "convolution"
-        if layer.kernel is not None
-        else "pooling",
-        "input": layer.input,
-        "side": layer.side,
-        "filters": filters,
-        "height": height,
-        "width": width,
-        "receptive_field": asdict(layer.receptive_field),
-        "kernel": None if layer.kernel is None else _describe_kernel(layer.kernel, previous),
-    }
 
 
 def _describe_kernel(kernel: Floats, previous: str | None) -> dict[str, Any]:

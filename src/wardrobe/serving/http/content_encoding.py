@@ -18,49 +18,37 @@ def decompress(receive: Receive, headers: Headers, limit: int) -> Receive:
     Args:
         limit: most bytes of a body, compressed and decompressed. No more than one byte beyond it is
             decompressed, so a small body cannot fill the memory.
+
+    The result raises BodyError if the data is corrupted or too large, or its coding is unknown.
     """
     codings = ",".join(headers.getlist("content-encoding")).lower().split(",")
     coding = ", ".join(each.strip() for each in codings if each.strip() not in ("", "identity"))
-    if coding in WBITS:
-        return _DecompressingReceive(receive, coding, limit)
+    if not coding:
+        return receive
+    decompressor = zlib.decompressobj(WBITS[coding]) if coding in WBITS else None
+    bytes_in = bytes_out = 0
 
-    async def refuse() -> Message:
-        reason = f"the Content-Encoding is {coding[:40]!r}; expected gzip or deflate"
-        raise BodyError(415, reason)
-
-    return refuse if coding else receive
-
-
-class _DecompressingReceive:
-    def __init__(self, receive: Receive, coding: str, limit: int) -> None:
-        self._receive, self._coding, self._limit = receive, coding, limit
-        self._decompressor = zlib.decompressobj(WBITS[coding])
-        self._bytes_in = self._bytes_out = 0
-
-    async def __call__(self) -> Message:
-        """Receives the next message.
-
-        Raises:
-            BodyError: the data is corrupted, or the body is too large.
-        """
-        message = await self._receive()
+    async def receive_plain() -> Message:
+        nonlocal bytes_in, bytes_out
+        if decompressor is None:
+            reason = f"the Content-Encoding is {coding[:40]!r}; expected gzip or deflate"
+            raise BodyError(415, reason)
+        message = await receive()
         if message["type"] != "http.request":
             return message  # the client disconnected
-        body = self._decompress(message.get("body", b""), not message.get("more_body", False))
-        return {**message, "body": body}
-
-    def _decompress(self, content: bytes, is_last: bool) -> bytes:
-        self._bytes_in += len(content)
-        if self._bytes_in > self._limit:  # a header of gzip may be endless
-            raise BodyError(413, f"the body is too large; expected at most {self._limit:,} bytes")
-        decompressor, most = self._decompressor, self._limit + 1 - self._bytes_out
+        content, is_last = message.get("body", b""), not message.get("more_body", False)
+        bytes_in += len(content)
+        if bytes_in > limit:  # a header of gzip may be endless
+            raise BodyError(413, f"the body is too large; expected at most {limit:,} bytes")
         try:
-            body = decompressor.decompress(content, most)
+            body = decompressor.decompress(content, limit + 1 - bytes_out)
         except zlib.error as error:
-            raise BodyError(400, f"the body is not {self._coding} data ({error})") from error
-        self._bytes_out += len(body)
-        is_too_large = self._bytes_out > self._limit  # refused by the caller
+            raise BodyError(400, f"the body is not {coding} data ({error})") from error
+        bytes_out += len(body)
+        is_too_large = bytes_out > limit  # refused by the caller
         if decompressor.unused_data or (is_last and not decompressor.eof and not is_too_large):
             problem = "continues after its end" if decompressor.unused_data else "breaks off"
-            raise BodyError(400, f"the body's {self._coding} data {problem}; send it again")
-        return body
+            raise BodyError(400, f"the body's {coding} data {problem}; send it again")
+        return {**message, "body": body}
+
+    return receive_plain

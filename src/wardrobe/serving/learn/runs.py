@@ -1,9 +1,18 @@
-"""The run that a path names: a folder directly below `runs/` of the working directory."""
+"""The run folders directly below `runs/` of the working directory."""
 
-import os
+import contextlib
+from pathlib import Path
 
 from wardrobe.errors import NotFoundError
 from wardrobe.runs import ROOT, Run
+
+
+def list_folders() -> list[Path]:
+    """Returns the folders directly below `runs/`, no links and none that is hidden."""
+    with contextlib.suppress(FileNotFoundError):
+        each = [path for path in ROOT.iterdir() if not path.name.startswith(".")]
+        return [path for path in each if path.is_dir() and not path.is_symlink()]
+    return []
 
 
 def find_named_run(name: str) -> Run:
@@ -12,9 +21,7 @@ def find_named_run(name: str) -> Run:
     Raises:
         NotFoundError: there is no such folder.
     """
-    if ROOT.is_dir() and not name.startswith("."):
-        with os.scandir(ROOT) as entries:
-            for entry in entries:
-                if entry.name == name and entry.is_dir(follow_symlinks=False):
-                    return Run(ROOT / entry.name)
+    for path in list_folders():
+        if path.name == name:
+            return Run(path)
     raise NotFoundError(f"there is no run {name[:80]!r} in {ROOT.resolve()}; see /api/runs")

@@ -62,7 +62,7 @@ def _describe_unit(
         patch = _cut(inputs[filter_ : filter_ + 1], top, left, layer.side)[0]  # (2, 2)
         chosen = np.unravel_index(patch.argmax(), patch.shape)  # of equal values the first
         return {
-            "kind": "pooling",
+            "kind": layer.kind,
             **place,
             "patch": patch.tolist(),
             "chosen": [int(each) for each in chosen],
@@ -72,7 +72,7 @@ def _describe_unit(
     bias = float(layer.bias[filter_])
     total = float(np.vdot(patch.astype(np.float64), kernel.astype(np.float64))) + bias
     return {
-        "kind": "dense" if layer.is_dense else "convolution",
+        "kind": layer.kind,
         **place,
         "stride": layer.stride,
         "patch": patch.tolist(),

@@ -61,21 +61,18 @@ def write_zip(run: Run, paths: list[Path]) -> Iterator[bytes]:
     yield buffer.take()
 
 
-class _Buffer(io.RawIOBase):
-    """What a zip file was written into since it was last taken. It cannot seek."""
+class _Buffer(io.BytesIO):
+    """What a zip file was written into since it was last taken."""
 
-    def __init__(self) -> None:
-        self._chunks: list[bytes] = []
+    def seekable(self) -> bool:
+        return False  # what was taken cannot be written again
 
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: bytes) -> int:  # type: ignore[override]
-        self._chunks.append(bytes(data))
-        return len(data)
+    def tell(self) -> int:
+        raise io.UnsupportedOperation
 
     def take(self) -> bytes:
         """Returns and forgets the bytes."""
-        content = b"".join(self._chunks)
-        self._chunks.clear()
+        content = self.getvalue()
+        self.seek(0)
+        self.truncate()
         return content

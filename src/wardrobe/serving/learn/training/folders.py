@@ -9,6 +9,7 @@ from typing import Any
 from wardrobe import runs
 from wardrobe.errors import WardrobeError
 from wardrobe.runs import JOB, LOG, Run
+from wardrobe.serving.learn.runs import list_folders
 from wardrobe.serving.learn.training.processes import is_alive, read_job, read_log
 from wardrobe.serving.learn.training.requests import Training, format_python
 
@@ -20,14 +21,6 @@ ERROR = re.compile(r"^wardrobe: error: (.*)$", re.MULTILINE)
 # Lines of job.log that are not progress: empty, of a frame, warnings, logs of TensorFlow's C++.
 NO_STAGE = re.compile(r"\s*$|[^\w]|wardrobe: |[IWEF]\d{4} |\d{4}-|WARNING: All log")
 DAMAGES = WardrobeError, OSError, KeyError, TypeError, ValueError, AttributeError
-
-
-def list_folders() -> list[Path]:
-    """Returns the folders directly below `runs/`, no links and none that is hidden."""
-    with contextlib.suppress(FileNotFoundError):
-        each = [path for path in runs.ROOT.iterdir() if not path.name.startswith(".")]
-        return [path for path in each if path.is_dir() and not path.is_symlink()]
-    return []
 
 
 def summarize_all() -> tuple[list[dict[str, Any]], list[dict[str, str]]]:

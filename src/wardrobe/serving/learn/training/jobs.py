@@ -20,6 +20,7 @@ from wardrobe.errors import (
 )
 from wardrobe.inference.classifier import SHIPPED_FILES
 from wardrobe.runs import Run
+from wardrobe.serving.learn.runs import list_folders
 from wardrobe.serving.learn.training import folders, processes
 from wardrobe.serving.learn.training.own_classes import write_classes
 from wardrobe.serving.learn.training.requests import Training
@@ -96,7 +97,7 @@ class Jobs:
         """Stops what pages have started, as Ctrl-C does; it can be resumed."""
         if self.refusal is None:
             with self._lock:  # a training that is being started is stopped too
-                for path in filter(processes.is_alive, folders.list_folders()):
+                for path in filter(processes.is_alive, list_folders()):
                     with contextlib.suppress(*folders.DAMAGES):
                         _stop(path)
 

@@ -1,5 +1,6 @@
 """What to train: from the body of a request or from run.json, as a command and as Python."""
 
+import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -138,15 +139,12 @@ def _parse_data(asked: Mapping[str, Any]) -> str:
     data = _parse_text(asked, "data") or AUTO
     if data in NAMES:
         return data
-    try:
-        folder = Path(data).expanduser()
-        is_folder = folder.is_dir()
-    except (OSError, ValueError, RuntimeError):  # too long, a null character, no such user
-        is_folder = False
-    if not is_folder:
+    # os.path, because a Path raises on a name that is too long or has a null character.
+    folder = os.path.expanduser(data)  # noqa: PTH111
+    if not os.path.isdir(folder):  # noqa: PTH112
         expected = f"give {', '.join(NAMES)} or a folder on the server's machine"
         raise RequestError(f"data is {data[:200]!r}, which is not a folder; {expected}")
-    return str(folder)
+    return str(Path(folder))
 
 
 def _parse_settings(asked: Any) -> dict[str, str]:
@@ -160,9 +158,6 @@ def _find_start(name: str) -> str:
     """Returns a shipped model's name, or the path of a run or a file of a model."""
     if name in SHIPPED_FILES:
         return name
-    try:
-        if Path(name).suffix in MODEL_FILES and Path(name).is_file():
-            return name
-    except (OSError, ValueError):
-        pass
+    if Path(name).suffix in MODEL_FILES and os.path.isfile(name):  # noqa: PTH113
+        return name
     return str(find_named_run(name).path)
