@@ -132,17 +132,13 @@ class Worker:
         pixels = self._preparer.prepare(contents)
         tiles = [each for each in pixels if not isinstance(each, str)]  # (28, 28) uint8 each
         images = np.stack(tiles) if tiles else np.empty((0, photo.SIDE, photo.SIDE), np.uint8)
-        predictions = self._classifier.classify(images)
-        answers, row = [], 0  # row of the next image in `images`: failures have none
-        for (name, _), each in zip(chunk, pixels, strict=True):
-            answer: dict[str, Any] = {"path": name, "error": None}
-            if isinstance(each, str):
-                answer["error"] = each
-            else:
-                answer |= predictions[row].to_json()
-                row += 1
-            answers.append(answer)
-        return answers
+        answers = iter(self._classifier.classify(images))
+        return [
+            {"path": name, "error": each}
+            if isinstance(each, str)
+            else {"path": name, "error": None, **next(answers).to_json()}
+            for (name, _), each in zip(chunk, pixels, strict=True)
+        ]
 
 
 def make_answer_schema(class_names: Sequence[str]) -> pa.Schema:

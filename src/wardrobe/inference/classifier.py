@@ -251,21 +251,23 @@ def resolve_model(source: str | Path | Run | None) -> Path:
         from wardrobe.inference import hub
 
         return hub.download(str(source))
-    path = source.path if isinstance(source, Run) else Path(source)
-    if not isinstance(source, Run) and source != LATEST and not path.exists():
-        shipped = ", ".join(map(repr, SHIPPED_FILES))
-        raise ModelError(
-            f"the model {path} does not exist; give {shipped}, a run folder, 'latest', or a file"
-        )
-    if isinstance(source, Run) or source == LATEST or path.is_dir() or not path.suffix:
-        run = source if isinstance(source, Run) else find_run(source)
-        if not run.onnx_path.is_file():
+    if not isinstance(source, Run) and source != LATEST:
+        path = Path(source)
+        if not path.exists():
+            shipped = ", ".join(map(repr, SHIPPED_FILES))
             raise ModelError(
-                f"{run.path} has no model.onnx: its training is not finished; resume it with: "
-                f"{run.resume_line}"
+                f"the model {path} does not exist; give {shipped}, a run folder, 'latest', or a "
+                "file"
             )
-        return run.onnx_path
-    return path
+        if path.suffix and not path.is_dir():
+            return path
+    run = source if isinstance(source, Run) else find_run(source)
+    if not run.onnx_path.is_file():
+        raise ModelError(
+            f"{run.path} has no model.onnx: its training is not finished; resume it with: "
+            f"{run.resume_line}"
+        )
+    return run.onnx_path
 
 
 def name_model(source: str | Path | Run | None, file: Path) -> str:

@@ -24,6 +24,8 @@ from wardrobe.inference.engines import count_cores
 from wardrobe.photo.listing import Failure, describe_ignored, find_matches, find_photos, is_ignored
 from wardrobe.terminal import console
 
+Prepared = tuple[str, npt.NDArray[np.uint8] | str]  # path; the tile, or why there is none
+
 CHUNK = 32  # images classified at once
 CHUNKS_AHEAD = 2  # prepared while one is classified
 
@@ -35,14 +37,6 @@ class Prediction(Answer):
     path: str  # as given or found
     pixels: npt.NDArray[np.uint8]  # (28, 28): what the model sees
     class_names: tuple[str, ...]  # in the order of the model
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A prepared image."""
-
-    path: str
-    pixels: npt.NDArray[np.uint8]  # (28, 28)
 
 
 def predict_paths(
@@ -61,7 +55,7 @@ def predict_paths(
     sources = map(_read_stream, find_images(paths))  # lazy: paths are found while images run
     pool = ThreadPoolExecutor(count_cores())  # Pillow and OpenCV release the GIL
 
-    def submit_chunks() -> Iterator[list[Future[Tile | Failure]]]:
+    def submit_chunks() -> Iterator[list[Future[Prepared]]]:
         while chunk := list(islice(sources, CHUNK)):
             yield [pool.submit(_prepare, *each) for each in chunk]
 
@@ -160,32 +154,25 @@ def _read_stream(source: str | Failure) -> tuple[str | Failure, bytes | None]:
     return (content, None) if isinstance(content, Failure) else (source, content)
 
 
-def _prepare(source: str | Failure, content: bytes | None) -> Tile | Failure:
+def _prepare(source: str | Failure, content: bytes | None) -> Prepared:
     if isinstance(source, Failure):
-        return source
-    pixels = photo.prepare_or_reason(source if content is None else content)
-    return Failure(source, pixels) if isinstance(pixels, str) else Tile(source, pixels)
+        return source.path, source.error
+    return source, photo.prepare_or_reason(source if content is None else content)
 
 
 def _classify(
-    prepared: Sequence[Tile | Failure], classifier: Classifier
+    prepared: Sequence[Prepared], classifier: Classifier
 ) -> Iterator[Prediction | Failure]:
-    tiles = [each.pixels for each in prepared if isinstance(each, Tile)]
+    tiles = [pixels for _, pixels in prepared if not isinstance(pixels, str)]
     images = np.array(tiles, np.uint8).reshape(-1, photo.SIDE, photo.SIDE)
-    answers = classifier.classify(images)
-    rows = iter(range(len(images)))
-    for each in prepared:
-        if isinstance(each, Failure):
-            yield each
+    answers = iter(classifier.classify(images))
+    for path, pixels in prepared:
+        if isinstance(pixels, str):
+            yield Failure(path, pixels)
         else:
-            answer = answers[next(rows)]
+            answer = next(answers)
             yield Prediction(
-                answer.probabilities,
-                answer.familiarity,
-                answer.reason,
-                each.path,
-                each.pixels,
-                answers.class_names,
+                **vars(answer), path=path, pixels=pixels, class_names=classifier.class_names
             )
 
 

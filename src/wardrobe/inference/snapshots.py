@@ -51,8 +51,8 @@ class Snapshot(ActivationModel):
         """
         try:
             with np.load(path) as file:
-                names = (name for name in file.files if name.startswith("arr_"))
-                arrays = [file[name].astype(np.float32) for name in sorted(names, key=_get_number)]
+                names = (name for name in file.files if name.startswith("arr_"))  # in order
+                arrays = [file[name].astype(np.float32) for name in names]
                 if "epoch" in file.files:  # live.npz
                     epoch, step = int(file["epoch"]), int(file["step"])
                 else:
@@ -199,8 +199,3 @@ def _add_dense(graph: _Graph, x: str, weights: Weights, name: str) -> str:
     kernel, bias = weights[name]  # (inputs, units), (units,)
     constants = graph.constant(f"{name}_kernel", kernel), graph.constant(f"{name}_bias", bias)
     return graph.add("Gemm", [x, *constants], f"{name}_1/Gemm")
-
-
-def _get_number(name: str) -> int:
-    """Returns the number of an array in a file of `numpy.savez`."""
-    return int(name.removeprefix("arr_"))
