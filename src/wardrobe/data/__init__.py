@@ -19,6 +19,7 @@ from wardrobe.data.dataset import (
     VALIDATION,
     Dataset,
     Split,
+    tile_images,
 )
 from wardrobe.data.load import load_data, load_training_data
 
@@ -33,4 +34,5 @@ __all__ = [
     "Split",
     "load_data",
     "load_training_data",
+    "tile_images",
 ]

@@ -39,6 +39,15 @@ class Split:
         )
 
 
+def tile_images(images: npt.NDArray[np.uint8], columns: int) -> npt.NDArray[np.uint8]:
+    """Returns images (n, h, w) as one, in rows of `columns`; the rest of the last row is black."""
+    count, height, width = images.shape
+    rows = -(-count // columns)
+    padded = np.pad(images, ((0, rows * columns - count), (0, 0), (0, 0)))
+    grid = padded.reshape(rows, columns, height, width).swapaxes(1, 2)
+    return grid.reshape(rows * height, columns * width)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A data set with its three splits. The test split is opened by `data.test_split` alone."""

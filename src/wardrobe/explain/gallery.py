@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy.spatial.distance import cdist
 
-from wardrobe.data import Split
+from wardrobe.data import Split, tile_images
 
 Floats = npt.NDArray[np.floating]
 Indices = npt.NDArray[np.int64]
@@ -114,12 +114,8 @@ def _find_nearest(
 
 def _encode_png(tiles: npt.NDArray[np.uint8], levels: int) -> str:
     """Returns tiles (t, 28, 28) as one PNG in base64, `COLUMNS` tiles in a row."""
-    rows = -(-len(tiles) // COLUMNS)
-    padded = np.zeros((rows * COLUMNS, *tiles.shape[1:]), np.uint8)
     step = 255 / (levels - 1)
-    padded[: len(tiles)] = np.rint(np.rint(tiles / step) * step)
-    grid = padded.reshape(rows, COLUMNS, *tiles.shape[1:]).swapaxes(1, 2)
-    sheet = Image.fromarray(grid.reshape(rows * tiles.shape[1], -1))
+    rounded = np.rint(np.rint(tiles / step) * step).astype(np.uint8)
     content = io.BytesIO()
-    sheet.save(content, "PNG", compress_level=9)
+    Image.fromarray(tile_images(rounded, COLUMNS)).save(content, "PNG", compress_level=9)
     return base64.b64encode(content.getvalue()).decode()

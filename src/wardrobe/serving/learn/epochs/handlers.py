@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from wardrobe.data import Split
+from wardrobe.data import Split, tile_images
 from wardrobe.errors import ConflictError, DataError, ModelError, NotFoundError, RunError
 from wardrobe.runs import Run, find_run_of
 from wardrobe.serving import studio
@@ -155,7 +155,7 @@ class Epochs:
     async def send_images(self, request: Request) -> Response:
         """Sends the run's validation images as a PNG."""
         split = await self._load_images(await self._find_run(request))
-        content = studio.encode_png(validation.tile_images(split.images))
+        content = studio.encode_png(tile_images(split.images, validation.TILE_COLUMNS))
         return Response(content, media_type="image/png")
 
     async def send_film(self, file_format: str, request: Request) -> Response:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wardrobe import photo
 from wardrobe.data import Split
 from wardrobe.errors import RunError
 from wardrobe.inference import confidence
@@ -18,7 +17,6 @@ from wardrobe.serving.learn.epochs.cache import Cache
 from wardrobe.workflows.opening import load_validation
 
 Floats = npt.NDArray[np.floating]
-Images = npt.NDArray[np.uint8]
 
 MAX_IMAGES = 1_000  # the first ones, in the split's fixed order
 DATA_SETS = 2  # kept in memory: those of two runs side by side
@@ -57,15 +55,6 @@ def _read_dataset(run: Run) -> dict[str, Any]:
         return run.info()["dataset"]
     except KeyError:
         raise RunError(f"{run.path}/run.json has no dataset; train the run again") from None
-
-
-def tile_images(images: Images) -> Images:
-    """Returns images (n, 28, 28) as one, in rows of TILE_COLUMNS; the rest of the last is black."""
-    side, rows = photo.SIDE, -(-len(images) // TILE_COLUMNS)
-    tiles = np.zeros((rows * TILE_COLUMNS, side, side), np.uint8)
-    tiles[: len(images)] = images
-    grid = tiles.reshape(rows, TILE_COLUMNS, side, side).swapaxes(1, 2)
-    return grid.reshape(rows * side, TILE_COLUMNS * side)
 
 
 def describe_predictions(
