@@ -33,7 +33,6 @@ class Layout:
         return [path for split in SPLITS for path in self.classes.get(split, {}).get(name, [])]
 
     def find_splits(self) -> dict[Path, str]:
-        """Returns the split of each photo."""
         return {
             path: split
             for split, groups in self.classes.items()

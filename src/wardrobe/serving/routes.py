@@ -58,20 +58,17 @@ class Service:
     """The models and the handlers of all routes. The first model answers every protocol."""
 
     def __init__(self, classifiers: Sequence[Classifier], settings: Settings) -> None:
-        self.metrics, self._threads = Metrics(), settings.threads
+        self.metrics = Metrics()
         self._has_token = settings.token is not None
         self.models = [ServedModel(classifier, self.metrics) for classifier in classifiers]
         self.model = self.models[0]
         self.learn = Learn(settings.training_refusal, self.models)
-        self.pool: BoundedThreadPool
-        self.parser: BoundedThreadPool
+        self.pool = BoundedThreadPool(settings.threads, MAX_WAITING_PHOTOS)
+        self.parser = BoundedThreadPool(1, MAX_WAITING_BODIES, "requests")
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Opens the queues and threads while the server runs."""
-        self.pool = BoundedThreadPool(self._threads, MAX_WAITING_PHOTOS)
-        self.parser = BoundedThreadPool(1, MAX_WAITING_BODIES, "requests")
-        self.learn.start()
+        """Opens the queues while the server runs, then closes the threads."""
         for model in self.models:
             model.start()
         yield
@@ -143,7 +140,6 @@ class Service:
         )
 
     async def list_models(self, _: Request) -> Response:
-        """Describes the models that the studio shows."""
         return JSONResponse({"models": [studio.describe_model(each) for each in self.models]})
 
     async def list_examples(self, _: Request) -> Response:

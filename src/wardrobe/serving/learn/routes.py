@@ -34,12 +34,7 @@ class Learn:
         self.jobs = Jobs(refusal)
         self.epochs = Epochs(models)
         self.feeds = Feeds(self.epochs.look_live)
-        self.pool: BoundedThreadPool
-
-    def start(self) -> None:
-        """Opens the threads."""
         self.pool = BoundedThreadPool(THREADS, MAX_WAITING, "requests")
-        self.epochs.start()
 
     def stop(self) -> None:
         """Ends the event streams, and the training that a page started. The server stops."""
@@ -47,12 +42,10 @@ class Learn:
         self.jobs.stop_all()
 
     def close(self) -> None:
-        """Closes the threads."""
         self.pool.close()
         self.epochs.close()
 
     def routes(self) -> list[Route]:
-        """Returns all routes of Learn."""
         run, post = "/api/runs/{run}", ["POST"]
         return [
             Route("/api/runs", self.runs, methods=["GET", "POST"]),
@@ -65,7 +58,6 @@ class Learn:
         ]
 
     async def runs(self, request: Request) -> Response:
-        """Lists the runs, or starts one."""
         if request.method == "POST":
             return await self.start_training(request)
         return await self.list_runs(request)
@@ -81,17 +73,14 @@ class Learn:
         )
 
     async def list_recipes(self, _: Request) -> Response:
-        """Lists the recipes, and what their fields mean."""
         return send_json(recipe_settings.describe())
 
     async def start_training(self, request: Request) -> Response:
-        """Starts a training."""
         body = await request.body()
         asked = await self.pool.run(requests.parse_training, body)
         return send_json(await self.pool.run(self.jobs.start, *asked), 202)
 
     async def describe_run(self, request: Request) -> Response:
-        """Describes a run."""
         run = await self._find(request)
         return send_json(await self._read(folders.describe, run.path))
 

@@ -12,7 +12,6 @@ class Cache(Generic[V]):
     """The values that were used last, each with a stamp, such as the time of its file."""
 
     def __init__(self, size: int) -> None:
-        """Keeps `size` values."""
         self._size, self._lock = size, threading.Lock()
         self._values: OrderedDict[Hashable, tuple[Hashable, V]] = OrderedDict()
 

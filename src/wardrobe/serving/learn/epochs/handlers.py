@@ -36,21 +36,14 @@ class Epochs:
         """Takes the served models, whose units are explained too."""
         self._models, self._networks = models, Networks()
         self._opening: dict[Path, asyncio.Task[Split]] = {}  # run → its validation images
-        self._pool: BoundedThreadPool
-        self._loader: BoundedThreadPool
-
-    def start(self) -> None:
-        """Opens the threads."""
         self._pool = BoundedThreadPool(1, MAX_WAITING, "requests")
         self._loader = BoundedThreadPool(1, MAX_WAITING, "requests")
 
     def close(self) -> None:
-        """Closes the threads."""
         self._pool.close()
         self._loader.close()
 
     def routes(self) -> list[Route]:
-        """Returns the routes."""
         run, post = "/api/runs/{run}", ["POST"]
         epoch = run + "/epochs/{epoch}"
         return [
@@ -146,26 +139,22 @@ class Epochs:
         raise NotFoundError(f"there is no model {wanted!r:.60}; expected one of: {names}")
 
     async def predict(self, request: Request) -> Response:
-        """Predicts the run's validation images."""
         run, epoch = await self._find_place(request)
         split = await self._load_images(run)
         content = await _run(self._pool, self._networks.predict, run, epoch, split)
         return Response(content, media_type="application/json")
 
     async def send_images(self, request: Request) -> Response:
-        """Sends the run's validation images as a PNG."""
         split = await self._load_images(await self._find_run(request))
         content = studio.encode_png(tile_images(split.images, validation.TILE_COLUMNS))
         return Response(content, media_type="image/png")
 
     async def send_film(self, file_format: str, request: Request) -> Response:
-        """Sends the first filters over the epochs as an animation."""
         run = await self._find_run(request)
         content = await _run(self._pool, self._networks.draw_film, run, file_format)
         return Response(content, media_type=f"image/{file_format}")
 
     async def _find_place(self, request: Request) -> tuple[Run, str]:
-        """Returns the run and the epoch of a path."""
         return await self._find_run(request), request.path_params["epoch"]
 
     async def _find_run(self, request: Request) -> Run:

@@ -85,11 +85,9 @@ class Feeds:
                     del self._feeds[path]
 
     def count_followers(self) -> int:
-        """Returns how many follow a run."""
         return sum(feed.followers for feed in self._feeds.values())
 
     def close(self) -> None:
-        """Ends all streams."""
         for feed in self._feeds.values():
             feed.close()
 

@@ -51,7 +51,6 @@ class Training:
         return words
 
     def format_command(self) -> str:
-        """Returns the shell command."""
         return shlex.join(["wardrobe", *self.list_arguments()])
 
     def format_python(self) -> str:
