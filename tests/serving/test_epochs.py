@@ -127,7 +127,6 @@ def test_followers_see_a_dozen_images_of_the_network_in_training(
 
     async def look() -> Any:
         epochs = Epochs([])
-        epochs.start()
         info = (run.path / "run.json").rename(tmp_path / "run.json")
         try:
             for _ in range(2):  # it has only just been started: its data cannot be opened yet

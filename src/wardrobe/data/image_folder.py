@@ -160,9 +160,7 @@ def _check_counts(
 ) -> None:
     """Raises a DataError if a class has too few images for its splits. Copies count once."""
     first = np.isin(np.arange(len(labels)), np.unique(groups, return_index=True)[1])
-    for split in SPLITS if folders else (TRAIN,):
-        if folders and split not in folders:
-            continue
+    for split in [each for each in SPLITS if each in (folders or (TRAIN,))]:
         counts = np.bincount(labels[first & (splits == split)], minlength=len(names))
         least = 1 + len({*SPLITS} - {*folders, TRAIN}) if split == TRAIN else 1
         for name, count in zip(names, counts, strict=True):

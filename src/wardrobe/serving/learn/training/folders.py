@@ -38,7 +38,7 @@ def summarize_all() -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
 
 def has_run(path: Path) -> bool:
     """Returns whether a folder holds a run, or will hold one."""
-    return (path / "run.json").is_file() or (path / JOB).is_file()
+    return Run(path).exists() or (path / JOB).is_file()
 
 
 def describe_damage(error: Exception) -> str:
@@ -91,7 +91,7 @@ def summarize(path: Path) -> dict[str, Any]:
 def _summarize(path: Path, times: tuple[float, ...]) -> dict[str, Any]:
     """Returns the summary but for the status; `times` are those of the files that it reads."""
     run = Run(path)
-    if not (path / "run.json").is_file():
+    if not run.exists():
         return _summarize_job(path)
     info, history = run.info(), run.history()
     scores = run.metrics() if run.metrics_path.is_file() else {}
@@ -138,7 +138,7 @@ def _summarize_job(path: Path) -> dict[str, Any]:
 def describe(path: Path) -> dict[str, Any]:
     """Returns everything that a page shows of a run but its networks."""
     run, info = Run(path), None
-    if (path / "run.json").is_file():
+    if run.exists():
         info = run.info()
         command, python = info["reproduce"], format_python(info, path)
     else:

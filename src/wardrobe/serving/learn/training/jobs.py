@@ -104,7 +104,7 @@ class Jobs:
     def _resume(self, path: Path) -> None:
         with self._lock:
             status, _ = folders.find_status(path)
-            if status not in (runs.INTERRUPTED, folders.FAILED) or not _has_info(path):
+            if status not in (runs.INTERRUPTED, folders.FAILED) or not Run(path).exists():
                 raise ConflictError(f"{path.name} is {status}; only an interrupted run is resumed")
             self._check_startable()
             Run(path).control_path.unlink(missing_ok=True)
@@ -128,10 +128,6 @@ class Jobs:
             )
 
 
-def _has_info(path: Path) -> bool:
-    return (path / "run.json").is_file()
-
-
 def _choose_name(training: Training) -> str:
     """Returns the name of a run folder: recipe, date, time."""
     shipped = training.start_from if training.start_from in SHIPPED_FILES else "run"
@@ -145,7 +141,7 @@ def _stop(path: Path) -> None:
     """
     if processes.is_alive(path):
         processes.stop_process(path)
-    if _has_info(path):
+    if Run(path).exists():
         return _write_control(path, stop=True)
     runs.write_json(Run(path).control_path, asdict(runs.Control(stop=True)))
 

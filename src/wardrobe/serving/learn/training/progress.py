@@ -61,7 +61,7 @@ class ProgressReader:
             "message": message,
             "stage": folders.read_stage(self.path) if status in folders.ACTIVE else None,
         }
-        if not (self.path / "run.json").is_file():
+        if not self.run.exists():
             return Progress(status=fields)
         info = self.run.info()
         changes = info.get("learning_rate_changes") or [info["recipe"]]
@@ -73,7 +73,7 @@ class ProgressReader:
 
     def show_followed(self) -> None:
         """Tells the training that somebody follows it, so that it writes live.npz."""
-        if (self.path / "run.json").is_file():  # otherwise the folder has to stay new
+        if self.run.exists():  # otherwise the folder has to stay new
             self.run.followed_path.touch()
 
     def _read_rows(self) -> None:
