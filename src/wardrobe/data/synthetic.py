@@ -266,8 +266,7 @@ def _draw_sandal(canvas: Canvas, rng: Rng) -> None:
     floor = rng.uniform(0.68, 0.78)
     back = floor - heel  # y of the sole at the heel
     canvas.add((0.08, floor - sole), (0.45, floor - sole - heel * 0.3), (0.92, back - sole),
-               (0.92, back),
-              (0.50, floor - heel * 0.3), (0.08, floor))  # fmt: skip
+               (0.92, back), (0.50, floor - heel * 0.3), (0.08, floor))  # fmt: skip
     if heel > 0.08:  # a heel of its own
         canvas.add((0.84, back), (0.92, back), (0.90, floor), (0.86, floor))
     width = rng.uniform(0.025, 0.05)
@@ -287,12 +286,10 @@ def _draw_sneaker(canvas: Canvas, rng: Rng) -> None:
     floor, sole = rng.uniform(0.66, 0.75), rng.uniform(0.05, 0.08)
     toe, collar = rng.uniform(0.13, 0.17), rng.uniform(0.26, 0.33)
     canvas.add((0.05, floor), (0.06, floor - toe * 0.7), (0.16, floor - toe),
-               (0.34, floor - toe - 0.05),
-              (0.58, floor - collar), (0.70, floor - collar + 0.04), (0.93, floor - collar - 0.02),
-              (0.95, floor))  # fmt: skip
+               (0.34, floor - toe - 0.05), (0.58, floor - collar), (0.70, floor - collar + 0.04),
+               (0.93, floor - collar - 0.02), (0.95, floor))  # fmt: skip
     canvas.patch(rng.choice([210, 240, 60]), (0.04, floor - sole), (0.96, floor - sole),
-                 (0.96, floor + 0.02),
-                (0.04, floor + 0.02))  # fmt: skip
+                 (0.96, floor + 0.02), (0.04, floor + 0.02))  # fmt: skip
     for x in np.linspace(0.36, 0.56, 4):  # laces
         y = floor - toe - 0.05 - (x - 0.34) * 0.5
         canvas.seam(rng.choice([40, 225]), 0.016, (x, y + 0.01), (x + 0.06, y + 0.07))
@@ -322,10 +319,9 @@ def _draw_ankle_boot(canvas: Canvas, rng: Rng) -> None:
     top, toe = rng.uniform(0.16, 0.32), rng.uniform(0.13, 0.18)
     shaft = rng.uniform(0.48, 0.58)
     canvas.add((0.06, floor), (0.07, floor - toe * 0.6), (0.20, floor - toe),
-               (0.40, floor - toe - 0.08),
-              (shaft, floor - 0.38), (shaft - 0.02, top), (0.92, top), (0.90, floor - 0.3),
-               (0.93, floor - heel),
-              (0.52, floor - heel * 0.8), (0.44, floor))  # fmt: skip
+               (0.40, floor - toe - 0.08), (shaft, floor - 0.38), (shaft - 0.02, top), (0.92, top),
+               (0.90, floor - 0.3), (0.93, floor - heel), (0.52, floor - heel * 0.8),
+               (0.44, floor))  # fmt: skip
     upper = floor - heel - 0.02
     canvas.add((0.72, upper), (0.93, upper), (0.92, floor), (0.76, floor))
     canvas.seam(60, 0.014, (0.06, floor - 0.035), (0.44, floor - 0.035))

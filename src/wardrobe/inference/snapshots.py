@@ -183,10 +183,8 @@ def _add_member(
         side = (before + side + after - layer.kernel_size) // layer.stride + 1
         if layer.pool:
             window = {"kernel_shape": [2, 2], "strides": [2, 2]}
-            x, side = (
-                graph.add("MaxPool", [x], f"{prefix}{layer.pool}_1/MaxPool", **window),
-                side // 2,
-            )
+            x = graph.add("MaxPool", [x], f"{prefix}{layer.pool}_1/MaxPool", **window)
+            side //= 2
     x = graph.add("Transpose", [x], f"{prefix}transposed", perm=[0, 2, 3, 1])  # as Keras flattens
     x = graph.add("Flatten", [x], f"{prefix}flatten")
     if recipe.dense_units:

@@ -23,9 +23,7 @@ class Limits:
     """Limits on the bodies and the duration of requests."""
 
     body_bytes: int = 20_000_000
-    all_body_bytes: int = (
-        400_000_000  # of all requests in flight; parsed, they take up to 3 times it
-    )
+    all_body_bytes: int = 400_000_000  # of all requests in flight; parsed, up to 3 times as much
     body_seconds: float = 20.0  # until the whole body has arrived
     response_seconds: float = 60.0
 

@@ -72,10 +72,8 @@ def _measure_uncertainty(subject: "Subject") -> Findings:
         asdict(selective.evaluate_selective(each, chosen_on, *measured_on)) for each in ACCURACIES
     ]
     sets = [conformal.evaluate_conformal(each, chosen_on, *measured_on) for each in COVERAGES]
-    known, threshold = (
-        confidence.familiarity(subject.scored_logits),
-        metrics["familiarity_threshold"],
-    )
+    known = confidence.familiarity(subject.scored_logits)
+    threshold = metrics["familiarity_threshold"]
     others = {
         name: confidence.familiarity(subject.tta_logits(make_images()))
         for name, make_images in out_of_distribution.OOD_INPUTS.items()

@@ -67,9 +67,7 @@ def describe_model(model: str, class_count: int) -> dict[str, Any]:
 
 
 def _describe_tensor(name: str, dtype: str, *sizes: int) -> dict[str, Any]:
-    dimensions = [
-        {"size": str(size), "name": ""} for size in sizes
-    ]  # protobuf's JSON: int64 → text
+    dimensions = [{"size": str(size), "name": ""} for size in sizes]  # text: protobuf's int64
     shape = {"dim": dimensions, "unknown_rank": False}
     return {"dtype": dtype, "tensor_shape": shape, "name": f"{name}:0"}
 

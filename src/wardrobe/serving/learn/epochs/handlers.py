@@ -105,11 +105,8 @@ class Epochs:
         model = self._find_model(query.get("model", "0"))
         classifier = model.classifier
         if units.is_logits(query):
-            logits, temperature = (
-                await model.logits(pixels[None]),
-                classifier.metadata["temperature"],
-            )
-            unit = units.describe_logits(logits, temperature)
+            logits = await model.logits(pixels[None])
+            unit = units.describe_logits(logits, classifier.metadata["temperature"])
             return send_json({"file": classifier.path.name, **unit})
         if model.network is None:
             raise ConflictError(f"the layers of {model.name} are not available; serve a .onnx file")
