@@ -31,8 +31,9 @@ from wardrobe.serving.learn.training.jobs import Jobs
 from wardrobe.serving.learn.training.requests import Training
 
 FOLLOWERS = 100
-PIXELS = base64.b64encode(bytes(range(196)) * 4).decode()
-CLASSES = [{"name": name, "images": [PIXELS] * 2} for name in ("Tasche", "Schuh é")]
+TILES = [base64.b64encode(bytes(range(i, i + 196)) * 4).decode() for i in range(0, 60, 6)]
+PIXELS = TILES[0]
+CLASSES = [{"name": "Tasche", "images": TILES[5:]}, {"name": "Schuh é", "images": TILES[:5]}]
 BASELINE = {"recipe": "baseline", "data": "synthetic"}
 
 
@@ -303,7 +304,7 @@ def test_own_classes_become_a_folder_of_images_and_starting_can_be_stopped(
     summary = requests.get(url).json()["summary"]
     assert (summary["class_names"], summary["epochs"]) == (["Tasche", "Schuh é"], 20)
     with Image.open(path / "images/Schuh é/0002.png") as image:
-        assert (image.mode, np.asarray(image).tobytes()) == ("L", base64.b64decode(PIXELS))
+        assert (image.mode, np.asarray(image).tobytes()) == ("L", base64.b64decode(TILES[1]))
     assert control(url, action="resume").status_code == 409
     # If the signal was lost, the process goes on, and training finds this file.
     assert read_control(Run(path)).stop
