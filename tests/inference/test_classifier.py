@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,8 @@ def test_unfamiliar_or_empty_images_are_not_sure_with_a_reason(tmp_path: Path) -
     assert predictions.reason(1) is None
     assert predictions.reason(2) == "the image is blank"
     assert predictions.reason(0) == "unlike the 10 classes (familiarity 7.1, expected 8.0 or more)"
+    near = replace(predictions, threshold=float(predictions.familiarity[0]) + 0.002)
+    assert near.reason(0) == "unlike the 10 classes (familiarity 7.100, expected 7.102 or more)"
 
 
 def test_batch_size_and_threads_do_not_change_the_logits(real_run: tuple[Run, Any]) -> None:

@@ -117,7 +117,10 @@ class Predictions:
             return "the image is blank"
         if not self.not_sure[i]:
             return None
-        score = f"familiarity {self.familiarity[i]:.1f}, expected {self.threshold:.1f} or more"
+        found, least = float(self.familiarity[i]), float(self.threshold)
+        # As many decimals as it takes for the two to differ.
+        n = next((n for n in range(1, 4) if round(found, n) != round(least, n)), 4)
+        score = f"familiarity {found:.{n}f}, expected {least:.{n}f} or more"
         return f"unlike the {len(self.class_names)} classes ({score})"
 
     def verdict(self, i: int) -> str:
