@@ -1,10 +1,8 @@
 """The options that several commands have, each declared once."""
 
-import functools
-from collections.abc import Callable, Mapping
-from inspect import Parameter, Signature, signature
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated
 
 from typer import Argument, Option
 
@@ -69,31 +67,6 @@ DATA_HELP = (
 )
 AUTO_HELP = f"{DATA_HELP}; with --json, only --data auto falls back on synthetic images"
 Data = Annotated[str | None, Option(help="Where the run's data is now, if it was moved")]
-
-
-class Folders(TypedDict):
-    """Where Fashion-MNIST, or a run's folder of images, and photos are."""
-
-    data_dir: Path | None
-    photos_dir: Path | None
-    extra_photos: Path | None
-
-
-def with_folders(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options of `Folders`, in the place of its parameter `folders`."""
-    kinds = {"data_dir": DataDir, "photos_dir": PhotosDir, "extra_photos": ExtraPhotos}
-
-    @functools.wraps(command)
-    def run(**values: Any) -> None:
-        command(folders={name: values.pop(name) for name in kinds}, **values)
-
-    named = Parameter.KEYWORD_ONLY
-    added = [Parameter(each, named, default=None, annotation=kinds[each]) for each in kinds]
-    own = [each.replace(kind=named) for each in signature(command).parameters.values()]
-    place = [each.name for each in own].index("folders")
-    own[place : place + 1] = added
-    run.__signature__ = Signature(own)  # type: ignore[attr-defined]  # Typer reads it
-    return run
 
 
 def refuse(options: Mapping[str, object], why: str) -> None:

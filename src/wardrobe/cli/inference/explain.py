@@ -11,7 +11,6 @@ from wardrobe.errors import UsageError
 
 
 @app.command(rich_help_panel=INFERENCE)
-@options.with_folders
 def explain(
     run: Annotated[
         str,
@@ -25,8 +24,9 @@ def explain(
     ] = None,
     layer: Annotated[str | None, Option(help="Draw only what this layer detects")] = None,
     data: options.Data = None,
-    *,
-    folders: options.Folders,
+    data_dir: options.DataDir = None,
+    photos_dir: options.PhotosDir = None,
+    extra_photos: options.ExtraPhotos = None,
     out: Annotated[
         Path | None,
         Option(help="The PNG to write, of IMAGE", show_default="explain-IMAGE.png in the run"),
@@ -39,8 +39,10 @@ def explain(
     shipped model, for which Keras is not needed.
     """
     from wardrobe.workflows import api
+    from wardrobe.workflows.opening import Moved
 
     stream = progress_stream(as_json)
+    moved: Moved = {"data": data, "photos_dir": photos_dir, "extra_photos": extra_photos}
     is_image = Path(run).is_file() and Path(run).suffix != ".onnx"
     if image is not None and is_image:
         raise UsageError(
@@ -51,14 +53,12 @@ def explain(
     if image is None and not is_image:
         if out is not None:
             raise UsageError(f"--out {out} is for one image; give RUN IMAGE, or leave it out")
-        explained = api.explain_run(run, layer, stream=stream, data=data, **folders)
+        explained = api.explain_run(run, layer, data_dir, stream, **moved)
         if as_json:
             print_json({"run": str(explained.path), **explained.explanation()})
     elif layer is not None:
         raise UsageError("--layer and IMAGE were both given; choose one")
     else:
         model = None if is_image else run
-        found = api.describe_image(
-            image or run, model, out=out, stream=stream, data=data, **folders
-        )
+        found = api.describe_image(image or run, model, data_dir, out, stream, **moved)
         print_json(found) if as_json else print(found["sheet"])

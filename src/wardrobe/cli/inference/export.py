@@ -11,7 +11,6 @@ from wardrobe.percent import format_percent
 
 
 @app.command(rich_help_panel=INFERENCE)
-@options.with_folders
 def export(
     run: Annotated[
         str,
@@ -34,15 +33,18 @@ def export(
         Option(metavar="OWNER/NAME", help="Upload the ONNX file to the Hugging Face Hub"),
     ] = None,
     data: options.Data = None,
-    *,
-    folders: options.Folders,
+    data_dir: options.DataDir = None,
+    photos_dir: options.PhotosDir = None,
+    extra_photos: options.ExtraPhotos = None,
     as_json: options.Json = False,
 ) -> None:
     """Export a model to ONNX, LiteRT or OpenVINO, and check it against Keras."""
     from wardrobe.workflows import api
+    from wardrobe.workflows.opening import Moved
 
+    moved: Moved = {"data": data, "photos_dir": photos_dir, "extra_photos": extra_photos}
     found = api.export_model(
-        run, to, int8, out, stream=progress_stream(as_json), to_hub=to_hub, data=data, **folders
+        run, to, int8, out, data_dir, progress_stream(as_json), to_hub, **moved
     )
     if as_json:
         return print_json(found)

@@ -10,7 +10,6 @@ from wardrobe.cli.training.train import print_scores
 
 
 @app.command(rich_help_panel=TRAINING)
-@options.with_folders
 def evaluate(
     run: options.RunName = "latest",
     split: Annotated[str, Option(help="'test' or 'validation'")] = "test",
@@ -23,13 +22,15 @@ def evaluate(
         ),
     ] = None,
     data: options.Data = None,
-    *,
-    folders: options.Folders,
+    data_dir: options.DataDir = None,
+    photos_dir: options.PhotosDir = None,
+    extra_photos: options.ExtraPhotos = None,
     as_json: options.Json = False,
 ) -> None:
     """Score a run on a split, and write that split's metrics and plots, and the report."""
     from wardrobe.workflows import api
+    from wardrobe.workflows.opening import Moved
 
-    stream = progress_stream(as_json)
-    scored = api.evaluate(run, split, tta_views=tta_views, stream=stream, data=data, **folders)
+    moved: Moved = {"data": data, "photos_dir": photos_dir, "extra_photos": extra_photos}
+    scored = api.evaluate(run, split, data_dir, tta_views, progress_stream(as_json), **moved)
     print_scores(api.summarize(scored, split), as_json)

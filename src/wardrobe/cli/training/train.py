@@ -19,7 +19,6 @@ SEVERAL = "Train in several processes"  # the panel of the options for it
 
 
 @app.command(rich_help_panel=TRAINING)
-@options.with_folders
 def train(
     recipe: Annotated[
         str | None,
@@ -32,8 +31,9 @@ def train(
     ] = None,
     recipe_file: options.RecipeFile = None,
     data: Annotated[str | None, Option(help=options.AUTO_HELP, show_default="auto")] = None,
-    *,
-    folders: options.Folders,
+    data_dir: options.DataDir = None,
+    photos_dir: options.PhotosDir = None,
+    extra_photos: options.ExtraPhotos = None,
     epochs: options.Epochs = None,
     changes: Annotated[
         list[str] | None,
@@ -121,7 +121,8 @@ def train(
     from wardrobe.workflows import api
     from wardrobe.workflows.planning import recipe_files
 
-    places: dict[str, Any] = {**folders, "stream": progress_stream(as_json)}
+    places: dict[str, Any] = {"data_dir": data_dir, "stream": progress_stream(as_json)}
+    places |= {"photos_dir": photos_dir, "extra_photos": extra_photos}
     if process is not None and not process.is_first:
         api.train_worker(process, **places)
         if as_json:
