@@ -21,7 +21,7 @@ from wardrobe import runs
 from wardrobe.data import VALIDATION, Dataset, load_training_data
 from wardrobe.data.load import stratified_split
 from wardrobe.errors import UsageError
-from wardrobe.models import keras_settings, recipes
+from wardrobe.models import keras_settings, recipes, settings
 from wardrobe.models.recipes import BFLOAT16, FLOAT32, Recipe
 from wardrobe.runs import Run
 from wardrobe.terminal import progress
@@ -65,7 +65,8 @@ def run_ablation(
     if rates < 1:
         raise UsageError(f"--rates {rates} is too small; give 1 or more")
     # held_out=None: the whole validation split is for selection and comparison.
-    recipe = replace(recipes.with_epochs(recipes.get(name), epochs), held_out=None)
+    changes = {} if epochs is None else {"epochs": epochs}
+    recipe = replace(settings.apply(recipes.get(name), changes), held_out=None)
     dataset = load_training_data(recipe, data, data_dir, limit)
     selection, comparison = halve_validation(dataset)
     variants = make_variants(recipe)

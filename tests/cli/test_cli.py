@@ -55,7 +55,7 @@ def test_the_python_package_is_loaded_lazily() -> None:
     ("arguments", "status", "words"),
     [
         (["train", "baselin"], 2, ["unknown recipe 'baselin'", "did you mean 'baseline'?"]),
-        (["train", "--epochs", "0"], 2, ["--epochs 0 is too small", "give 1 or more"]),
+        (["train", "--epochs", "0"], 2, ["epochs=0 is not possible", "1 to 9999"]),
         (["train", "--epochs", "few"], 2, ["--epochs"]),
         (["train", "--set", "droput=0.1"], 2, ["no such field", "did you mean 'dropout'?"]),
         (["train", "--epochs", "3", "--set", "epochs=4"], 2, ["are both given; give one"]),

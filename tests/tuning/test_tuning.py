@@ -106,7 +106,7 @@ def test_trials_of_other_data_or_another_recipe_are_another_study(drawn_data: Da
         name(checksums={"sha256": "0"}),
         name(limit=100),
         name(replace(recipe, batch_size=64)),
-        name(recipes.with_epochs(recipe, 2)),
+        name(replace(recipe, epochs=2)),
     ]
     assert len({name(), *others}) == 6
     assert name() == name(source="another folder")

@@ -43,7 +43,7 @@ def fine_tuned(tmp_path_factory: pytest.TempPathFactory, few_of_own: Path) -> Ru
     assert result.returncode == 0, result.stderr
     first = "Training starts from photo, the network that ships, because own has fewer than 5,000"
     assert result.stderr.startswith(first)
-    assert "photo from photo, seed 0: 9 training images" in result.stderr
+    assert "photo (changed: epochs) from photo, seed 0: 9 training images" in result.stderr
     return Run(cwd / "run")
 
 

@@ -348,21 +348,6 @@ def with_network(recipe: Recipe, file: str) -> Recipe:
     return replace(recipe, network=file, **{name: getattr(bare, name) for name in LAYER_FIELDS})
 
 
-def with_epochs(recipe: Recipe, epochs: int | None) -> Recipe:
-    """Returns the recipe with another number of epochs, or the recipe itself for None.
-
-    Raises:
-        UsageError: `epochs` is below 1.
-    """
-    if epochs is None:
-        return recipe
-    if epochs < 1:
-        raise UsageError(
-            f"--epochs {epochs} is too small; give 1 or more, or omit it for {recipe.epochs}"
-        )
-    return replace(recipe, epochs=epochs)
-
-
 def count_steps(recipe: Recipe, count: int) -> int:
     """Returns the steps of a training on `count` images."""
     return recipe.epochs * math.ceil(count / recipe.batch_size)
@@ -379,11 +364,6 @@ def with_enough_steps(recipe: Recipe, count: int) -> Recipe:
     batch_size = min(recipe.batch_size, max(16, count // 16))
     epochs = max(recipe.epochs, math.ceil(MIN_STEPS / math.ceil(count / batch_size)))
     return replace(recipe, batch_size=batch_size, epochs=epochs)
-
-
-def format_value(value: Any) -> str:
-    """Returns a field's value as Python writes it, floats with three significant digits."""
-    return f"{value:.3g}" if isinstance(value, float) else repr(value)
 
 
 def from_dict(fields: dict[str, Any]) -> Recipe:

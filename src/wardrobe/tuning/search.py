@@ -254,8 +254,9 @@ def _print_trial(trial: "FrozenTrial", stream: TextIO) -> None:
 
 
 def _format_fields(fields: Mapping[str, Any], between: str) -> str:
-    pairs = ((field, recipes.format_value(value)) for field, value in fields.items())
-    return ", ".join(field + between + value for field, value in pairs)
+    """Returns the fields of a trial, floats with three significant digits."""
+    values = {k: f"{v:.3g}" if isinstance(v, float) else repr(v) for k, v in fields.items()}
+    return ", ".join(field + between + value for field, value in values.items())
 
 
 def _describe_best(study: "Study", recipe: Recipe) -> dict[str, Any]:

@@ -46,8 +46,10 @@ def choose_recipe(
     if not isinstance(recipe, Recipe):
         own = BASELINE if source is None else source.recipe
         recipe = _adapt(own if recipe is None else recipes.get(recipe), source, data)
-    chosen = settings.apply(recipes.with_epochs(recipe, epochs), changes)
-    if chosen.minutes is not None and (epochs is not None or "epochs" in changes):
+    if epochs is not None:
+        changes = {**changes, "epochs": epochs}
+    chosen = settings.apply(recipe, changes)
+    if chosen.minutes is not None and "epochs" in changes:
         raise UsageError(
             f"epochs={chosen.epochs} and minutes={chosen.minutes:g} are both given; give one "
             "(--set minutes=none trains by epochs)"
