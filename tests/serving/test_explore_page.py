@@ -192,14 +192,15 @@ def test_the_newest_epoch_of_a_training_is_followed(page: Page) -> None:
         const address = { epoch: null, image: null, compare: null };
         const state = { read: () => address, write() {}, subscribe() {} };
         const parent = document.createElement("div"), first = { ...details, epochs: [0, 1] };
-        document.body.replaceChildren(parent);
+        parent.id = "place"; // beside the page, which may still be loading
+        document.body.append(parent);
         const explorer = createExplorer(parent, { details: first, runs: [], state });
         window.grow = () => explorer.update(details);
     }"""
     page.evaluate(follow, RUN)
-    expect(page.locator(".scores")).to_contain_text("After epoch 1: ")
+    expect(page.locator("#place .scores")).to_contain_text("After epoch 1: ")
     page.evaluate("grow()")
-    expect(page.locator(".scores")).to_contain_text("After epoch 2: ")
+    expect(page.locator("#place .scores")).to_contain_text("After epoch 2: ")
 
 
 def test_two_runs_are_shown_side_by_side(page: Page) -> None:

@@ -108,17 +108,19 @@ def test_the_verdict_and_the_numbers_do_not_contradict(
 ) -> None:
     show = """async (answer) => {
         const { createBlock } = await import('/answer.js');
-        document.body.replaceChildren();
+        const place = document.createElement("div"); // beside the page, which may still be loading
+        place.id = "place";
+        document.body.append(place);
         const model = { name: "m", class_names: Object.keys(answer.probabilities) };
-        createBlock(document.body, model, true)(answer);
+        createBlock(place, model, true)(answer);
     }"""
     values = {"Coat": 0.38, "7": 0.35, "Bag": 0.27}  # in JavaScript, the key 7 comes first
     answer = {"label": "Coat", "confidence": 0.94, "probabilities": values, "reason": None}
     answer |= changes
     page.evaluate(show, {**answer, "not_sure": answer["reason"] is not None})
-    expect(page.locator(".verdict")).to_have_text(verdict)
-    assert page.locator(".reason").inner_text().lower().startswith(reason)
-    assert page.locator(".bars").inner_text().count("%") == percentages
+    expect(page.locator("#place .verdict")).to_have_text(verdict)
+    assert page.locator("#place .reason").inner_text().lower().startswith(reason)
+    assert page.locator("#place .bars").inner_text().count("%") == percentages
 
 
 def test_a_selected_filter_is_enlarged(page: Page) -> None:

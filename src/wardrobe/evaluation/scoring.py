@@ -23,9 +23,7 @@ Predict = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]  # images → lo
 
 BATCH = 500  # images
 FEW = 100  # images: of fewer, less than five decide the familiarity threshold
-ANSWERED = (
-    0.95  # fraction of validation images that are familiar; the others are unlike the classes
-)
+ANSWERED = 0.95  # fraction of validation images that count as familiar
 
 
 @dataclass(frozen=True)

@@ -114,10 +114,8 @@ def explain(classifier: Classifier, pixels: Images, answer: Predictions) -> Expl
     for place in sorted({*np.linspace(0, len(maps) - 1, LAYERS).round().astype(int).tolist()}):
         strongest = np.argsort(-maps[place][0].max(axis=(1, 2)), kind="stable")[:MAPS]
         layers[list(tensors)[place]] = strongest.tolist(), maps[place][0][strongest]
-    if classifier.class_names != CLASS_NAMES:
-        return Explanation(
-            heat, layers, convolutions=len(maps)
-        )  # the drawn garments are of the ten classes
+    if classifier.class_names != CLASS_NAMES:  # the drawn garments are of the ten classes
+        return Explanation(heat, layers, convolutions=len(maps))
     images, labels = synthetic.draw(DRAWINGS)
     (others,) = run(images, features)
     lengths = np.linalg.norm(others, axis=1) * np.linalg.norm(own)
@@ -130,20 +128,16 @@ def explain(classifier: Classifier, pixels: Images, answer: Predictions) -> Expl
 def find_tensors(model: Any) -> tuple[dict[str, str], str]:
     """Returns convolution → tensor of its activations after ReLU; the tensor of the features.
 
-    The model is from `parse_model`.
     The features are the input of the last layer. With test-time augmentation or an ensemble, both
     are those of the unchanged image and the first member.
+
+    Args:
+        model: from `parse_model`.
     """
     tensors: dict[str, str] = {}
     tensor, features = PIXELS, ""
-    while node := next(
-        (
-            each
-            for each in model.graph.node
-            if each.input[:1] == [tensor] and each.op_type in FOLLOWED
-        ),
-        None,
-    ):
+    followed = [each for each in model.graph.node if each.op_type in FOLLOWED]
+    while node := next((each for each in followed if each.input[:1] == [tensor]), None):
         features = tensor if node.op_type in DENSE else features
         tensor = node.output[0]
         layer = get_layer_name(tensor)
