@@ -17,17 +17,17 @@ from benchmarks.accuracy.ablation import compute_interval
 from wardrobe import runs
 from wardrobe.data import Dataset, clothing_photos, load_data
 from wardrobe.errors import UsageError
-from wardrobe.models import keras_settings
+from wardrobe.models import keras_settings, recipes
 from wardrobe.models.recipes import Recipe
 from wardrobe.terminal import progress
 from wardrobe.workflows.planning import plan, sources
 from wardrobe.workflows.planning.sources import Source
 
 ALL = "all"  # training photos of each kind
-WAYS: tuple[tuple[str, str | None, int | None], ...] = (  # --from, recipe, epochs
-    (sources.DEFAULT, None, None),
-    (sources.NOTHING, "sprint", 12),
-    (sources.NOTHING, "strong", None),
+WAYS: tuple[tuple[str, str | None], ...] = (  # --from, recipe
+    (sources.DEFAULT, None),
+    (sources.NOTHING, "sprint"),
+    (sources.NOTHING, "strong"),
 )
 
 
@@ -57,13 +57,15 @@ def measure_start(
     rows: list[dict[str, Any]] = [
         {"photos_per_kind": size, "from": start, "accuracies": []}
         for size in sizes
-        for start, *_ in WAYS
+        for start, _ in WAYS
     ]
     for seed in range(seeds):
-        for row, (start, name, epochs) in zip(rows, WAYS * len(sizes), strict=True):
+        for row, (start, name) in zip(rows, WAYS * len(sizes), strict=True):
             drawn = draw_photos(dataset, row["photos_per_kind"], seed)
             source = sources.find(start)
-            recipe = plan.choose_recipe(name, {}, epochs, source, dataset.name)
+            recipe = plan.choose_recipe(name, {}, None, source, dataset.name)
+            if source is None:  # as `wardrobe train` does
+                recipe = recipes.with_enough_steps(recipe, len(drawn.train))
             path = folder / "runs/benchmark-start-from" / f"{recipe.name}-{len(drawn.train)}-{seed}"
             print(path.name, file=stream, flush=True)
             row |= {"recipe": recipe.name, "epochs": recipe.epochs, "photos": len(drawn.train)}
