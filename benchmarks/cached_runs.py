@@ -13,10 +13,10 @@ from typing import Any, TextIO
 from wardrobe import runs
 from wardrobe.data import TEST, Dataset, load_training_data
 from wardrobe.errors import UsageError
-from wardrobe.models import recipes, settings
 from wardrobe.models.recipes import Recipe
 from wardrobe.runs import Run
 from wardrobe.workflows import api
+from wardrobe.workflows.planning import plan
 
 MAX_DIFFERENCES = 3  # listed in an error
 MISSING = "missing"
@@ -42,7 +42,7 @@ def train_or_resume(
         UsageError: the run in `path` differs from the one that would be made now, or its last
             score is on another split or with other test-time augmentation.
     """
-    chosen = settings.apply(recipes.get(recipe), {} if epochs is None else {"epochs": epochs})
+    chosen = plan.choose_recipe(recipe, {}, epochs, None, data)
     if not path.exists():
         options: dict[str, Any] = {"data": data, "data_dir": data_dir, "photos_dir": photos_dir}
         return api.train(chosen, out=path, limit=limit, seed=seed, stream=stream, **options)

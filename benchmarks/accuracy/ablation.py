@@ -21,10 +21,11 @@ from wardrobe import runs
 from wardrobe.data import VALIDATION, Dataset, load_training_data
 from wardrobe.data.load import stratified_split
 from wardrobe.errors import UsageError
-from wardrobe.models import keras_settings, recipes, settings
+from wardrobe.models import keras_settings
 from wardrobe.models.recipes import BFLOAT16, FLOAT32, Recipe
 from wardrobe.runs import Run
 from wardrobe.terminal import progress
+from wardrobe.workflows.planning import plan
 
 FULL, NO_TTA, NO_FLIP = "the full recipe", "no TTA", "no alternating flip"
 ADAM_RATE = 2e-3  # for Adam in place of Muon; from the recipe `photo`
@@ -65,8 +66,7 @@ def run_ablation(
     if rates < 1:
         raise UsageError(f"--rates {rates} is too small; give 1 or more")
     # held_out=None: the whole validation split is for selection and comparison.
-    changes = {} if epochs is None else {"epochs": epochs}
-    recipe = replace(settings.apply(recipes.get(name), changes), held_out=None)
+    recipe = replace(plan.choose_recipe(name, {}, epochs, None, data), held_out=None)
     dataset = load_training_data(recipe, data, data_dir, limit)
     selection, comparison = halve_validation(dataset)
     variants = make_variants(recipe)

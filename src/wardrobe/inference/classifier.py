@@ -35,7 +35,7 @@ class Answer:
 
     probabilities: dict[str, float]  # class → 0-1, the most probable first
     familiarity: float  # see confidence.familiarity
-    reason: str | None  # why the answer is "not sure"; None if it is sure
+    reason: str | None  # why the image gets no class; None if it gets one
 
     @property
     def label(self) -> str:
@@ -124,7 +124,7 @@ class Predictions:
         return f"unlike the {len(self.class_names)} classes ({score})"
 
     def verdict(self, i: int) -> str:
-        """Returns the answer to image `i` in words: a class, two, or why there is none."""
+        """Returns the answer to image `i` in words: one class, two classes, or why it gets none."""
         if reason := self.reason(i):
             return reason.partition(" (")[0]
         first, second = islice(self.ranked(i), 2)

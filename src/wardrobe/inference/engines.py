@@ -209,7 +209,7 @@ def _describe(name: str, dtype: Any, shape: Any) -> TensorInfo:
 def format_metadata(metadata: Mapping[str, Any]) -> dict[str, str]:
     """Returns metadata for an .onnx file, which has only texts; `parse_metadata` reads it.
 
-    A text is written as it is, unless it would be read as another value: "2024" has its quotes.
+    Text is written unchanged, unless it would be parsed as another value: "2024" is quoted.
     """
     return {
         key: value if isinstance(value, str) and _parse_json(value) is value else json.dumps(value)

@@ -24,7 +24,7 @@ from wardrobe.inference.engines import count_cores
 from wardrobe.photo.listing import Failure, describe_ignored, find_matches, find_photos, is_ignored
 from wardrobe.terminal import console
 
-Prepared = tuple[str, npt.NDArray[np.uint8] | str]  # path; the tile, or why there is none
+Prepared = tuple[str, npt.NDArray[np.uint8] | str]  # path; its pixels (28, 28), or the error
 
 CHUNK = 32  # images classified at once
 CHUNKS_AHEAD = 2  # prepared while one is classified
